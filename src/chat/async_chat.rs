@@ -1,0 +1,199 @@
+//! `asynchat.async_chat`, without its socket.
+
+use std::num::NonZeroU64;
+
+use super::buffer::{InBuffer, Window};
+use super::producer::Producer;
+use super::queue::OutQueue;
+use super::terminator::{Terminator, find_prefix_at_end};
+
+/// What a protocol on [`Chat`] implements: the two methods that `async_chat` leaves open.
+pub trait Handler {
+    /// A part of the frame has come; a frame may come in many parts.
+    fn collect_incoming_data(&mut self, chat: &mut Chat, data: &[u8]);
+
+    /// The frame is whole: its terminator has come.
+    fn found_terminator(&mut self, chat: &mut Chat);
+}
+
+/// Both directions of a conversation in frames.
+#[derive(Debug)]
+pub struct Chat {
+    terminator: Terminator,
+    input: InBuffer,
+    output: OutQueue,
+}
+
+impl Chat {
+    /// A conversation whose frames end as `terminator` says.
+    #[must_use]
+    pub fn new(terminator: Terminator) -> Self {
+        Self {
+            terminator,
+            input: InBuffer::new(),
+            output: OutQueue::new(),
+        }
+    }
+
+    /// Changes what ends a frame, from the next unread byte on; also in the middle of a turn.
+    pub fn set_terminator(&mut self, terminator: Terminator) {
+        self.terminator = terminator;
+    }
+
+    /// What ends the current frame.
+    #[must_use]
+    pub fn get_terminator(&self) -> &Terminator {
+        &self.terminator
+    }
+
+    /// Queues bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.output.push(bytes);
+    }
+
+    /// Queues a producer.
+    pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
+        self.output.push_with_producer(producer);
+    }
+
+    /// Ends the conversation once everything queued has left.
+    pub fn close_when_done(&mut self) {
+        self.output.close_when_done();
+    }
+
+    /// Throws away what has come and what has not left.
+    pub fn discard_buffers(&mut self) {
+        self.input.clear();
+        self.output.discard_buffers();
+    }
+
+    /// What waits to be sent, for the driver.
+    pub fn output(&mut self) -> &mut OutQueue {
+        &mut self.output
+    }
+
+    /// Whether more input is wanted: not while the peer does not take what it has been given.
+    #[must_use]
+    pub fn wants_read(&self) -> bool {
+        !self.output.is_above_high_water()
+    }
+
+    /// Whether output waits.
+    #[must_use]
+    pub fn wants_write(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does.
+    pub fn receive(&mut self, bytes: &[u8], handler: &mut impl Handler) {
+        let mut window = self.input.open(bytes);
+        while !window.bytes().is_empty() && self.step(&mut window, handler) {}
+        self.input.close(window);
+    }
+
+    /// One part of a frame; `false` when the rest has to wait for more input.
+    fn step(&mut self, window: &mut Window<'_>, handler: &mut impl Handler) -> bool {
+        match self.terminator.clone() {
+            Terminator::Bytes(end) if !end.is_empty() => self.step_to_bytes(window, &end, handler),
+            Terminator::Length(length) => {
+                self.step_to_length(window, length, handler);
+                true
+            }
+            Terminator::Bytes(_) | Terminator::None => {
+                self.collect(window, window.bytes().len(), handler);
+                true
+            }
+        }
+    }
+
+    fn step_to_bytes(&mut self, window: &mut Window<'_>, end: &[u8], handler: &mut impl Handler) -> bool {
+        if let Some(frame) = window.find(end) {
+            self.collect(window, frame - end.len(), handler);
+            window.consume(end.len());
+            handler.found_terminator(self);
+            return true;
+        }
+        let waiting = find_prefix_at_end(window.bytes(), end);
+        self.collect(window, window.bytes().len() - waiting, handler);
+        waiting == 0
+    }
+
+    fn step_to_length(&mut self, window: &mut Window<'_>, left: NonZeroU64, handler: &mut impl Handler) {
+        let here = window.bytes().len();
+        let count = usize::try_from(left.get()).map_or(here, |left| left.min(here));
+        let rest = NonZeroU64::new(left.get() - count as u64);
+        // Set before the calls, so that the handler may set another.
+        self.terminator = rest.map_or(Terminator::None, Terminator::Length);
+        self.collect(window, count, handler);
+        if rest.is_none() {
+            handler.found_terminator(self);
+        }
+    }
+
+    fn collect(&mut self, window: &mut Window<'_>, count: usize, handler: &mut impl Handler) {
+        if count > 0 {
+            handler.collect_incoming_data(self, &window.bytes()[..count]);
+            window.consume(count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records the calls; after each frame the next terminator of the script is set.
+    #[derive(Default)]
+    struct Recorder {
+        frames: Vec<Vec<u8>>,
+        part: Vec<u8>,
+        script: Vec<Terminator>,
+    }
+
+    impl Handler for Recorder {
+        fn collect_incoming_data(&mut self, _: &mut Chat, data: &[u8]) {
+            assert!(!data.is_empty());
+            self.part.extend_from_slice(data);
+        }
+
+        fn found_terminator(&mut self, chat: &mut Chat) {
+            self.frames.push(std::mem::take(&mut self.part));
+            if let Some(terminator) = self.script.pop() {
+                chat.set_terminator(terminator);
+            }
+        }
+    }
+
+    #[test]
+    fn terminators_change_in_mid_stream_at_any_split() {
+        let input = b"line\r\n12345END of it\r\n\r\nthe rest, whatever\r\n";
+        for step in 1..=input.len() {
+            let mut chat = Chat::new(Terminator::bytes(b"\r\n"));
+            let mut recorder = Recorder {
+                script: vec![
+                    Terminator::None,
+                    Terminator::bytes(b"\r\n\r\n"),
+                    Terminator::Length(NonZeroU64::new(5).expect("five")),
+                ],
+                ..Recorder::default()
+            };
+            for piece in input.chunks(step) {
+                chat.receive(piece, &mut recorder);
+            }
+            let frames: [&[u8]; 3] = [b"line", b"12345", b"END of it"];
+            assert_eq!(recorder.frames, frames, "in steps of {step}");
+            assert_eq!(recorder.part, b"the rest, whatever\r\n", "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_stops_reading() {
+        let mut chat = Chat::new(Terminator::None);
+        assert!(chat.wants_read());
+        chat.push(&vec![b'x'; 64 * 1024]);
+        assert!(!chat.wants_read());
+        assert!(chat.wants_write());
+        chat.discard_buffers();
+        assert!(chat.wants_read() && !chat.wants_write());
+    }
+}

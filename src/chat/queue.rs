@@ -1,0 +1,318 @@
+//! Output that has not left yet: `asynchat`'s `producer_fifo`.
+//!
+//! What is pushed byte-wise is joined, so that the head of an answer, its small body, and the small answers
+//! of a whole pipelined batch leave in one `send` (asynchat's `push` for each header made seven). A
+//! producer is asked for its next piece when the one before it has left: one piece in memory, no more.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+
+use super::producer::{Chunk, Producer};
+
+/// From how many waiting bytes on a connection makes no further output and reads no further input: one
+/// send's worth, so that a client which asks much and reads nothing costs no more than this.
+pub const HIGH_WATER: u64 = 64 * 1024;
+
+/// The next thing to send.
+#[derive(Debug)]
+pub enum Segment<'a> {
+    /// Bytes in memory.
+    Bytes {
+        /// What to send.
+        bytes: &'a [u8],
+        /// Whether more follows for certain: then the kernel may wait to fill the segment (`MSG_MORE`).
+        more: bool,
+    },
+    /// A stretch of a file: `sendfile`.
+    File {
+        /// The file.
+        file: BorrowedFd<'a>,
+        /// Where the stretch begins.
+        offset: u64,
+        /// Its length, in bytes; at least 1.
+        len: u64,
+    },
+}
+
+#[derive(Debug)]
+enum Entry {
+    Chunk(Chunk),
+    Producer(Box<dyn Producer>),
+}
+
+impl Entry {
+    fn remaining(&self) -> u64 {
+        match self {
+            Self::Chunk(Chunk::Bytes(bytes)) => bytes.len() as u64,
+            Self::Chunk(Chunk::File(slice)) => slice.len,
+            Self::Producer(producer) => producer.remaining(),
+        }
+    }
+}
+
+/// A first-in, first-out queue of bytes and producers.
+#[derive(Debug, Default)]
+pub struct OutQueue {
+    fifo: VecDeque<Entry>,
+    /// How much of the first entry, if it is bytes, has left.
+    sent: usize,
+    /// Everything that has ever left.
+    taken: u64,
+    closing: bool,
+}
+
+impl OutQueue {
+    /// An empty queue; it allocates nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Queues bytes. (`async_chat.push`)
+    pub fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.tail().extend_from_slice(bytes);
+        }
+    }
+
+    /// Queues a producer. (`async_chat.push_with_producer`)
+    pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
+        self.fifo.push_back(Entry::Producer(Box::new(producer)));
+    }
+
+    /// The bytes at the end of the queue, to append to.
+    pub fn tail(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.fifo.back(), Some(Entry::Chunk(Chunk::Bytes(_)))) {
+            self.fifo.push_back(Entry::Chunk(Chunk::Bytes(Vec::new())));
+        }
+        match self.fifo.back_mut() {
+            Some(Entry::Chunk(Chunk::Bytes(bytes))) => bytes,
+            _ => unreachable!("the last entry was just made"),
+        }
+    }
+
+    /// Once everything has left, the connection is over. (`async_chat.close_when_done`)
+    pub fn close_when_done(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether everything has left and nothing more will come.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.closing && self.is_empty()
+    }
+
+    /// Throws away what has not left. (`async_chat.discard_buffers`)
+    pub fn discard_buffers(&mut self) {
+        self.fifo = VecDeque::new();
+        self.sent = 0;
+    }
+
+    /// Whether nothing waits. A producer waits until it has said that there is no more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.fifo.is_empty()
+    }
+
+    /// How many bytes wait, as far as the producers know.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.fifo.iter().map(Entry::remaining).sum::<u64>() - self.sent as u64
+    }
+
+    /// Whether no more output should be made before some has left.
+    #[must_use]
+    pub fn is_above_high_water(&self) -> bool {
+        self.len() >= HIGH_WATER
+    }
+
+    /// How many bytes have left since the beginning.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The next segment, asking the first producer for its next piece if need be.
+    ///
+    /// # Errors
+    /// What [`Producer::more`] says.
+    pub fn front(&mut self) -> io::Result<Option<Segment<'_>>> {
+        self.refill()?;
+        let more = self.fifo.get(1).is_some_and(|next| next.remaining() > 0);
+        Ok(match self.fifo.front() {
+            Some(Entry::Chunk(Chunk::Bytes(bytes))) => Some(Segment::Bytes {
+                bytes: &bytes[self.sent..],
+                more,
+            }),
+            Some(Entry::Chunk(Chunk::File(slice))) => Some(Segment::File {
+                file: slice.as_fd(),
+                offset: slice.offset,
+                len: slice.len,
+            }),
+            Some(Entry::Producer(_)) | None => None,
+        })
+    }
+
+    /// Brings it about that the first entry, if there is one, is a piece that is not empty.
+    fn refill(&mut self) -> io::Result<()> {
+        while let Some(first) = self.fifo.front_mut() {
+            match first {
+                Entry::Chunk(_) if first.remaining() > self.sent as u64 => return Ok(()),
+                Entry::Chunk(_) => self.pop(),
+                Entry::Producer(producer) => match producer.more()? {
+                    Some(chunk) => self.fifo.push_front(Entry::Chunk(chunk)),
+                    None => self.pop(),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks `count` bytes of the front segment as sent.
+    pub fn advance(&mut self, count: usize) {
+        self.taken += count as u64;
+        match self.fifo.front_mut() {
+            Some(Entry::Chunk(Chunk::Bytes(bytes))) => {
+                self.sent += count;
+                debug_assert!(self.sent <= bytes.len(), "sent more than there is");
+                if self.sent == bytes.len() {
+                    self.pop();
+                }
+            }
+            Some(Entry::Chunk(Chunk::File(slice))) => {
+                slice.advance(count as u64);
+                if slice.len == 0 {
+                    self.pop();
+                }
+            }
+            Some(Entry::Producer(_)) | None => debug_assert!(count == 0, "sent from an empty queue"),
+        }
+    }
+
+    fn pop(&mut self) {
+        self.fifo.pop_front();
+        self.sent = 0;
+        if self.fifo.is_empty() {
+            // An idle connection holds no buffer, this one neither.
+            self.fifo = VecDeque::new();
+        }
+    }
+
+    /// Everything that waits, as bytes, taken out of the queue: for tests and for drivers without a socket.
+    ///
+    /// # Errors
+    /// What the producers and the files say.
+    pub fn to_bytes(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(segment) = self.front()? {
+            let before = all.len();
+            match segment {
+                Segment::Bytes { bytes, .. } => all.extend_from_slice(bytes),
+                Segment::File { file, offset, len } => {
+                    let mut piece = vec![0; usize::try_from(len.min(1 << 20)).unwrap_or(1 << 20)];
+                    let file = std::fs::File::from(file.try_clone_to_owned()?);
+                    let count = file.read_at(&mut piece, offset)?;
+                    if count == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    all.extend_from_slice(&piece[..count]);
+                }
+            }
+            self.advance(all.len() - before);
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{FileProducer, FileSlice, SimpleProducer};
+    use std::io::Write;
+
+    fn file(content: &[u8]) -> FileSlice {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(content).expect("write");
+        FileSlice::new(file.into(), 0, content.len() as u64)
+    }
+
+    #[test]
+    fn pushes_are_joined_and_order_is_kept() {
+        let mut queue = OutQueue::new();
+        queue.push(b"head ");
+        queue.push(b"body ");
+        queue.push_with_producer(FileProducer::new(file(b"file ")));
+        queue.push_with_producer(SimpleProducer::with_buffer_size(b"produced ".to_vec(), 4));
+        queue.push(b"end");
+        assert_eq!(queue.len(), 27);
+        match queue.front().expect("front").expect("a segment") {
+            Segment::Bytes { bytes, more } => assert_eq!((bytes, more), (&b"head body "[..], true)),
+            segment @ Segment::File { .. } => panic!("not {segment:?}"),
+        }
+        assert_eq!(queue.to_bytes().expect("bytes"), b"head body file produced end");
+        assert!(queue.is_empty());
+        assert_eq!(queue.taken(), 27);
+    }
+
+    #[test]
+    fn any_partial_send_gives_the_same_bytes() {
+        for step in 1..12 {
+            let mut queue = OutQueue::new();
+            queue.push(b"0123");
+            queue.push_with_producer(FileProducer::new(file(b"456789").slice(1, 4)));
+            queue.push(b"ab");
+            let mut out = Vec::new();
+            while let Some(segment) = queue.front().expect("front") {
+                let (bytes, len) = match segment {
+                    Segment::Bytes { bytes, .. } => (bytes.to_vec(), bytes.len()),
+                    Segment::File { file, offset, len } => {
+                        let mut bytes = vec![0; len as usize];
+                        let file = std::fs::File::from(file.try_clone_to_owned().expect("dup"));
+                        file.read_exact_at(&mut bytes, offset).expect("read");
+                        (bytes, len as usize)
+                    }
+                };
+                let count = len.min(step);
+                out.extend_from_slice(&bytes[..count]);
+                queue.advance(count);
+            }
+            assert_eq!(out, b"01235678ab", "in steps of {step}");
+        }
+    }
+
+    #[test]
+    fn the_last_bytes_never_wait_for_more() {
+        let mut queue = OutQueue::new();
+        queue.push(b"x");
+        queue.push_with_producer(SimpleProducer::new(Vec::new()));
+        let segment = queue.front().expect("front").expect("a segment");
+        assert!(matches!(segment, Segment::Bytes { more: false, .. }), "nothing follows for certain");
+        queue.close_when_done();
+        assert!(!queue.is_done());
+        queue.advance(1);
+        assert!(queue.front().expect("front").is_none());
+        assert!(queue.is_done());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_is_an_error() {
+        let slice = file(b"short").slice(0, 100);
+        let mut queue = OutQueue::new();
+        queue.push_with_producer(FileProducer::new(slice));
+        let error = queue.to_bytes().expect_err("the file is too short");
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn discarding_forgets_everything() {
+        let mut queue = OutQueue::new();
+        queue.push(b"abc");
+        queue.advance(1);
+        queue.discard_buffers();
+        assert!(queue.is_empty());
+        queue.push(b"de");
+        assert_eq!(queue.to_bytes().expect("bytes"), b"de");
+    }
+}

@@ -1,0 +1,184 @@
+//! Preconditions (RFC 9110 §13): is what the client has still what is here?
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::clock::Now;
+use crate::http1::{Request, Response};
+use crate::sys::descriptor::Facts;
+
+/// What a file can be recognised by. Both are missing for a file from the beginning of time: images of
+/// containers and build systems give all their files one such date, and it tells nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Validators {
+    /// The entity tag, quotes included. Strong: it changes with every change that `fstat` shows.
+    etag: Option<String>,
+    /// To the second, and never later than now (RFC 9110 §8.8.2.1).
+    last_modified: Option<SystemTime>,
+}
+
+/// What the preconditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All hold: send the file.
+    Send,
+    /// The client has it already: 304.
+    NotModified,
+    /// The client wants another one than there is: 412.
+    Failed,
+}
+
+impl Validators {
+    pub(super) fn of(facts: &Facts, now: Now) -> Self {
+        let since_epoch = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if since_epoch <= Duration::from_secs(1) {
+            return Self::default();
+        }
+        let mut etag = String::with_capacity(40);
+        // Writing into a String cannot fail.
+        let _ = write!(etag, "\"{:x}-{:x}-{:x}\"", since_epoch.as_nanos(), facts.size, facts.inode);
+        Self {
+            etag: Some(etag),
+            last_modified: Some(to_seconds(facts.modified.min(now.wall))),
+        }
+    }
+
+    /// Adds `ETag` and `Last-Modified`.
+    pub(super) fn write_to(&self, response: &mut Response) {
+        if let Some(etag) = &self.etag {
+            response.field("ETag", etag);
+        }
+        if let Some(modified) = self.last_modified {
+            response.field("Last-Modified", httpdate::HttpDate::from(modified));
+        }
+    }
+
+    /// Whether `If-Range` (RFC 9110 §13.1.5) names exactly this file: the strong tag, or the exact date.
+    pub(super) fn matches_if_range(&self, value: &[u8]) -> bool {
+        match parse_date(value) {
+            Some(date) => self.last_modified == Some(date),
+            None => self.etag.as_deref().is_some_and(|etag| etag.as_bytes() == value),
+        }
+    }
+
+    fn modified_after(&self, date: SystemTime) -> Option<bool> {
+        self.last_modified.map(|modified| modified > date)
+    }
+}
+
+fn to_seconds(time: SystemTime) -> SystemTime {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+/// A date that does not parse is as good as none (RFC 9110 §13.1.3).
+fn parse_date(value: &[u8]) -> Option<SystemTime> {
+    httpdate::parse_http_date(std::str::from_utf8(value).ok()?).ok()
+}
+
+/// RFC 9110 §13.2.2, in its order, for GET and HEAD.
+pub(super) fn evaluate(request: &Request<'_>, validators: &Validators) -> Verdict {
+    let fields = request.fields;
+    let date = |name| fields.single(name).and_then(parse_date);
+    if fields.get("If-Match").is_some() {
+        if !any_tag(fields.all("If-Match"), validators, Comparison::Strong) {
+            return Verdict::Failed;
+        }
+    } else if let Some(date) = date("If-Unmodified-Since") {
+        if validators.modified_after(date) == Some(true) {
+            return Verdict::Failed;
+        }
+    }
+    if fields.get("If-None-Match").is_some() {
+        if any_tag(fields.all("If-None-Match"), validators, Comparison::Weak) {
+            return Verdict::NotModified;
+        }
+    } else if let Some(date) = date("If-Modified-Since") {
+        if validators.modified_after(date) == Some(false) {
+            return Verdict::NotModified;
+        }
+    }
+    Verdict::Send
+}
+
+/// RFC 9110 §8.8.3.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    /// A weak tag equals nothing.
+    Strong,
+    /// `W/` makes no difference.
+    Weak,
+}
+
+/// Whether a list of tags, over any number of lines, holds ours. `*` is any file that exists.
+fn any_tag<'a>(
+    mut lines: impl Iterator<Item = &'a [u8]>,
+    validators: &Validators,
+    comparison: Comparison,
+) -> bool {
+    lines.any(|line| line == b"*" || tags(line).any(|tag| tag_matches(tag, validators, comparison)))
+}
+
+fn tag_matches(tag: &[u8], validators: &Validators, comparison: Comparison) -> bool {
+    let Some(etag) = validators.etag.as_deref() else {
+        return false;
+    };
+    match (tag.strip_prefix(b"W/"), comparison) {
+        (Some(tag), Comparison::Weak) => tag == etag.as_bytes(),
+        (Some(_), Comparison::Strong) => false,
+        (None, _) => tag == etag.as_bytes(),
+    }
+}
+
+/// The `entity-tag`s of a line; commas and white space between them may be any number. Commas may stand
+/// inside a tag, so this is no split at commas. The first thing that is no tag ends the list.
+fn tags(mut line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        while let [b' ' | b'\t' | b',', rest @ ..] = line {
+            line = rest;
+        }
+        let prefix = if line.starts_with(b"W/\"") { 3 } else { usize::from(line.starts_with(b"\"")) };
+        if prefix == 0 {
+            return None;
+        }
+        let length = prefix + memchr::memchr(b'"', &line[prefix..])? + 1;
+        let (tag, rest) = line.split_at(length);
+        line = rest;
+        Some(tag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_tags() {
+        let tags = |line: &'static str| -> Vec<&str> {
+            tags(line.as_bytes()).map(|tag| std::str::from_utf8(tag).expect("ASCII")).collect()
+        };
+        assert_eq!(tags(r#""a", W/"b,c" ,,"d""#), [r#""a""#, r#"W/"b,c""#, r#""d""#]);
+        assert_eq!(tags(r#""a", b, "c""#), [r#""a""#]);
+        assert_eq!(tags(r#""a"#), [""; 0]);
+        assert_eq!(tags(""), [""; 0]);
+    }
+
+    fn facts(seconds: u64) -> Facts {
+        Facts {
+            kind: crate::sys::descriptor::Kind::Regular,
+            size: 5,
+            inode: 7,
+            modified: UNIX_EPOCH + Duration::new(seconds, 123_456_789),
+        }
+    }
+
+    #[test]
+    fn validators_of_odd_times() {
+        let now = Now::ask();
+        assert_eq!(Validators::of(&facts(0), now), Validators::default());
+        let future = Validators::of(&facts(u64::from(u32::MAX) * 100), now);
+        assert_eq!(future.last_modified, Some(to_seconds(now.wall)), "never later than now");
+        let usual = Validators::of(&facts(1_000_000_000), now);
+        assert_eq!(usual.etag.as_deref(), Some("\"de0b6b3aebfcd15-5-7\""));
+    }
+}

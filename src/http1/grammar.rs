@@ -1,0 +1,151 @@
+//! The small rules of RFC 9110, RFC 9112 and RFC 3986 under the names they have there.
+
+use std::net::Ipv6Addr;
+
+/// `tchar` (RFC 9110 §5.6.2): what methods, field names and other tokens are made of.
+#[must_use]
+pub fn is_tchar(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// `token = 1*tchar`.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_tchar)
+}
+
+/// Takes `OWS = *( SP / HTAB )` off both ends, and nothing else: no other byte is white space in HTTP.
+#[must_use]
+pub fn trim_ows(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The elements of a comma-separated list, trimmed; empty ones are left out (RFC 9110 §5.6.1).
+pub fn list(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .split(|byte| *byte == b',')
+        .map(trim_ows)
+        .filter(|element| !element.is_empty())
+}
+
+/// `field-vchar / SP / HTAB` (RFC 9110 §5.5): obs-text is allowed, control characters are not.
+pub(super) fn is_field_value_byte(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// A byte of the request target. Stricter than "not a space": control characters and bytes above 7E are
+/// no part of a URI (RFC 3986 §2), and a fragment is never sent (RFC 9112 §3.2).
+pub(super) fn is_target_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'#'
+}
+
+/// Whether every `%` is followed by two hexadecimal digits (RFC 3986 §2.1).
+pub(super) fn is_percent_encoding_valid(bytes: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', bytes).all(|at| match bytes.get(at + 1..at + 3) {
+        Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),
+        None => false,
+    })
+}
+
+/// `1*DIGIT` with a value that an `i64` holds, so that no sum of two of them overflows a `u64`.
+pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0i64, |value, digit| value.checked_mul(10)?.checked_add(i64::from(digit - b'0')))
+        .and_then(|value| u64::try_from(value).ok())
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §4.2, §7.2). No userinfo; the host may be empty only where `Host`
+/// itself may be (RFC 9112 §3.2).
+///
+/// Commas are refused although `reg-name` has them: two `Host` fields joined by a proxy look like that.
+pub(super) fn is_authority(bytes: &[u8]) -> bool {
+    if let [b'[', rest @ ..] = bytes {
+        let Some(end) = memchr::memchr(b']', rest) else {
+            return false;
+        };
+        return is_ip_literal(&rest[..end]) && is_port_suffix(&rest[end + 1..]);
+    }
+    let host = memchr::memchr(b':', bytes).map_or(bytes, |colon| &bytes[..colon]);
+    is_reg_name(host) && is_port_suffix(&bytes[host.len()..])
+}
+
+/// Nothing, or `":" *DIGIT` with a number that is a port.
+fn is_port_suffix(bytes: &[u8]) -> bool {
+    match bytes {
+        [] | [b':'] => true,
+        [b':', digits @ ..] => parse_decimal(digits).is_some_and(|port| port <= 65_535),
+        _ => false,
+    }
+}
+
+/// `reg-name = *( unreserved / pct-encoded / sub-delims )`, less the comma.
+fn is_reg_name(host: &[u8]) -> bool {
+    let all_known = host
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte));
+    all_known && is_percent_encoding_valid(host)
+}
+
+/// `IPv6address / IPvFuture`, between the brackets.
+fn is_ip_literal(bytes: &[u8]) -> bool {
+    if let [b'v' | b'V', rest @ ..] = bytes {
+        let Some(dot) = memchr::memchr(b'.', rest) else {
+            return false;
+        };
+        let (version, address) = (&rest[..dot], &rest[dot + 1..]);
+        let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:".contains(byte);
+        return !version.is_empty()
+            && version.iter().all(u8::is_ascii_hexdigit)
+            && !address.is_empty()
+            && address.iter().all(known);
+    }
+    std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_space_is_sp_and_htab_only() {
+        assert_eq!(trim_ows(b" \t a b\t "), b"a b");
+        assert_eq!(trim_ows(b"\x0ba\xa0"), b"\x0ba\xa0", "RULES A33");
+        assert_eq!(trim_ows(b" \t "), b"");
+    }
+
+    #[test]
+    fn lists_are_sloppy_about_commas() {
+        let elements: Vec<_> = list(b", TE,,\tKeep-Alive ,").collect();
+        assert_eq!(elements, [&b"TE"[..], b"Keep-Alive"]);
+    }
+
+    #[test]
+    fn decimals() {
+        assert_eq!(parse_decimal(b"0003"), Some(3), "RULES A47");
+        assert_eq!(parse_decimal(b"9223372036854775807"), Some(i64::MAX as u64));
+        for bad in ["", "+3", "-0", "0x3", "1 3", "3.0", "9223372036854775808", "18446744073709551619"] {
+            assert_eq!(parse_decimal(bad.as_bytes()), None, "RULES A43, A45: {bad}");
+        }
+    }
+
+    #[test]
+    fn authorities() {
+        for good in [
+            "", "a", "a:", "a:80", "a:65535", "A.b-c_d", "127.0.0.1:9000", "[::1]", "[::1]:80", "[v1.a:b]", "%41",
+        ] {
+            assert!(is_authority(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "u@a", "a/b", "a, b", "a,b", "a b", "a:8x", "a:65536", "a:70000", "[::1", "[::g]", "[::1]x", "a:b:1",
+            "a\0", "\u{e9}", "%zz", "[]", "a?b", "a\\b", "[v.a]",
+        ] {
+            assert!(!is_authority(bad.as_bytes()), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! An answer: its status, its fields, its body.
+
+use std::fmt;
+use std::io::Write as _;
+
+use super::status::Status;
+use crate::chat::{FileProducer, FileSlice, OutQueue};
+
+/// What follows the head.
+#[derive(Debug)]
+pub enum Body {
+    /// Bytes in memory. They leave together with the head.
+    Bytes(Vec<u8>),
+    /// A stretch of a file, sent by the kernel.
+    File(FileSlice),
+    /// Several stretches, each with bytes before it, and bytes after the last one (multipart/byteranges).
+    Parts {
+        /// The stretches.
+        parts: Vec<Part>,
+        /// What stands after them.
+        end: Vec<u8>,
+    },
+}
+
+/// One part of a body in several parts.
+#[derive(Debug)]
+pub struct Part {
+    /// What stands before the stretch.
+    pub head: Vec<u8>,
+    /// The stretch.
+    pub content: FileSlice,
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::Bytes(Vec::new())
+    }
+
+    /// Bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(slice) => slice.len,
+            Self::Parts { parts, end } => {
+                let part = |part: &Part| part.head.len() as u64 + part.content.len;
+                parts.iter().map(part).sum::<u64>() + end.len() as u64
+            }
+        }
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push_to(self, queue: &mut OutQueue) {
+        match self {
+            Self::Bytes(bytes) => queue.push(&bytes),
+            Self::File(slice) => queue.push_with_producer(FileProducer::new(slice)),
+            Self::Parts { parts, end } => {
+                for part in parts {
+                    queue.push(&part.head);
+                    queue.push_with_producer(FileProducer::new(part.content));
+                }
+                queue.push(&end);
+            }
+        }
+    }
+}
+
+/// An answer. The connection adds `Server`, `Date`, `Connection` and `Content-Length`.
+#[derive(Debug)]
+pub struct Response {
+    /// The status.
+    pub status: Status,
+    /// The field lines so far, each ended by CR LF.
+    fields: Vec<u8>,
+    /// What follows the head; not sent for HEAD.
+    pub body: Body,
+    /// Whether the connection must close after it.
+    pub close: bool,
+}
+
+impl Response {
+    /// An answer without a body.
+    #[must_use]
+    pub fn new(status: Status) -> Self {
+        Self {
+            status,
+            fields: Vec::new(),
+            body: Body::empty(),
+            close: false,
+        }
+    }
+
+    /// A small answer that says in plain text what happened. (the seed's `send_error`)
+    #[must_use]
+    pub fn error(status: Status) -> Self {
+        let mut response = Self::new(status);
+        response.field("Content-Type", "text/plain; charset=utf-8");
+        response.body = Body::Bytes(format!("{status}\n{}\n", status.text()).into_bytes());
+        response
+    }
+
+    /// Adds a field line. (the seed's `send_header`)
+    ///
+    /// Bytes that could end the line early are left out: whatever a value was made of, it stays one value.
+    pub fn field(&mut self, name: &str, value: impl fmt::Display) {
+        let start = self.fields.len();
+        // Writing into a Vec cannot fail.
+        let _ = write!(self.fields, "{name}: {value}");
+        let mut at = start;
+        while let Some(offset) = self.fields[at..].iter().position(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            at += offset;
+            self.fields.remove(at);
+        }
+        self.fields.extend_from_slice(b"\r\n");
+    }
+
+    /// The same answer, after which the connection closes.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The field lines so far.
+    #[must_use]
+    pub fn fields(&self) -> &[u8] {
+        &self.fields
+    }
+}
+
+/// What the connection knows of an answer beyond the [`Response`] itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Envelope<'a> {
+    pub(super) server: &'a str,
+    pub(super) date: &'a str,
+    pub(super) keep_alive: bool,
+}
+
+impl Response {
+    /// Writes status line and fields to the end of `out`. (the seed's `send_response`, `end_headers`)
+    pub(super) fn write_head(&self, envelope: Envelope<'_>, out: &mut Vec<u8>) {
+        let connection = if envelope.keep_alive { "keep-alive" } else { "close" };
+        // One formatting call: the pieces are short and the buffer grows once.
+        out.reserve(256 + self.fields.len());
+        let _ = write!(
+            out,
+            "HTTP/1.1 {}\r\nServer: {}\r\nDate: {}\r\nConnection: {connection}\r\n",
+            self.status, envelope.server, envelope.date,
+        );
+        out.extend_from_slice(&self.fields);
+        if !self.status.is_bodiless() {
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULES A68: nothing that a value is made of can begin another field.
+    #[test]
+    fn a_value_stays_one_value() {
+        let mut response = Response::new(Status::MOVED_PERMANENTLY);
+        response.field("Location", "/a\r\nSet-Cookie: x\0\n\r/");
+        assert_eq!(response.fields(), b"Location: /aSet-Cookie: x/\r\n");
+    }
+
+    #[test]
+    fn a_bodiless_answer_has_no_content_length() {
+        let envelope = Envelope {
+            server: "s",
+            date: "d",
+            keep_alive: true,
+        };
+        let mut out = Vec::new();
+        Response::new(Status::NOT_MODIFIED).write_head(envelope, &mut out);
+        assert_eq!(out, b"HTTP/1.1 304 Not Modified\r\nServer: s\r\nDate: d\r\nConnection: keep-alive\r\n\r\n");
+    }
+}

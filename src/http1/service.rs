@@ -1,0 +1,21 @@
+//! Who answers.
+
+use super::head::Request;
+use super::response::Response;
+use crate::clock::Now;
+
+/// Answers requests. One per worker, shared by all its connections; what it changes (a cache) it keeps in
+/// cells of its own.
+pub trait Service {
+    /// Answers one request. It is called when the head is whole; the answer leaves once the body, if there
+    /// is one, has been read.
+    ///
+    /// It runs on the loop: nothing in it may wait for anything but the file system.
+    fn handle(&self, request: &Request<'_>, now: Now) -> Response;
+}
+
+impl<F: Fn(&Request<'_>, Now) -> Response> Service for F {
+    fn handle(&self, request: &Request<'_>, now: Now) -> Response {
+        self(request, now)
+    }
+}

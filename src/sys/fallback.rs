@@ -1,0 +1,40 @@
+//! The test switch: takes the portable twin of a system call although the system has the fast one.
+//!
+//! `STHENO_FORCE_FALLBACK=openat2,sendfile` (or `all`) in the environment of the binary sets it before
+//! anything is opened. It costs one relaxed load per call and exists so that the twins of systems without
+//! these calls are tested on Linux, over the wire, by the same tests.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static OPENAT2: AtomicBool = AtomicBool::new(false);
+static SENDFILE: AtomicBool = AtomicBool::new(false);
+
+/// The environment variable that [`force`] is called with by the binary.
+pub const VARIABLE: &str = "STHENO_FORCE_FALLBACK";
+
+/// Forces the named twins: a comma-separated list of `openat2`, `sendfile`, `all`.
+///
+/// # Errors
+/// The first name that is not known.
+pub fn force(names: &str) -> Result<(), String> {
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        match name {
+            "openat2" => OPENAT2.store(true, Ordering::Relaxed),
+            "sendfile" => SENDFILE.store(true, Ordering::Relaxed),
+            "all" => {
+                OPENAT2.store(true, Ordering::Relaxed);
+                SENDFILE.store(true, Ordering::Relaxed);
+            }
+            _ => return Err(format!("{VARIABLE}: unknown name '{name}'; use openat2, sendfile or all")),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn without_openat2() -> bool {
+    OPENAT2.load(Ordering::Relaxed)
+}
+
+pub(super) fn without_sendfile() -> bool {
+    SENDFILE.load(Ordering::Relaxed)
+}

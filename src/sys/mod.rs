@@ -1,0 +1,24 @@
+//! The island of system calls: the only place in the crate where `unsafe` is allowed.
+//!
+//! The contract of this layer:
+//!
+//! * a function here wraps *one* system call (or the one short sequence that has a name of its own, like
+//!   `openat2` with its fallback) and knows nothing of what stands above it;
+//! * the signature outside is safe: borrowed descriptors in, owned descriptors and `io::Result` out;
+//! * where a call exists on some systems only, its twins have the same signature, and the portable twin
+//!   can be forced at run time ([`fallback`]), so that it is tested on the system that has the fast one;
+//! * every `unsafe` block has a `SAFETY:` line.
+//!
+//! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
+//! is `fork`, `sigaction`, the signal handler's `write`, `sigprocmask`, and `sendfile` outside Linux.
+
+#![allow(unsafe_code)]
+
+pub mod beneath;
+pub mod descriptor;
+pub mod fallback;
+pub mod process;
+pub mod readiness;
+pub mod sendfile;
+pub mod signal;
+pub mod socket;

@@ -1,0 +1,127 @@
+//! Processes: fork, kill, wait, and how many cores there are for them.
+
+use std::io;
+
+use rustix::io::Errno;
+use rustix::process::WaitOptions;
+
+use super::signal::Signal;
+
+/// A process id: a positive number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pid(rustix::process::Pid);
+
+impl Pid {
+    /// The number itself.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+}
+
+impl std::fmt::Display for Pid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+/// On which side of the fork we are.
+#[derive(Debug)]
+pub enum Forked {
+    /// In the process that called, with the child's id.
+    Parent(Pid),
+    /// In the new process.
+    Child,
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It left with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(number) => write!(f, "signal {number}"),
+        }
+    }
+}
+
+/// `fork(2)`. Call it while this process has one thread: only the calling thread lives on in the child,
+/// and a lock that another thread held stays locked there for ever.
+///
+/// # Errors
+/// As fork(2): no memory, or the process limit.
+pub fn fork() -> io::Result<Forked> {
+    // SAFETY: the master forks before any thread is started (and says so in its contract), so the child
+    // inherits no lock that is held.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Forked::Child),
+        id => Ok(Forked::Parent(from_raw(id)?)),
+    }
+}
+
+fn from_raw(id: i32) -> io::Result<Pid> {
+    rustix::process::Pid::from_raw(id)
+        .map(Pid)
+        .ok_or_else(|| io::Error::other("not a process id"))
+}
+
+/// This process.
+#[must_use]
+pub fn current() -> Pid {
+    Pid(rustix::process::getpid())
+}
+
+/// `kill(2)` with one of our signals.
+///
+/// # Errors
+/// As kill(2).
+pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
+    let signal = match signal {
+        Signal::Interrupt => rustix::process::Signal::INT,
+        Signal::Quit => rustix::process::Signal::QUIT,
+        Signal::Terminate => rustix::process::Signal::TERM,
+        Signal::Child => rustix::process::Signal::CHILD,
+    };
+    Ok(rustix::process::kill_process(pid.0, signal)?)
+}
+
+/// `SIGKILL`: cannot be caught, so the process is gone when this has been seen to.
+///
+/// # Errors
+/// As kill(2).
+pub fn kill(pid: Pid) -> io::Result<()> {
+    Ok(rustix::process::kill_process(pid.0, rustix::process::Signal::KILL)?)
+}
+
+/// `waitpid(2)` without waiting: one child that has ended, if any. Call it until `None`: one `SIGCHLD` may
+/// stand for several children.
+pub fn reap() -> Option<(Pid, Exit)> {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                let exit = match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => Exit::Code(code),
+                    (None, Some(number)) => Exit::Signal(number),
+                    (None, None) => continue,
+                };
+                return Some((Pid(pid), exit));
+            }
+            Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
+/// How many processes can run at once: cores, less what affinity and cgroup quotas take away.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

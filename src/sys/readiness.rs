@@ -1,0 +1,60 @@
+//! Waiting for descriptors where mio does not serve: one listener in several processes, and the master.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+
+/// Adds `listener` to `epoll` with `EPOLLIN | EPOLLEXCLUSIVE`, level-triggered (epoll_ctl(2)): of the
+/// processes that wait for the same socket one is woken for a connection, not all. mio cannot set the flag,
+/// but gives the event on unchanged, with `token` as its token.
+///
+/// # Errors
+/// As epoll_ctl(2); `Unsupported` where there is no such flag.
+pub fn add_exclusive(epoll: BorrowedFd<'_>, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::event::epoll::{EventData, EventFlags, add};
+        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+        Ok(add(epoll, listener, EventData::new_u64(token as u64), flags)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (epoll, listener, token);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// Takes `listener` out of `epoll` again.
+///
+/// # Errors
+/// As epoll_ctl(2).
+pub fn remove(epoll: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        Ok(rustix::event::epoll::delete(epoll, listener)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (epoll, listener);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// `poll(2)`: waits until `file` can be read or `timeout` is over; a signal ends the wait early.
+///
+/// # Errors
+/// As poll(2).
+pub fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let mut files = [PollFd::from_borrowed_fd(file, PollFlags::IN)];
+    match rustix::event::poll(&mut files, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

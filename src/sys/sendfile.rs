@@ -1,0 +1,173 @@
+//! `sendfile(2)`: bytes of a file to a socket without passing through this process.
+//!
+//! Three twins with one signature: Linux, the BSDs and macOS, and a read-and-send for everything else and
+//! for files that cannot be sent in the kernel.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
+use super::descriptor::read_at;
+use super::fallback;
+
+/// The most that one call sends: `sendfile(2)` on Linux takes no more than this.
+const MAX_COUNT: usize = 0x7fff_f000;
+
+/// Sends up to `count` bytes of `file`, from `offset`, to `socket`; answers how many were taken.
+///
+/// `Ok(0)` means that the file ends at `offset` (it was cut while it was being sent).
+///
+/// # Errors
+/// `WouldBlock` when the socket takes nothing now; else as sendfile(2) and send(2).
+pub fn send_file(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    let count = count.min(MAX_COUNT);
+    if count == 0 {
+        return Ok(0);
+    }
+    if fallback::without_sendfile() {
+        return copy(socket, file, offset, count);
+    }
+    match in_kernel(socket, file, offset, count) {
+        // The file system cannot map pages (some FUSE, some virtual files): on foot, then.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS)) => {
+            copy(socket, file, offset, count)
+        }
+        result => result,
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn in_kernel(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    mut offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    loop {
+        match rustix::fs::sendfile(socket, file, Some(&mut offset), count) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// The BSDs say how much was sent in an out-parameter, also when they answer `EAGAIN` or `EINTR`.
+#[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "macos"))]
+fn in_kernel(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    use std::os::fd::AsRawFd;
+    let offset = libc::off_t::try_from(offset).map_err(|_| Errno::OVERFLOW)?;
+    let mut sent = libc::off_t::try_from(count).map_err(|_| Errno::OVERFLOW)?;
+    #[cfg(target_os = "macos")]
+    // SAFETY: both descriptors are borrowed for the call; `sent` is a valid out-parameter; no headers.
+    let result = unsafe {
+        libc::sendfile(file.as_raw_fd(), socket.as_raw_fd(), offset, &mut sent, std::ptr::null_mut(), 0)
+    };
+    #[cfg(not(target_os = "macos"))]
+    // SAFETY: both descriptors are borrowed for the call; `sent` is a valid out-parameter; no headers.
+    let result = unsafe {
+        libc::sendfile(
+            file.as_raw_fd(),
+            socket.as_raw_fd(),
+            offset,
+            count,
+            std::ptr::null_mut(),
+            &mut sent,
+            0,
+        )
+    };
+    let error = io::Error::last_os_error();
+    match (result, usize::try_from(sent)) {
+        (0, Ok(sent)) => Ok(sent),
+        (_, Ok(sent)) if sent > 0 => Ok(sent),
+        _ => Err(error),
+    }
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "macos"
+)))]
+fn in_kernel(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    copy(socket, file, offset, count)
+}
+
+/// The portable twin. What the socket does not take is read again next time: nothing is held, nothing lost.
+fn copy(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
+    let mut buffer = [0; 16 * 1024];
+    let wanted = count.min(buffer.len());
+    let filled = read_at(file, &mut buffer[..wanted], offset)?;
+    if filled == 0 {
+        return Ok(0);
+    }
+    loop {
+        match rustix::net::send(socket, &buffer[..filled], SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    type Send = fn(BorrowedFd<'_>, BorrowedFd<'_>, u64, usize) -> io::Result<usize>;
+
+    fn sent_by(send: Send, offset: u64, count: usize) -> (usize, Vec<u8>) {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(b"0123456789").expect("write");
+        let (here, mut there) = UnixStream::pair().expect("a socket pair");
+        let sent = send(here.as_fd(), file.as_fd(), offset, count).expect("send");
+        drop(here);
+        let mut got = Vec::new();
+        there.read_to_end(&mut got).expect("read");
+        (sent, got)
+    }
+
+    #[test]
+    fn twins_agree() {
+        for send in [in_kernel as Send, copy as Send] {
+            assert_eq!(sent_by(send, 0, 10), (10, b"0123456789".to_vec()));
+            assert_eq!(sent_by(send, 7, 2), (2, b"78".to_vec()));
+            assert_eq!(sent_by(send, 7, 100), (3, b"789".to_vec()), "a file that is shorter than asked");
+            assert_eq!(sent_by(send, 10, 5), (0, Vec::new()), "a file that was cut");
+        }
+    }
+
+    #[test]
+    fn a_full_socket_would_block() {
+        let file = tempfile::tempfile().expect("a temporary file");
+        file.set_len(64 << 20).expect("a sparse file");
+        for send in [in_kernel as Send, copy as Send] {
+            let (here, _there) = UnixStream::pair().expect("a socket pair");
+            here.set_nonblocking(true).expect("non-blocking");
+            let error = (0..100_000)
+                .find_map(|_| send(here.as_fd(), file.as_fd(), 0, 1 << 20).err())
+                .expect("the socket fills up");
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        }
+    }
+}

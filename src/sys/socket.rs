@@ -1,0 +1,99 @@
+//! Sockets: the listener with its options, and `send` with its flags.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Unsent bytes that the kernel holds for one connection before it says that it is full. A client that
+/// never reads pins 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
+pub const NOTSENT_LOWAT: u32 = 128 * 1024;
+
+/// Makes a listening socket: non-blocking, `SO_REUSEADDR` (a restart must not wait for TIME_WAIT), and
+/// with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`) set once, here.
+///
+/// An IPv6 wildcard address serves IPv4 as well.
+///
+/// # Errors
+/// As socket(2), bind(2), listen(2).
+pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if reuse_port {
+        set_reuse_port(&socket)?;
+    }
+    if let SocketAddr::V6(v6) = address {
+        socket.set_only_v6(!v6.ip().is_unspecified())?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    set_notsent_lowat(&socket)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd"))]
+fn set_reuse_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd")))]
+fn set_reuse_port(_: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn set_notsent_lowat(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn set_notsent_lowat(_: &Socket) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sets on an accepted socket what the system does not hand down from the listener. On Linux it hands
+/// down everything, and this is no call at all.
+///
+/// # Errors
+/// As setsockopt(2).
+pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {
+    if cfg!(any(target_os = "linux", target_os = "android")) {
+        return Ok(());
+    }
+    Ok(rustix::net::sockopt::set_tcp_nodelay(socket, true)?)
+}
+
+/// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for what follows before it makes a segment
+/// (`MSG_MORE`): the head of an answer and the file behind it leave together.
+///
+/// # Errors
+/// As send(2).
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
+    let mut flags = SendFlags::NOSIGNAL;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if more {
+        flags |= SendFlags::MORE;
+    }
+    let _ = (more, &mut flags);
+    loop {
+        match rustix::net::send(socket, bytes, flags) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// Makes the coming close a reset that throws unsent bytes away (`SO_LINGER` 0), so that a client which
+/// stopped reading gives its kernel memory back at once.
+///
+/// # Errors
+/// As setsockopt(2).
+pub fn reset_on_close(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))?)
+}
