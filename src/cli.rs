@@ -1,1 +1,145 @@
-//! x
+//! The words of the command line, as they were written. What they mean is checked in [`crate::config`].
+
+use argh::FromArgs;
+
+/// Simple asynchronous web-server.
+#[derive(Debug, FromArgs, PartialEq, Eq)]
+#[argh(
+    note = "Signals: SIGINT (Ctrl+C) and SIGQUIT stop at once; SIGTERM lets answers that are due finish, 30 s at the most.",
+    note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line.",
+    example = "stheno -w 2 -r examples/site"
+)]
+pub struct Args {
+    /// address or name to listen on (default 127.0.0.1; 0.0.0.0 or :: for all)
+    #[argh(option, default = "\"127.0.0.1\".into()")]
+    pub host: String,
+
+    /// port to listen on (default 9000; 0 = any free one, the start-up lines tell)
+    #[argh(option, default = "\"9000\".into()")]
+    pub port: String,
+
+    /// least level that is logged: debug, info, warning, error, critical (default info)
+    #[argh(option, default = "\"info\".into()")]
+    pub log: String,
+
+    /// file that the log is appended to (default: standard error)
+    #[argh(option)]
+    pub logfile: Option<String>,
+
+    /// worker processes (default 1; 0 = one per core)
+    #[argh(option, short = 'w', default = "\"1\".into()")]
+    pub workers: String,
+
+    /// directory that is served (default .)
+    #[argh(option, short = 'r', default = "\".\".into()")]
+    pub root: String,
+
+    /// file that gets a line for every answer, - for standard output, off for none (default -)
+    #[argh(option, default = "\"-\".into()")]
+    pub access_log: String,
+
+    /// how workers share the port: exclusive, shared, reuseport (default exclusive)
+    #[argh(option, default = "\"exclusive\".into()")]
+    pub accept: String,
+
+    /// print the version and exit
+    #[argh(switch)]
+    pub version: bool,
+}
+
+/// What the words come to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve.
+    Serve(Box<Args>),
+    /// Print this and leave with success.
+    Print(String),
+}
+
+/// Options that take no value.
+const SWITCHES: [&str; 3] = ["--help", "-h", "--version"];
+
+/// Reads the words behind the program's name.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
+    let words = split_equals(words);
+    let words: Vec<&str> = words.iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
+    match Args::from_args(&["stheno"], &words) {
+        Ok(args) if args.version => Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into())),
+        Ok(args) => Ok(Command::Serve(Box::new(args))),
+        Err(exit) if exit.status.is_ok() => Ok(Command::Print(exit.output)),
+        Err(exit) => Err(one_line(&exit.output)),
+    }
+}
+
+/// `--port=8080` and `-w=4` are written as `--port 8080` and `-w 4`. A word that is an option's value is
+/// left as it is.
+fn split_equals(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut split = Vec::new();
+    let mut is_value = false;
+    for word in words {
+        match word.split_once('=') {
+            Some((option, value)) if !is_value && option.starts_with('-') => {
+                split.extend([option.to_string(), value.to_string()]);
+            }
+            _ => {
+                is_value = !is_value && word.starts_with('-') && !SWITCHES.contains(&word.as_str());
+                split.push(word);
+            }
+        }
+    }
+    split
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &[&str]) -> Result<Args, String> {
+        match parse(line.iter().map(ToString::to_string))? {
+            Command::Serve(args) => Ok(*args),
+            Command::Print(text) => Err(format!("printed: {text}")),
+        }
+    }
+
+    #[test]
+    fn both_ways_of_giving_a_value() {
+        let spaced = args(&["--port", "8080", "-w", "4", "-r", "a=b", "--access-log", "-"]).expect("arguments");
+        let joined = args(&["--port=8080", "-w=4", "-r=a=b", "--access-log=-"]).expect("arguments");
+        assert_eq!(spaced, joined);
+        assert_eq!((spaced.port.as_str(), spaced.workers.as_str(), spaced.root.as_str()), ("8080", "4", "a=b"));
+        let odd = args(&["-r", "--x=y"]).expect("a value may look like an option");
+        assert_eq!(odd.root, "--x=y");
+    }
+
+    #[test]
+    fn the_seeds_defaults() {
+        let args = args(&[]).expect("arguments");
+        assert_eq!((args.host.as_str(), args.port.as_str(), args.log.as_str()), ("127.0.0.1", "9000", "info"));
+        assert_eq!((args.logfile, args.workers.as_str(), args.root.as_str()), (None, "1", "."));
+    }
+
+    #[test]
+    fn bad_words_are_one_line() {
+        for line in [&["--prot", "1"][..], &["stray"], &["--port"], &["--port", "1", "--port", "2"]] {
+            let error = args(line).expect_err("refused");
+            assert!(!error.contains('\n') && !error.starts_with("printed"), "{error}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_printed() {
+        for word in ["-h", "--help"] {
+            let text = args(&[word]).expect_err("printed");
+            assert!(text.contains("Simple asynchronous web-server") && text.contains("--access-log"), "{text}");
+        }
+        assert!(args(&["--version"]).expect_err("printed").contains(env!("CARGO_PKG_VERSION")));
+    }
+}

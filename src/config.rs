@@ -1,1 +1,200 @@
-//! x
+//! What the server is told to do, checked.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::cli::Args;
+use crate::reactor::AcceptMode;
+use crate::sys::process;
+
+/// More workers than this are a mistake in the command line, and a fork bomb if they were not.
+const MAX_WORKERS: usize = 1024;
+
+/// How long answers that are due may take after SIGTERM: gunicorn's figure, and what container runtimes
+/// wait before they kill.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Where the access log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessLogTo {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// The end of a file.
+    File(PathBuf),
+}
+
+/// A checked configuration. Making one opens nothing but the root, to see that it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Address or name to listen on.
+    pub host: String,
+    /// Port; 0 for any.
+    pub port: u16,
+    /// What is logged.
+    pub log: LevelFilter,
+    /// Where the log goes, if not to standard error.
+    pub logfile: Option<PathBuf>,
+    /// Worker processes; at least 1.
+    pub workers: usize,
+    /// The directory that is served: absolute, without symlinks.
+    pub root: PathBuf,
+    /// Where the access log goes.
+    pub access_log: AccessLogTo,
+    /// How workers share the port.
+    pub accept: AcceptMode,
+    /// How long answers that are due may take when the server drains.
+    pub grace: Duration,
+}
+
+/// Why there is none; each a line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A word of the command line: exit code 2.
+    Usage(String),
+    /// Something outside of it: exit code 1.
+    Start(String),
+}
+
+impl Config {
+    /// Checks the words of the command line.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them, or with the root.
+    pub fn of(args: &Args) -> Result<Self, ConfigError> {
+        Ok(Self {
+            host: args.host.clone(),
+            port: port(&args.port)?,
+            log: level(&args.log)?,
+            logfile: args.logfile.as_ref().map(PathBuf::from),
+            workers: workers(&args.workers)?,
+            accept: accept_mode(&args.accept)?,
+            access_log: access_log(&args.access_log),
+            root: root(Path::new(&args.root))?,
+            grace: GRACE,
+        })
+    }
+}
+
+fn usage(option: &str, value: &str, wanted: &str) -> ConfigError {
+    ConfigError::Usage(format!("{option} {value:?}: {wanted}"))
+}
+
+fn port(value: &str) -> Result<u16, ConfigError> {
+    value.parse().map_err(|_| usage("--port", value, "give a number from 0 to 65535"))
+}
+
+fn workers(value: &str) -> Result<usize, ConfigError> {
+    match value.parse() {
+        Ok(0) => Ok(process::cores()),
+        Ok(count) if count <= MAX_WORKERS => Ok(count),
+        _ => Err(usage("-w", value, "give a number from 0 (one per core) to 1024")),
+    }
+}
+
+/// Python's level names and Rust's, in any case.
+fn level(value: &str) -> Result<LevelFilter, ConfigError> {
+    match value.to_ascii_lowercase().as_str() {
+        "off" => Ok(LevelFilter::Off),
+        "critical" | "fatal" | "error" => Ok(LevelFilter::Error),
+        "warning" | "warn" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        "trace" | "notset" => Ok(LevelFilter::Trace),
+        _ => Err(usage("--log", value, "give debug, info, warning, error or critical")),
+    }
+}
+
+fn accept_mode(value: &str) -> Result<AcceptMode, ConfigError> {
+    let modes = [AcceptMode::Exclusive, AcceptMode::Shared, AcceptMode::Reuseport];
+    modes
+        .into_iter()
+        .find(|mode| mode.to_string() == value)
+        .ok_or_else(|| usage("--accept", value, "give exclusive, shared or reuseport"))
+}
+
+fn access_log(value: &str) -> AccessLogTo {
+    match value {
+        "off" => AccessLogTo::Off,
+        "-" => AccessLogTo::Stdout,
+        path => AccessLogTo::File(path.into()),
+    }
+}
+
+fn root(path: &Path) -> Result<PathBuf, ConfigError> {
+    let complain = |what: String| ConfigError::Start(format!("cannot serve {}: {what}", path.display()));
+    let advise = |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
+    let root = path.canonicalize().map_err(advise)?;
+    if !root.is_dir() {
+        return Err(complain("it is not a directory; give one with -r".into()));
+    }
+    root.read_dir().map_err(advise)?;
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Command, parse};
+
+    fn config(line: &[&str]) -> Result<Config, ConfigError> {
+        match parse(line.iter().map(ToString::to_string)) {
+            Ok(Command::Serve(args)) => Config::of(&args),
+            other => panic!("not arguments: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        for (option, value) in [
+            ("--port", "65536"),
+            ("--port", "-1"),
+            ("--port", ""),
+            ("-w", "1025"),
+            ("-w", "-1"),
+            ("-w", "two"),
+            ("--log", "loud"),
+            ("--accept", "first"),
+        ] {
+            match config(&[option, value]) {
+                Err(ConfigError::Usage(line)) => assert!(line.starts_with(option) && line.contains("give"), "{line}"),
+                other => panic!("{option} {value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn level_names_of_both_languages_in_any_case() {
+        for (name, want) in [
+            ("DEBUG", LevelFilter::Debug),
+            ("Info", LevelFilter::Info),
+            ("WARNING", LevelFilter::Warn),
+            ("warn", LevelFilter::Warn),
+            ("ERROR", LevelFilter::Error),
+            ("CRITICAL", LevelFilter::Error),
+            ("trace", LevelFilter::Trace),
+            ("off", LevelFilter::Off),
+        ] {
+            assert_eq!(config(&["--log", name]).expect("a level").log, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_root_must_be_a_directory() {
+        for (root, want) in [("/no/such/folder", "No such file"), ("Cargo.toml", "not a directory")] {
+            match config(&["-r", root]) {
+                Err(ConfigError::Start(line)) => assert!(line.contains(want) && line.contains("-r"), "{line}"),
+                other => panic!("{root}: {other:?}"),
+            }
+        }
+        assert_eq!(config(&["-r", "src/.."]).expect("a root").root, Path::new(env!("CARGO_MANIFEST_DIR")));
+    }
+
+    #[test]
+    fn no_workers_means_one_per_core() {
+        assert_eq!(config(&["-w", "0"]).expect("a number").workers, process::cores());
+    }
+}

@@ -1,1 +1,145 @@
-fn main(){}
+//! The server's command: words → configuration → sockets → master → workers.
+
+use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use log::LevelFilter;
+use stheno::cli::{self, Command};
+use stheno::config::{AccessLogTo, Config, ConfigError};
+use stheno::files::FileService;
+use stheno::http1::Settings;
+use stheno::master::{BOOT_FAILURE, Ended, Master};
+use stheno::server::{AccessLog, Shared, Target, Worker, bind, run};
+use stheno::sys::process::{self, Pid};
+use stheno::sys::fallback;
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(code) => code,
+        Err(ConfigError::Usage(line)) => complain(&format!("{line} (see stheno --help)"), 2),
+        Err(ConfigError::Start(line)) => complain(&line, 1),
+    }
+}
+
+fn complain(line: &str, code: u8) -> ExitCode {
+    // If not even this can be said there is nobody to say it to.
+    let _ = writeln!(io::stderr(), "stheno: {line}");
+    ExitCode::from(code)
+}
+
+fn start() -> Result<ExitCode, ConfigError> {
+    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
+    let args = match cli::parse(words).map_err(ConfigError::Usage)? {
+        Command::Serve(args) => args,
+        Command::Print(text) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if let Ok(names) = std::env::var(fallback::VARIABLE) {
+        fallback::force(&names).map_err(ConfigError::Usage)?;
+    }
+    serve(&Config::of(&args)?)
+}
+
+fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
+    // Everything that can fail is opened here, before there is a process to clean up.
+    let start_error = |what: &str, error: io::Error| ConfigError::Start(format!("{what}: {error}"));
+    init_log(config.log, config.logfile.as_deref())?;
+    let access_log = open_access_log(&config.access_log)?;
+    let service = FileService::open(&config.root)
+        .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
+    let bound = bind(&config.host, config.port, config.accept, config.workers)
+        .map_err(|error| ConfigError::Start(error.to_string()))?;
+    let master = Master::new(config.workers, config.grace)
+        .map_err(|error| start_error("cannot set up the master process", error))?;
+
+    let addresses = bound.addresses.clone();
+    let mut parts = Some((bound, service, access_log));
+    let mut work = |seat: usize, life| {
+        // Every worker is a fork of this process, so each of them takes its own copy.
+        let Some((bound, service, access_log)) = parts.take() else {
+            return BOOT_FAILURE;
+        };
+        let worker = Worker {
+            shared: Shared::new(Settings::default(), service, access_log.map(AccessLog::new)),
+            listeners: bound.into_worker(seat),
+            accept: config.accept,
+            life,
+            grace: config.grace,
+        };
+        match run(worker) {
+            Ok(()) => 0,
+            Err(error) => {
+                log::error!("a worker cannot serve: {error}");
+                BOOT_FAILURE
+            }
+        }
+    };
+    let ended = master.run(&mut work, |workers| announce(config, &addresses, workers));
+    match ended.map_err(|error| start_error("cannot run worker processes", error))? {
+        Ended::Stopped => Ok(ExitCode::SUCCESS),
+        Ended::BootFailed => Err(ConfigError::Start("the workers could not start".into())),
+    }
+}
+
+/// The seed's format: `name: pid message`.
+fn init_log(level: LevelFilter, file: Option<&Path>) -> Result<(), ConfigError> {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Warn.min(level)).filter_module("stheno", level);
+    builder.format(|out, record| {
+        let name = record.target().split("::").next().unwrap_or_default();
+        writeln!(out, "{name}: {} {}", std::process::id(), record.args())
+    });
+    if let Some(path) = file {
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let opened = opened.map_err(|error| {
+            let path = path.display();
+            ConfigError::Start(format!("cannot write the log file {path}: {error}; give another with --logfile"))
+        })?;
+        builder.target(env_logger::Target::Pipe(Box::new(opened)));
+    }
+    builder.init();
+    Ok(())
+}
+
+fn open_access_log(to: &AccessLogTo) -> Result<Option<Target>, ConfigError> {
+    let opened = match to {
+        AccessLogTo::Off => return Ok(None),
+        // A server without standard output serves without an access log.
+        AccessLogTo::Stdout => return Ok(Target::stdout().ok()),
+        AccessLogTo::File(path) => Target::open(path).map_err(|error| (path, error)),
+    };
+    opened.map(Some).map_err(|(path, error)| {
+        let path = path.display();
+        ConfigError::Start(format!("cannot write the access log {path}: {error}; give another with --access-log"))
+    })
+}
+
+/// The start-up lines: where it is, what it serves, who does the work, how to stop it.
+fn announce(config: &Config, addresses: &[SocketAddr], workers: &[Pid]) {
+    let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+    let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
+    let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
+    let mut text = format!("{bold}stheno {}{plain}\n", env!("CARGO_PKG_VERSION"));
+    text += &format!("  root     {}\n", config.root.display());
+    for address in addresses {
+        text += &format!("  url      {bold}{}{plain}\n", url(*address));
+    }
+    text += &format!("  workers  {} (pid {})\n", workers.len(), pids.join(", "));
+    text += &format!("  poller   {poller}, accept {}\n", config.accept);
+    text += &format!("  stop     Ctrl+C, or kill -TERM {} to let answers finish\n", process::current());
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// An address as a link; one that stands for all is shown as the one that always works.
+fn url(address: SocketAddr) -> String {
+    if !address.ip().is_unspecified() {
+        return format!("http://{address}/");
+    }
+    let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
+    format!("http://{local}:{}/ (and every other {all}address of this machine)", address.port())
+}

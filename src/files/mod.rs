@@ -16,7 +16,7 @@ mod path;
 mod range;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 use log::{debug, warn};
 use percent_encoding::percent_encode;
@@ -45,7 +45,7 @@ impl FileService {
     ///
     /// # Errors
     /// When `root` cannot be opened or is no directory.
-    pub fn open(root: PathBuf) -> io::Result<Self> {
+    pub fn open(root: &Path) -> io::Result<Self> {
         let root = Root::open(root)?;
         Ok(Self { root })
     }

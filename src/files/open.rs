@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -38,8 +38,8 @@ pub(super) struct File {
 }
 
 impl Root {
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        let directory = beneath::open_root(&path)?;
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let directory = beneath::open_root(path)?;
         Ok(Self { directory })
     }
 

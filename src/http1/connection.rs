@@ -217,10 +217,9 @@ impl Connection {
         self.resume(turn);
     }
 
-    /// Takes note of what was sent, and answers whose answers are complete.
-    pub fn sent(&mut self, now: Now) -> Option<Exchange> {
+    /// Takes note that the peer has taken some of the output.
+    pub fn note_progress(&mut self, now: Now) {
         self.progress = now.monotonic;
-        self.take_finished(now, false)
     }
 
     /// The next exchange to be logged; with `all`, also those that were cut short.

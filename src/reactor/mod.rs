@@ -1,1 +1,424 @@
-//! x
+//! asyncore: one loop over everything that can be ready.
+//!
+//! ```text
+//!         ┌──────────────────────────── turn ────────────────────────────┐
+//!         │ poll ──► events ──► again list ──► timers ──► wakes           │
+//!         └───┬────────────────────────────────────────────────────────────┘
+//!             ▼ dispatch(key)
+//!         slab[key] ──► handle_read / handle_write / handle_timeout / …
+//! ```
+//!
+//! [`Reactor::turn`] waits once and calls the hooks of every [`Dispatcher`] that is ready;
+//! [`Reactor::run`] turns until nothing is left (`asyncore.loop`).
+//!
+//! **Edge-triggered.** asyncore asked the kernel in every turn about every socket. Here a channel is
+//! registered once, for reading and writing, and the kernel tells of each *change* once. The reactor
+//! remembers it in two bits per channel until a call says "would block". So a hook may stop early (its
+//! budget is spent), and the channel goes on the *again* list: the next turn does not wait. It must never
+//! just return with input unread and no bit kept, for no further event would come.
+//!
+//! **Stale events.** A token carries the generation of its slab slot. An event for a channel that was
+//! closed in the same turn finds nothing.
+//!
+//! **Register late.** A channel that is handed over ([`Context::adopt`]) is dispatched at once, as if it were
+//! ready, and registered only if it is still open afterwards. A connection that asks, is answered and
+//! closes never meets epoll.
+//!
+//! **Panics** are caught here: one channel is lost, never the loop.
+//!
+//! ```no_run
+//! use stheno::reactor::Reactor;
+//! let mut reactor = Reactor::new()?;
+//! // reactor.add(channel);
+//! reactor.run()?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod chat_channel;
+mod dispatcher;
+mod listener;
+mod probe;
+mod source;
+mod transmit;
+mod waker;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use log::{debug, error};
+use mio::{Events, Interest, Poll, Token};
+
+pub use chat_channel::ChatChannel;
+pub use dispatcher::{Context, Dispatcher};
+pub use listener::{AcceptMode, Listener};
+pub use probe::{Hook, NoProbe, Probe, Readiness};
+pub use source::FileWrapper;
+pub use transmit::{Transmitted, transmit};
+pub use waker::Waker;
+
+use crate::clock::Now;
+use crate::slab::{Key, Slab};
+use crate::timers::{Armed, Timers};
+
+/// How many events one call to the kernel brings. More only makes the turn longer.
+const EVENTS: usize = 1024;
+
+/// Bytes of the buffer that all channels of a reactor read into. What comes in one round trip fits.
+const SCRATCH: usize = 64 * 1024;
+
+/// Bytes that one channel may move in one turn: enough to keep a fast network busy, little enough that a
+/// big download does not hold up a small answer (lighttpd's figure).
+pub const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// One channel and what the reactor knows of it.
+struct Slot {
+    channel: Box<dyn Dispatcher>,
+    ready: Readiness,
+    registered: bool,
+    /// Whether it is on the again list already.
+    again: bool,
+    armed: Armed,
+}
+
+/// What a [`Context`] lends to hooks.
+#[derive(Debug)]
+struct Core {
+    now: Now,
+    scratch: Box<[u8]>,
+    adopted: Vec<Box<dyn Dispatcher>>,
+    stopped: bool,
+}
+
+/// Why a channel is dispatched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Ready,
+    Timeout,
+    Wake,
+    Shutdown,
+}
+
+/// The loop.
+pub struct Reactor<P: Probe = NoProbe> {
+    poll: Poll,
+    events: Events,
+    slots: Slab<Slot>,
+    timers: Timers,
+    again: Vec<Key>,
+    waker: Waker,
+    core: Core,
+    probe: P,
+}
+
+impl<P: Probe> std::fmt::Debug for Reactor<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor").field("channels", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Reactor {
+    /// An empty reactor. Make it in the process that runs it: after a fork, parent and child would share
+    /// one epoll instance and take each other's events.
+    ///
+    /// # Errors
+    /// As epoll_create1(2) and eventfd(2).
+    pub fn new() -> io::Result<Self> {
+        Self::with_probe(NoProbe)
+    }
+}
+
+impl<P: Probe> Reactor<P> {
+    /// An empty reactor that tells `probe` what it does.
+    ///
+    /// # Errors
+    /// As [`Reactor::new`].
+    pub fn with_probe(probe: P) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        Ok(Self {
+            waker: Waker::new(poll.registry())?,
+            poll,
+            events: Events::with_capacity(EVENTS),
+            slots: Slab::new(),
+            timers: Timers::default(),
+            again: Vec::new(),
+            core: Core {
+                now: Now::ask(),
+                scratch: vec![0; SCRATCH].into(),
+                adopted: Vec::new(),
+                stopped: false,
+            },
+            probe,
+        })
+    }
+
+    /// Takes a channel in, dispatches it, and registers it if it is still open then.
+    pub fn add(&mut self, channel: impl Dispatcher + 'static) {
+        self.core.now = Now::ask();
+        self.core.adopted.push(Box::new(channel));
+        self.take_adopted();
+    }
+
+    /// How many channels there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// What wakes this reactor from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// The probe.
+    pub fn probe(&mut self) -> &mut P {
+        &mut self.probe
+    }
+
+    /// The time of the current turn.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.core.now
+    }
+
+    /// Turns until no channel is left, or until a hook calls [`Context::stop`]. (`asyncore.loop`)
+    ///
+    /// # Errors
+    /// As [`Reactor::turn`].
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_empty() && !self.core.stopped {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `handle_shutdown` of every channel: finish what you are at, and close.
+    pub fn shutdown(&mut self) {
+        self.core.now = Now::ask();
+        let keys: Vec<Key> = self.slots.keys().collect();
+        for key in keys {
+            self.dispatch(key, Cause::Shutdown);
+        }
+        self.take_adopted();
+    }
+
+    /// Closes every channel now. (`asyncore.close_all`)
+    pub fn close_all(&mut self) {
+        self.core.now = Now::ask();
+        let keys: Vec<Key> = self.slots.keys().collect();
+        for key in keys {
+            self.close(key, false);
+        }
+    }
+
+    /// Waits for something to happen, at most `timeout`, and calls the hooks for it. (`asyncore.poll`)
+    ///
+    /// # Errors
+    /// As epoll_wait(2); an interrupted wait is no error.
+    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let timeout = self.poll_timeout(timeout);
+        self.probe.poll_enter(timeout);
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
+            result => result?,
+        }
+        self.core.now = Now::ask();
+        self.probe.poll_exit(self.events.iter().count());
+
+        // Those left over from the last turn come first, and only those: what they leave over waits.
+        let again = std::mem::take(&mut self.again);
+        self.handle_events();
+        for key in again {
+            if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.again) {
+                slot.again = false;
+                self.dispatch(key, Cause::Ready);
+            }
+        }
+        self.handle_timers();
+        self.take_adopted();
+        Ok(())
+    }
+
+    fn poll_timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let until_timer = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
+        match (timeout, until_timer) {
+            (Some(timeout), Some(until_timer)) => Some(timeout.min(until_timer)),
+            (timeout, until_timer) => timeout.or(until_timer),
+        }
+    }
+
+    fn handle_events(&mut self) {
+        // Taken out for the time of the loop: the hooks need the rest of the reactor.
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            if event.token() == waker::TOKEN {
+                for key in self.waker.take() {
+                    self.dispatch(key, Cause::Wake);
+                }
+                continue;
+            }
+            let key = Key::from_bits(event.token().0);
+            let Some(slot) = self.slots.get_mut(key) else {
+                debug!("an event for {key}, which is closed");
+                continue;
+            };
+            slot.ready.note(event);
+            if P::ACTIVE {
+                self.probe.event(key, slot.ready);
+            }
+            self.dispatch(key, Cause::Ready);
+            self.take_adopted();
+        }
+        self.events = events;
+    }
+
+    fn handle_timers(&mut self) {
+        while let Some((key, at)) = self.timers.pop_due(self.core.now.monotonic) {
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
+            if !slot.armed.fired(at) {
+                continue;
+            }
+            match slot.channel.deadline() {
+                Some(deadline) if deadline <= self.core.now.monotonic => self.dispatch(key, Cause::Timeout),
+                // It has moved since: look again then.
+                Some(deadline) => self.timers.arm(key, deadline, &mut slot.armed),
+                None => {}
+            }
+        }
+    }
+
+    /// Takes in what hooks have handed over. Each is dispatched, and may hand over more.
+    fn take_adopted(&mut self) {
+        while !self.core.adopted.is_empty() {
+            for channel in std::mem::take(&mut self.core.adopted) {
+                let key = self.slots.insert(Slot {
+                    channel,
+                    ready: Readiness::ALL,
+                    registered: false,
+                    again: false,
+                    armed: Armed::default(),
+                });
+                self.probe.accept(key);
+                self.dispatch(key, Cause::Ready);
+            }
+        }
+    }
+
+    /// Calls the hooks that one channel is ready for, then closes it, or sees to its registration, its
+    /// deadline, and its place on the again list.
+    fn dispatch(&mut self, key: Key, cause: Cause) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let registry = self.poll.registry();
+        let mut context = Context::new(&mut self.core, registry, key, &mut slot.ready);
+        let state = if P::ACTIVE { slot.channel.state() } else { "" };
+        let call = AssertUnwindSafe(|| call_hooks(&mut *slot.channel, &mut context, &mut self.probe, cause));
+        let panicked = catch_unwind(call).is_err();
+        if panicked {
+            error!("a panic in the handling of {key}: the channel is dropped");
+        }
+        let mut open = !panicked && !context.is_closed();
+        if open && !slot.registered {
+            open = register(slot, registry, key);
+        }
+        if P::ACTIVE && open && slot.channel.state() != state {
+            self.probe.state_change(key, state, slot.channel.state());
+        }
+        if !open {
+            return self.close(key, panicked);
+        }
+        if let Some(deadline) = slot.channel.deadline() {
+            self.timers.arm(key, deadline, &mut slot.armed);
+        }
+        if !slot.again && wants_a_turn(slot) {
+            slot.again = true;
+            self.again.push(key);
+        }
+    }
+
+    fn close(&mut self, key: Key, panicked: bool) {
+        let Some(mut slot) = self.slots.remove(key) else {
+            return;
+        };
+        self.probe.close(key, slot.channel.unsent());
+        // The kernel forgets a descriptor that is closed, unless another process holds the same socket
+        // open; then its events would go on for ever.
+        if slot.registered && slot.channel.is_shared() {
+            let _ = self.poll.registry().deregister(slot.channel.socket());
+        }
+        if !panicked {
+            slot.channel.handle_close(self.core.now);
+        }
+    }
+}
+
+/// Whether the channel could go on at once: it stopped because its budget was spent.
+fn wants_a_turn(slot: &Slot) -> bool {
+    (slot.ready.readable && slot.channel.readable()) || (slot.ready.writable && slot.channel.writable())
+}
+
+fn register(slot: &mut Slot, registry: &mio::Registry, key: Key) -> bool {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    let result = registry.register(slot.channel.socket(), Token(key.to_bits()), both);
+    if let Err(error) = &result {
+        error!("cannot register {key}: {error}");
+    }
+    slot.registered = result.is_ok();
+    slot.registered
+}
+
+fn call_hooks<P: Probe>(
+    channel: &mut dyn Dispatcher,
+    context: &mut Context<'_>,
+    probe: &mut P,
+    cause: Cause,
+) {
+    let hook = match cause {
+        Cause::Ready => None,
+        Cause::Timeout => Some(Hook::Timeout),
+        Cause::Wake => Some(Hook::Wake),
+        Cause::Shutdown => Some(Hook::Shutdown),
+    };
+    if let Some(hook) = hook {
+        call_hook(channel, context, probe, hook);
+    }
+    if !context.is_closed() && context.ready().readable && channel.readable() {
+        call_hook(channel, context, probe, Hook::Read);
+    }
+    if !context.is_closed() && context.ready().writable && channel.writable() {
+        call_hook(channel, context, probe, Hook::Write);
+    }
+}
+
+fn call_hook<P: Probe>(
+    channel: &mut dyn Dispatcher,
+    context: &mut Context<'_>,
+    probe: &mut P,
+    hook: Hook,
+) {
+    probe.hook_enter(context.key(), hook);
+    let result = match hook {
+        Hook::Read => channel.handle_read(context),
+        Hook::Write => channel.handle_write(context),
+        Hook::Timeout => channel.handle_timeout(context),
+        Hook::Wake => channel.handle_wake(context),
+        Hook::Shutdown => channel.handle_shutdown(context),
+    };
+    if let Err(error) = result {
+        channel.handle_error(context, &error);
+    }
+    probe.hook_exit(context.key(), hook);
+}

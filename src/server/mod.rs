@@ -1,1 +1,55 @@
-//! x
+//! The HTTP server on the reactor: what one worker process runs.
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | `acceptor` | the listener: makes a channel of every connection |
+//! | `channel` | one connection: bytes from the socket to [`crate::http1::Connection`] and back |
+//! | `access_log` | a line for every answer |
+//! | `listen` | the sockets, made before the fork |
+//! | `worker` | the loop, and how it ends |
+
+mod acceptor;
+mod access_log;
+mod channel;
+mod listen;
+mod worker;
+
+use std::cell::RefCell;
+
+use crate::clock::DateCache;
+use crate::http1::Settings;
+
+pub use acceptor::Acceptor;
+pub use access_log::{AccessLog, Target};
+pub use channel::HttpChannel;
+pub use listen::{BindError, Bound, bind};
+pub use worker::{Worker, run};
+
+/// What all channels of a worker have in common.
+#[derive(Debug)]
+pub struct Shared<S> {
+    /// The limits and names of every connection.
+    pub settings: Settings,
+    /// Who answers.
+    pub service: S,
+    /// The strings of this second.
+    pub dates: RefCell<DateCache>,
+    /// Where a line for every answer goes, if anywhere.
+    pub log: Option<RefCell<AccessLog>>,
+}
+
+impl<S> Shared<S> {
+    /// What a worker's channels share. Exchanges are recorded if there is a log for them.
+    #[must_use]
+    pub fn new(settings: Settings, service: S, log: Option<AccessLog>) -> Self {
+        Self {
+            settings: Settings {
+                record: log.is_some(),
+                ..settings
+            },
+            service,
+            dates: RefCell::new(DateCache::new()),
+            log: log.map(RefCell::new),
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Waiting for descriptors where mio does not serve: one listener in several processes, and the master.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -13,12 +13,12 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// As epoll_ctl(2); `Unsupported` where there is no such flag.
-pub fn add_exclusive(epoll: BorrowedFd<'_>, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
+pub fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::event::epoll::{EventData, EventFlags, add};
         let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-        Ok(add(epoll, listener, EventData::new_u64(token as u64), flags)?)
+        Ok(add(borrow(epoll), listener, EventData::new_u64(token as u64), flags)?)
     }
     #[cfg(not(target_os = "linux"))]
     {
@@ -31,16 +31,23 @@ pub fn add_exclusive(epoll: BorrowedFd<'_>, listener: BorrowedFd<'_>, token: usi
 ///
 /// # Errors
 /// As epoll_ctl(2).
-pub fn remove(epoll: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> io::Result<()> {
+pub fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        Ok(rustix::event::epoll::delete(epoll, listener)?)
+        Ok(rustix::event::epoll::delete(borrow(epoll), listener)?)
     }
     #[cfg(not(target_os = "linux"))]
     {
         let _ = (epoll, listener);
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+/// mio's registry shows its descriptor as a number only.
+#[cfg(target_os = "linux")]
+fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
+    // SAFETY: `owner` keeps its descriptor open as long as it is borrowed, and the result lives no longer.
+    unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
 /// `poll(2)`: waits until `file` can be read or `timeout` is over; a signal ends the wait early.

@@ -1,0 +1,218 @@
+//! A listening socket on the loop, alone or shared with other processes.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use log::warn;
+use mio::event::Source;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+
+use super::dispatcher::Context;
+use crate::sys::{readiness, socket};
+
+/// How many connections are accepted before everyone else gets a turn.
+const ACCEPTS_PER_TURN: u32 = 16;
+
+/// After so many accepts the listener is taken out of epoll and put back, at the end of the kernel's list
+/// of those it wakes: without it the first worker is woken for every connection (800 of 800), with it all
+/// get their share. nginx does the same.
+const ACCEPTS_PER_REGISTRATION: u32 = 16;
+
+/// How long accepting pauses when the system has no descriptor or no memory for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a pause is worth a line in the log.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
+
+/// How several processes share the work of accepting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcceptMode {
+    /// One socket, `EPOLLEXCLUSIVE`: a connection wakes one of the processes that wait.
+    #[default]
+    Exclusive,
+    /// One socket, as mio registers it: a connection wakes them all, one gets it.
+    Shared,
+    /// A socket for each process (`SO_REUSEPORT`): the kernel deals the connections out by a hash.
+    Reuseport,
+}
+
+impl fmt::Display for AcceptMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exclusive => "exclusive",
+            Self::Shared => "shared",
+            Self::Reuseport => "reuseport",
+        })
+    }
+}
+
+/// A listening socket. (`dispatcher.listen`, `dispatcher.accept`)
+#[derive(Debug)]
+pub struct Listener {
+    socket: mio::net::TcpListener,
+    exclusive: bool,
+    /// Whether it stands in epoll now; of an exclusive one only.
+    watched: bool,
+    accepted: u32,
+    paused_until: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl Listener {
+    /// Watches `socket`, which has to be non-blocking. Where there is no exclusive wake-up, it is shared.
+    #[must_use]
+    pub fn new(socket: TcpListener, mode: AcceptMode) -> Self {
+        Self {
+            socket: mio::net::TcpListener::from_std(socket),
+            exclusive: mode == AcceptMode::Exclusive && cfg!(target_os = "linux"),
+            watched: false,
+            accepted: 0,
+            paused_until: None,
+            complained: None,
+        }
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// As getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Accepts what waits, up to a bound, and calls `each` for every connection: for `handle_read`.
+    ///
+    /// # Errors
+    /// When the listener itself is broken. What is wrong with one connection is passed over (accept(2));
+    /// when the system is out of something, accepting pauses until [`Listener::deadline`].
+    pub fn accept(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
+    ) -> io::Result<()> {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.socket.accept() {
+                Ok((stream, peer)) => {
+                    self.accepted += 1;
+                    match socket::prepare_accepted(stream.as_fd()) {
+                        Ok(()) => each(cx, stream, peer),
+                        Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
+                    }
+                }
+                Err(error) => match Verdict::of(&error) {
+                    Verdict::NoneWaiting => {
+                        cx.set_readable(false);
+                        break;
+                    }
+                    Verdict::NextOne => {}
+                    Verdict::Pause => return self.pause(cx, &error),
+                    Verdict::Broken => return Err(error),
+                },
+            }
+        }
+        if self.exclusive {
+            // Level-triggered: if there is more, the kernel says so again, to us or to another.
+            cx.set_readable(false);
+            if self.watched && self.accepted >= ACCEPTS_PER_REGISTRATION {
+                self.accepted = 0;
+                self.unwatch(cx.registry())?;
+                self.watch(cx.registry(), cx.key().to_bits())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When [`Listener::resume`] is to be called.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Goes on after a pause: for `handle_timeout`.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    pub fn resume(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.paused_until = None;
+        cx.set_readable(true);
+        self.watch(cx.registry(), cx.key().to_bits())
+    }
+
+    /// Under an edge trigger the wake-up for what waits now would be lost; under a level trigger it would
+    /// come again and again at once. So: look away, and come back.
+    fn pause(&mut self, cx: &mut Context<'_>, error: &io::Error) -> io::Result<()> {
+        let now = cx.now().monotonic;
+        if self.complained.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_EVERY) {
+            self.complained = Some(now);
+            warn!("accepting pauses: {error}");
+        }
+        self.paused_until = Some(now + PAUSE);
+        cx.set_readable(false);
+        self.unwatch(cx.registry())
+    }
+
+    /// Puts an exclusive listener into epoll, unless it is there or pauses.
+    fn watch(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
+        if self.exclusive && !self.watched && self.paused_until.is_none() {
+            readiness::add_exclusive(registry, self.socket.as_fd(), token)?;
+            self.watched = true;
+        }
+        Ok(())
+    }
+
+    /// Takes an exclusive listener out of epoll, unless it is out already.
+    fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
+        if self.watched {
+            readiness::remove(registry, self.socket.as_fd())?;
+            self.watched = false;
+        }
+        Ok(())
+    }
+}
+
+/// What an error of accept(2) means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    NoneWaiting,
+    NextOne,
+    Pause,
+    Broken,
+}
+
+impl Verdict {
+    /// RULES E12: Linux passes errors of the network on to whoever accepts next.
+    fn of(error: &io::Error) -> Self {
+        match Errno::from_io_error(error) {
+            Some(Errno::AGAIN) => Self::NoneWaiting,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Pause,
+            Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => Self::Broken,
+            _ => Self::NextOne,
+        }
+    }
+}
+
+impl Source for Listener {
+    fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
+        if self.exclusive {
+            return self.watch(registry, token.0);
+        }
+        self.socket.register(registry, token, Interest::READABLE)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        self.deregister(registry)?;
+        self.register(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        if self.exclusive {
+            return self.unwatch(registry);
+        }
+        self.socket.deregister(registry)
+    }
+}

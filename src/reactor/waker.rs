@@ -1,0 +1,42 @@
+//! Waking the loop from another thread.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mio::{Registry, Token};
+
+use crate::slab::Key;
+
+/// No key has these bits: the slab never gives out the last index.
+pub(super) const TOKEN: Token = Token(usize::MAX);
+
+/// Brings it about that `handle_wake` of a channel is called on its reactor's thread. Clones wake the same
+/// reactor; they may be sent anywhere.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    waker: Arc<mio::Waker>,
+    keys: Arc<Mutex<Vec<Key>>>,
+}
+
+impl Waker {
+    pub(super) fn new(registry: &Registry) -> io::Result<Self> {
+        Ok(Self {
+            waker: Arc::new(mio::Waker::new(registry, TOKEN)?),
+            keys: Arc::default(),
+        })
+    }
+
+    /// Asks for `handle_wake` of the channel `key`; if it is closed by then, nothing happens.
+    ///
+    /// # Errors
+    /// As write(2) on an eventfd.
+    pub fn wake(&self, key: Key) -> io::Result<()> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+        self.waker.wake()
+    }
+
+    /// The keys asked for since the last call.
+    pub(super) fn take(&self) -> Vec<Key> {
+        std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

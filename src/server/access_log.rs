@@ -1,0 +1,240 @@
+//! The access log: a line for every answer, in the combined format and the time it took.
+//!
+//! ```text
+//! 127.0.0.1 - - [23/Nov/2026:08:30:00 +0000] "GET / HTTP/1.1" 200 5120 "-" "curl/8.5" 0.000
+//! ```
+//!
+//! Bytes are those of the body that were sent; the time runs from the first byte of the request to the
+//! last byte of the answer, in seconds. Whatever a client sends stays within its quotes and its line:
+//! control bytes, quotes, backslashes and bytes above 7E are written as `\xNN`.
+//!
+//! Lines are gathered for one turn and written together, always whole lines, at most `PIPE_BUF` bytes a
+//! `write(2)`: workers that share a file or a pipe never mix their lines. Writing never blocks: where the
+//! target takes nothing, lines are dropped and counted, and the server goes on.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use log::warn;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::http1::Exchange;
+use crate::sys::descriptor;
+
+/// What a pipe takes in one piece (pipe(7)).
+const PIECE: usize = 4096;
+
+/// An open file for log lines.
+#[derive(Debug)]
+pub struct Target(OwnedFd);
+
+impl Target {
+    /// Opens a file for appending, and makes it if need be.
+    ///
+    /// # Errors
+    /// As open(2); a FIFO that nobody reads is an error.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::WRONLY
+            | OFlags::APPEND
+            | OFlags::CREATE
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY
+            | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        Ok(Self(rustix::fs::open(path, flags, mode)?))
+    }
+
+    /// Standard output, without making it non-blocking for those who share it, if that can be had.
+    ///
+    /// # Errors
+    /// When there is no standard output.
+    pub fn stdout() -> io::Result<Self> {
+        let stdout = io::stdout();
+        descriptor::reopen_for_append(stdout.as_fd())
+            .or_else(|_| {
+                let own = descriptor::duplicate(stdout.as_fd())?;
+                descriptor::set_nonblocking(own.as_fd())?;
+                Ok(own)
+            })
+            .map(Self)
+    }
+}
+
+/// Gathers lines and writes them out.
+#[derive(Debug)]
+pub struct AccessLog {
+    target: OwnedFd,
+    lines: String,
+    dropped: u64,
+}
+
+impl AccessLog {
+    /// Lines go to `target`.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self {
+            target: target.0,
+            lines: String::new(),
+            dropped: 0,
+        }
+    }
+
+    /// Adds the line of one exchange.
+    pub fn record(&mut self, peer: IpAddr, stamp: &str, exchange: &Exchange) {
+        let before = self.lines.len();
+        self.write_line(peer, stamp, exchange);
+        if self.lines.len() > PIECE && before > 0 {
+            let line = self.lines.split_off(before);
+            self.flush();
+            self.lines = line;
+        }
+    }
+
+    fn write_line(&mut self, peer: IpAddr, stamp: &str, exchange: &Exchange) {
+        let lines = &mut self.lines;
+        // Writing into a String cannot fail.
+        let _ = write!(lines, "{peer} - - [{stamp}] \"");
+        escape(lines, &exchange.request_line, Exchange::MAX_LINE);
+        let _ = write!(lines, "\" {} {} \"", exchange.status.code(), exchange.sent);
+        escape(lines, exchange.referer.as_deref().unwrap_or(b"-"), Exchange::MAX_FIELD);
+        lines.push_str("\" \"");
+        escape(lines, exchange.user_agent.as_deref().unwrap_or(b"-"), Exchange::MAX_FIELD);
+        let _ = writeln!(lines, "\" {:.3}", exchange.duration.as_secs_f64());
+    }
+
+    /// Writes what has been gathered: once per turn.
+    pub fn flush(&mut self) {
+        if self.lines.is_empty() {
+            return;
+        }
+        let result = loop {
+            match rustix::io::write(&self.target, self.lines.as_bytes()) {
+                Err(Errno::INTR) => {}
+                result => break result,
+            }
+        };
+        let lost = match result {
+            Ok(count) if count == self.lines.len() => 0,
+            // A disk that is full in the middle of a line; a pipe takes a piece whole or not at all.
+            Ok(count) => count_lines(&self.lines.as_bytes()[count..]),
+            Err(_) => count_lines(self.lines.as_bytes()),
+        };
+        if lost > 0 {
+            // Said at the first loss and each time their number has doubled: a line per lost line would
+            // only fill the other log.
+            let before = self.dropped;
+            self.dropped += lost;
+            if before == 0 || self.dropped.ilog2() > before.ilog2() {
+                let reason = result.err().map_or("it is full".into(), |error| error.to_string());
+                warn!("the access log takes nothing ({reason}): {} lines lost so far", self.dropped);
+            }
+        }
+        self.lines.clear();
+    }
+
+    /// How many lines could not be written.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// Appends `bytes` with everything escaped that could leave its quotes or its line, or speak to a
+/// terminal; at most about `most` characters.
+fn escape(out: &mut String, bytes: &[u8], most: usize) {
+    let end = out.len() + most;
+    for byte in bytes {
+        if out.len() >= end {
+            out.push_str("...");
+            return;
+        }
+        match byte {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(*byte));
+            }
+            b' '..=b'~' => out.push(char::from(*byte)),
+            _ => {
+                let _ = write!(out, "\\x{byte:02x}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http1::Status;
+    use std::io::Read;
+    use std::time::Duration;
+
+    fn exchange(line: &[u8], user_agent: Option<&[u8]>) -> Exchange {
+        Exchange {
+            request_line: line.into(),
+            referer: None,
+            user_agent: user_agent.map(Into::into),
+            status: Status::OK,
+            sent: 5,
+            duration: Duration::from_micros(12_345),
+        }
+    }
+
+    fn pipe_log() -> (std::fs::File, AccessLog) {
+        let (read, write) = descriptor::pipe().expect("a pipe");
+        (read.into(), AccessLog::new(Target(write)))
+    }
+
+    fn peer() -> IpAddr {
+        IpAddr::from([127, 0, 0, 1])
+    }
+
+    /// RULES C17.
+    #[test]
+    fn one_exchange_is_one_printable_line() {
+        let (mut read, mut log) = pipe_log();
+        log.record(peer(), "now", &exchange(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff")));
+        log.flush();
+        drop(log);
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("text");
+        assert_eq!(
+            text,
+            "127.0.0.1 - - [now] \"GET /\\\"\\\\ HTTP/1.1\" 200 5 \"-\" \"\\x1b]0;x\\x07\\x0d\\x0a\\xff\" 0.012\n"
+        );
+    }
+
+    #[test]
+    fn the_longest_line_fits_into_one_write() {
+        let (_, mut log) = pipe_log();
+        let long = vec![0u8; 10_000];
+        let mut worst = exchange(&long, Some(&long));
+        worst.referer = Some(long.as_slice().into());
+        log.write_line(IpAddr::from([0xffff; 8]), "23/Nov/2026:08:30:00 +0000", &worst);
+        assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
+    }
+
+    /// RULES C16: a target that takes nothing costs lines, not time.
+    #[test]
+    fn a_full_pipe_drops_whole_lines_and_counts_them() {
+        let (mut read, mut log) = pipe_log();
+        for _ in 0..10_000 {
+            log.record(peer(), "now", &exchange(b"GET / HTTP/1.1", None));
+        }
+        log.flush();
+        let dropped = log.dropped();
+        drop(log);
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("text");
+        assert!(dropped > 0 && text.ends_with('\n'));
+        assert_eq!(text.lines().count() as u64 + dropped, 10_000);
+        assert!(text.lines().all(|line| line.starts_with("127.0.0.1 ") && line.ends_with(" 0.012")));
+    }
+}

@@ -1,0 +1,180 @@
+//! One HTTP connection on the loop: a socket, and the protocol that knows no sockets.
+//!
+//! ```text
+//! handle_read:  recv ──► Connection::receive ──► flush
+//! handle_write:                                  flush
+//! flush:        transmit ──► flushed? ──► resume, shut down, or close
+//! ```
+
+use std::fmt;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::time::Instant;
+
+use log::debug;
+use mio::event::Source;
+use mio::net::TcpStream;
+
+use super::Shared;
+use crate::clock::Now;
+use crate::http1::{Connection, Flushed, Service, Turn};
+use crate::reactor::{Context, Dispatcher, transmit};
+use crate::sys;
+
+/// Requests that one connection is answered in one turn: hyper's figure for the same bound.
+const REQUESTS_PER_TURN: u32 = 16;
+
+/// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
+pub struct HttpChannel<S> {
+    stream: TcpStream,
+    peer: SocketAddr,
+    connection: Connection,
+    shared: Rc<Shared<S>>,
+}
+
+impl<S> fmt::Debug for HttpChannel<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HttpChannel({}, {})", self.peer, self.connection.state())
+    }
+}
+
+impl<S: Service> HttpChannel<S> {
+    /// A channel for a connection that was accepted now.
+    #[must_use]
+    pub fn new(stream: TcpStream, peer: SocketAddr, now: Now, shared: Rc<Shared<S>>) -> Self {
+        Self {
+            stream,
+            peer,
+            connection: Connection::new(now),
+            shared,
+        }
+    }
+
+    /// Calls the protocol with everything it may use in this turn.
+    fn with_turn(&mut self, now: Now, requests: &mut u32, call: impl FnOnce(&mut Connection, &mut Turn<'_, S>)) {
+        let mut turn = Turn {
+            now,
+            settings: &self.shared.settings,
+            service: &self.shared.service,
+            dates: &mut self.shared.dates.borrow_mut(),
+            requests: *requests,
+        };
+        call(&mut self.connection, &mut turn);
+        *requests = turn.requests;
+    }
+
+    /// Sends what waits, and does what comes after it, as far as socket and budget allow.
+    fn flush(&mut self, cx: &mut Context<'_>, requests: &mut u32) -> io::Result<()> {
+        // Each round answers at least one more request, or is the last: the budget bounds it.
+        while self.connection.wants_write() {
+            let sent = transmit(cx, &self.stream, self.connection.output_mut())?;
+            if sent.bytes > 0 {
+                self.connection.note_progress(cx.now());
+                self.log_exchanges(cx.now(), false);
+            }
+            if !sent.drained {
+                break;
+            }
+            match self.connection.flushed(cx.now()) {
+                Flushed::Resume => {
+                    self.with_turn(cx.now(), requests, |connection, turn| connection.resume(turn));
+                }
+                // The peer may be gone already: then the next read will tell.
+                Flushed::Shutdown => drop(self.stream.shutdown(Shutdown::Write)),
+                Flushed::Close => {}
+            }
+            if *requests == 0 {
+                break;
+            }
+        }
+        if self.connection.is_closed() {
+            cx.close();
+        }
+        Ok(())
+    }
+
+    fn log_exchanges(&mut self, now: Now, all: bool) {
+        let Some(log) = &self.shared.log else {
+            return;
+        };
+        while let Some(exchange) = self.connection.take_finished(now, all) {
+            let mut dates = self.shared.dates.borrow_mut();
+            log.borrow_mut().record(self.peer.ip(), dates.log(now.wall), &exchange);
+        }
+    }
+}
+
+impl<S: Service> Dispatcher for HttpChannel<S> {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.stream
+    }
+
+    fn readable(&self) -> bool {
+        self.connection.wants_read()
+    }
+
+    fn writable(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut requests = REQUESTS_PER_TURN;
+        while self.connection.wants_read() && !cx.is_closed() {
+            let now = cx.now();
+            match cx.recv(&mut self.stream)? {
+                None => break,
+                Some([]) => {
+                    self.with_turn(now, &mut requests, |connection, turn| connection.receive_eof(turn));
+                }
+                Some(bytes) => {
+                    self.with_turn(now, &mut requests, |connection, turn| connection.receive(bytes, turn));
+                }
+            }
+            self.flush(cx, &mut requests)?;
+        }
+        Ok(())
+    }
+
+    fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut requests = REQUESTS_PER_TURN;
+        self.flush(cx, &mut requests)
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        debug!("{}: time-out in {}", self.peer, self.connection.state());
+        let mut requests = REQUESTS_PER_TURN;
+        self.with_turn(cx.now(), &mut requests, |connection, turn| connection.handle_timeout(turn));
+        if self.connection.wants_reset() {
+            sys::socket::reset_on_close(&self.stream)?;
+        }
+        self.flush(cx, &mut requests)
+    }
+
+    fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.connection.drain();
+        self.flush(cx, &mut { REQUESTS_PER_TURN })
+    }
+
+    fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
+        debug!("{}: {error} in {}", self.peer, self.connection.state());
+        cx.close();
+    }
+
+    fn handle_close(&mut self, now: Now) {
+        self.log_exchanges(now, true);
+        debug!("Closed connection from {}", self.peer);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.connection.deadline(&self.shared.settings.timeouts)
+    }
+
+    fn state(&self) -> &'static str {
+        self.connection.state()
+    }
+
+    fn unsent(&self) -> u64 {
+        self.connection.output().len()
+    }
+}
