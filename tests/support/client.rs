@@ -1,0 +1,86 @@
+//! A client that sends what it is told and reads what comes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::response::{Response, parse_all};
+
+/// Nothing in these tests takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Debug)]
+pub struct Client {
+    pub stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+        stream.set_nodelay(true).expect("no delay");
+        Self {
+            stream,
+            received: Vec::new(),
+        }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).expect("send");
+    }
+
+    /// Sends as much as the server takes: it may refuse and close in the middle.
+    pub fn try_send(&mut self, bytes: &[u8]) {
+        match self.stream.write_all(bytes) {
+            Err(error) if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) => {}
+            result => result.expect("send"),
+        }
+    }
+
+    /// Closes the sending half.
+    pub fn finish(&mut self) {
+        // The server may have closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// The next answer.
+    pub fn read(&mut self, method: &str) -> Response {
+        loop {
+            let mut rest = self.received.as_slice();
+            if let Some(response) = Response::take(&mut rest, method) {
+                let taken = self.received.len() - rest.len();
+                self.received.drain(..taken);
+                return response;
+            }
+            let mut piece = [0; 64 * 1024];
+            match self.stream.read(&mut piece).expect("an answer") {
+                0 => panic!("closed before the answer was whole: {:?}", String::from_utf8_lossy(&self.received)),
+                count => self.received.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    /// Everything that comes until the server closes, as bytes.
+    pub fn read_raw_to_end(&mut self) -> Vec<u8> {
+        self.stream.read_to_end(&mut self.received).expect("the server closes");
+        std::mem::take(&mut self.received)
+    }
+
+    /// Everything that comes until the server closes.
+    pub fn read_to_end(&mut self, method: &str) -> Vec<Response> {
+        parse_all(&self.read_raw_to_end(), method)
+    }
+
+    /// Sends a request and reads its answer.
+    pub fn ask(&mut self, request: &str) -> Response {
+        self.send(request);
+        self.read(request.split(' ').next().expect("a method"))
+    }
+
+    /// A GET of HTTP/1.1 with more field lines, each ended by CR LF.
+    pub fn get(&mut self, target: &str, fields: &str) -> Response {
+        self.ask(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"))
+    }
+}

@@ -1,0 +1,40 @@
+//! A folder to serve, in a place of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub struct Folder {
+    place: tempfile::TempDir,
+}
+
+impl Folder {
+    /// `root/` with the files of the corpus (`/`, `/ok`, `/sub/`, `/big`), and `secret` beside it.
+    pub fn new() -> Self {
+        let folder = Self {
+            place: tempfile::tempdir().expect("a temporary folder"),
+        };
+        fs::create_dir_all(folder.root().join("sub")).expect("folders");
+        fs::write(folder.place.path().join("secret"), SECRET).expect("secret");
+        folder.write("index.html", "<html>index</html>");
+        folder.write("ok", "hello\n");
+        folder.write("sub/index.html", "<html>sub</html>");
+        folder.write("big", vec![b'x'; 100_000]);
+        folder
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.place.path().join("root")
+    }
+
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+        fs::write(self.root().join(name), content).expect("a file");
+    }
+}
+
+/// What stands outside of the root and must never be sent.
+pub const SECRET: &str = "the secret beside the root";

@@ -1,0 +1,24 @@
+//! What tests over the wire share: a server to talk to, a client that talks raw bytes, a parser that
+//! forgives nothing, and a folder to serve.
+
+#![allow(dead_code, unreachable_pub, reason = "each test crate uses a part of it")]
+
+pub mod client;
+pub mod folder;
+pub mod response;
+pub mod server;
+
+pub use client::Client;
+pub use folder::Folder;
+pub use response::{Response, parse_all};
+pub use server::Server;
+
+/// Runs `test` with the system's fast calls, and with the twins that stand in for them elsewhere.
+pub fn with_both_twins(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {
+    test(&|root, options| Server::start(root, options));
+    test(&|root, options| {
+        Server::start_with(root, options, |command| {
+            command.env("STHENO_FORCE_FALLBACK", "all");
+        })
+    });
+}

@@ -1,0 +1,189 @@
+//! The server itself, started as a user starts it, on a port of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::client::Client;
+
+/// Nothing in these tests takes longer, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the server has said on standard error, growing.
+#[derive(Debug, Default)]
+struct Said {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    said: Arc<Said>,
+    pub addresses: Vec<SocketAddr>,
+    pub workers: Vec<i32>,
+}
+
+/// The command, without anything of this process's environment that would change what it does.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stheno"));
+    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("STHENO_FORCE_FALLBACK");
+    command
+}
+
+impl Server {
+    /// Serves `root` on any free port, with these options beside.
+    pub fn start(root: &Path, options: &[&str]) -> Self {
+        Self::start_with(root, options, |_| {})
+    }
+
+    /// As [`Server::start`], with the command prepared further.
+    pub fn start_with(root: &Path, options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
+        let mut command = command();
+        command.arg("-r").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
+        if !options.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
+        if !options.contains(&"--access-log") {
+            command.args(["--access-log", "off"]);
+        }
+        command.args(options);
+        prepare(&mut command);
+        let mut child = command.spawn().expect("the server");
+        let said = Arc::new(Said::default());
+        let stderr = child.stderr.take().expect("standard error");
+        let listener = Arc::clone(&said);
+        std::thread::spawn(move || listener.listen(stderr));
+        said.wait_for("  stop ");
+        let lines = said.lines.lock().expect("lines").clone();
+        let after = |name: &str| -> Vec<String> {
+            let prefix = format!("  {name:<9}");
+            lines.iter().filter_map(|line| line.strip_prefix(&prefix)).map(String::from).collect()
+        };
+        let address = |url: &String| url["http://".len()..url.find("/ (").unwrap_or(url.len() - 1)].parse();
+        let pids = after("workers").concat();
+        let pids = pids.split_once("(pid ").expect("pids").1.trim_end_matches(')');
+        Self {
+            child,
+            said,
+            addresses: after("url").iter().map(|url| address(url).expect("an address")).collect(),
+            workers: pids.split(", ").map(|pid| pid.parse().expect("a pid")).collect(),
+        }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    pub fn master(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// Waits until a line with `text` has been said, and answers it.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.said.wait_for(text)
+    }
+
+    /// Everything said so far.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lines.lock().expect("lines").clone()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        send(self.master(), signal);
+    }
+
+    /// Waits until the master has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return status;
+            }
+            assert!(Instant::now() < until, "the server does not end: {:?}", self.said());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Ends it as Ctrl+C does.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::INT);
+        self.wait()
+    }
+
+    /// The processes that are its children now.
+    pub fn children(&self) -> Vec<i32> {
+        let path = format!("/proc/{0}/task/{0}/children", self.master());
+        let text = std::fs::read_to_string(path).expect("children");
+        text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+    }
+}
+
+impl Said {
+    fn listen(&self, stderr: impl Read) {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            self.lines.lock().expect("lines").push(line);
+            self.more.notify_all();
+        }
+    }
+
+    fn wait_for(&self, text: &str) -> String {
+        let mut lines = self.lines.lock().expect("lines");
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the server never said {text:?}: {lines:?}");
+            lines = self.more.wait_timeout(lines, left).expect("lines").0;
+        }
+    }
+}
+
+/// Nothing of it is left running after a test, and that is checked.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.child.try_wait().expect("wait").is_none() {
+            let children = self.children();
+            let status = self.stop();
+            if !std::thread::panicking() {
+                assert!(status.success(), "{status}: {:?}", self.said());
+                assert!(!children.iter().any(|pid| is_running(*pid)), "a worker is left");
+            }
+        }
+    }
+}
+
+pub fn send(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("kill");
+}
+
+pub fn is_running(pid: i32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// Waits until `done` says so: for what no event tells of.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < until, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs the command to its end: for starts that fail. Answers exit code, standard output and error.
+pub fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = command().args(arguments).output().expect("the command");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("a code"), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,156 @@
+//! The command as a user meets it: start-up lines, mistakes, the log.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use crate::support::server::{eventually, run};
+use crate::support::{Client, Folder, Server};
+
+#[test]
+fn the_start_up_lines_say_everything() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["-w", "2"]);
+    let said = server.said();
+    assert_eq!(said[0], format!("stheno {}", env!("CARGO_PKG_VERSION")));
+    let root = folder.root().canonicalize().expect("a root");
+    assert_eq!(said[1], format!("  root     {}", root.display()));
+    assert_eq!(said[2], format!("  url      http://{}/", server.address()));
+    assert_eq!(said[3], format!("  workers  2 (pid {}, {})", server.workers[0], server.workers[1]));
+    assert!(said[4].starts_with("  poller   ") && said[4].ends_with("accept exclusive"));
+    assert!(said[5].contains("Ctrl+C") && said[5].contains(&server.master().to_string()));
+    assert!(!said.concat().contains('\x1b'), "plain when not a terminal");
+    assert_eq!(server.workers, server.children());
+}
+
+/// Bad words: one line, exit 2. Bad surroundings: one line that says what to do, exit 1.
+#[test]
+fn mistakes_are_one_line() {
+    let folder = Folder::new();
+    let root = folder.root();
+    let root = root.to_str().expect("UTF-8");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    for (arguments, code, says) in [
+        (&["--prot", "1"][..], 2, "--prot"),
+        (&["--port", "65536"], 2, "--port"),
+        (&["--port=x"], 2, "--port"),
+        (&["-w", "-2"], 2, "-w"),
+        (&["--log", "loud"], 2, "--log"),
+        (&["--accept", "all"], 2, "--accept"),
+        (&["stray"], 2, "stray"),
+        (&["-r", root, "--port", &port], 1, "--port 0"),
+        (&["-r", root, "--port", &port, "--accept", "reuseport", "-w", "2"], 1, "--port 0"),
+        (&["-r", "/no/such/folder"], 1, "-r"),
+        (&["-r", "/etc/hostname"], 1, "not a directory"),
+        (&["-r", root, "--port", "0", "--logfile", "/no/such/folder/log"], 1, "--logfile"),
+        (&["-r", root, "--port", "0", "--access-log", "/no/such/folder/log"], 1, "--access-log"),
+        (&["-r", root, "--port", "0", "--host", "192.0.2.1"], 1, "--host"),
+        (&["-r", root, "--port", "0", "--host", "no such host"], 1, "no such host"),
+    ] {
+        let started = Instant::now();
+        let (got, out, error) = run(arguments);
+        assert_eq!(got, code, "{arguments:?}: {error}");
+        assert!(out.is_empty() && error.starts_with("stheno: "), "{arguments:?}: {error}");
+        assert_eq!(error.matches('\n').count(), 1, "{arguments:?}: {error}");
+        assert!(error.contains(says), "{arguments:?}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version() {
+    let (code, out, error) = run(&["--help"]);
+    assert!(code == 0 && error.is_empty());
+    let options = ["--host", "--port", "--log", "--logfile", "-w", "-r", "--access-log", "--accept", "--version"];
+    assert!(options.iter().all(|option| out.contains(option)), "{out}");
+    let (code, out, _) = run(&["--version"]);
+    assert_eq!((code, out), (0, format!("stheno {}\n", env!("CARGO_PKG_VERSION"))));
+}
+
+/// The seed's format: `name: pid message`, and its line for a new connection.
+#[test]
+fn the_log_in_the_seeds_format() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["--log", "DEBUG"]);
+    let client = server.connect();
+    let port = client.stream.local_addr().expect("an address").port();
+    let line = server.wait_for("Incoming connection");
+    assert_eq!(line, format!("stheno: {} Incoming connection from ('127.0.0.1', {port})", server.workers[0]));
+}
+
+#[test]
+fn the_log_goes_to_a_file_and_only_what_is_wanted() {
+    let folder = Folder::new();
+    let path = folder.beside("server.log");
+    fs::write(&path, "what was there before\n").expect("a file");
+    let name = path.to_str().expect("UTF-8");
+    let mut server = Server::start(&folder.root(), &["--log", "Info", "--logfile", name]);
+    server.connect().get("/ok", "");
+    server.stop();
+    let text = fs::read_to_string(&path).expect("the log");
+    assert!(text.starts_with("what was there before\n"), "appended: {text}");
+    let line = format!("stheno: {} Shutting down\n", server.master());
+    assert!(text.ends_with(&line) && !text.contains("Incoming"), "{text}");
+    assert!(!server.said().iter().any(|line| line.contains("Shutting")), "not on standard error");
+}
+
+#[test]
+fn ipv6_and_names() {
+    let folder = Folder::new();
+    if TcpListener::bind("[::1]:0").is_err() {
+        println!("this machine has no IPv6: only names are tested");
+    } else {
+        let server = Server::start(&folder.root(), &["--host", "::1"]);
+        assert!(server.address().is_ipv6());
+        assert_eq!(server.connect().get("/ok", "").status, 200);
+        let all = Server::start(&folder.root(), &["--host", "::"]);
+        let mut over_ipv4 = Client::connect(([127, 0, 0, 1], all.address().port()).into());
+        assert_eq!(over_ipv4.get("/ok", "").status, 200, ":: serves IPv4 as well");
+    }
+    let server = Server::start(&folder.root(), &["--host", "localhost"]);
+    assert!(!server.addresses.is_empty());
+    for address in &server.addresses {
+        assert_eq!(Client::connect(*address).get("/ok", "").status, 200);
+    }
+    let all = Server::start(&folder.root(), &["--host", "0.0.0.0"]);
+    assert_eq!(all.connect().get("/ok", "").status, 200);
+}
+
+#[test]
+fn values_may_be_joined_by_an_equals_sign() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["-w=2", "--host=127.0.0.1", "--accept=shared"]);
+    assert_eq!(server.workers.len(), 2);
+}
+
+/// `-w 1` runs the same way: a master and its worker.
+#[test]
+fn one_worker_is_a_process_of_its_own() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &[]);
+    assert_eq!(server.workers.len(), 1);
+    assert_ne!(server.workers[0], server.master());
+}
+
+/// Without standard output and standard error there is nobody to talk to, and still a server.
+#[test]
+fn a_server_without_standard_streams_serves() {
+    let folder = Folder::new();
+    let port = {
+        let probe = TcpListener::bind("127.0.0.1:0").expect("a port");
+        probe.local_addr().expect("an address")
+    };
+    let mut child = std::process::Command::new("sh")
+        .arg("-c")
+        .arg("exec \"$0\" -r \"$1\" --port \"$2\" >&- 2>&- <&-")
+        .arg(env!("CARGO_BIN_EXE_stheno"))
+        .arg(folder.root())
+        .arg(port.port().to_string())
+        .spawn()
+        .expect("a shell");
+    eventually("it listens", || std::net::TcpStream::connect(port).is_ok());
+    assert_eq!(Client::connect(port).get("/ok", "").status, 200);
+    crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
+    assert!(child.wait().expect("wait").success());
+}

@@ -1,0 +1,12 @@
+//! The server over the wire.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access_log;
+mod command;
+mod corpus;
+mod files;
+mod http;
+mod processes;
+mod seed;

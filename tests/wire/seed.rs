@@ -1,0 +1,155 @@
+//! SEED §3: the acceptance rules of the lineage, and the seed's bugs that must not come along.
+
+use crate::support::{Folder, Server};
+
+fn server() -> (Folder, Server) {
+    let folder = Folder::new();
+    for (name, content) in [
+        ("page one.html", "space"),
+        ("text..txt", "dots"),
+        ("style.css", "css"),
+        ("a.jpg", "jpg"),
+        ("b.jpeg", "jpeg"),
+        ("c.JPG", "JPG"),
+        ("d.png", "png"),
+        ("e.gif", "gif"),
+        ("f.js", "js"),
+        ("g.swf", "swf"),
+        ("page.html", "page"),
+    ] {
+        folder.write(name, content);
+    }
+    std::fs::create_dir(folder.root().join("empty")).expect("a folder");
+    let server = Server::start(&folder.root(), &[]);
+    (folder, server)
+}
+
+#[test]
+fn server_date_and_connection_on_every_answer() {
+    let (_folder, server) = server();
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /none HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+    ] {
+        let response = server.connect().ask(request);
+        for field in ["Server", "Date", "Connection"] {
+            assert!(response.field(field).is_some(), "{field} of {request:?}");
+        }
+    }
+}
+
+#[test]
+fn content_length_and_type_on_every_200() {
+    let (_folder, server) = server();
+    for (target, length, content_type) in [
+        ("/", "18", "text/html"),
+        ("/page.html", "4", "text/html"),
+        ("/style.css", "3", "text/css"),
+        ("/a.jpg", "3", "image/jpeg"),
+        ("/b.jpeg", "4", "image/jpeg"),
+        ("/c.JPG", "3", "image/jpeg"),
+        ("/d.png", "3", "image/png"),
+        ("/e.gif", "3", "image/gif"),
+        ("/f.js", "2", "text/javascript"),
+        ("/g.swf", "3", "application/x-shockwave-flash"),
+    ] {
+        let response = server.connect().get(target, "");
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(response.field("Content-Length"), Some(length), "{target}");
+        assert_eq!(response.field("Content-Type"), Some(content_type), "{target}");
+    }
+}
+
+#[test]
+fn directories_and_names() {
+    let (_folder, server) = server();
+    for (target, status, body) in [
+        ("/", 200, Some("<html>index</html>")),
+        ("/sub/", 200, Some("<html>sub</html>")),
+        ("/empty/", 404, None),
+        ("/page.html/", 404, None),
+        ("/page.html?arg1=value&arg2=value", 200, Some("page")),
+        ("/page%20one.html", 200, Some("space")),
+        ("/%70%61%67%65%2e%68%74%6d%6c", 200, Some("page")),
+        ("/text..txt", 200, Some("dots")),
+        ("/none.html", 404, None),
+    ] {
+        let response = server.connect().get(target, "");
+        assert_eq!(response.status, status, "{target}");
+        if let Some(body) = body {
+            assert_eq!(response.text(), body, "{target}");
+        }
+    }
+}
+
+#[test]
+fn the_root_cannot_be_left() {
+    let (_folder, server) = server();
+    for target in ["/../secret", "/%2e%2e/secret", "/sub/../../secret", "/../../../../../../etc/passwd"] {
+        let response = server.connect().get(target, "");
+        assert!([400, 403, 404].contains(&response.status), "{target}: {}", response.status);
+    }
+}
+
+#[test]
+fn a_head_of_http_1_0_without_host_closes() {
+    let (_folder, server) = server();
+    let mut client = server.connect();
+    let response = client.ask("HEAD /page.html HTTP/1.0\r\n\r\n");
+    assert_eq!((response.status, response.field("Content-Length")), (200, Some("4")));
+    assert!(response.closes() && client.read_raw_to_end().is_empty());
+}
+
+#[test]
+fn a_lone_newline_and_a_close_harm_nothing() {
+    let (_folder, server) = server();
+    for _ in 0..100 {
+        server.connect().send("\n");
+    }
+    assert_eq!(server.connect().get("/", "").status, 200);
+}
+
+/// The seed answered errors in plain text with the long text of its `responses`.
+#[test]
+fn errors_say_what_happened() {
+    let (_folder, server) = server();
+    let response = server.connect().get("/none", "");
+    assert!(response.field("Content-Type").is_some_and(|value| value.starts_with("text/plain")));
+    assert_eq!(response.text(), "404 Not Found\nNothing matches the given URI\n");
+    let response = server.connect().ask("POST / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(response.text().contains("Specified method is invalid for this resource."));
+}
+
+/// The seed's `-w` bound in every child and failed.
+#[test]
+fn several_workers_share_one_port() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["-w", "3"]);
+    assert_eq!((server.addresses.len(), server.workers.len()), (1, 3));
+    for _ in 0..20 {
+        assert_eq!(server.connect().get("/ok", "").text(), "hello\n");
+    }
+}
+
+/// The seed's `url_normalize` never ended on these.
+#[test]
+fn dots_at_the_end_of_a_name_are_a_name() {
+    let (folder, server) = server();
+    std::fs::create_dir(folder.root().join("a..")).expect("a folder");
+    folder.write("a../b", "found");
+    assert_eq!(server.connect().get("/a../b", "").text(), "found");
+    assert_eq!(server.connect().get("/a../", "").status, 404);
+    assert_eq!(server.connect().get("/.htaccess", "").status, 404);
+}
+
+/// The seed took a Content-Length of 0 for "collect everything".
+#[test]
+fn a_length_of_zero_is_no_body() {
+    let (_folder, server) = server();
+    let mut client = server.connect();
+    assert_eq!(client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n").status, 405);
+    assert_eq!(client.get("/ok", "").status, 200, "the next request is a request");
+}
