@@ -67,7 +67,9 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String>
     let words = split_equals(words);
     let words: Vec<&str> = words.iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
     match Args::from_args(&["stheno"], &words) {
-        Ok(args) if args.version => Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into())),
+        Ok(args) if args.version => {
+            Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into()))
+        }
         Ok(args) => Ok(Command::Serve(Box::new(args))),
         Err(exit) if exit.status.is_ok() => Ok(Command::Print(exit.output)),
         Err(exit) => Err(one_line(&exit.output)),
@@ -111,10 +113,14 @@ mod tests {
 
     #[test]
     fn both_ways_of_giving_a_value() {
-        let spaced = args(&["--port", "8080", "-w", "4", "-r", "a=b", "--access-log", "-"]).expect("arguments");
+        let spaced =
+            args(&["--port", "8080", "-w", "4", "-r", "a=b", "--access-log", "-"]).expect("arguments");
         let joined = args(&["--port=8080", "-w=4", "-r=a=b", "--access-log=-"]).expect("arguments");
         assert_eq!(spaced, joined);
-        assert_eq!((spaced.port.as_str(), spaced.workers.as_str(), spaced.root.as_str()), ("8080", "4", "a=b"));
+        assert_eq!(
+            (spaced.port.as_str(), spaced.workers.as_str(), spaced.root.as_str()),
+            ("8080", "4", "a=b")
+        );
         let odd = args(&["-r", "--x=y"]).expect("a value may look like an option");
         assert_eq!(odd.root, "--x=y");
     }
@@ -122,7 +128,10 @@ mod tests {
     #[test]
     fn the_seeds_defaults() {
         let args = args(&[]).expect("arguments");
-        assert_eq!((args.host.as_str(), args.port.as_str(), args.log.as_str()), ("127.0.0.1", "9000", "info"));
+        assert_eq!(
+            (args.host.as_str(), args.port.as_str(), args.log.as_str()),
+            ("127.0.0.1", "9000", "info")
+        );
         assert_eq!((args.logfile, args.workers.as_str(), args.root.as_str()), (None, "1", "."));
     }
 
@@ -138,7 +147,10 @@ mod tests {
     fn help_and_version_are_printed() {
         for word in ["-h", "--help"] {
             let text = args(&[word]).expect_err("printed");
-            assert!(text.contains("Simple asynchronous web-server") && text.contains("--access-log"), "{text}");
+            assert!(
+                text.contains("Simple asynchronous web-server") && text.contains("--access-log"),
+                "{text}"
+            );
         }
         assert!(args(&["--version"]).expect_err("printed").contains(env!("CARGO_PKG_VERSION")));
     }

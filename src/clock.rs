@@ -19,19 +19,13 @@ impl Now {
     /// Asks the system. For the owner of the loop only; everyone else is handed the value.
     #[must_use]
     pub fn ask() -> Self {
-        Self {
-            monotonic: Instant::now(),
-            wall: SystemTime::now(),
-        }
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
     /// The same moment, `duration` later: for tests.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
-        Self {
-            monotonic: self.monotonic + duration,
-            wall: self.wall + duration,
-        }
+        Self { monotonic: self.monotonic + duration, wall: self.wall + duration }
     }
 }
 
@@ -53,11 +47,7 @@ impl DateCache {
     /// An empty cache, filled at the first question.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            second: None,
-            http: String::new(),
-            log: String::new(),
-        }
+        Self { second: None, http: String::new(), log: String::new() }
     }
 
     /// `Mon, 23 Nov 2026 08:30:00 GMT` (IMF-fixdate, RFC 9110 §5.6.7): the seed's `date_time_string`.

@@ -126,7 +126,8 @@ fn access_log(value: &str) -> AccessLogTo {
 
 fn root(path: &Path) -> Result<PathBuf, ConfigError> {
     let complain = |what: String| ConfigError::Start(format!("cannot serve {}: {what}", path.display()));
-    let advise = |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
+    let advise =
+        |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
     let root = path.canonicalize().map_err(advise)?;
     if !root.is_dir() {
         return Err(complain("it is not a directory; give one with -r".into()));
@@ -160,7 +161,9 @@ mod tests {
             ("--accept", "first"),
         ] {
             match config(&[option, value]) {
-                Err(ConfigError::Usage(line)) => assert!(line.starts_with(option) && line.contains("give"), "{line}"),
+                Err(ConfigError::Usage(line)) => {
+                    assert!(line.starts_with(option) && line.contains("give"), "{line}")
+                }
                 other => panic!("{option} {value}: {other:?}"),
             }
         }
@@ -186,7 +189,9 @@ mod tests {
     fn the_root_must_be_a_directory() {
         for (root, want) in [("/no/such/folder", "No such file"), ("Cargo.toml", "not a directory")] {
             match config(&["-r", root]) {
-                Err(ConfigError::Start(line)) => assert!(line.contains(want) && line.contains("-r"), "{line}"),
+                Err(ConfigError::Start(line)) => {
+                    assert!(line.contains(want) && line.contains("-r"), "{line}")
+                }
                 other => panic!("{root}: {other:?}"),
             }
         }

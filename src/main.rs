@@ -12,8 +12,8 @@ use stheno::files::FileService;
 use stheno::http1::Settings;
 use stheno::master::{BOOT_FAILURE, Ended, Master};
 use stheno::server::{AccessLog, Shared, Target, Worker, bind, run};
-use stheno::sys::process::{self, Pid};
 use stheno::sys::fallback;
+use stheno::sys::process::{self, Pid};
 
 fn main() -> ExitCode {
     match start() {
@@ -30,7 +30,8 @@ fn complain(line: &str, code: u8) -> ExitCode {
 }
 
 fn start() -> Result<ExitCode, ConfigError> {
-    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let words: Result<Vec<String>, _> =
+        std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
     let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
     let args = match cli::parse(words).map_err(ConfigError::Usage)? {
         Command::Serve(args) => args,
@@ -98,7 +99,9 @@ fn init_log(level: LevelFilter, file: Option<&Path>) -> Result<(), ConfigError> 
         let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
         let opened = opened.map_err(|error| {
             let path = path.display();
-            ConfigError::Start(format!("cannot write the log file {path}: {error}; give another with --logfile"))
+            ConfigError::Start(format!(
+                "cannot write the log file {path}: {error}; give another with --logfile"
+            ))
         })?;
         builder.target(env_logger::Target::Pipe(Box::new(opened)));
     }
@@ -115,7 +118,9 @@ fn open_access_log(to: &AccessLogTo) -> Result<Option<Target>, ConfigError> {
     };
     opened.map(Some).map_err(|(path, error)| {
         let path = path.display();
-        ConfigError::Start(format!("cannot write the access log {path}: {error}; give another with --access-log"))
+        ConfigError::Start(format!(
+            "cannot write the access log {path}: {error}; give another with --access-log"
+        ))
     })
 }
 

@@ -24,10 +24,7 @@ impl Key {
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
     pub fn from_bits(bits: usize) -> Self {
-        Self {
-            index: bits as u32,
-            generation: (bits as u64 >> 32) as u32,
-        }
+        Self { index: bits as u32, generation: (bits as u64 >> 32) as u32 }
     }
 }
 
@@ -65,11 +62,7 @@ impl<T> Slab<T> {
     /// An empty slab; it allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            slots: Vec::new(),
-            first_free: END,
-            len: 0,
-        }
+        Self { slots: Vec::new(), first_free: END, len: 0 }
     }
 
     /// How many values there are.
@@ -91,12 +84,12 @@ impl<T> Slab<T> {
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         let index = self.first_free;
-        if let Some(slot) = self.slots.get_mut(index as usize) {
-            if let Slot::Empty { generation, next_free } = *slot {
-                self.first_free = next_free;
-                *slot = Slot::Full { generation, value };
-                return Key { index, generation };
-            }
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && let Slot::Empty { generation, next_free } = *slot
+        {
+            self.first_free = next_free;
+            *slot = Slot::Full { generation, value };
+            return Key { index, generation };
         }
         let index = u32::try_from(self.slots.len())
             .ok()
@@ -127,10 +120,7 @@ impl<T> Slab<T> {
             return None;
         }
         let slot = self.slots.get_mut(key.index as usize)?;
-        let empty = Slot::Empty {
-            generation: key.generation.wrapping_add(1),
-            next_free: self.first_free,
-        };
+        let empty = Slot::Empty { generation: key.generation.wrapping_add(1), next_free: self.first_free };
         self.first_free = key.index;
         self.len -= 1;
         match std::mem::replace(slot, empty) {
@@ -142,10 +132,7 @@ impl<T> Slab<T> {
     /// The keys of all values, in the order of their slots.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.slots.iter().zip(0u32..).filter_map(|(slot, index)| match slot {
-            Slot::Full { generation, .. } => Some(Key {
-                index,
-                generation: *generation,
-            }),
+            Slot::Full { generation, .. } => Some(Key { index, generation: *generation }),
             Slot::Empty { .. } => None,
         })
     }
@@ -170,10 +157,7 @@ mod tests {
 
     #[test]
     fn keys_survive_the_token() {
-        let key = Key {
-            index: 7,
-            generation: u32::MAX,
-        };
+        let key = Key { index: 7, generation: u32::MAX };
         assert_eq!(Key::from_bits(key.to_bits()), key);
         assert_eq!(key.to_string(), "7.4294967295");
     }

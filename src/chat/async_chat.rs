@@ -28,11 +28,7 @@ impl Chat {
     /// A conversation whose frames end as `terminator` says.
     #[must_use]
     pub fn new(terminator: Terminator) -> Self {
-        Self {
-            terminator,
-            input: InBuffer::new(),
-            output: OutQueue::new(),
-        }
+        Self { terminator, input: InBuffer::new(), output: OutQueue::new() }
     }
 
     /// Changes what ends a frame, from the next unread byte on; also in the middle of a turn.

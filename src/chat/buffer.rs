@@ -24,11 +24,7 @@ impl InBuffer {
     /// An empty buffer; it allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            held: Vec::new(),
-            start: 0,
-            searched: 0,
-        }
+        Self { held: Vec::new(), start: 0, searched: 0 }
     }
 
     /// How many bytes wait.
@@ -51,11 +47,7 @@ impl InBuffer {
     /// Lays a window over the held bytes and `incoming`. Give it back with [`InBuffer::close`]: what it
     /// has not consumed would be lost otherwise.
     pub fn open<'a>(&mut self, incoming: &'a [u8]) -> Window<'a> {
-        let Self {
-            mut held,
-            mut start,
-            searched,
-        } = std::mem::take(self);
+        let Self { mut held, mut start, searched } = std::mem::take(self);
         if !held.is_empty() && !incoming.is_empty() {
             // Moved at most once for every byte consumed before it: the copying stays linear.
             if start > held.len() / 2 {
@@ -64,12 +56,7 @@ impl InBuffer {
             }
             held.extend_from_slice(incoming);
         }
-        Window {
-            held,
-            incoming,
-            start,
-            searched,
-        }
+        Window { held, incoming, start, searched }
     }
 
     /// Takes the unread bytes of a window back.

@@ -93,11 +93,7 @@ impl SimpleProducer {
     /// Pieces of `buffer_size` bytes, one at least.
     #[must_use]
     pub fn with_buffer_size(data: Vec<u8>, buffer_size: usize) -> Self {
-        Self {
-            data,
-            sent: 0,
-            buffer_size: buffer_size.max(1),
-        }
+        Self { data, sent: 0, buffer_size: buffer_size.max(1) }
     }
 }
 

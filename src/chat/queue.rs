@@ -142,15 +142,12 @@ impl OutQueue {
         self.refill()?;
         let more = self.fifo.get(1).is_some_and(|next| next.remaining() > 0);
         Ok(match self.fifo.front() {
-            Some(Entry::Chunk(Chunk::Bytes(bytes))) => Some(Segment::Bytes {
-                bytes: &bytes[self.sent..],
-                more,
-            }),
-            Some(Entry::Chunk(Chunk::File(slice))) => Some(Segment::File {
-                file: slice.as_fd(),
-                offset: slice.offset,
-                len: slice.len,
-            }),
+            Some(Entry::Chunk(Chunk::Bytes(bytes))) => {
+                Some(Segment::Bytes { bytes: &bytes[self.sent..], more })
+            }
+            Some(Entry::Chunk(Chunk::File(slice))) => {
+                Some(Segment::File { file: slice.as_fd(), offset: slice.offset, len: slice.len })
+            }
             Some(Entry::Producer(_)) | None => None,
         })
     }
@@ -268,10 +265,11 @@ mod tests {
                 let (bytes, len) = match segment {
                     Segment::Bytes { bytes, .. } => (bytes.to_vec(), bytes.len()),
                     Segment::File { file, offset, len } => {
-                        let mut bytes = vec![0; len as usize];
+                        let len = usize::try_from(len).expect("a small file");
+                        let mut bytes = vec![0; len];
                         let file = std::fs::File::from(file.try_clone_to_owned().expect("dup"));
                         file.read_exact_at(&mut bytes, offset).expect("read");
-                        (bytes, len as usize)
+                        (bytes, len)
                     }
                 };
                 let count = len.min(step);

@@ -28,10 +28,7 @@ impl Terminator {
 #[must_use]
 pub fn find_prefix_at_end(haystack: &[u8], needle: &[u8]) -> usize {
     let longest = needle.len().saturating_sub(1).min(haystack.len());
-    (1..=longest)
-        .rev()
-        .find(|length| haystack.ends_with(&needle[..*length]))
-        .unwrap_or(0)
+    (1..=longest).rev().find(|length| haystack.ends_with(&needle[..*length])).unwrap_or(0)
 }
 
 #[cfg(test)]

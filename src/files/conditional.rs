@@ -37,10 +37,7 @@ impl Validators {
         let mut etag = String::with_capacity(40);
         // Writing into a String cannot fail.
         let _ = write!(etag, "\"{:x}-{:x}-{:x}\"", since_epoch.as_nanos(), facts.size, facts.inode);
-        Self {
-            etag: Some(etag),
-            last_modified: Some(to_seconds(facts.modified.min(now.wall))),
-        }
+        Self { etag: Some(etag), last_modified: Some(to_seconds(facts.modified.min(now.wall))) }
     }
 
     /// Adds `ETag` and `Last-Modified`.
@@ -84,19 +81,19 @@ pub(super) fn evaluate(request: &Request<'_>, validators: &Validators) -> Verdic
         if !any_tag(fields.all("If-Match"), validators, Comparison::Strong) {
             return Verdict::Failed;
         }
-    } else if let Some(date) = date("If-Unmodified-Since") {
-        if validators.modified_after(date) == Some(true) {
-            return Verdict::Failed;
-        }
+    } else if let Some(date) = date("If-Unmodified-Since")
+        && validators.modified_after(date) == Some(true)
+    {
+        return Verdict::Failed;
     }
     if fields.get("If-None-Match").is_some() {
         if any_tag(fields.all("If-None-Match"), validators, Comparison::Weak) {
             return Verdict::NotModified;
         }
-    } else if let Some(date) = date("If-Modified-Since") {
-        if validators.modified_after(date) == Some(false) {
-            return Verdict::NotModified;
-        }
+    } else if let Some(date) = date("If-Modified-Since")
+        && validators.modified_after(date) == Some(false)
+    {
+        return Verdict::NotModified;
     }
     Verdict::Send
 }

@@ -8,11 +8,8 @@ use std::path::Path;
 const UNKNOWN: &str = "application/octet-stream";
 
 /// Where `mime_guess` answers otherwise than is wanted here.
-const OVERRIDES: &[(&str, &str)] = &[
-    ("js", "text/javascript"),
-    ("mjs", "text/javascript"),
-    ("swf", "application/x-shockwave-flash"),
-];
+const OVERRIDES: &[(&str, &str)] =
+    &[("js", "text/javascript"), ("mjs", "text/javascript"), ("swf", "application/x-shockwave-flash")];
 
 /// Text that carries its own encoding, or has one by definition.
 const BARE: [&str; 3] = ["text/html", "text/css", "text/javascript"];

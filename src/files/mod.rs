@@ -87,9 +87,9 @@ fn allowing(mut response: Response) -> Response {
 fn refuse(wanted: &Wanted, error: &io::Error) -> Response {
     use rustix::io::Errno;
     let status = match Errno::from_io_error(error) {
-        Some(
-            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO,
-        ) => Status::NOT_FOUND,
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
+            Status::NOT_FOUND
+        }
         Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
         _ => Status::INTERNAL_SERVER_ERROR,

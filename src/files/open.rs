@@ -61,10 +61,7 @@ impl Root {
             Kind::Directory => Ok(Found::Directory),
             // A FIFO, a socket, a device: nothing to serve, and not to be waited for (RULES B8).
             Kind::Other => Err(Errno::NOENT.into()),
-            Kind::Regular => Ok(Found::File(File {
-                slice: FileSlice::new(file, 0, facts.size),
-                facts,
-            })),
+            Kind::Regular => Ok(Found::File(File { slice: FileSlice::new(file, 0, facts.size), facts })),
         }
     }
 }

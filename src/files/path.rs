@@ -125,7 +125,9 @@ mod tests {
         for target in ["/ok%00.png", "/%0d%0ax", "/%7f", "/..%2f..%2fetc/passwd", "/a%2Fb"] {
             assert_eq!(served(target), Err(Refused::Malformed), "RULES B3: {target}");
         }
-        for target in ["/.git/config", "/a/.env", "/..a", "/...", "/a/.well-known", "/.htaccess", "/..\\..\\x"] {
+        for target in
+            ["/.git/config", "/a/.env", "/..a", "/...", "/a/.well-known", "/.htaccess", "/..\\..\\x"]
+        {
             assert_eq!(served(target), Err(Refused::Hidden), "RULES B9: {target}");
         }
     }

@@ -91,10 +91,8 @@ fn parse_spec(spec: &[u8], size: u64) -> Option<Option<ByteRange>> {
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
     if first.is_empty() {
         let suffix = number(last)?;
-        let range = (suffix > 0 && size > 0).then(|| ByteRange {
-            first: size.saturating_sub(suffix),
-            last: size - 1,
-        });
+        let range = (suffix > 0 && size > 0)
+            .then(|| ByteRange { first: size.saturating_sub(suffix), last: size - 1 });
         return Some(range);
     }
     let first = number(first)?;
@@ -102,10 +100,7 @@ fn parse_spec(spec: &[u8], size: u64) -> Option<Option<ByteRange>> {
     if last < first {
         return None;
     }
-    let range = (first < size).then(|| ByteRange {
-        first,
-        last: last.min(size - 1),
-    });
+    let range = (first < size).then(|| ByteRange { first, last: last.min(size - 1) });
     Some(range)
 }
 
@@ -114,9 +109,11 @@ fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(digits.iter().fold(0u64, |value, digit| {
-        value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
-    }))
+    Some(
+        digits
+            .iter()
+            .fold(0u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))),
+    )
 }
 
 /// `multipart/byteranges` (RFC 9110 §14.6): each part with its own type and range.
@@ -135,10 +132,7 @@ pub(super) fn write_multipart(
         let head = format!(
             "{before}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: bytes {range}/{size}\r\n\r\n"
         );
-        Part {
-            head: head.into_bytes(),
-            content: file.slice(range.first, range.len()),
-        }
+        Part { head: head.into_bytes(), content: file.slice(range.first, range.len()) }
     };
     response.field("Content-Type", format_args!("multipart/byteranges; boundary={boundary}"));
     response.body = Body::Parts {
@@ -153,9 +147,7 @@ mod tests {
 
     fn parts(value: &str, size: u64) -> Result<String, Wanted> {
         match parse(value.as_bytes(), size) {
-            Wanted::Parts(ranges) => {
-                Ok(ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            }
+            Wanted::Parts(ranges) => Ok(ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
             other => Err(other),
         }
     }
@@ -180,9 +172,17 @@ mod tests {
 
     #[test]
     fn ranges_that_are_not_served() {
-        for value in
-            ["bytes=", "bytes=5-2", "bytes=x", "bytes=-", "bytes=100-", "bytes=-0", "bytes=1-2-3", "bytes=+1-2", "0-1"]
-        {
+        for value in [
+            "bytes=",
+            "bytes=5-2",
+            "bytes=x",
+            "bytes=-",
+            "bytes=100-",
+            "bytes=-0",
+            "bytes=1-2-3",
+            "bytes=+1-2",
+            "0-1",
+        ] {
             assert_eq!(parts(value, 100), Err(Wanted::Unsatisfiable), "{value}");
         }
         let many = format!("bytes={}", "0-0,".repeat(65));

@@ -22,9 +22,9 @@ pub enum Framing {
 }
 
 /// Bytes of all chunk extensions of one body: nobody uses them, and Go's reader was made to spin on them.
-const MAX_EXTENSIONS: u64 = 4 * 1024;
+const MAX_EXTENSIONS: usize = 4 * 1024;
 /// Bytes of a chunk's size line: 16 digits and all the extensions there may be.
-const MAX_SIZE_LINE: usize = 16 + MAX_EXTENSIONS as usize;
+const MAX_SIZE_LINE: usize = 16 + MAX_EXTENSIONS;
 /// Framing bytes that a body may have before they are weighed against its content.
 const FREE_OVERHEAD: u64 = 100_000;
 /// Framing bytes that each byte of content may carry after that.
@@ -52,7 +52,7 @@ pub struct BodyReader {
     content: u64,
     /// Framing bytes so far.
     overhead: u64,
-    extensions: u64,
+    extensions: usize,
     trailer: usize,
     trailer_fields: usize,
 }
@@ -169,7 +169,7 @@ impl BodyReader {
         if !(1..=16).contains(&digits) || !are_extensions(extensions) {
             return Err(Error::Chunk);
         }
-        self.extensions += extensions.len() as u64;
+        self.extensions += extensions.len();
         let excess = self.overhead > FREE_OVERHEAD && self.overhead / MAX_OVERHEAD_RATIO > self.content;
         if self.extensions > MAX_EXTENSIONS || excess {
             return Err(Error::Chunk);

@@ -65,13 +65,14 @@ impl Exchange {
         }
     }
 
-    pub(super) fn answered(mut self, status: Status, started: Instant, body: std::ops::Range<u64>) -> Pending {
+    pub(super) fn answered(
+        mut self,
+        status: Status,
+        started: Instant,
+        body: std::ops::Range<u64>,
+    ) -> Pending {
         self.status = status;
-        Pending {
-            exchange: self,
-            started,
-            body,
-        }
+        Pending { exchange: self, started, body }
     }
 }
 

@@ -24,10 +24,7 @@ pub fn trim_ows(mut bytes: &[u8]) -> &[u8] {
 
 /// The elements of a comma-separated list, trimmed; empty ones are left out (RFC 9110 §5.6.1).
 pub fn list(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes
-        .split(|byte| *byte == b',')
-        .map(trim_ows)
-        .filter(|element| !element.is_empty())
+    bytes.split(|byte| *byte == b',').map(trim_ows).filter(|element| !element.is_empty())
 }
 
 /// `field-vchar / SP / HTAB` (RFC 9110 §5.5): obs-text is allowed, control characters are not.
@@ -86,9 +83,7 @@ fn is_port_suffix(bytes: &[u8]) -> bool {
 
 /// `reg-name = *( unreserved / pct-encoded / sub-delims )`, less the comma.
 fn is_reg_name(host: &[u8]) -> bool {
-    let all_known = host
-        .iter()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte));
+    let all_known = host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte));
     all_known && is_percent_encoding_valid(host)
 }
 
@@ -137,13 +132,23 @@ mod tests {
     #[test]
     fn authorities() {
         for good in [
-            "", "a", "a:", "a:80", "a:65535", "A.b-c_d", "127.0.0.1:9000", "[::1]", "[::1]:80", "[v1.a:b]", "%41",
+            "",
+            "a",
+            "a:",
+            "a:80",
+            "a:65535",
+            "A.b-c_d",
+            "127.0.0.1:9000",
+            "[::1]",
+            "[::1]:80",
+            "[v1.a:b]",
+            "%41",
         ] {
             assert!(is_authority(good.as_bytes()), "{good}");
         }
         for bad in [
-            "u@a", "a/b", "a, b", "a,b", "a b", "a:8x", "a:65536", "a:70000", "[::1", "[::g]", "[::1]x", "a:b:1",
-            "a\0", "\u{e9}", "%zz", "[]", "a?b", "a\\b", "[v.a]",
+            "u@a", "a/b", "a, b", "a,b", "a b", "a:8x", "a:65536", "a:70000", "[::1", "[::g]", "[::1]x",
+            "a:b:1", "a\0", "\u{e9}", "%zz", "[]", "a?b", "a\\b", "[v.a]",
         ] {
             assert!(!is_authority(bad.as_bytes()), "{bad}");
         }

@@ -12,7 +12,8 @@ use std::num::NonZeroU64;
 use super::body::Framing;
 use super::error::Error;
 use super::grammar::{
-    is_authority, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal, trim_ows,
+    is_authority, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal,
+    trim_ows,
 };
 use super::settings::Limits;
 use crate::chat::Window;
@@ -174,9 +175,7 @@ impl<'a> Fields<'a> {
 
     /// The values of all fields with this name, in any case.
     pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter()
-            .filter(move |(this, _)| this.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.iter().filter(move |(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     /// The value of the first field with this name.
@@ -314,14 +313,8 @@ fn parse_target<'a>(target: &'a [u8], method: Method<'_>) -> Result<(Target<'a>,
 
 fn path_and_query(target: &[u8]) -> Target<'_> {
     match memchr::memchr(b'?', target) {
-        Some(mark) => Target::Path {
-            path: &target[..mark],
-            query: Some(&target[mark + 1..]),
-        },
-        None => Target::Path {
-            path: target,
-            query: None,
-        },
+        Some(mark) => Target::Path { path: &target[..mark], query: Some(&target[mark + 1..]) },
+        None => Target::Path { path: target, query: None },
     }
 }
 
@@ -341,10 +334,7 @@ fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<(Target<'a>
     let target = match rest {
         [] if method == Method::Options => Target::Asterisk,
         [] => path_and_query(b"/"),
-        [b'?', query @ ..] => Target::Path {
-            path: b"/",
-            query: Some(query),
-        },
+        [b'?', query @ ..] => Target::Path { path: b"/", query: Some(query) },
         _ => path_and_query(rest),
     };
     Ok((target, Some(authority)))
@@ -398,7 +388,9 @@ impl<'a> CheckedFields<'a> {
             }
             12 if is("content-type") => once(&mut self.content_type, value, Error::Repeated),
             14 if is("content-length") => once(&mut self.content_length, value, Error::ContentLength),
-            17 if is("transfer-encoding") => once(&mut self.transfer_encoding, value, Error::TransferEncoding),
+            17 if is("transfer-encoding") => {
+                once(&mut self.transfer_encoding, value, Error::TransferEncoding)
+            }
             _ => Ok(()),
         }
     }
@@ -464,7 +456,7 @@ fn transfer_coding(value: &[u8]) -> Result<Framing, Error> {
     let codings: Vec<&[u8]> = value.split(|byte| *byte == b',').map(trim_ows).collect();
     let well_formed = codings.iter().all(|coding| is_token(coding));
     let before_last = &codings[..codings.len() - 1];
-    if well_formed && !before_last.iter().any(|coding| is_chunked(coding)) {
+    if well_formed && !before_last.iter().any(is_chunked) {
         Err(Error::Coding)
     } else {
         Err(Error::TransferEncoding)
@@ -490,10 +482,7 @@ mod tests {
         parsed(head, |request| {
             let request = request.expect("a request");
             assert_eq!(request.method, Method::Get);
-            let target = Target::Path {
-                path: b"/a",
-                query: Some(b"b=c"),
-            };
+            let target = Target::Path { path: b"/a", query: Some(b"b=c") };
             assert_eq!(request.target, target);
             assert_eq!(request.version, Version::Http11);
             let fields: Vec<_> = request.fields.iter().collect();
@@ -518,7 +507,11 @@ mod tests {
             ("http/1.1", Some(Error::RequestLine)),
             ("HTTP/4294967295.255", Some(Error::RequestLine)),
         ] {
-            assert_eq!(error(&format!("GET / {version}\r\nHost: a\r\n\r\n")), want, "RULES A7 to A9: {version}");
+            assert_eq!(
+                error(&format!("GET / {version}\r\nHost: a\r\n\r\n")),
+                want,
+                "RULES A7 to A9: {version}"
+            );
         }
     }
 
@@ -604,12 +597,7 @@ mod tests {
     /// What the scan refuses depends on a prefix of the stream only, so no cut changes it.
     #[test]
     fn limits_are_the_same_at_every_cut() {
-        let limits = Limits {
-            target: 20,
-            field_line: 30,
-            head: 200,
-            ..Limits::default()
-        };
+        let limits = Limits { target: 20, field_line: 30, head: 200, ..Limits::default() };
         let scan = |input: &[u8], step: usize| {
             let (mut buffer, mut scan) = (crate::chat::InBuffer::new(), HeadScan::default());
             for piece in input.chunks(step) {

@@ -89,12 +89,7 @@ impl Response {
     /// An answer without a body.
     #[must_use]
     pub fn new(status: Status) -> Self {
-        Self {
-            status,
-            fields: Vec::new(),
-            body: Body::empty(),
-            close: false,
-        }
+        Self { status, fields: Vec::new(), body: Body::empty(), close: false }
     }
 
     /// A small answer that says in plain text what happened. (the seed's `send_error`)
@@ -176,13 +171,12 @@ mod tests {
 
     #[test]
     fn a_bodiless_answer_has_no_content_length() {
-        let envelope = Envelope {
-            server: "s",
-            date: "d",
-            keep_alive: true,
-        };
+        let envelope = Envelope { server: "s", date: "d", keep_alive: true };
         let mut out = Vec::new();
         Response::new(Status::NOT_MODIFIED).write_head(envelope, &mut out);
-        assert_eq!(out, b"HTTP/1.1 304 Not Modified\r\nServer: s\r\nDate: d\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!(
+            out,
+            b"HTTP/1.1 304 Not Modified\r\nServer: s\r\nDate: d\r\nConnection: keep-alive\r\n\r\n"
+        );
     }
 }

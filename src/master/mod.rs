@@ -161,7 +161,9 @@ impl Master {
                     self.stop(signal, FAST_STOP);
                 }
                 // Asked twice: no more waiting.
-                Signal::Interrupt | Signal::Quit | Signal::Terminate => self.stop(Signal::Interrupt, FAST_STOP),
+                Signal::Interrupt | Signal::Quit | Signal::Terminate => {
+                    self.stop(Signal::Interrupt, FAST_STOP)
+                }
             }
         }
         Ok(())

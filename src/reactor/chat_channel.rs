@@ -21,12 +21,7 @@ pub struct ChatChannel<H> {
 impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
     /// A channel on an accepted (or connected) socket.
     pub fn new(socket: TcpStream, chat: Chat, handler: H) -> Self {
-        Self {
-            socket,
-            chat,
-            handler,
-            read_closed: false,
-        }
+        Self { socket, chat, handler, read_closed: false }
     }
 
     /// Sends what there is; closes once the peer has closed and has been sent everything.

@@ -123,7 +123,12 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(core: &'a mut Core, registry: &'a Registry, key: Key, ready: &'a mut Readiness) -> Self {
+    pub(super) fn new(
+        core: &'a mut Core,
+        registry: &'a Registry,
+        key: Key,
+        ready: &'a mut Readiness,
+    ) -> Self {
         Self {
             core,
             registry,

@@ -403,12 +403,7 @@ fn call_hooks<P: Probe>(
     }
 }
 
-fn call_hook<P: Probe>(
-    channel: &mut dyn Dispatcher,
-    context: &mut Context<'_>,
-    probe: &mut P,
-    hook: Hook,
-) {
+fn call_hook<P: Probe>(channel: &mut dyn Dispatcher, context: &mut Context<'_>, probe: &mut P, hook: Hook) {
     probe.hook_enter(context.key(), hook);
     let result = match hook {
         Hook::Read => channel.handle_read(context),

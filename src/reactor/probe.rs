@@ -21,11 +21,7 @@ pub struct Readiness {
 
 impl Readiness {
     /// Of a new channel: the first call will tell.
-    pub(super) const ALL: Self = Self {
-        readable: true,
-        writable: true,
-        read_closed: false,
-    };
+    pub(super) const ALL: Self = Self { readable: true, writable: true, read_closed: false };
 
     pub(super) fn note(&mut self, event: &Event) {
         // An error shows itself to whoever reads or writes next.

@@ -31,7 +31,9 @@ pub fn transmit(cx: &mut Context<'_>, socket: &impl AsFd, queue: &mut OutQueue) 
             }
             Some(Segment::Bytes { bytes, more }) => cx.send(socket, bytes, more)?,
             Some(Segment::File { file, offset, len }) => match cx.send_file(socket, file, offset, len)? {
-                Some(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short")),
+                Some(0) => {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
+                }
                 sent => sent,
             },
         };
@@ -40,8 +42,5 @@ pub fn transmit(cx: &mut Context<'_>, socket: &impl AsFd, queue: &mut OutQueue) 
             None => break,
         }
     }
-    Ok(Transmitted {
-        bytes: queue.taken() - before,
-        drained,
-    })
+    Ok(Transmitted { bytes: queue.taken() - before, drained })
 }

@@ -20,10 +20,7 @@ pub struct Waker {
 
 impl Waker {
     pub(super) fn new(registry: &Registry) -> io::Result<Self> {
-        Ok(Self {
-            waker: Arc::new(mio::Waker::new(registry, TOKEN)?),
-            keys: Arc::default(),
-        })
+        Ok(Self { waker: Arc::new(mio::Waker::new(registry, TOKEN)?), keys: Arc::default() })
     }
 
     /// Asks for `handle_wake` of the channel `key`; if it is closed by then, nothing happens.

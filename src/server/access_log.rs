@@ -76,11 +76,7 @@ impl AccessLog {
     /// Lines go to `target`.
     #[must_use]
     pub fn new(target: Target) -> Self {
-        Self {
-            target: target.0,
-            lines: String::new(),
-            dropped: 0,
-        }
+        Self { target: target.0, lines: String::new(), dropped: 0 }
     }
 
     /// Adds the line of one exchange.

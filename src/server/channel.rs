@@ -43,16 +43,16 @@ impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
     pub fn new(stream: TcpStream, peer: SocketAddr, now: Now, shared: Rc<Shared<S>>) -> Self {
-        Self {
-            stream,
-            peer,
-            connection: Connection::new(now),
-            shared,
-        }
+        Self { stream, peer, connection: Connection::new(now), shared }
     }
 
     /// Calls the protocol with everything it may use in this turn.
-    fn with_turn(&mut self, now: Now, requests: &mut u32, call: impl FnOnce(&mut Connection, &mut Turn<'_, S>)) {
+    fn with_turn(
+        &mut self,
+        now: Now,
+        requests: &mut u32,
+        call: impl FnOnce(&mut Connection, &mut Turn<'_, S>),
+    ) {
         let mut turn = Turn {
             now,
             settings: &self.shared.settings,

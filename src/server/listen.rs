@@ -104,7 +104,9 @@ fn is_missing(error: &io::Error) -> bool {
 
 fn explain(address: SocketAddr, error: &io::Error) -> BindError {
     let advice = match Errno::from_io_error(error) {
-        Some(Errno::ADDRINUSE) => "the port is taken; choose another with --port, or --port 0 for any free one",
+        Some(Errno::ADDRINUSE) => {
+            "the port is taken; choose another with --port, or --port 0 for any free one"
+        }
         Some(Errno::ACCESS | Errno::PERM) => {
             "not permitted; ports below 1024 need root, choose another with --port"
         }

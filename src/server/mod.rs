@@ -43,10 +43,7 @@ impl<S> Shared<S> {
     #[must_use]
     pub fn new(settings: Settings, service: S, log: Option<AccessLog>) -> Self {
         Self {
-            settings: Settings {
-                record: log.is_some(),
-                ..settings
-            },
+            settings: Settings { record: log.is_some(), ..settings },
             service,
             dates: RefCell::new(DateCache::new()),
             log: log.map(RefCell::new),

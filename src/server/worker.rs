@@ -47,14 +47,8 @@ pub fn run<S: Service + std::fmt::Debug + 'static>(worker: Worker<S>) -> io::Res
     let signals = Signals::install(&[Signal::Interrupt, Signal::Quit, Signal::Terminate])?;
     let mut reactor = Reactor::new()?;
     let orders = Rc::new(Orders::default());
-    reactor.add(SignalChannel {
-        signals: FileWrapper(SignalFd(signals)),
-        orders: Rc::clone(&orders),
-    });
-    reactor.add(LifeLine {
-        pipe: FileWrapper(worker.life),
-        orders: Rc::clone(&orders),
-    });
+    reactor.add(SignalChannel { signals: FileWrapper(SignalFd(signals)), orders: Rc::clone(&orders) });
+    reactor.add(LifeLine { pipe: FileWrapper(worker.life), orders: Rc::clone(&orders) });
     let housekeepers = reactor.len();
     let shared = Rc::new(worker.shared);
     for listener in worker.listeners {

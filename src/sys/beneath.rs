@@ -27,10 +27,7 @@ const MAX_SYMLINKS: usize = 40;
 const MAX_RACES: usize = 3;
 
 /// `O_NONBLOCK` so that a FIFO cannot hold the caller, `O_NOCTTY` so that a terminal cannot adopt it.
-const FLAGS: OFlags = OFlags::RDONLY
-    .union(OFlags::NONBLOCK)
-    .union(OFlags::NOCTTY)
-    .union(OFlags::CLOEXEC);
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// Opens the directory that later lookups stay beneath. It needs search permission only.
 ///

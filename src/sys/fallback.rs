@@ -25,7 +25,9 @@ pub fn force(names: &str) -> Result<(), String> {
                 OPENAT2.store(true, Ordering::Relaxed);
                 SENDFILE.store(true, Ordering::Relaxed);
             }
-            _ => return Err(format!("{VARIABLE}: unknown name '{name}'; use openat2, sendfile or all")),
+            _ => {
+                return Err(format!("{VARIABLE}: unknown name '{name}'; use openat2, sendfile or all"));
+            }
         }
     }
     Ok(())

@@ -68,9 +68,7 @@ pub fn fork() -> io::Result<Forked> {
 }
 
 fn from_raw(id: i32) -> io::Result<Pid> {
-    rustix::process::Pid::from_raw(id)
-        .map(Pid)
-        .ok_or_else(|| io::Error::other("not a process id"))
+    rustix::process::Pid::from_raw(id).map(Pid).ok_or_else(|| io::Error::other("not a process id"))
 }
 
 /// This process.

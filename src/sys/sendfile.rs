@@ -60,12 +60,7 @@ fn in_kernel(
 
 /// The BSDs say how much was sent in an out-parameter, also when they answer `EAGAIN` or `EINTR`.
 #[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "macos"))]
-fn in_kernel(
-    socket: BorrowedFd<'_>,
-    file: BorrowedFd<'_>,
-    offset: u64,
-    count: usize,
-) -> io::Result<usize> {
+fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
     let offset = libc::off_t::try_from(offset).map_err(|_| Errno::OVERFLOW)?;
     let mut sent = libc::off_t::try_from(count).map_err(|_| Errno::OVERFLOW)?;
@@ -102,12 +97,7 @@ fn in_kernel(
     target_os = "dragonfly",
     target_os = "macos"
 )))]
-fn in_kernel(
-    socket: BorrowedFd<'_>,
-    file: BorrowedFd<'_>,
-    offset: u64,
-    count: usize,
-) -> io::Result<usize> {
+fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     copy(socket, file, offset, count)
 }
 

@@ -21,10 +21,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_nodelay(true).expect("no delay");
-        Self {
-            stream,
-            received: Vec::new(),
-        }
+        Self { stream, received: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -56,7 +53,10 @@ impl Client {
             }
             let mut piece = [0; 64 * 1024];
             match self.stream.read(&mut piece).expect("an answer") {
-                0 => panic!("closed before the answer was whole: {:?}", String::from_utf8_lossy(&self.received)),
+                0 => panic!(
+                    "closed before the answer was whole: {:?}",
+                    String::from_utf8_lossy(&self.received)
+                ),
                 count => self.received.extend_from_slice(&piece[..count]),
             }
         }

@@ -11,9 +11,7 @@ pub struct Folder {
 impl Folder {
     /// `root/` with the files of the corpus (`/`, `/ok`, `/sub/`, `/big`), and `secret` beside it.
     pub fn new() -> Self {
-        let folder = Self {
-            place: tempfile::tempdir().expect("a temporary folder"),
-        };
+        let folder = Self { place: tempfile::tempdir().expect("a temporary folder") };
         fs::create_dir_all(folder.root().join("sub")).expect("folders");
         fs::write(folder.place.path().join("secret"), SECRET).expect("secret");
         folder.write("index.html", "<html>index</html>");

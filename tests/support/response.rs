@@ -37,11 +37,7 @@ impl Response {
         let mut lines = head.strip_suffix("\r\n\r\n").expect("ends in an empty line").split("\r\n");
         let status = parse_status(lines.next().expect("a status line"));
         let fields: Vec<_> = lines.map(parse_field).collect();
-        let mut response = Self {
-            status,
-            fields,
-            body: Vec::new(),
-        };
+        let mut response = Self { status, fields, body: Vec::new() };
         let length = response.check(method);
         let rest = &bytes[end..];
         if rest.len() < length {

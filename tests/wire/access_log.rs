@@ -131,7 +131,8 @@ fn a_blocked_pipe_does_not_stop_the_server() {
     });
     let mut client = server.connect();
     for _ in 0..30 {
-        client.send("GET /ok HTTP/1.1\r\nHost: a\r\nUser-Agent: a client with a long name\r\n\r\n".repeat(50));
+        client
+            .send("GET /ok HTTP/1.1\r\nHost: a\r\nUser-Agent: a client with a long name\r\n\r\n".repeat(50));
         (0..50).for_each(|_| assert_eq!(client.read("GET").status, 200));
     }
     server.wait_for("lines lost so far");

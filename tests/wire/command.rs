@@ -62,7 +62,8 @@ fn mistakes_are_one_line() {
 fn help_and_version() {
     let (code, out, error) = run(&["--help"]);
     assert!(code == 0 && error.is_empty());
-    let options = ["--host", "--port", "--log", "--logfile", "-w", "-r", "--access-log", "--accept", "--version"];
+    let options =
+        ["--host", "--port", "--log", "--logfile", "-w", "-r", "--access-log", "--accept", "--version"];
     assert!(options.iter().all(|option| out.contains(option)), "{out}");
     let (code, out, _) = run(&["--version"]);
     assert_eq!((code, out), (0, format!("stheno {}\n", env!("CARGO_PKG_VERSION"))));

@@ -60,13 +60,7 @@ fn through_the_core<'p>(service: &FileService, pieces: impl Iterator<Item = &'p 
     let mut sent = Vec::new();
     for piece in pieces {
         // A budget for each read that the server would never give: the whole piece in one turn.
-        let mut turn = Turn {
-            now,
-            settings: &settings,
-            service,
-            dates: &mut dates,
-            requests: u32::MAX,
-        };
+        let mut turn = Turn { now, settings: &settings, service, dates: &mut dates, requests: u32::MAX };
         connection.receive(piece, &mut turn);
         while connection.wants_write() {
             sent.extend(connection.output_mut().to_bytes().expect("output"));

@@ -26,8 +26,24 @@ fn traversal() {
     folder.write("%2e%2e", "a name with percents");
     assert_eq!(server.connect().get("/%252e%252e", "").text(), "a name with percents");
     let ups = [
-        "../", "%2e%2e/", ".%2e/", "%2e./", "%%32%65%%32%65/", "%252e%252e/", "..%2f", "%2e%2e%2f", "..%5c", "..\\",
-        "%c0%ae%c0%ae/", "..;/", ".../", "....//", "..%00/", "..%0d/", "./../", "sub/../../",
+        "../",
+        "%2e%2e/",
+        ".%2e/",
+        "%2e./",
+        "%%32%65%%32%65/",
+        "%252e%252e/",
+        "..%2f",
+        "%2e%2e%2f",
+        "..%5c",
+        "..\\",
+        "%c0%ae%c0%ae/",
+        "..;/",
+        ".../",
+        "....//",
+        "..%00/",
+        "..%0d/",
+        "./../",
+        "sub/../../",
     ];
     let mut client = server.connect();
     let mut tried = 0;
@@ -105,7 +121,9 @@ fn unreadable_files() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     let folder = Folder::new();
-    let set = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode");
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("mode")
+    };
     set(&folder.beside(""), 0o755);
     folder.write("locked", "x");
     set(&folder.root().join("locked"), 0o000);

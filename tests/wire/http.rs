@@ -86,7 +86,8 @@ fn a_thousand_pipelined_requests_are_answered_in_order() {
     for number in 0..100 {
         folder.write(format!("n{number}"), format!("this is {number}"));
     }
-    let requests: String = (0..1000).map(|n| format!("GET /n{} HTTP/1.1\r\nHost: a\r\n\r\n", n % 100)).collect();
+    let requests: String =
+        (0..1000).map(|n| format!("GET /n{} HTTP/1.1\r\nHost: a\r\n\r\n", n % 100)).collect();
     let mut client = server.connect();
     client.send(requests);
     for number in 0..1000 {
@@ -108,7 +109,7 @@ fn nothing_is_answered_behind_an_error_or_a_close() {
 #[test]
 fn a_half_closed_client_gets_everything() {
     let (folder, server) = server();
-    let content: Vec<u8> = (0..20_000_000u32).map(|n| (n ^ (n >> 8)) as u8).collect();
+    let content: Vec<u8> = (0..20_000_000u32).map(|n| (n ^ (n >> 8)).to_le_bytes()[0]).collect();
     folder.write("large", &content);
     for _ in 0..3 {
         let mut client = server.connect();
@@ -150,7 +151,8 @@ fn bodies_are_read_past_if_they_are_small_and_closed_on_if_they_are_not() {
         ("GET", 1_048_577, vec![413]),
     ] {
         let body = "x".repeat(length);
-        let sized = format!("{method} /ok HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}{canary}");
+        let sized =
+            format!("{method} /ok HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}{canary}");
         assert_eq!(statuses(&server, sized), want, "{method} with {length} bytes");
     }
     let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
@@ -188,7 +190,8 @@ fn expectations() {
 #[test]
 fn slow_readers_get_everything() {
     let (folder, server) = server();
-    let content: Vec<u8> = (0..8_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let content: Vec<u8> =
+        (0..8_000_000u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     folder.write("large", &content);
     let mut clients: Vec<_> = (0..8)
         .map(|_| {

@@ -26,7 +26,8 @@ impl Load {
         let address = server.address();
         let threads = (0..clients)
             .map(|_| {
-                let (stop, answered, failed) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&failed));
+                let (stop, answered, failed) =
+                    (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&failed));
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         let ask = std::panic::catch_unwind(|| {
@@ -41,12 +42,7 @@ impl Load {
                 })
             })
             .collect();
-        Self {
-            stop,
-            answered,
-            failed,
-            threads,
-        }
+        Self { stop, answered, failed, threads }
     }
 
     /// Waits until so many more conversations have gone well.
