@@ -57,15 +57,15 @@ pub enum Command {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 3] = ["--help", "-h", "--version"];
+const SWITCHES: [&str; 2] = ["--help", "--version"];
 
 /// Reads the words behind the program's name.
 ///
 /// # Errors
 /// One line that says what is wrong.
 pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let words = split_equals(words);
-    let words: Vec<&str> = words.iter().map(|word| if word == "-h" { "--help" } else { word }).collect();
+    let words = split(words);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match Args::from_args(&["stheno"], &words) {
         Ok(args) if args.version => {
             Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into()))
@@ -76,16 +76,23 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String>
     }
 }
 
-/// `--port=8080` and `-w=4` are written as `--port 8080` and `-w 4`. A word that is an option's value is
-/// left as it is.
-fn split_equals(words: impl IntoIterator<Item = String>) -> Vec<String> {
+/// Writes `--port=8080`, `-w=4` and `-w4` as `--port 8080` and `-w 4`, and `-h` as `--help`. A word that is an
+/// option's value is left as it is.
+fn split(words: impl IntoIterator<Item = String>) -> Vec<String> {
     let mut split = Vec::new();
     let mut is_value = false;
     for word in words {
-        match word.split_once('=') {
+        let glued = ["-w", "-r"].iter().any(|short| word.starts_with(short)) && word.len() > 2;
+        let joined = match word.as_bytes().get(2) {
+            Some(b'=') | None => word.split_once('='),
+            Some(_) if glued => Some(word.split_at(2)),
+            Some(_) => word.split_once('='),
+        };
+        match joined {
             Some((option, value)) if !is_value && option.starts_with('-') => {
                 split.extend([option.to_string(), value.to_string()]);
             }
+            _ if !is_value && word == "-h" => split.push("--help".into()),
             _ => {
                 is_value = !is_value && word.starts_with('-') && !SWITCHES.contains(&word.as_str());
                 split.push(word);
@@ -121,8 +128,10 @@ mod tests {
             (spaced.port.as_str(), spaced.workers.as_str(), spaced.root.as_str()),
             ("8080", "4", "a=b")
         );
-        let odd = args(&["-r", "--x=y"]).expect("a value may look like an option");
-        assert_eq!(odd.root, "--x=y");
+        assert_eq!(args(&["-w4", "-ra=b"]).expect("arguments").root, "a=b");
+        for odd in ["--x=y", "-h", "-w4"] {
+            assert_eq!(args(&["-r", odd]).expect("a value may look like an option").root, odd);
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// Asks the system. For the owner of the loop only; everyone else is handed the value.
+    /// Asks the system: the one place that does. For the owner of the loop; everyone else is handed the value.
     #[must_use]
     pub fn ask() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }

@@ -7,13 +7,13 @@ use log::LevelFilter;
 
 use crate::cli::Args;
 use crate::reactor::AcceptMode;
-use crate::sys::process;
+use crate::sys::{beneath, process};
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
 const MAX_WORKERS: usize = 1024;
 
-/// How long answers that are due may take after SIGTERM: gunicorn's figure, and what container runtimes
-/// wait before they kill.
+/// How long answers that are due may take after SIGTERM: gunicorn's figure, and what Kubernetes waits before
+/// it kills.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Where the access log goes.
@@ -66,7 +66,7 @@ impl Config {
     /// The first thing that is wrong with them, or with the root.
     pub fn of(args: &Args) -> Result<Self, ConfigError> {
         Ok(Self {
-            host: args.host.clone(),
+            host: host(&args.host),
             port: port(&args.port)?,
             log: level(&args.log)?,
             logfile: args.logfile.as_ref().map(PathBuf::from),
@@ -81,6 +81,11 @@ impl Config {
 
 fn usage(option: &str, value: &str, wanted: &str) -> ConfigError {
     ConfigError::Usage(format!("{option} {value:?}: {wanted}"))
+}
+
+/// An IPv6 address may stand in brackets, as in a URL.
+fn host(value: &str) -> String {
+    value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value).into()
 }
 
 fn port(value: &str) -> Result<u16, ConfigError> {
@@ -129,10 +134,13 @@ fn root(path: &Path) -> Result<PathBuf, ConfigError> {
     let advise =
         |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
     let root = path.canonicalize().map_err(advise)?;
-    if !root.is_dir() {
-        return Err(complain("it is not a directory; give one with -r".into()));
+    match beneath::open_root(&root) {
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+            return Err(complain("it is not a directory; give one with -r".into()));
+        }
+        Err(error) => return Err(advise(error)),
     }
-    root.read_dir().map_err(advise)?;
     Ok(root)
 }
 

@@ -1,4 +1,66 @@
-#![doc = include_str!("tour.md")]
+//! A web server around a hand-written event loop, and the library it stands on.
+//!
+//! Medusa begat Python's `asyncore` and `asynchat`; Python 3.12 buried them; Stheno was Medusa's immortal
+//! sister. This crate is those two modules again, in Rust, without an async runtime, and an HTTP/1.1
+//! server for files on top of them.
+//!
+//! # One byte's way
+//!
+//! ```text
+//!            readiness                 bytes                   frames                    request
+//! kernel ──► reactor::Reactor ──► server::HttpChannel ──► chat::InBuffer ──► http1::Connection ──► Service
+//!            Poll + Slab + timers     recv, send, sendfile     terminator          sans-I/O             │
+//! kernel ◄── send / sendfile ◄───────────────────────────── chat::OutQueue ◄── head + Producer ◄── Response
+//! ```
+//!
+//! A byte goes right along the top row once and left along the bottom row once. Nothing calls back up.
+//! To follow it, open these in this order:
+//!
+//! 1. [`reactor::Reactor::turn`] waits for the kernel and finds the channel that an event is for.
+//! 2. [`server::HttpChannel`]'s `handle_read` receives into a buffer that all connections share,
+//! 3. and hands the bytes to [`http1::Connection::receive`], which knows neither socket nor clock.
+//! 4. There a [`chat::Window`] finds the end of the head; `http1::head` parses it where it lies.
+//! 5. The [`http1::Service`], here [`files::FileService`], answers with a [`http1::Response`].
+//! 6. The connection writes head and body into its [`chat::OutQueue`],
+//! 7. and [`reactor::transmit`] sends what is in front: bytes with `send`, files with `sendfile`.
+//!
+//! # Layers
+//!
+//! | layer | modules | what it must not know |
+//! |---|---|---|
+//! | 4 | [`cli`], [`config`], the binary | |
+//! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
+//! | 2 | [`reactor`], [`files`] | `reactor` knows no HTTP, `files` no sockets |
+//! | 1 | [`chat`], [`http1`], [`clock`] | no sockets, no asking for the time |
+//! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
+//!
+//! A module imports from below only; a test reads the sources and fails on any other edge.
+//!
+//! # Using the library
+//!
+//! The reactor serves any protocol. An echo server is a [`reactor::Dispatcher`] and a
+//! [`reactor::Listener`] (`tests/reactor.rs` has one); a conversation in lines is a [`chat::Handler`] on a
+//! [`reactor::ChatChannel`]. The HTTP core runs without the reactor as well:
+//!
+//! ```
+//! use stheno::clock::{DateCache, Now};
+//! use stheno::http1::{Body, Connection, Request, Response, Settings, Status, Turn};
+//!
+//! fn hello(_: &Request<'_>, _: Now) -> Response {
+//!     let mut response = Response::new(Status::OK);
+//!     response.body = Body::Bytes(b"hello\n".to_vec());
+//!     response
+//! }
+//!
+//! let (settings, now) = (Settings::default(), Now::ask());
+//! let mut connection = Connection::new(now);
+//! let mut turn =
+//!     Turn { now, settings: &settings, service: &hello, dates: &mut DateCache::new(), requests: 16 };
+//! connection.receive(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n", &mut turn);
+//! let answer = connection.output_mut().to_bytes().unwrap();
+//! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\nhello\n"));
+//! ```
+
 #![deny(unsafe_code)]
 
 pub mod chat;

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,8 +11,8 @@ use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::FileService;
 use stheno::http1::Settings;
-use stheno::master::{BOOT_FAILURE, Ended, Master};
-use stheno::server::{AccessLog, Shared, Target, Worker, bind, run};
+use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
+use stheno::server::{AccessLog, Bound, LogTarget, Shared, Worker, bind};
 use stheno::sys::fallback;
 use stheno::sys::process::{self, Pid};
 
@@ -58,32 +59,55 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     let master = Master::new(config.workers, config.grace)
         .map_err(|error| start_error("cannot set up the master process", error))?;
 
-    let addresses = bound.addresses.clone();
-    let mut parts = Some((bound, service, access_log));
-    let mut work = |seat: usize, life| {
-        // Every worker is a fork of this process, so each of them takes its own copy.
-        let Some((bound, service, access_log)) = parts.take() else {
+    let mut server =
+        Server { config, addresses: bound.addresses.clone(), kept: Some((bound, service, access_log)) };
+    let ended = master.run(&mut server);
+    match ended.map_err(|error| start_error("cannot run worker processes", error))? {
+        Ended::Stopped => Ok(ExitCode::SUCCESS),
+        Ended::BootFailed => Err(ConfigError::Start("the workers could not start".into())),
+    }
+}
+
+/// What the master has its workers do.
+struct Server<'a> {
+    config: &'a Config,
+    addresses: Vec<SocketAddr>,
+    /// What every worker is born with. It is a fork of this process, so each takes a copy of its own.
+    kept: Option<(Bound, FileService, Option<LogTarget>)>,
+}
+
+impl Work for Server<'_> {
+    fn work(&mut self, seat: usize, life: OwnedFd) -> i32 {
+        let Some((bound, service, access_log)) = self.kept.take() else {
             return BOOT_FAILURE;
         };
         let worker = Worker {
             shared: Shared::new(Settings::default(), service, access_log.map(AccessLog::new)),
             listeners: bound.into_worker(seat),
-            accept: config.accept,
+            accept: self.config.accept,
             life,
-            grace: config.grace,
+            grace: self.config.grace,
         };
-        match run(worker) {
+        let (code, result) = match worker.boot() {
+            Ok(running) => (FAILURE, running.serve()),
+            Err(error) => (BOOT_FAILURE, Err(error)),
+        };
+        match result {
             Ok(()) => 0,
             Err(error) => {
                 log::error!("a worker cannot serve: {error}");
-                BOOT_FAILURE
+                code
             }
         }
-    };
-    let ended = master.run(&mut work, |workers| announce(config, &addresses, workers));
-    match ended.map_err(|error| start_error("cannot run worker processes", error))? {
-        Ended::Stopped => Ok(ExitCode::SUCCESS),
-        Ended::BootFailed => Err(ConfigError::Start("the workers could not start".into())),
+    }
+
+    fn started(&mut self, workers: &[Pid]) {
+        announce(self.config, &self.addresses, workers);
+    }
+
+    /// A listener that nobody accepts from would let clients in and leave them alone.
+    fn stopping(&mut self) {
+        self.kept = None;
     }
 }
 
@@ -95,26 +119,28 @@ fn init_log(level: LevelFilter, file: Option<&Path>) -> Result<(), ConfigError> 
         let name = record.target().split("::").next().unwrap_or_default();
         writeln!(out, "{name}: {} {}", std::process::id(), record.args())
     });
-    if let Some(path) = file {
-        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
-        let opened = opened.map_err(|error| {
+    let target = match file {
+        None => LogTarget::standard(&io::stderr()).ok(),
+        Some(path) => Some(LogTarget::open(path).map_err(|error| {
             let path = path.display();
             ConfigError::Start(format!(
                 "cannot write the log file {path}: {error}; give another with --logfile"
             ))
-        })?;
-        builder.target(env_logger::Target::Pipe(Box::new(opened)));
+        })?),
+    };
+    if let Some(target) = target {
+        builder.target(env_logger::Target::Pipe(Box::new(target)));
     }
     builder.init();
     Ok(())
 }
 
-fn open_access_log(to: &AccessLogTo) -> Result<Option<Target>, ConfigError> {
+fn open_access_log(to: &AccessLogTo) -> Result<Option<LogTarget>, ConfigError> {
     let opened = match to {
         AccessLogTo::Off => return Ok(None),
         // A server without standard output serves without an access log.
-        AccessLogTo::Stdout => return Ok(Target::stdout().ok()),
-        AccessLogTo::File(path) => Target::open(path).map_err(|error| (path, error)),
+        AccessLogTo::Stdout => return Ok(LogTarget::standard(&io::stdout()).ok()),
+        AccessLogTo::File(path) => LogTarget::open(path).map_err(|error| (path, error)),
     };
     opened.map(Some).map_err(|(path, error)| {
         let path = path.display();

@@ -47,7 +47,9 @@ fn sources() -> Vec<(String, PathBuf)> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 let relative = path.strip_prefix(&root).expect("beneath src");
                 let part = relative.components().next().expect("a name").as_os_str();
                 let part = Path::new(part).with_extension("").to_string_lossy().into_owned();

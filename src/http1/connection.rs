@@ -54,6 +54,9 @@ pub enum Flushed {
     Resume,
     /// Shut the sending half down and go on reading.
     Shutdown,
+    /// Close the socket, if nothing more has come: with unread input a close is a reset, and the peer might
+    /// lose our answer. If something has, hand it in.
+    CloseIfQuiet,
     /// Close the socket.
     Close,
 }
@@ -71,9 +74,14 @@ enum State {
 /// What comes after `Writing`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
+    /// The next request.
     KeepAlive,
+    /// The peer wanted this answer to be the last: a close, with care.
     Close,
+    /// Something may still be coming: a lingering close.
     Linger,
+    /// Nothing is waited for any more.
+    Hurry,
 }
 
 #[derive(Debug)]
@@ -87,10 +95,13 @@ struct BodyState {
 struct Answer {
     response: Response,
     /// HEAD: the head says what it would for GET, and no body follows (RFC 9110 §9.3.2).
-    without_body: bool,
+    to_head: bool,
     keep_alive: bool,
     exchange: Option<Exchange>,
 }
+
+/// Empty lines that may stand before a request: RFC 9112 §2.2 asks for one, Apache skips ten.
+const MAX_EMPTY_LINES: u8 = 10;
 
 /// One HTTP/1.1 connection, seen from the server.
 #[derive(Debug)]
@@ -104,6 +115,10 @@ pub struct Connection {
     since: Instant,
     /// When the peer last did what the state waits for.
     progress: Instant,
+    /// When the first byte of the current request came.
+    begun: Instant,
+    /// Empty lines since the last request.
+    empty_lines: u8,
     /// When the output was last empty, and [`OutQueue::taken`] at that time.
     writing_since: Instant,
     taken_before: u64,
@@ -132,6 +147,8 @@ impl Connection {
             queued: 0,
             since: now.monotonic,
             progress: now.monotonic,
+            begun: now.monotonic,
+            empty_lines: 0,
             writing_since: now.monotonic,
             taken_before: 0,
             has_answered: false,
@@ -240,9 +257,11 @@ impl Connection {
         debug_assert!(self.output.is_empty(), "not everything has been sent");
         match self.state {
             State::Closed => Flushed::Close,
-            State::Writing(Then::Close) => self.close(),
-            State::Writing(Then::Linger) if self.read_closed => self.close(),
-            State::Writing(Then::Linger) => {
+            State::Writing(Then::Hurry) => self.close(),
+            State::Writing(Then::Close | Then::Linger) if self.read_closed => self.close(),
+            // All of a small answer is in the socket, and the peer has said that it asks nothing more.
+            State::Writing(Then::Close) if self.writing_since == now.monotonic => Flushed::CloseIfQuiet,
+            State::Writing(Then::Close | Then::Linger) => {
                 self.enter(State::Lingering { drained: 0 }, now);
                 Flushed::Shutdown
             }
@@ -258,16 +277,19 @@ impl Connection {
         }
     }
 
-    fn close(&mut self) -> Flushed {
+    /// It is over. (`asynchat`'s `close`)
+    pub fn close(&mut self) -> Flushed {
         self.state = State::Closed;
         Flushed::Close
     }
 
-    /// Takes no further request: closes at once when idle, else after the answer that is due.
-    pub fn drain(&mut self) {
+    /// Takes one more request at the most, and says so in its answer. A connection that stays quiet is
+    /// closed after [`Timeouts::drain_quiet`]: a request may be on its way to us already, and a close that
+    /// crosses it would be a failure for its sender.
+    pub fn drain(&mut self, now: Now) {
         self.draining = true;
-        if matches!(self.state, State::Reading) && self.input.is_empty() && self.output.is_empty() {
-            self.state = State::Closed;
+        if matches!(self.state, State::Reading) {
+            self.since = now.monotonic;
         }
     }
 
@@ -285,6 +307,7 @@ impl Connection {
                 let (idle, grace) = (timeouts.write_idle, timeouts.write_grace);
                 Some(with_rate(self.writing_since, idle, grace, bytes, Timeouts::WRITE_RATE))
             }
+            State::Reading if self.draining => Some(self.since + timeouts.drain_quiet),
             State::Reading if self.has_answered => Some(self.since + timeouts.keep_alive),
             State::Body(body) => {
                 let bytes = body.reader.content();
@@ -314,12 +337,19 @@ impl Connection {
                 self.reset = true;
                 self.state = State::Closed;
             }
-            // A request that has begun is told why it ends; there is no lingering for who is late already.
-            State::Headers(_) | State::Body(_) => {
-                self.input.clear();
-                self.refuse(Error::Timeout, b"", turn);
-                self.state = State::Writing(Then::Close);
+            // A request that has begun is told why it ends; there is no lingering with who is late already.
+            State::Headers(_) => {
+                let window = self.input.open(b"");
+                self.refuse(Error::Timeout, window.bytes(), turn);
+                self.state = State::Writing(Then::Hurry);
             }
+            State::Body(_) => {
+                self.input.clear();
+                self.refuse_body(Error::Timeout, turn);
+                self.state = State::Writing(Then::Hurry);
+            }
+            // A request may be crossing our close: it is read, and so does not reset the connection.
+            State::Reading if self.draining => self.enter(State::Writing(Then::Linger), turn.now),
             State::Reading | State::Writing(_) | State::Lingering { .. } | State::Closed => {
                 self.state = State::Closed;
             }
@@ -351,18 +381,28 @@ impl Connection {
         }
     }
 
-    fn begin<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &Turn<'_, S>) -> bool {
-        if window.bytes().is_empty() {
-            if self.read_closed || self.draining {
+    fn begin<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) -> bool {
+        // Empty lines before a request are no request (RFC 9112 §2.2): the connection stays idle.
+        while window.bytes().starts_with(b"\r\n") {
+            window.consume(2);
+            self.empty_lines += 1;
+            if self.empty_lines > MAX_EMPTY_LINES {
+                self.refuse(Error::EmptyLines, b"", turn);
+                return true;
+            }
+        }
+        if matches!(window.bytes(), [] | [b'\r']) {
+            if self.read_closed {
                 self.end_of_input();
             }
             return false;
         }
-        let first = !self.has_answered;
-        let accepted = self.since;
+        let waiting_since = self.since;
         self.enter(State::Headers(HeadScan::default()), turn.now);
-        if first {
-            self.since = accepted;
+        self.begun = turn.now.monotonic;
+        if !self.has_answered {
+            // The first head has its time from the accept on.
+            self.since = waiting_since;
         }
         true
     }
@@ -407,11 +447,12 @@ impl Connection {
     ) {
         let head = as_known_version(&window.bytes()[..length]);
         let accepted = match parse(&head, &mut field_space(), &turn.settings.limits) {
-            Ok(request) => {
+            Ok(mut request) => {
+                request.line = &window.bytes()[..request.line.len()];
                 let response = turn.service.handle(&request, turn.now);
                 let answer = Answer {
-                    without_body: request.method == Method::Head || response.status.is_bodiless(),
-                    keep_alive: request.keep_alive && !response.close,
+                    to_head: request.method == Method::Head,
+                    keep_alive: request.keep_alive,
                     exchange: turn.settings.record.then(|| Exchange::of(&request)),
                     response,
                 };
@@ -444,8 +485,7 @@ impl Connection {
         };
         // Who is refused anyway is told that first, whatever the size.
         if length > limits.body && !answer.response.status.is_error() {
-            let exchange = answer.exchange.take();
-            return self.refuse_with(Error::BodyTooLarge, exchange, turn);
+            return self.refuse_with(Error::BodyTooLarge, answer.to_head, answer.exchange.take(), turn);
         }
         // The peer waits for our word before it sends the body, and this is it (RFC 9110 §10.1.1).
         if expects_continue || length > limits.drained_body {
@@ -479,19 +519,27 @@ impl Connection {
             Ok(Step::End) => Ok(Then::KeepAlive),
             Err(error) => Err(error),
         };
-        let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) else {
-            return false;
-        };
-        let mut answer = body.answer;
         match outcome {
-            Ok(then) => {
-                answer.keep_alive &= then == Then::KeepAlive;
-                let otherwise = if then == Then::Linger { Then::Linger } else { Then::Close };
-                self.respond(answer, otherwise, turn);
-            }
-            Err(error) => self.refuse_with(error, answer.exchange, turn),
+            Ok(then) => self.answer_body(then, turn),
+            Err(error) => self.refuse_body(error, turn),
         }
         true
+    }
+
+    /// Leaves `Body` with the answer that has been waiting in it.
+    fn answer_body<S: Service + ?Sized>(&mut self, then: Then, turn: &mut Turn<'_, S>) {
+        if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
+            let mut answer = body.answer;
+            answer.keep_alive &= then == Then::KeepAlive;
+            self.respond(answer, if then == Then::KeepAlive { Then::Close } else { then }, turn);
+        }
+    }
+
+    /// Leaves `Body` with a refusal in place of the answer that has been waiting in it.
+    fn refuse_body<S: Service + ?Sized>(&mut self, error: Error, turn: &mut Turn<'_, S>) {
+        if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
+            self.refuse_with(error, body.answer.to_head, body.answer.exchange, turn);
+        }
     }
 
     /// While an answer is on its way the next request may be answered too, if it has already come, and if
@@ -530,36 +578,43 @@ impl Connection {
     /// Refuses what has come, closes, and parses nothing more. (the seed's `send_error`)
     fn refuse<S: Service + ?Sized>(&mut self, error: Error, head: &[u8], turn: &mut Turn<'_, S>) {
         let exchange = turn.settings.record.then(|| Exchange::refused(head));
-        self.refuse_with(error, exchange, turn);
+        self.refuse_with(error, head.starts_with(b"HEAD "), exchange, turn);
     }
 
     fn refuse_with<S: Service + ?Sized>(
         &mut self,
         error: Error,
+        to_head: bool,
         exchange: Option<Exchange>,
         turn: &mut Turn<'_, S>,
     ) {
         log::debug!("{}: {error}", error.status());
-        let answer = Answer {
-            response: Response::error(error.status()),
-            without_body: false,
-            keep_alive: false,
-            exchange,
-        };
+        let response = Response::error(error.status());
+        let answer = Answer { response, to_head, keep_alive: false, exchange };
         self.respond(answer, Then::Linger, turn);
     }
 
     /// Puts the answer into the output; `otherwise` says what comes after it if the connection ends.
     fn respond<S: Service + ?Sized>(&mut self, answer: Answer, otherwise: Then, turn: &mut Turn<'_, S>) {
-        let Answer { response, without_body, keep_alive, exchange } = answer;
-        let keep_alive = keep_alive && !self.draining;
+        let Answer { response, to_head, keep_alive, exchange } = answer;
         let status = response.status;
-        let envelope =
-            Envelope { server: &turn.settings.server, date: turn.dates.http(turn.now.wall), keep_alive };
+        let without_body = to_head || status.is_bodiless();
+        // The peer does not know yet that we close: something may be on its way.
+        let surprising = keep_alive && self.draining || response.close;
+        let then = match keep_alive && !surprising {
+            true => Then::KeepAlive,
+            false if surprising => Then::Linger,
+            false => otherwise,
+        };
         if self.output.is_empty() {
             self.taken_before = self.output.taken();
             self.writing_since = turn.now.monotonic;
         }
+        let envelope = Envelope {
+            server: &turn.settings.server,
+            date: turn.dates.http(turn.now.wall),
+            keep_alive: then == Then::KeepAlive,
+        };
         let tail = self.output.tail();
         let before = tail.len();
         response.write_head(envelope, tail);
@@ -570,337 +625,14 @@ impl Connection {
             response.body.push_to(&mut self.output);
         }
         if let Some(exchange) = exchange {
-            self.pending.push_back(exchange.answered(status, self.since, body));
+            self.pending.push_back(exchange.answered(status, self.begun, body));
         }
         self.has_answered = true;
-        let then = if keep_alive { Then::KeepAlive } else { otherwise };
+        self.empty_lines = 0;
         // The request's own time is over; the answer's begins.
         self.enter(State::Writing(then), turn.now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http1::{Body, Request};
-
-    /// A connection, its driver, and a clock that the test moves.
-    struct Bench {
-        connection: Connection,
-        settings: Settings,
-        dates: DateCache,
-        now: Now,
-        requests: u32,
-    }
-
-    /// Answers every GET with its own path, and anything else with 405.
-    fn echo_path(request: &Request<'_>, _: Now) -> Response {
-        match (request.method, request.path()) {
-            (Method::Get | Method::Head, Some(b"/large")) => body(vec![b'x'; 1 << 20]),
-            (Method::Get | Method::Head, Some(path)) => body(path.to_vec()),
-            _ => Response::error(crate::http1::Status::METHOD_NOT_ALLOWED),
-        }
-    }
-
-    fn body(bytes: Vec<u8>) -> Response {
-        let mut response = Response::new(crate::http1::Status::OK);
-        response.body = Body::Bytes(bytes);
-        response
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            let now = Now::ask();
-            Self {
-                connection: Connection::new(now),
-                settings: Settings { record: true, ..Settings::default() },
-                dates: DateCache::new(),
-                now,
-                requests: u32::MAX,
-            }
-        }
-
-        fn turn(
-            &mut self,
-            call: impl FnOnce(&mut Connection, &mut Turn<'_, fn(&Request<'_>, Now) -> Response>),
-        ) {
-            let service: fn(&Request<'_>, Now) -> Response = echo_path;
-            let mut turn = Turn {
-                now: self.now,
-                settings: &self.settings,
-                service: &service,
-                dates: &mut self.dates,
-                requests: self.requests,
-            };
-            call(&mut self.connection, &mut turn);
-            self.requests = turn.requests;
-        }
-
-        fn receive(&mut self, bytes: &str) {
-            self.turn(|connection, turn| connection.receive(bytes.as_bytes(), turn));
-        }
-
-        fn later(&mut self, milliseconds: u64) {
-            self.now = self.now.after(Duration::from_millis(milliseconds));
-            self.turn(|connection, turn| connection.handle_timeout(turn));
-        }
-
-        /// Sends at most `most` bytes of the output; all of them: does what comes after.
-        fn send(&mut self, most: usize) -> String {
-            let mut sent = Vec::new();
-            while sent.len() < most {
-                let Some(segment) = self.connection.output_mut().front().expect("output") else {
-                    match self.connection.flushed(self.now) {
-                        Flushed::Resume => {
-                            self.turn(|connection, turn| connection.resume(turn));
-                            if self.connection.output().is_empty() {
-                                break;
-                            }
-                            continue;
-                        }
-                        Flushed::Shutdown | Flushed::Close => break,
-                    }
-                };
-                let crate::chat::Segment::Bytes { bytes, .. } = segment else {
-                    panic!("no files here");
-                };
-                let count = bytes.len().min(most - sent.len());
-                sent.extend_from_slice(&bytes[..count]);
-                self.connection.output_mut().advance(count);
-                self.connection.note_progress(self.now);
-            }
-            String::from_utf8(sent).expect("text")
-        }
-    }
-
-    const GET: &str = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
-
-    /// The module's picture, walked.
-    #[test]
-    fn states() {
-        let mut bench = Bench::new();
-        assert_eq!(bench.connection.state(), "Reading");
-        bench.receive("GET /a HT");
-        assert_eq!(bench.connection.state(), "Headers");
-        bench.receive("TP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\na");
-        assert_eq!(bench.connection.state(), "Body");
-        bench.receive("bc");
-        assert_eq!(bench.connection.state(), "Writing");
-        assert!(!bench.connection.wants_read(), "back-pressure");
-        assert!(bench.send(usize::MAX).ends_with("\r\n\r\n/a"));
-        assert_eq!(bench.connection.state(), "Reading");
-        bench.receive("?\x01\r\n\r\n");
-        assert_eq!(bench.connection.state(), "Writing");
-        assert!(bench.send(usize::MAX).starts_with("HTTP/1.1 400 "));
-        assert_eq!(bench.connection.state(), "Lingering");
-        assert!(bench.connection.wants_read());
-        bench.receive("whatever");
-        bench.turn(|connection, turn| connection.receive_eof(turn));
-        assert_eq!(bench.connection.state(), "Closed");
-    }
-
-    /// RULES C2: a client that says nothing is shown out without a word.
-    #[test]
-    fn a_silent_client() {
-        let mut bench = Bench::new();
-        bench.later(9_999);
-        assert!(!bench.connection.is_closed());
-        bench.later(1);
-        assert!(bench.connection.is_closed() && bench.connection.output().is_empty());
-    }
-
-    /// RULES C1: the head's time is one for all of it, and begins with the connection for the first.
-    #[test]
-    fn a_head_a_byte_at_a_time() {
-        let mut bench = Bench::new();
-        for byte in GET.as_bytes().chunks(1).take(9) {
-            bench.later(1_000);
-            bench.receive(std::str::from_utf8(byte).expect("ASCII"));
-            assert_eq!(bench.connection.state(), "Headers");
-        }
-        bench.later(1_000);
-        assert!(bench.send(usize::MAX).starts_with("HTTP/1.1 408 "));
-        assert!(bench.connection.is_closed(), "no lingering with who is late");
-    }
-
-    #[test]
-    fn an_idle_connection_has_the_keep_alive_time_and_the_next_head_its_own() {
-        let mut bench = Bench::new();
-        bench.receive(GET);
-        bench.send(usize::MAX);
-        bench.later(14_000);
-        bench.receive("GET");
-        bench.later(9_999);
-        assert_eq!(bench.connection.state(), "Headers");
-        bench.receive(&GET[3..]);
-        assert!(bench.send(usize::MAX).starts_with("HTTP/1.1 200 "));
-        bench.later(15_000);
-        assert!(bench.connection.is_closed());
-    }
-
-    /// RULES C3: an idle body, and one that trickles.
-    #[test]
-    fn slow_bodies() {
-        let head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n";
-        let mut idle = Bench::new();
-        idle.receive(head);
-        idle.later(9_999);
-        assert_eq!(idle.connection.state(), "Body");
-        idle.later(1);
-        assert!(idle.send(usize::MAX).starts_with("HTTP/1.1 408 "));
-
-        let mut trickle = Bench::new();
-        trickle.receive(head);
-        let mut seconds = 0;
-        while trickle.connection.state() == "Body" {
-            trickle.receive("x");
-            trickle.later(1_000);
-            seconds += 1;
-        }
-        assert_eq!(seconds, 20);
-
-        let mut steady = Bench::new();
-        steady.receive(head);
-        for _ in 0..60 {
-            assert_eq!(steady.connection.state(), "Body");
-            steady.receive(&"x".repeat(1000));
-            steady.later(1_000);
-        }
-        assert!(steady.send(usize::MAX).starts_with("HTTP/1.1 405 "), "slow, but fast enough");
-    }
-
-    /// RULES C4, C5: a reader that stops, and one that sips; both are reset.
-    #[test]
-    fn slow_readers() {
-        let mut stalled = Bench::new();
-        stalled.receive("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
-        stalled.send(1000);
-        stalled.later(29_999);
-        assert!(!stalled.connection.is_closed());
-        stalled.later(1);
-        assert!(stalled.connection.is_closed() && stalled.connection.wants_reset());
-
-        let mut sipping = Bench::new();
-        sipping.receive("GET /large HTTP/1.1\r\nHost: h\r\n\r\n");
-        let mut seconds = 0;
-        while !sipping.connection.is_closed() {
-            sipping.send(1);
-            sipping.later(1_000);
-            seconds += 1;
-        }
-        assert_eq!(seconds, 60);
-    }
-
-    /// A request that has begun behind an answer which is still leaving is not late yet.
-    #[test]
-    fn a_head_behind_a_slow_answer_has_its_time_later() {
-        let mut bench = Bench::new();
-        bench.receive(&format!("{GET}GET /b HT"));
-        for _ in 0..10 {
-            bench.later(2_000);
-            assert_eq!(bench.send(1).len(), 1, "{}", bench.connection.state());
-        }
-        assert!(bench.send(usize::MAX).ends_with("/a"));
-        bench.later(9_000);
-        bench.receive("TP/1.1\r\nHost: h\r\n\r\n");
-        assert!(bench.send(usize::MAX).ends_with("/b"));
-    }
-
-    /// RULES E10: lingering has an end.
-    #[test]
-    fn lingering_is_bounded() {
-        for (piece, want) in [("", 2), ("x", 10)] {
-            let mut bench = Bench::new();
-            bench.receive("BAD\r\n\r\n");
-            bench.send(usize::MAX);
-            let mut seconds = 0;
-            while !bench.connection.is_closed() {
-                bench.receive(piece);
-                bench.later(1_000);
-                seconds += 1;
-            }
-            assert_eq!(seconds, want);
-        }
-        let mut bench = Bench::new();
-        bench.receive("BAD\r\n\r\n");
-        bench.send(usize::MAX);
-        for _ in 0..16 {
-            assert!(!bench.connection.is_closed());
-            bench.receive(&"x".repeat(64 * 1024));
-        }
-        bench.receive("x");
-        assert!(bench.connection.is_closed(), "a megabyte is enough");
-    }
-
-    /// RULES E5, C13: the turn's budget and the high-water mark both stop a flood, and nothing is lost.
-    #[test]
-    fn a_flood_is_answered_in_portions() {
-        let mut bench = Bench::new();
-        bench.requests = 16;
-        bench.receive(&GET.repeat(100));
-        assert_eq!(bench.requests, 0);
-        assert!(!bench.connection.wants_read());
-        let mut answers = 0;
-        for _ in 0..7 {
-            answers += bench.send(usize::MAX).matches("HTTP/1.1 200").count();
-            bench.requests = 16;
-            bench.turn(|connection, turn| connection.resume(turn));
-        }
-        answers += bench.send(usize::MAX).matches("HTTP/1.1 200").count();
-        assert_eq!(answers, 100);
-
-        let mut bench = Bench::new();
-        bench.receive(&"GET /large HTTP/1.1\r\nHost: h\r\n\r\n".repeat(100));
-        assert!(bench.connection.output().len() < 2 << 20, "one large answer at a time");
-    }
-
-    #[test]
-    fn draining() {
-        let mut idle = Bench::new();
-        idle.connection.drain();
-        assert!(idle.connection.is_closed());
-
-        let mut busy = Bench::new();
-        busy.receive("GET /a HT");
-        busy.connection.drain();
-        busy.receive(&format!("TP/1.1\r\nHost: h\r\n\r\n{GET}"));
-        let answer = busy.send(usize::MAX);
-        assert!(answer.contains("Connection: close") && answer.matches("HTTP/1.1").count() == 1);
-
-        let mut writing = Bench::new();
-        writing.receive(GET);
-        writing.connection.drain();
-        assert!(writing.send(usize::MAX).ends_with("/a"), "what is due is sent");
-        assert!(writing.connection.is_closed());
-    }
-
-    #[test]
-    fn exchanges() {
-        let mut bench = Bench::new();
-        bench.receive(&format!(
-            "{GET}HEAD /b HTTP/1.1\r\nHost: h\r\n\r\nGET /large HTTP/1.1\r\nHost: h\r\n\r\n"
-        ));
-        bench.send(1000);
-        bench.later(1_500);
-        let mut finished = Vec::new();
-        while let Some(exchange) = bench.connection.take_finished(bench.now, false) {
-            finished.push((String::from_utf8(exchange.request_line.to_vec()).expect("text"), exchange.sent));
-        }
-        assert_eq!(finished, [("GET /a HTTP/1.1".into(), 2), ("HEAD /b HTTP/1.1".into(), 0)]);
-        let cut = bench.connection.take_finished(bench.now, true).expect("the third");
-        assert!(cut.sent > 0 && cut.sent < 1000, "{} bytes", cut.sent);
-        assert_eq!(cut.duration, Duration::from_millis(1_500));
-    }
-
-    /// HTTP/1.0 gets no interim answers, and an empty line between requests does not matter.
-    #[test]
-    fn small_things() {
-        let mut bench = Bench::new();
-        bench.receive(&format!("\r\n\r\n{GET}\r\n{GET}"));
-        assert_eq!(bench.send(usize::MAX).matches("HTTP/1.1 200").count(), 2);
-        let head = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc";
-        bench.receive(head);
-        let answer = bench.send(usize::MAX);
-        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
-    }
-}
+mod tests;

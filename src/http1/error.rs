@@ -51,6 +51,8 @@ pub enum Error {
     Coding,
     /// Another major version of HTTP: 505.
     Version,
+    /// A method that is longer than any there is: 501 (RFC 9112 §3).
+    MethodTooLong,
     /// An expectation other than 100-continue: 417.
     Expectation,
 }
@@ -76,7 +78,7 @@ impl Error {
             Self::FieldsTooLarge => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge => Status::CONTENT_TOO_LARGE,
             Self::Timeout => Status::REQUEST_TIMEOUT,
-            Self::Coding => Status::NOT_IMPLEMENTED,
+            Self::Coding | Self::MethodTooLong => Status::NOT_IMPLEMENTED,
             Self::Version => Status::HTTP_VERSION_NOT_SUPPORTED,
             Self::Expectation => Status::EXPECTATION_FAILED,
         }
@@ -102,6 +104,7 @@ impl fmt::Display for Error {
             Self::FieldsTooLarge => "the header fields are too large",
             Self::BodyTooLarge => "the body is too large",
             Self::Timeout => "the request did not come in time",
+            Self::MethodTooLong => "the method is too long to be one",
             Self::Coding => "the transfer coding is not known here",
             Self::Version => "the HTTP version is not spoken here",
             Self::Expectation => "the expectation is not known here",

@@ -61,7 +61,7 @@ pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
 /// itself may be (RFC 9112 §3.2).
 ///
 /// Commas are refused although `reg-name` has them: two `Host` fields joined by a proxy look like that.
-pub(super) fn is_authority(bytes: &[u8]) -> bool {
+pub(super) fn is_host_and_port(bytes: &[u8]) -> bool {
     if let [b'[', rest @ ..] = bytes {
         let Some(end) = memchr::memchr(b']', rest) else {
             return false;
@@ -144,13 +144,13 @@ mod tests {
             "[v1.a:b]",
             "%41",
         ] {
-            assert!(is_authority(good.as_bytes()), "{good}");
+            assert!(is_host_and_port(good.as_bytes()), "{good}");
         }
         for bad in [
             "u@a", "a/b", "a, b", "a,b", "a b", "a:8x", "a:65536", "a:70000", "[::1", "[::g]", "[::1]x",
             "a:b:1", "a\0", "\u{e9}", "%zz", "[]", "a?b", "a\\b", "[v.a]",
         ] {
-            assert!(!is_authority(bad.as_bytes()), "{bad}");
+            assert!(!is_host_and_port(bad.as_bytes()), "{bad}");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 use super::body::Framing;
 use super::error::Error;
 use super::grammar::{
-    is_authority, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal,
+    is_host_and_port, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal,
     trim_ows,
 };
 use super::settings::Limits;
@@ -21,8 +21,8 @@ use crate::chat::Window;
 /// Field lines in one head; one more is refused with 431. What Apache, h2o and hyper take.
 pub const MAX_FIELDS: usize = 100;
 
-/// Empty lines that may stand before a request: RFC 9112 §2.2 asks for one, Apache skips ten.
-const MAX_EMPTY_LINES: u8 = 10;
+/// Bytes of a method; one more and no known method can come of it.
+const MAX_METHOD: usize = 32;
 
 /// `METHOD SP` and `SP HTTP/1.1` around the target of the longest request line.
 const REQUEST_LINE_EXTRA: usize = 64;
@@ -33,61 +33,51 @@ const END: &[u8] = b"\r\n\r\n";
 /// How far the lines of a head that is still coming have been checked.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
-    empty_lines: u8,
     lines: usize,
     line_start: usize,
+    /// How far a line end has been looked for.
+    searched: usize,
+    request_line_checked: bool,
 }
 
 impl HeadScan {
     /// The length of the head at the beginning of `window`, once all of it is here.
     pub(super) fn find(&mut self, window: &mut Window<'_>, limits: &Limits) -> Result<Option<usize>, Error> {
-        self.skip_empty_lines(window)?;
-        if window.bytes().first().is_some_and(|byte| !is_tchar(*byte) && *byte != b'\r') {
-            return Err(match window.bytes() {
-                [b'\n', ..] => Error::BareLineEnd,
-                _ => Error::NotHttp,
-            });
-        }
+        check_beginning(window.bytes())?;
         let head = window.find(END);
         let bytes = window.bytes();
-        self.check_lines(&bytes[..head.unwrap_or(bytes.len())], limits)?;
-        Ok(head)
-    }
-
-    /// RULES A1.
-    fn skip_empty_lines(&mut self, window: &mut Window<'_>) -> Result<(), Error> {
-        while self.lines == 0 && self.line_start == 0 && window.bytes().starts_with(b"\r\n") {
-            window.consume(2);
-            self.empty_lines += 1;
-            if self.empty_lines > MAX_EMPTY_LINES {
-                return Err(Error::EmptyLines);
-            }
+        let lines = self.check_lines(&bytes[..head.unwrap_or(bytes.len())], limits);
+        // A whole head is parsed soon enough. One that never becomes whole must not be waited for when its
+        // first line is wrong already; and what that line says goes before what is wrong behind it.
+        if self.lines > 0 && !self.request_line_checked && (head.is_none() || lines.is_err()) {
+            self.request_line_checked = true;
+            request_line(bytes, limits)?;
         }
-        match window.bytes() {
-            [b'\r', other, ..] if *other != b'\n' => Err(Error::BareLineEnd),
-            _ => Ok(()),
-        }
+        lines.map(|()| head)
     }
 
     /// Checks the lines that have come since the last call; each byte is looked at once.
     fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
-        while let Some(length) = memchr::memchr(b'\n', &bytes[self.line_start..]) {
-            let line = &bytes[self.line_start..self.line_start + length];
+        while let Some(offset) = memchr::memchr(b'\n', &bytes[self.searched..]) {
+            let end = self.searched + offset;
+            let line = &bytes[self.line_start..end];
             self.check_length(line.len().saturating_sub(1), limits)?;
             // Before the line's end is looked at: with fewer bytes here the limit would be all there is.
-            if self.line_start + length >= limits.head {
+            if end >= limits.head {
                 return Err(Error::FieldsTooLarge);
             }
             if line.last() != Some(&b'\r') {
                 return Err(Error::BareLineEnd);
             }
-            self.line_start += length + 1;
+            self.line_start = end + 1;
+            self.searched = end + 1;
             self.lines += 1;
             // The request line, the fields, and then only the empty line at the end.
             if self.lines > MAX_FIELDS + 1 && line.len() > 1 {
                 return Err(Error::FieldsTooLarge);
             }
         }
+        self.searched = bytes.len();
         // The line that is still coming; its last byte may be the CR of its end.
         let coming = bytes.len() - self.line_start;
         self.check_length(coming.saturating_sub(1), limits)?;
@@ -101,6 +91,18 @@ impl HeadScan {
             _ if length > limits.field_line => Err(Error::FieldsTooLarge),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether a request can begin like this: with a method of a bearable length.
+fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
+    let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_tchar(**byte)).count();
+    match bytes.get(method) {
+        _ if method > MAX_METHOD => Err(Error::MethodTooLong),
+        Some(b'\n') if method == 0 => Err(Error::BareLineEnd),
+        Some(b'\r') if method == 0 => Err(Error::BareLineEnd),
+        Some(_) if method == 0 => Err(Error::NotHttp),
+        _ => Ok(()),
     }
 }
 
@@ -253,8 +255,8 @@ pub(super) fn parse<'a>(
     let fields = Fields(parsed.headers);
 
     let checked = CheckedFields::of(fields)?;
-    let (target, authority) = parse_target(target, method)?;
-    check_host(&checked, authority, version)?;
+    let target = parse_target(target, method)?;
+    check_host(&checked, version)?;
     Ok(Request {
         line,
         method,
@@ -288,6 +290,7 @@ fn request_line<'a>(head: &'a [u8], limits: &Limits) -> Result<RequestLine<'a>, 
     let version = match version {
         b"HTTP/1.0" => Version::Http10,
         b"HTTP/1.1" => Version::Http11,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Version::Http11,
         [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9'] => return Err(Error::Version),
         _ => return Err(Error::RequestLine),
     };
@@ -297,16 +300,18 @@ fn request_line<'a>(head: &'a [u8], limits: &Limits) -> Result<RequestLine<'a>, 
     Ok((line, method, target, version))
 }
 
-/// The target, and its authority if it has one.
-fn parse_target<'a>(target: &'a [u8], method: Method<'_>) -> Result<(Target<'a>, Option<&'a [u8]>), Error> {
+/// `request-target` (RFC 9112 §3.2). The authority of an absolute target wins over `Host`; since every host is
+/// the same server here, neither is kept.
+fn parse_target<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
     match (target, method) {
         (_, Method::Connect) => {
-            let has_port = matches!(memchr::memrchr(b':', target), Some(colon) if colon > 0);
-            let valid = has_port && !target.contains(&b'/') && is_authority(target);
-            if valid { Ok((Target::Authority, Some(target))) } else { Err(Error::Target) }
+            // An empty port is no port to connect to (RFC 9110 §9.3.6).
+            let port = memchr::memrchr(b':', target).map(|colon| &target[colon + 1..]);
+            let valid = !target.starts_with(b":") && port.is_some_and(|port| parse_decimal(port).is_some());
+            if valid && is_host_and_port(target) { Ok(Target::Authority) } else { Err(Error::Target) }
         }
-        (b"*", Method::Options) => Ok((Target::Asterisk, None)),
-        ([b'/', ..], _) => Ok((path_and_query(target), None)),
+        (b"*", Method::Options) => Ok(Target::Asterisk),
+        ([b'/', ..], _) => Ok(path_and_query(target)),
         _ => absolute_form(target, method),
     }
 }
@@ -320,7 +325,7 @@ fn path_and_query(target: &[u8]) -> Target<'_> {
 
 /// `absolute-form` (RFC 9112 §3.2.2) of http and https, whose host must not be empty (RFC 9110 §4.2.1) and
 /// has no userinfo (§4.2.4).
-fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<(Target<'a>, Option<&'a [u8]>), Error> {
+fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
     let rest = [&b"http://"[..], b"https://"]
         .iter()
         .find(|scheme| target.len() >= scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme))
@@ -328,25 +333,22 @@ fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<(Target<'a>
         .ok_or(Error::Target)?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
-    if matches!(authority, [] | [b':', ..]) || !is_authority(authority) {
+    if matches!(authority, [] | [b':', ..]) || !is_host_and_port(authority) {
         return Err(Error::Target);
     }
-    let target = match rest {
+    Ok(match rest {
         [] if method == Method::Options => Target::Asterisk,
         [] => path_and_query(b"/"),
         [b'?', query @ ..] => Target::Path { path: b"/", query: Some(query) },
         _ => path_and_query(rest),
-    };
-    Ok((target, Some(authority)))
+    })
 }
 
-/// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target.
-fn check_host(fields: &CheckedFields<'_>, authority: Option<&[u8]>, version: Version) -> Result<(), Error> {
+/// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target; it may be empty.
+fn check_host(fields: &CheckedFields<'_>, version: Version) -> Result<(), Error> {
     match fields.host {
         None if version >= Version::Http11 => Err(Error::Host),
-        Some(host) if !is_authority(host) => Err(Error::Host),
-        // Empty is for targets without an authority; with one, both must say something.
-        Some(b"") if authority.is_some() => Err(Error::Host),
+        Some(host) if !is_host_and_port(host) => Err(Error::Host),
         _ => Ok(()),
     }
 }
@@ -550,6 +552,9 @@ mod tests {
             ("GET", "/?%zz"),
             ("CONNECT", "/"),
             ("CONNECT", "b"),
+            ("CONNECT", "b:"),
+            ("CONNECT", "[::1]"),
+            ("CONNECT", ":1"),
         ] {
             assert_eq!(target(method, bad), Err(Error::Target), "RULES A15 to A20: {method} {bad}");
         }
@@ -618,9 +623,13 @@ mod tests {
             ("GET / HTTP/1.1\nHost: a\r\n\r\n".into(), Err(Error::BareLineEnd)),
             ("\n".into(), Err(Error::BareLineEnd)),
             ("\rG".into(), Err(Error::BareLineEnd)),
+            ("M".repeat(33), Err(Error::MethodTooLong)),
+            (format!("{} / HTTP/1.1\r\n", "M".repeat(40)), Err(Error::MethodTooLong)),
+            ("GET /\r\n".into(), Err(Error::RequestLine)),
+            ("GET / HTTP/2.0\r\nA: b\n".into(), Err(Error::Version)),
+            (format!("GET / HTTP/2.0\r\nA: {long}\r\n\r\n"), Err(Error::Version)),
             ("\x16\x03\x01".into(), Err(Error::NotHttp)),
-            ("\r\n".repeat(11), Err(Error::EmptyLines)),
-            (format!("{}GET / HTTP/1.1\r\n\r\n", "\r\n".repeat(10)), Ok(Some(18))),
+            ("GET / HTTP/1.1\r\n\r\n".into(), Ok(Some(18))),
             ("GET / HTTP/1.1\r\nHost: a\r\n\r".into(), Ok(None)),
         ] {
             for step in 1..=input.len() {

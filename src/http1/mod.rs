@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A driver (the server's channel on the reactor, or any other) feeds [`Connection::receive`], sends what
-//! [`Connection::output`] holds, and asks the [`Service`] nothing: the connection does, when a request is
-//! whole. Framing doubts are refused, never repaired: 400, `Connection: close`, and nothing that comes
+//! [`Connection::output`] holds, and asks the [`Service`] nothing: the connection does, when the head of a
+//! request is whole, and sends the answer when its body is over. Framing doubts are refused, never repaired: 400, `Connection: close`, and nothing that comes
 //! later on that connection is parsed (RFC 9112 §11.2).
 //!
 //! | file | what stands there |

@@ -116,13 +116,6 @@ impl Response {
         self.fields.extend_from_slice(b"\r\n");
     }
 
-    /// The same answer, after which the connection closes.
-    #[must_use]
-    pub fn closing(mut self) -> Self {
-        self.close = true;
-        self
-    }
-
     /// The field lines so far.
     #[must_use]
     pub fn fields(&self) -> &[u8] {

@@ -50,6 +50,9 @@ pub struct Timeouts {
     pub write_idle: Duration,
     /// The time an answer may take at the least; after it, [`Timeouts::WRITE_RATE`] must be kept.
     pub write_grace: Duration,
+    /// An idle connection of a server that is shutting down: long enough for a request that was already
+    /// on its way.
+    pub drain_quiet: Duration,
     /// Lingering: between two reads.
     pub linger_idle: Duration,
     /// Lingering: in all.
@@ -74,6 +77,7 @@ impl Default for Timeouts {
             body_grace: Duration::from_secs(20),
             write_idle: Duration::from_secs(30),
             write_grace: Duration::from_secs(60),
+            drain_quiet: Duration::from_secs(1),
             linger_idle: Duration::from_secs(2),
             linger: Duration::from_secs(10),
         }

@@ -27,14 +27,31 @@ use seat::Seat;
 /// A worker leaves with this code when it cannot begin to serve: another try would end the same way.
 pub const BOOT_FAILURE: i32 = 3;
 
-/// A worker leaves with this code after a panic that nothing caught (EX_SOFTWARE, sysexits.h).
-const PANICKED: i32 = 70;
+/// A worker leaves with this code when it fails later on, or panics (EX_SOFTWARE, sysexits.h).
+pub const FAILURE: i32 = 70;
+
+/// A worker ends its drain by itself; only one that does not is killed, so much later.
+const MERCY: Duration = Duration::from_secs(1);
 
 /// How long a fast stop may take before it is made sure of.
 const FAST_STOP: Duration = Duration::from_secs(1);
 
 /// The signals that the master acts on.
 const SIGNALS: [Signal; 4] = Signal::ALL;
+
+/// What the master has done.
+pub trait Work {
+    /// Runs in each worker, with the number of its seat and its life line: the reading end of a pipe whose
+    /// other end only the master holds. Answers the exit code: 0, [`BOOT_FAILURE`] or [`FAILURE`].
+    fn work(&mut self, seat: usize, life: OwnedFd) -> i32;
+
+    /// Runs in the master, once, when the first workers have been forked.
+    fn started(&mut self, workers: &[Pid]);
+
+    /// Runs in the master when it begins to stop: no worker will be forked any more, and what was kept for
+    /// new ones (listening sockets above all) has to go.
+    fn stopping(&mut self);
+}
 
 /// How the master forks: the system's fork, or that of an interpreter in this process.
 pub type Fork = fn() -> io::Result<Forked>;
@@ -58,6 +75,7 @@ pub struct Master {
 struct Stopping {
     /// When what is left is killed.
     deadline: Instant,
+    killed: bool,
 }
 
 /// How the master has ended.
@@ -98,16 +116,9 @@ impl Master {
     /// Forks the workers and watches over them until a signal ends it. Call it while this process has one
     /// thread.
     ///
-    /// `work` runs in each worker: it is given the number of its seat and its life line, and answers the
-    /// exit code. `started` runs here, once, with the ids of the first workers.
-    ///
     /// # Errors
     /// When the first workers cannot be forked, or this process cannot wait; no worker is left then.
-    pub fn run(
-        mut self,
-        work: &mut dyn FnMut(usize, OwnedFd) -> i32,
-        started: impl FnOnce(&[Pid]),
-    ) -> io::Result<Ended> {
+    pub fn run(mut self, work: &mut dyn Work) -> io::Result<Ended> {
         for number in 0..self.seats.len() {
             match self.spawn_worker(number) {
                 Ok(None) => {}
@@ -119,16 +130,17 @@ impl Master {
             }
         }
         let pids: Vec<Pid> = self.seats.iter().filter_map(Seat::pid).collect();
-        started(&pids);
+        work.started(&pids);
         loop {
             let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-            if let Err(error) = readiness::wait_readable(self.signals.as_fd(), timeout) {
+            let waited = readiness::wait_readable(self.signals.as_fd(), timeout);
+            if let Err(error) = waited.and_then(|()| self.take_signals()) {
                 self.kill_workers();
                 return Err(error);
             }
-            self.take_signals()?;
             self.reap_workers();
             if self.stopping.is_some() {
+                work.stopping();
                 if self.seats.iter().all(|seat| seat.pid().is_none()) {
                     return Ok(if self.boot_failed { Ended::BootFailed } else { Ended::Stopped });
                 }
@@ -141,7 +153,7 @@ impl Master {
 
     fn next_deadline(&self) -> Option<Instant> {
         match self.stopping {
-            Some(stopping) => Some(stopping.deadline),
+            Some(stopping) => (!stopping.killed).then_some(stopping.deadline),
             None => self.seats.iter().filter_map(Seat::due).min(),
         }
     }
@@ -153,12 +165,12 @@ impl Master {
             match signal {
                 Signal::Child => {}
                 Signal::Terminate if self.stopping.is_none() => {
+                    self.stop(Signal::Terminate, self.grace + MERCY);
                     info!("Shutting down: answers that are due have {} s", self.grace.as_secs());
-                    self.stop(Signal::Terminate, self.grace);
                 }
                 Signal::Interrupt | Signal::Quit if self.stopping.is_none() => {
-                    info!("Shutting down");
                     self.stop(signal, FAST_STOP);
+                    info!("Shutting down");
                 }
                 // Asked twice: no more waiting.
                 Signal::Interrupt | Signal::Quit | Signal::Terminate => {
@@ -173,15 +185,21 @@ impl Master {
     fn stop(&mut self, signal: Signal, grace: Duration) {
         let deadline = Instant::now() + grace;
         let deadline = self.stopping.map_or(deadline, |stopping| stopping.deadline.min(deadline));
-        self.stopping = Some(Stopping { deadline });
+        let killed = self.stopping.is_some_and(|stopping| stopping.killed);
+        self.stopping = Some(Stopping { deadline, killed });
         for pid in self.seats.iter().filter_map(Seat::pid) {
             // It may have ended meanwhile; then it is about to be reaped.
             let _ = process::send(pid, signal);
         }
     }
 
-    fn kill_late_workers(&self) {
-        if self.stopping.is_some_and(|stopping| stopping.deadline <= Instant::now()) {
+    fn kill_late_workers(&mut self) {
+        let Some(stopping) = &mut self.stopping else {
+            return;
+        };
+        if !stopping.killed && stopping.deadline <= Instant::now() {
+            // Once is enough: who cannot be ended by this waits for a disk, and the reaping waits for him.
+            stopping.killed = true;
             for pid in self.seats.iter().filter_map(Seat::pid) {
                 warn!("worker {pid} did not stop in time and is killed");
                 let _ = process::kill(pid);
@@ -191,6 +209,7 @@ impl Master {
 
     /// The way out when this process cannot go on: kills all workers and sees to it that they are gone.
     fn kill_workers(&mut self) {
+        self.stopping = Some(Stopping { deadline: Instant::now(), killed: true });
         for pid in self.seats.iter().filter_map(Seat::pid) {
             let _ = process::kill(pid);
         }
@@ -261,12 +280,12 @@ impl Master {
 
     /// In the child: gives up everything that is the master's, above all the writing end of the life line,
     /// and works.
-    fn become_worker(self, newborn: Newborn, work: &mut dyn FnMut(usize, OwnedFd) -> i32) -> ! {
+    fn become_worker(self, newborn: Newborn, work: &mut dyn Work) -> ! {
         let Newborn { seat, life, blocked } = newborn;
         let _ = signal::reset(&SIGNALS);
         drop(self);
         drop(blocked);
-        let code = catch_unwind(AssertUnwindSafe(|| work(seat, life))).unwrap_or(PANICKED);
+        let code = catch_unwind(AssertUnwindSafe(|| work.work(seat, life))).unwrap_or(FAILURE);
         std::process::exit(code)
     }
 }

@@ -9,7 +9,7 @@ use log::debug;
 use mio::Registry;
 use mio::event::Source;
 
-use super::{BYTES_PER_TURN, Core, Readiness};
+use super::{Budget, Core, Readiness};
 use crate::clock::Now;
 use crate::slab::Key;
 use crate::sys;
@@ -117,8 +117,7 @@ pub struct Context<'a> {
     registry: &'a Registry,
     key: Key,
     ready: &'a mut Readiness,
-    read_left: usize,
-    write_left: usize,
+    budget: &'a mut Budget,
     closed: bool,
 }
 
@@ -128,16 +127,9 @@ impl<'a> Context<'a> {
         registry: &'a Registry,
         key: Key,
         ready: &'a mut Readiness,
+        budget: &'a mut Budget,
     ) -> Self {
-        Self {
-            core,
-            registry,
-            key,
-            ready,
-            read_left: BYTES_PER_TURN,
-            write_left: BYTES_PER_TURN,
-            closed: false,
-        }
+        Self { core, registry, key, ready, budget, closed: false }
     }
 
     /// The time of this turn.
@@ -197,14 +189,15 @@ impl<'a> Context<'a> {
     /// # Errors
     /// As recv(2), but for those that are no failure.
     pub fn recv(&mut self, socket: &mut impl Read) -> io::Result<Option<&[u8]>> {
-        if !self.ready.readable || self.read_left == 0 {
+        if !self.ready.readable || self.budget.read == 0 {
             return Ok(None);
         }
         loop {
             match socket.read(&mut self.core.scratch) {
                 Ok(count) => {
-                    self.read_left = self.read_left.saturating_sub(count);
-                    // Less than there was room for: there is no more, unless the end stands behind it.
+                    self.budget.read = self.budget.read.saturating_sub(count);
+                    // Less than there was room for: there is no more, unless the end stands behind it. (A
+                    // read also stops short at TCP urgent data; who sends that waits for his next byte.)
                     let drained = count < self.core.scratch.len() && !self.ready.read_closed;
                     self.ready.readable = count > 0 && !drained;
                     return Ok(Some(&self.core.scratch[..count]));
@@ -247,20 +240,20 @@ impl<'a> Context<'a> {
         if !self.may_write() {
             return Ok(None);
         }
-        let count = usize::try_from(len).map_or(self.write_left, |len| len.min(self.write_left));
+        let count = usize::try_from(len).map_or(self.budget.write, |len| len.min(self.budget.write));
         let result = sys::sendfile::send_file(socket.as_fd(), file, offset, count);
         // How much the kernel takes of a file says nothing about the room that is left; the next call does.
         self.note_written(result, 0)
     }
 
     fn may_write(&self) -> bool {
-        self.ready.writable && self.write_left > 0
+        self.ready.writable && self.budget.write > 0
     }
 
     fn note_written(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<Option<usize>> {
         match result {
             Ok(count) => {
-                self.write_left = self.write_left.saturating_sub(count);
+                self.budget.write = self.budget.write.saturating_sub(count);
                 self.ready.writable = count >= wanted;
                 Ok(Some(count))
             }

@@ -23,6 +23,9 @@ const ACCEPTS_PER_TURN: u32 = 16;
 /// get their share. nginx does the same.
 const ACCEPTS_PER_REGISTRATION: u32 = 16;
 
+/// As many connections as a listener's queue holds are accepted at its end.
+const MAX_REST: u32 = 4096;
+
 /// How long accepting pauses when the system has no descriptor or no memory for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -64,12 +67,13 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Watches `socket`, which has to be non-blocking. Where there is no exclusive wake-up, it is shared.
+    /// Watches `socket`, which has to be non-blocking. Where the system or its kernel knows no exclusive
+    /// wake-up, it is shared.
     #[must_use]
     pub fn new(socket: TcpListener, mode: AcceptMode) -> Self {
         Self {
             socket: mio::net::TcpListener::from_std(socket),
-            exclusive: mode == AcceptMode::Exclusive && cfg!(target_os = "linux"),
+            exclusive: mode == AcceptMode::Exclusive,
             watched: false,
             accepted: 0,
             paused_until: None,
@@ -125,6 +129,22 @@ impl Listener {
             }
         }
         Ok(())
+    }
+
+    /// Accepts everything that waits, before the listener is closed: for `handle_shutdown`. Who is in the
+    /// queue when the last process closes it is reset.
+    pub fn accept_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
+    ) {
+        for _ in 0..MAX_REST {
+            match self.socket.accept() {
+                Ok((stream, peer)) => each(cx, stream, peer),
+                Err(error) if Verdict::of(&error) == Verdict::NextOne => {}
+                Err(_) => break,
+            }
+        }
     }
 
     /// When [`Listener::resume`] is to be called.
@@ -199,7 +219,17 @@ impl Verdict {
 impl Source for Listener {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
         if self.exclusive {
-            return self.watch(registry, token.0);
+            match self.watch(registry, token.0) {
+                // EINVAL: a kernel before 4.5.
+                Err(error)
+                    if error.kind() == io::ErrorKind::Unsupported
+                        || Errno::from_io_error(&error) == Some(Errno::INVAL) =>
+                {
+                    warn!("no exclusive wake-up here ({error}): the listener is shared");
+                    self.exclusive = false;
+                }
+                result => return result,
+            }
         }
         self.socket.register(registry, token, Interest::READABLE)
     }

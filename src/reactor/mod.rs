@@ -1,9 +1,9 @@
 //! asyncore: one loop over everything that can be ready.
 //!
 //! ```text
-//!         ┌──────────────────────────── turn ────────────────────────────┐
-//!         │ poll ──► events ──► again list ──► timers ──► wakes           │
-//!         └───┬────────────────────────────────────────────────────────────┘
+//!         ┌────────────────────────── turn ──────────────────────────┐
+//!         │ poll ──► events and wakes ──► again list ──► timers       │
+//!         └───┬───────────────────────────────────────────────────────┘
 //!             ▼ dispatch(key)
 //!         slab[key] ──► handle_read / handle_write / handle_timeout / …
 //! ```
@@ -75,16 +75,40 @@ pub const BYTES_PER_TURN: usize = 256 * 1024;
 struct Slot {
     channel: Box<dyn Dispatcher>,
     ready: Readiness,
+    budget: Budget,
     registered: bool,
     /// Whether it is on the again list already.
     again: bool,
     armed: Armed,
 }
 
+/// What a channel may still move in one turn, however often it is dispatched in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Budget {
+    turn: u64,
+    read: usize,
+    write: usize,
+}
+
+impl Budget {
+    /// A new turn brings a new budget.
+    fn renew(&mut self, turn: u64) {
+        if self.turn != turn {
+            *self = Self { turn, read: BYTES_PER_TURN, write: BYTES_PER_TURN };
+        }
+    }
+}
+
+/// A deadline that stands although it has been told to its channel comes again no earlier than this, or the
+/// turn would never end.
+const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
+
 /// What a [`Context`] lends to hooks.
 #[derive(Debug)]
 struct Core {
     now: Now,
+    /// Counts the turns, from 1.
+    turn: u64,
     scratch: Box<[u8]>,
     adopted: Vec<Box<dyn Dispatcher>>,
     stopped: bool,
@@ -144,6 +168,7 @@ impl<P: Probe> Reactor<P> {
             again: Vec::new(),
             core: Core {
                 now: Now::ask(),
+                turn: 1,
                 scratch: vec![0; SCRATCH].into(),
                 adopted: Vec::new(),
                 stopped: false,
@@ -230,9 +255,10 @@ impl<P: Probe> Reactor<P> {
             result => result?,
         }
         self.core.now = Now::ask();
+        self.core.turn += 1;
         self.probe.poll_exit(self.events.iter().count());
 
-        // Those left over from the last turn come first, and only those: what they leave over waits.
+        // Of those left over, only the ones of the last turn: what they leave over waits for the next.
         let again = std::mem::take(&mut self.again);
         self.handle_events();
         for key in again {
@@ -306,6 +332,7 @@ impl<P: Probe> Reactor<P> {
                 let key = self.slots.insert(Slot {
                     channel,
                     ready: Readiness::ALL,
+                    budget: Budget::default(),
                     registered: false,
                     again: false,
                     armed: Armed::default(),
@@ -322,30 +349,26 @@ impl<P: Probe> Reactor<P> {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        let registry = self.poll.registry();
-        let mut context = Context::new(&mut self.core, registry, key, &mut slot.ready);
-        let state = if P::ACTIVE { slot.channel.state() } else { "" };
-        let call = AssertUnwindSafe(|| call_hooks(&mut *slot.channel, &mut context, &mut self.probe, cause));
-        let panicked = catch_unwind(call).is_err();
-        if panicked {
-            error!("a panic in the handling of {key}: the channel is dropped");
-        }
-        let mut open = !panicked && !context.is_closed();
-        if open && !slot.registered {
-            open = register(slot, registry, key);
-        }
-        if P::ACTIVE && open && slot.channel.state() != state {
-            self.probe.state_change(key, state, slot.channel.state());
-        }
-        if !open {
-            return self.close(key, panicked);
-        }
-        if let Some(deadline) = slot.channel.deadline() {
-            self.timers.arm(key, deadline, &mut slot.armed);
-        }
-        if !slot.again && wants_a_turn(slot) {
-            slot.again = true;
-            self.again.push(key);
+        // The channel's own code runs in here, all of it: what panics takes its channel with it, no more.
+        let (core, probe, registry) = (&mut self.core, &mut self.probe, self.poll.registry());
+        let call = AssertUnwindSafe(|| call_channel(slot, core, probe, registry, key, cause));
+        match catch_unwind(call) {
+            Err(_) => {
+                error!("a panic in the handling of {key}: the channel is dropped");
+                self.close(key, true);
+            }
+            Ok(None) => self.close(key, false),
+            Ok(Some(Wishes { deadline, another_turn })) => {
+                if let Some(deadline) = deadline {
+                    let earliest = self.core.now.monotonic + TIMEOUT_PAUSE;
+                    let at = if cause == Cause::Timeout { deadline.max(earliest) } else { deadline };
+                    self.timers.arm(key, at, &mut slot.armed);
+                }
+                if another_turn && !slot.again {
+                    slot.again = true;
+                    self.again.push(key);
+                }
+            }
         }
     }
 
@@ -353,16 +376,53 @@ impl<P: Probe> Reactor<P> {
         let Some(mut slot) = self.slots.remove(key) else {
             return;
         };
-        self.probe.close(key, slot.channel.unsent());
-        // The kernel forgets a descriptor that is closed, unless another process holds the same socket
-        // open; then its events would go on for ever.
-        if slot.registered && slot.channel.is_shared() {
-            let _ = self.poll.registry().deregister(slot.channel.socket());
-        }
-        if !panicked {
-            slot.channel.handle_close(self.core.now);
+        let (now, probe, registry) = (self.core.now, &mut self.probe, self.poll.registry());
+        let call = AssertUnwindSafe(move || {
+            if P::ACTIVE {
+                probe.close(key, slot.channel.unsent());
+            }
+            // The kernel forgets a descriptor that is closed, unless another process holds the same socket
+            // open; then its events would go on for ever.
+            if slot.registered && slot.channel.is_shared() {
+                let _ = registry.deregister(slot.channel.socket());
+            }
+            if !panicked {
+                slot.channel.handle_close(now);
+            }
+        });
+        if catch_unwind(call).is_err() {
+            error!("a panic at the close of {key}");
         }
     }
+}
+
+/// What a channel wants of the reactor, after its hooks.
+#[derive(Clone, Copy, Debug)]
+struct Wishes {
+    deadline: Option<Instant>,
+    another_turn: bool,
+}
+
+/// Everything of a dispatch that runs the channel's code; `None`: it is to be closed.
+fn call_channel<P: Probe>(
+    slot: &mut Slot,
+    core: &mut Core,
+    probe: &mut P,
+    registry: &mio::Registry,
+    key: Key,
+    cause: Cause,
+) -> Option<Wishes> {
+    slot.budget.renew(core.turn);
+    let state = if P::ACTIVE { slot.channel.state() } else { "" };
+    let mut context = Context::new(core, registry, key, &mut slot.ready, &mut slot.budget);
+    call_hooks(&mut *slot.channel, &mut context, probe, cause);
+    if context.is_closed() || (!slot.registered && !register(slot, registry, key)) {
+        return None;
+    }
+    if P::ACTIVE && slot.channel.state() != state {
+        probe.state_change(key, state, slot.channel.state());
+    }
+    Some(Wishes { deadline: slot.channel.deadline(), another_turn: wants_a_turn(slot) })
 }
 
 /// Whether the channel could go on at once: it stopped because its budget was spent.

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
-use log::debug;
+use log::{debug, error};
 use mio::event::Source;
+use mio::net::TcpStream;
 
 use super::Shared;
 use super::channel::HttpChannel;
@@ -18,14 +19,27 @@ use crate::reactor::{Context, Dispatcher, Listener};
 pub struct Acceptor<S> {
     listener: Listener,
     shared: Rc<Shared<S>>,
+    /// Dropped with the acceptor, however it ends: its owner counts.
+    _alive: Rc<()>,
 }
 
 impl<S> Acceptor<S> {
-    /// Accepts from `listener`; its connections are answered by the shared service.
+    /// Accepts from `listener`; its connections are answered by the shared service. The owner of `alive` can
+    /// tell by the count of it whether the acceptor is still there.
     #[must_use]
-    pub fn new(listener: Listener, shared: Rc<Shared<S>>) -> Self {
-        Self { listener, shared }
+    pub fn new(listener: Listener, shared: Rc<Shared<S>>, alive: Rc<()>) -> Self {
+        Self { listener, shared, _alive: alive }
     }
+}
+
+fn take_in<S: Service + std::fmt::Debug + 'static>(
+    shared: &Rc<Shared<S>>,
+    cx: &mut Context<'_>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    debug!("Incoming connection from {}", python_address(peer));
+    cx.adopt(HttpChannel::new(stream, peer, cx.now(), Rc::clone(shared)));
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
@@ -36,10 +50,20 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
     /// (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let shared = &self.shared;
-        self.listener.accept(cx, |cx, stream, peer| {
-            debug!("Incoming connection from {}", python_address(peer));
-            cx.adopt(HttpChannel::new(stream, peer, cx.now(), Rc::clone(shared)));
-        })
+        self.listener.accept(cx, |cx, stream, peer| take_in(shared, cx, stream, peer))
+    }
+
+    /// Who is in the queue already has been let in by the kernel: he gets an answer.
+    fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let shared = &self.shared;
+        self.listener.accept_rest(cx, |cx, stream, peer| take_in(shared, cx, stream, peer));
+        cx.close();
+        Ok(())
+    }
+
+    fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
+        error!("a listening socket is lost: {error}");
+        cx.close();
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

@@ -6,63 +6,24 @@
 //!
 //! Bytes are those of the body that were sent; the time runs from the first byte of the request to the
 //! last byte of the answer, in seconds. Whatever a client sends stays within its quotes and its line:
-//! control bytes, quotes, backslashes and bytes above 7E are written as `\xNN`.
+//! quotes and backslashes get a backslash, control bytes and bytes above 7E are written as `\xNN`.
 //!
 //! Lines are gathered for one turn and written together, always whole lines, at most `PIPE_BUF` bytes a
 //! `write(2)`: workers that share a file or a pipe never mix their lines. Writing never blocks: where the
 //! target takes nothing, lines are dropped and counted, and the server goes on.
 
 use std::fmt::Write as _;
-use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::OwnedFd;
 
 use log::warn;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::LogTarget;
 use crate::http1::Exchange;
-use crate::sys::descriptor;
 
 /// What a pipe takes in one piece (pipe(7)).
 const PIECE: usize = 4096;
-
-/// An open file for log lines.
-#[derive(Debug)]
-pub struct Target(OwnedFd);
-
-impl Target {
-    /// Opens a file for appending, and makes it if need be.
-    ///
-    /// # Errors
-    /// As open(2); a FIFO that nobody reads is an error.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::WRONLY
-            | OFlags::APPEND
-            | OFlags::CREATE
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o644);
-        Ok(Self(rustix::fs::open(path, flags, mode)?))
-    }
-
-    /// Standard output, without making it non-blocking for those who share it, if that can be had.
-    ///
-    /// # Errors
-    /// When there is no standard output.
-    pub fn stdout() -> io::Result<Self> {
-        let stdout = io::stdout();
-        descriptor::reopen_for_append(stdout.as_fd())
-            .or_else(|_| {
-                let own = descriptor::duplicate(stdout.as_fd())?;
-                descriptor::set_nonblocking(own.as_fd())?;
-                Ok(own)
-            })
-            .map(Self)
-    }
-}
 
 /// Gathers lines and writes them out.
 #[derive(Debug)]
@@ -70,13 +31,15 @@ pub struct AccessLog {
     target: OwnedFd,
     lines: String,
     dropped: u64,
+    /// The last write ended within a line.
+    torn: bool,
 }
 
 impl AccessLog {
     /// Lines go to `target`.
     #[must_use]
-    pub fn new(target: Target) -> Self {
-        Self { target: target.0, lines: String::new(), dropped: 0 }
+    pub fn new(target: LogTarget) -> Self {
+        Self { target: target.into(), lines: String::new(), dropped: 0, torn: false }
     }
 
     /// Adds the line of one exchange.
@@ -107,29 +70,37 @@ impl AccessLog {
         if self.lines.is_empty() {
             return;
         }
+        if self.torn {
+            // What is left of a line that did not fit must not swallow the next one.
+            self.lines.insert(0, '\n');
+        }
+        let bytes = self.lines.as_bytes();
         let result = loop {
-            match rustix::io::write(&self.target, self.lines.as_bytes()) {
+            match rustix::io::write(&self.target, bytes) {
                 Err(Errno::INTR) => {}
                 result => break result,
             }
         };
-        let lost = match result {
-            Ok(count) if count == self.lines.len() => 0,
-            // A disk that is full in the middle of a line; a pipe takes a piece whole or not at all.
-            Ok(count) => count_lines(&self.lines.as_bytes()[count..]),
-            Err(_) => count_lines(self.lines.as_bytes()),
-        };
-        if lost > 0 {
-            // Said at the first loss and each time their number has doubled: a line per lost line would
-            // only fill the other log.
-            let before = self.dropped;
-            self.dropped += lost;
-            if before == 0 || self.dropped.ilog2() > before.ilog2() {
-                let reason = result.err().map_or("it is full".into(), |error| error.to_string());
-                warn!("the access log takes nothing ({reason}): {} lines lost so far", self.dropped);
-            }
+        let written = result.unwrap_or(0);
+        if let Some(last) = written.checked_sub(1) {
+            self.torn = bytes[last] != b'\n';
         }
+        let lost = memchr::memchr_iter(b'\n', &bytes[written..]).count() as u64;
         self.lines.clear();
+        if lost > 0 {
+            self.count_lost(lost, result.err());
+        }
+    }
+
+    /// Said at the first loss and each time their number has doubled: a line per lost line would only fill
+    /// the other log.
+    fn count_lost(&mut self, lost: u64, error: Option<Errno>) {
+        let before = self.dropped;
+        self.dropped += lost;
+        if before == 0 || self.dropped.ilog2() > before.ilog2() {
+            let reason = error.map_or("it is full".into(), |error| error.to_string());
+            warn!("the access log takes nothing ({reason}): {} lines lost so far", self.dropped);
+        }
     }
 
     /// How many lines could not be written.
@@ -137,10 +108,6 @@ impl AccessLog {
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
-}
-
-fn count_lines(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
 /// Appends `bytes` with everything escaped that could leave its quotes or its line, or speak to a
@@ -169,6 +136,7 @@ fn escape(out: &mut String, bytes: &[u8], most: usize) {
 mod tests {
     use super::*;
     use crate::http1::Status;
+    use crate::sys::descriptor;
     use std::io::Read;
     use std::time::Duration;
 
@@ -185,7 +153,7 @@ mod tests {
 
     fn pipe_log() -> (std::fs::File, AccessLog) {
         let (read, write) = descriptor::pipe().expect("a pipe");
-        (read.into(), AccessLog::new(Target(write)))
+        (read.into(), AccessLog::new(write.into()))
     }
 
     fn peer() -> IpAddr {

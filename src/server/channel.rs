@@ -31,6 +31,8 @@ pub struct HttpChannel<S> {
     peer: SocketAddr,
     connection: Connection,
     shared: Rc<Shared<S>>,
+    /// What may still be answered in the turn of this time.
+    budget: (Instant, u32),
 }
 
 impl<S> fmt::Debug for HttpChannel<S> {
@@ -43,29 +45,31 @@ impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
     pub fn new(stream: TcpStream, peer: SocketAddr, now: Now, shared: Rc<Shared<S>>) -> Self {
-        Self { stream, peer, connection: Connection::new(now), shared }
+        let mut connection = Connection::new(now);
+        if shared.draining.get() {
+            connection.drain(now);
+        }
+        Self { stream, peer, connection, shared, budget: (now.monotonic, REQUESTS_PER_TURN) }
     }
 
     /// Calls the protocol with everything it may use in this turn.
-    fn with_turn(
-        &mut self,
-        now: Now,
-        requests: &mut u32,
-        call: impl FnOnce(&mut Connection, &mut Turn<'_, S>),
-    ) {
+    fn with_turn(&mut self, now: Now, call: impl FnOnce(&mut Connection, &mut Turn<'_, S>)) {
+        if self.budget.0 != now.monotonic {
+            self.budget = (now.monotonic, REQUESTS_PER_TURN);
+        }
         let mut turn = Turn {
             now,
             settings: &self.shared.settings,
             service: &self.shared.service,
             dates: &mut self.shared.dates.borrow_mut(),
-            requests: *requests,
+            requests: self.budget.1,
         };
         call(&mut self.connection, &mut turn);
-        *requests = turn.requests;
+        self.budget.1 = turn.requests;
     }
 
     /// Sends what waits, and does what comes after it, as far as socket and budget allow.
-    fn flush(&mut self, cx: &mut Context<'_>, requests: &mut u32) -> io::Result<()> {
+    fn flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         // Each round answers at least one more request, or is the last: the budget bounds it.
         while self.connection.wants_write() {
             let sent = transmit(cx, &self.stream, self.connection.output_mut())?;
@@ -78,18 +82,30 @@ impl<S: Service> HttpChannel<S> {
             }
             match self.connection.flushed(cx.now()) {
                 Flushed::Resume => {
-                    self.with_turn(cx.now(), requests, |connection, turn| connection.resume(turn));
+                    self.with_turn(cx.now(), |connection, turn| connection.resume(turn));
                 }
                 // The peer may be gone already: then the next read will tell.
                 Flushed::Shutdown => drop(self.stream.shutdown(Shutdown::Write)),
+                Flushed::CloseIfQuiet => self.close_if_quiet(cx)?,
                 Flushed::Close => {}
             }
-            if *requests == 0 {
+            if self.budget.1 == 0 {
                 break;
             }
         }
         if self.connection.is_closed() {
             cx.close();
+        }
+        Ok(())
+    }
+
+    /// Looks once more, although nothing is known to have come.
+    fn close_if_quiet(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let now = cx.now();
+        cx.set_readable(true);
+        match cx.recv(&mut self.stream)? {
+            None | Some([]) => drop(self.connection.close()),
+            Some(bytes) => self.with_turn(now, |connection, turn| connection.receive(bytes, turn)),
         }
         Ok(())
     }
@@ -119,41 +135,38 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut requests = REQUESTS_PER_TURN;
         while self.connection.wants_read() && !cx.is_closed() {
             let now = cx.now();
             match cx.recv(&mut self.stream)? {
                 None => break,
                 Some([]) => {
-                    self.with_turn(now, &mut requests, |connection, turn| connection.receive_eof(turn));
+                    self.with_turn(now, |connection, turn| connection.receive_eof(turn));
                 }
                 Some(bytes) => {
-                    self.with_turn(now, &mut requests, |connection, turn| connection.receive(bytes, turn));
+                    self.with_turn(now, |connection, turn| connection.receive(bytes, turn));
                 }
             }
-            self.flush(cx, &mut requests)?;
+            self.flush(cx)?;
         }
         Ok(())
     }
 
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut requests = REQUESTS_PER_TURN;
-        self.flush(cx, &mut requests)
+        self.flush(cx)
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         debug!("{}: time-out in {}", self.peer, self.connection.state());
-        let mut requests = REQUESTS_PER_TURN;
-        self.with_turn(cx.now(), &mut requests, |connection, turn| connection.handle_timeout(turn));
+        self.with_turn(cx.now(), |connection, turn| connection.handle_timeout(turn));
         if self.connection.wants_reset() {
             sys::socket::reset_on_close(&self.stream)?;
         }
-        self.flush(cx, &mut requests)
+        self.flush(cx)
     }
 
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.connection.drain();
-        self.flush(cx, &mut { REQUESTS_PER_TURN })
+        self.connection.drain(cx.now());
+        self.flush(cx)
     }
 
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {

@@ -51,7 +51,9 @@ pub fn bind(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<B
     let resolved = (host, port).to_socket_addrs();
     let resolved = resolved.map_err(|error| BindError(format!("cannot find the host '{host}': {error}")))?;
     let mut wanted: Vec<SocketAddr> = Vec::new();
-    for address in resolved {
+    for mut address in resolved {
+        // ::ffff:127.0.0.1 is 127.0.0.1.
+        address.set_ip(address.ip().to_canonical());
         if !wanted.contains(&address) {
             wanted.push(address);
         }

@@ -6,24 +6,27 @@
 //! | `channel` | one connection: bytes from the socket to [`crate::http1::Connection`] and back |
 //! | `access_log` | a line for every answer |
 //! | `listen` | the sockets, made before the fork |
+//! | `log_target` | files for log lines, never waited for |
 //! | `worker` | the loop, and how it ends |
 
 mod acceptor;
 mod access_log;
 mod channel;
 mod listen;
+mod log_target;
 mod worker;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::clock::DateCache;
 use crate::http1::Settings;
 
 pub use acceptor::Acceptor;
-pub use access_log::{AccessLog, Target};
+pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use listen::{BindError, Bound, bind};
-pub use worker::{Worker, run};
+pub use log_target::LogTarget;
+pub use worker::{Running, Worker};
 
 /// What all channels of a worker have in common.
 #[derive(Debug)]
@@ -36,6 +39,8 @@ pub struct Shared<S> {
     pub dates: RefCell<DateCache>,
     /// Where a line for every answer goes, if anywhere.
     pub log: Option<RefCell<AccessLog>>,
+    /// Whether the worker is shutting down: no connection gets more than one more answer.
+    pub draining: Cell<bool>,
 }
 
 impl<S> Shared<S> {
@@ -47,6 +52,7 @@ impl<S> Shared<S> {
             service,
             dates: RefCell::new(DateCache::new()),
             log: log.map(RefCell::new),
+            draining: Cell::new(false),
         }
     }
 }

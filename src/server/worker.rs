@@ -31,52 +31,98 @@ pub struct Worker<S> {
     pub grace: Duration,
 }
 
-/// What the signals and the master's end ask for; `run` looks at it after every turn.
+/// What the signals and the master's end ask for; the loop looks at it before every turn.
 #[derive(Debug, Default)]
 struct Orders {
     stop: Cell<bool>,
     drain: Cell<bool>,
 }
 
-/// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-/// answers that are due, close. SIGINT and SIGQUIT mean: close.
-///
-/// # Errors
-/// When the loop cannot be set up or the kernel refuses to wait; the process cannot serve.
-pub fn run<S: Service + std::fmt::Debug + 'static>(worker: Worker<S>) -> io::Result<()> {
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Quit, Signal::Terminate])?;
-    let mut reactor = Reactor::new()?;
-    let orders = Rc::new(Orders::default());
-    reactor.add(SignalChannel { signals: FileWrapper(SignalFd(signals)), orders: Rc::clone(&orders) });
-    reactor.add(LifeLine { pipe: FileWrapper(worker.life), orders: Rc::clone(&orders) });
-    let housekeepers = reactor.len();
-    let shared = Rc::new(worker.shared);
-    for listener in worker.listeners {
-        reactor.add(Acceptor::new(Listener::new(listener, worker.accept), Rc::clone(&shared)));
+/// A worker whose loop stands.
+#[derive(Debug)]
+pub struct Running<S> {
+    reactor: Reactor,
+    shared: Rc<Shared<S>>,
+    orders: Rc<Orders>,
+    /// Channels that are no connections and no listeners.
+    housekeepers: usize,
+    listeners: usize,
+    /// Shared with every acceptor that is still there.
+    alive: Rc<()>,
+    grace: Duration,
+}
+
+impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
+    /// Sets up the loop, in the process that is to run it.
+    ///
+    /// # Errors
+    /// When that cannot be done: another try would end the same way.
+    pub fn boot(self) -> io::Result<Running<S>> {
+        let signals = Signals::install(&[Signal::Interrupt, Signal::Quit, Signal::Terminate])?;
+        let mut reactor = Reactor::new()?;
+        let orders = Rc::new(Orders::default());
+        let signals = FileWrapper(SignalFd(signals));
+        reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
+        reactor.add(LifeLine { pipe: FileWrapper(self.life), orders: Rc::clone(&orders) });
+        let housekeepers = reactor.len();
+        let (shared, alive) = (Rc::new(self.shared), Rc::new(()));
+        let listeners = self.listeners.len();
+        for socket in self.listeners {
+            let listener = Listener::new(socket, self.accept);
+            reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive)));
+        }
+        let running = Running { reactor, shared, orders, housekeepers, listeners, alive, grace: self.grace };
+        if housekeepers != 2 || running.has_lost_a_listener() {
+            return Err(io::Error::other("the loop does not take its sockets"));
+        }
+        Ok(running)
     }
-    let mut drained_by: Option<Instant> = None;
-    loop {
-        let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
-        reactor.turn(timeout)?;
-        if let Some(log) = &shared.log {
+}
+
+impl<S> Running<S> {
+    /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
+    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
+    ///
+    /// # Errors
+    /// When the kernel refuses to wait, or a listening socket is lost: another process should take over.
+    pub fn serve(mut self) -> io::Result<()> {
+        let mut drained_by: Option<Instant> = None;
+        // Orders first: they may have come while the loop was being set up, and nothing would wake us.
+        while !self.is_over(&mut drained_by) {
+            let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
+            self.reactor.turn(timeout)?;
+            self.flush_log();
+            if drained_by.is_none() && self.has_lost_a_listener() {
+                return Err(io::Error::other("a listening socket is lost"));
+            }
+        }
+        // Closes every connection, which logs what each still had on its way.
+        self.reactor.close_all();
+        self.flush_log();
+        Ok(())
+    }
+
+    /// Follows the orders; answers whether nothing is left to be done.
+    fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
+        if self.orders.drain.get() && drained_by.is_none() {
+            *drained_by = Some(Instant::now() + self.grace);
+            self.shared.draining.set(true);
+            self.reactor.shutdown();
+            info!("draining {} connections", self.reactor.len().saturating_sub(self.housekeepers));
+        }
+        let drained = self.reactor.len() <= self.housekeepers;
+        self.orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    fn has_lost_a_listener(&self) -> bool {
+        Rc::strong_count(&self.alive) <= self.listeners
+    }
+
+    fn flush_log(&self) {
+        if let Some(log) = &self.shared.log {
             log.borrow_mut().flush();
         }
-        if orders.drain.get() && drained_by.is_none() {
-            drained_by = Some(Instant::now() + worker.grace);
-            reactor.shutdown();
-            info!("draining {} connections", reactor.len().saturating_sub(housekeepers));
-        }
-        let drained = reactor.len() <= housekeepers;
-        if orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now()) {
-            break;
-        }
     }
-    // Closes every connection, which logs what each still had on its way.
-    reactor.close_all();
-    if let Some(log) = &shared.log {
-        log.borrow_mut().flush();
-    }
-    Ok(())
 }
 
 /// mio asks for a number where [`Signals`] gives a borrow.

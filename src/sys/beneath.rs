@@ -15,9 +15,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+#[cfg(target_os = "linux")]
 use super::fallback;
 
 /// How many symlinks one path may go through: the kernel's own limit (path_resolution(7)).
@@ -29,16 +30,20 @@ const MAX_RACES: usize = 3;
 /// `O_NONBLOCK` so that a FIFO cannot hold the caller, `O_NOCTTY` so that a terminal cannot adopt it.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
+/// A directory, to go through it: this asks for search permission only, where the system can say so.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// Opens the directory that later lookups stay beneath. It needs search permission only.
 ///
 /// # Errors
-/// As open(2); `NotADirectory` when the path names something else.
+/// As open(2) and access(2); `NotADirectory` when the path names something else.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(fs::open(path, flags, Mode::empty())?)
+    let root = fs::open(path, DIRECTORY, Mode::empty())?;
+    fs::accessat(&root, ".", Access::EXEC_OK, AtFlags::empty())?;
+    Ok(root)
 }
 
 /// Opens `path`, relative to and beneath `root`, for reading and without ever blocking.
@@ -47,25 +52,34 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
 /// `EXDEV` when the path leads out of `root`, `EAGAIN` when renames kept racing with the lookup, else as
 /// open(2).
 pub fn open(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    open_with(root, path, FLAGS)
+}
+
+/// Whether `path` names a directory beneath `root`, also when it may not be read.
+#[must_use]
+pub fn is_directory(root: BorrowedFd<'_>, path: &Path) -> bool {
+    open_with(root, path, DIRECTORY).is_ok()
+}
+
+fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
     if !fallback::without_openat2() {
-        match open_by_kernel(root, path) {
+        match open_by_kernel(root, path, flags) {
             // Not in this kernel, or forbidden by a container's seccomp filter (some answer EPERM).
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
             result => return result,
         }
     }
-    let _ = fallback::without_openat2();
-    walk(root, path)
+    walk(root, path, flags)
 }
 
 #[cfg(target_os = "linux")]
-fn open_by_kernel(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+fn open_by_kernel(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut races = 0;
     loop {
-        match fs::openat2(root, path, FLAGS, Mode::empty(), resolve) {
+        match fs::openat2(root, path, flags, Mode::empty(), resolve) {
             Err(Errno::AGAIN) if races < MAX_RACES => races += 1,
             Err(Errno::INTR) => {}
             result => return Ok(result?),
@@ -74,10 +88,7 @@ fn open_by_kernel(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// The twin on foot: a stack of open directories and a queue of components still to go.
-///
-/// # Errors
-/// As [`open`].
-pub fn walk(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
     let mut symlinks = 0;
@@ -85,6 +96,9 @@ pub fn walk(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     while let Some(name) = todo.pop_front() {
         let name = OsStr::from_bytes(&name);
         let here = above.last().map_or(root, AsFd::as_fd);
+        if name == "." {
+            continue;
+        }
         if name == ".." {
             above.pop().ok_or(Errno::XDEV)?;
             continue;
@@ -100,16 +114,13 @@ pub fn walk(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
         }
         // A symlink put here since the look above makes this open fail (ELOOP): refused, never followed.
         if todo.is_empty() {
-            return Ok(fs::openat(here, name, FLAGS | OFlags::NOFOLLOW, Mode::empty())?);
+            return Ok(fs::openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty())?);
         }
-        let step = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-        let step = step | OFlags::PATH;
-        above.push(fs::openat(here, name, step, Mode::empty())?);
+        above.push(fs::openat(here, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
     }
     // The path ended in `..` or `.`: the directory where the walk stands.
     let here = above.last().map_or(root, AsFd::as_fd);
-    Ok(fs::openat(here, ".", FLAGS | OFlags::DIRECTORY, Mode::empty())?)
+    Ok(fs::openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())?)
 }
 
 fn fs_is_symlink(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
@@ -119,6 +130,10 @@ fn fs_is_symlink(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
 
 /// Puts the components of `path` in front of what is still to go.
 fn push_front(todo: &mut VecDeque<Vec<u8>>, path: &Path) -> io::Result<()> {
+    if path.as_os_str().as_bytes().ends_with(b"/") {
+        // Only a directory can be meant; `.` behind it sees to that.
+        todo.push_front(b".".to_vec());
+    }
     for component in path.components().rev() {
         match component {
             Component::Normal(name) => todo.push_front(name.to_os_string().into_vec()),
@@ -138,7 +153,7 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::symlink;
 
-    type Open = fn(BorrowedFd<'_>, &Path) -> io::Result<OwnedFd>;
+    type Open = fn(BorrowedFd<'_>, &Path, OFlags) -> io::Result<OwnedFd>;
 
     /// A root with links of every kind, and a secret beside it.
     fn house() -> tempfile::TempDir {
@@ -157,6 +172,8 @@ mod tests {
             ("loop", "loop"),
             ("chain", "in"),
             ("proc", "/proc/self/root"),
+            ("slash_file", "in/"),
+            ("slash_dir", "a/"),
         ] {
             symlink(target, root.join(link)).expect("symlink");
         }
@@ -164,7 +181,7 @@ mod tests {
     }
 
     fn verdict(open: Open, root: &OwnedFd, path: &str) -> Result<String, Errno> {
-        let file = open(root.as_fd(), Path::new(path))
+        let file = open(root.as_fd(), Path::new(path), FLAGS)
             .map_err(|error| Errno::from_io_error(&error).expect("an errno"))?;
         let mut text = String::new();
         match stdfs::File::from(file).read_to_string(&mut text) {
@@ -197,6 +214,9 @@ mod tests {
             ("/etc/hostname", Err(Errno::XDEV)),
             ("loop", Err(Errno::LOOP)),
             ("in/x", Err(Errno::NOTDIR)),
+            ("slash_file", Err(Errno::NOTDIR)),
+            ("slash_dir", Ok("(directory)")),
+            ("slash_dir/b/file", Ok("inside")),
             ("none", Err(Errno::NOENT)),
         ];
         for (path, want) in wanted {

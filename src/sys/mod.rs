@@ -10,7 +10,8 @@
 //! * every `unsafe` block has a `SAFETY:` line.
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
-//! is `fork`, `sigaction`, the signal handler's `write`, `sigprocmask`, and `sendfile` outside Linux.
+//! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, a descriptor that mio
+//! shows as a number only, and `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
 

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// As epoll_ctl(2); `Unsupported` where there is no such flag.
-pub fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
+pub(crate) fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::event::epoll::{EventData, EventFlags, add};
@@ -31,7 +31,7 @@ pub fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, token: usiz
 ///
 /// # Errors
 /// As epoll_ctl(2).
-pub fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         Ok(rustix::event::epoll::delete(borrow(epoll), listener)?)
@@ -46,7 +46,8 @@ pub fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Result<()> 
 /// mio's registry shows its descriptor as a number only.
 #[cfg(target_os = "linux")]
 fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
-    // SAFETY: `owner` keeps its descriptor open as long as it is borrowed, and the result lives no longer.
+    // SAFETY: this crate calls it with mio's registry only, which keeps its descriptor open as long as it is
+    // borrowed, and the result lives no longer.
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 

@@ -66,6 +66,7 @@ fn through_the_core<'p>(service: &FileService, pieces: impl Iterator<Item = &'p 
             sent.extend(connection.output_mut().to_bytes().expect("output"));
             match connection.flushed(now) {
                 Flushed::Resume => connection.resume(&mut turn),
+                Flushed::CloseIfQuiet => drop(connection.close()),
                 Flushed::Shutdown | Flushed::Close => {}
             }
         }

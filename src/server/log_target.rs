@@ -1,0 +1,74 @@
+//! Files for log lines, which are written to without ever waiting: a log that takes nothing must not stop
+//! those who have something to say.
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::sys::descriptor;
+
+/// An open file for log lines. What it does not take is lost.
+#[derive(Debug)]
+pub struct LogTarget(OwnedFd);
+
+impl LogTarget {
+    /// Opens a file for appending, and makes it if need be.
+    ///
+    /// # Errors
+    /// As open(2); a FIFO that nobody reads is an error.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::WRONLY
+            | OFlags::APPEND
+            | OFlags::CREATE
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY
+            | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        Ok(Self(rustix::fs::open(path, flags, mode)?))
+    }
+
+    /// One of the standard streams, without making it non-blocking for those who share it, if that can be
+    /// had.
+    ///
+    /// # Errors
+    /// When there is no such stream.
+    pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
+        descriptor::reopen_for_append(stream.as_fd())
+            .or_else(|_| {
+                let own = descriptor::duplicate(stream)?;
+                descriptor::set_nonblocking(own.as_fd())?;
+                Ok(own)
+            })
+            .map(Self)
+    }
+}
+
+impl From<OwnedFd> for LogTarget {
+    /// An open file that does not block.
+    fn from(file: OwnedFd) -> Self {
+        Self(file)
+    }
+}
+
+impl From<LogTarget> for OwnedFd {
+    fn from(target: LogTarget) -> Self {
+        target.0
+    }
+}
+
+/// For the log of the process: a line that is not taken is as good as written.
+impl Write for LogTarget {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match rustix::io::write(&self.0, line) {
+            Err(Errno::AGAIN) => Ok(line.len()),
+            result => Ok(result?),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
