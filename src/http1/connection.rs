@@ -18,17 +18,19 @@
 //!   close with unread input would reset the connection, and the peer would lose our last answer with it.
 //! * `Closed` waits for nothing.
 
+mod machine;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::body::{BodyReader, Framing, Step};
+use super::body::BodyReader;
 use super::error::Error;
 use super::exchange::{Exchange, Pending};
-use super::head::{HeadScan, Method, as_known_version, field_space, parse};
-use super::response::{Envelope, Response};
+use super::response::Response;
+use super::scan::HeadScan;
 use super::service::Service;
 use super::settings::{Settings, Timeouts};
-use crate::chat::{InBuffer, OutQueue, Window};
+use crate::chat::{InBuffer, OutQueue};
 use crate::clock::{DateCache, Now};
 
 /// What the driver lends a connection for one turn.
@@ -99,9 +101,6 @@ struct Answer {
     keep_alive: bool,
     exchange: Option<Exchange>,
 }
-
-/// Empty lines that may stand before a request: RFC 9112 §2.2 asks for one, Apache skips ten.
-const MAX_EMPTY_LINES: u8 = 10;
 
 /// One HTTP/1.1 connection, seen from the server.
 #[derive(Debug)]
@@ -360,277 +359,6 @@ impl Connection {
         self.state = state;
         self.since = now.monotonic;
         self.progress = now.monotonic;
-    }
-
-    /// Moves as far as the input and the budget allow.
-    fn run<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) {
-        self.out_of_budget = false;
-        loop {
-            let goes_on = match self.state {
-                State::Reading => self.begin(window, turn),
-                State::Headers(_) => self.read_head(window, turn),
-                State::Body(_) => self.read_body(window, turn),
-                State::Writing(Then::KeepAlive) => self.pipeline(window, turn),
-                State::Writing(_) => self.ignore(window),
-                State::Lingering { .. } => self.linger(window, turn),
-                State::Closed => false,
-            };
-            if !goes_on {
-                return;
-            }
-        }
-    }
-
-    fn begin<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) -> bool {
-        // Empty lines before a request are no request (RFC 9112 §2.2): the connection stays idle.
-        while window.bytes().starts_with(b"\r\n") {
-            window.consume(2);
-            self.empty_lines += 1;
-            if self.empty_lines > MAX_EMPTY_LINES {
-                self.refuse(Error::EmptyLines, b"", turn);
-                return true;
-            }
-        }
-        if matches!(window.bytes(), [] | [b'\r']) {
-            if self.read_closed {
-                self.end_of_input();
-            }
-            return false;
-        }
-        let waiting_since = self.since;
-        self.enter(State::Headers(HeadScan::default()), turn.now);
-        self.begun = turn.now.monotonic;
-        if !self.has_answered {
-            // The first head has its time from the accept on.
-            self.since = waiting_since;
-        }
-        true
-    }
-
-    /// The peer has closed and nothing more can be answered.
-    fn end_of_input(&mut self) {
-        self.input.clear();
-        self.state = if self.output.is_empty() { State::Closed } else { State::Writing(Then::Close) };
-    }
-
-    fn read_head<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) -> bool {
-        let State::Headers(scan) = &mut self.state else {
-            return false;
-        };
-        match scan.find(window, &turn.settings.limits) {
-            Ok(None) if self.read_closed => {
-                self.end_of_input();
-                false
-            }
-            Ok(None) => false,
-            Ok(Some(_)) if turn.requests == 0 => {
-                self.out_of_budget = true;
-                false
-            }
-            Ok(Some(length)) => {
-                turn.requests -= 1;
-                self.head_found(window, length, turn);
-                true
-            }
-            Err(error) => {
-                self.refuse(error, window.bytes(), turn);
-                true
-            }
-        }
-    }
-
-    fn head_found<S: Service + ?Sized>(
-        &mut self,
-        window: &mut Window<'_>,
-        length: usize,
-        turn: &mut Turn<'_, S>,
-    ) {
-        let head = as_known_version(&window.bytes()[..length]);
-        let accepted = match parse(&head, &mut field_space(), &turn.settings.limits) {
-            Ok(mut request) => {
-                request.line = &window.bytes()[..request.line.len()];
-                let response = turn.service.handle(&request, turn.now);
-                let answer = Answer {
-                    to_head: request.method == Method::Head,
-                    keep_alive: request.keep_alive,
-                    exchange: turn.settings.record.then(|| Exchange::of(&request)),
-                    response,
-                };
-                Ok((answer, request.framing, request.expects_continue))
-            }
-            Err(error) => Err(error),
-        };
-        match accepted {
-            Ok((answer, framing, expects_continue)) => {
-                window.consume(length);
-                self.await_body(answer, framing, expects_continue, turn);
-            }
-            Err(error) => self.refuse(error, window.bytes(), turn),
-        }
-    }
-
-    /// The answer is made. It leaves when the body is over, or at once when the body is not worth reading.
-    fn await_body<S: Service + ?Sized>(
-        &mut self,
-        mut answer: Answer,
-        framing: Framing,
-        expects_continue: bool,
-        turn: &mut Turn<'_, S>,
-    ) {
-        let limits = &turn.settings.limits;
-        let length = match framing {
-            Framing::None => return self.respond(answer, Then::Close, turn),
-            Framing::Length(length) => length.get(),
-            Framing::Chunked => 0,
-        };
-        // Who is refused anyway is told that first, whatever the size.
-        if length > limits.body && !answer.response.status.is_error() {
-            return self.refuse_with(Error::BodyTooLarge, answer.to_head, answer.exchange.take(), turn);
-        }
-        // The peer waits for our word before it sends the body, and this is it (RFC 9110 §10.1.1).
-        if expects_continue || length > limits.drained_body {
-            answer.keep_alive = false;
-            return self.respond(answer, Then::Linger, turn);
-        }
-        let reader = BodyReader::new(framing);
-        let begun = self.since;
-        self.enter(State::Body(Box::new(BodyState { reader, answer })), turn.now);
-        self.since = begun;
-    }
-
-    fn read_body<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) -> bool {
-        let State::Body(body) = &mut self.state else {
-            return false;
-        };
-        let outcome = match body.reader.step(window) {
-            Ok(Step::Data(count)) => {
-                window.consume(count);
-                if body.reader.content() <= turn.settings.limits.drained_body {
-                    return true;
-                }
-                Ok(Then::Linger)
-            }
-            // A request whose body was cut short is never answered (RFC 9112 §6.3).
-            Ok(Step::NeedMore) if self.read_closed => {
-                self.end_of_input();
-                return false;
-            }
-            Ok(Step::NeedMore) => return false,
-            Ok(Step::End) => Ok(Then::KeepAlive),
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(then) => self.answer_body(then, turn),
-            Err(error) => self.refuse_body(error, turn),
-        }
-        true
-    }
-
-    /// Leaves `Body` with the answer that has been waiting in it.
-    fn answer_body<S: Service + ?Sized>(&mut self, then: Then, turn: &mut Turn<'_, S>) {
-        if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
-            let mut answer = body.answer;
-            answer.keep_alive &= then == Then::KeepAlive;
-            self.respond(answer, if then == Then::KeepAlive { Then::Close } else { then }, turn);
-        }
-    }
-
-    /// Leaves `Body` with a refusal in place of the answer that has been waiting in it.
-    fn refuse_body<S: Service + ?Sized>(&mut self, error: Error, turn: &mut Turn<'_, S>) {
-        if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
-            self.refuse_with(error, body.answer.to_head, body.answer.exchange, turn);
-        }
-    }
-
-    /// While an answer is on its way the next request may be answered too, if it has already come, and if
-    /// the answers so far are small.
-    fn pipeline<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &Turn<'_, S>) -> bool {
-        let next = !window.bytes().is_empty() && !self.output.is_above_high_water();
-        if next {
-            self.enter(State::Reading, turn.now);
-        }
-        next
-    }
-
-    /// Nothing is parsed behind the last answer (RFC 9112 §9.6). A peer that sends on may be sending still:
-    /// it needs the lingering close.
-    fn ignore(&mut self, window: &mut Window<'_>) -> bool {
-        let rest = window.bytes().len();
-        if rest > 0 {
-            window.consume(rest);
-            self.state = State::Writing(Then::Linger);
-        }
-        false
-    }
-
-    fn linger<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &Turn<'_, S>) -> bool {
-        let rest = window.bytes().len();
-        window.consume(rest);
-        if let State::Lingering { drained } = &mut self.state {
-            *drained += rest as u64;
-            if *drained > turn.settings.limits.lingering || self.read_closed {
-                self.state = State::Closed;
-            }
-        }
-        false
-    }
-
-    /// Refuses what has come, closes, and parses nothing more. (the seed's `send_error`)
-    fn refuse<S: Service + ?Sized>(&mut self, error: Error, head: &[u8], turn: &mut Turn<'_, S>) {
-        let exchange = turn.settings.record.then(|| Exchange::refused(head));
-        self.refuse_with(error, head.starts_with(b"HEAD "), exchange, turn);
-    }
-
-    fn refuse_with<S: Service + ?Sized>(
-        &mut self,
-        error: Error,
-        to_head: bool,
-        exchange: Option<Exchange>,
-        turn: &mut Turn<'_, S>,
-    ) {
-        log::debug!("{}: {error}", error.status());
-        let response = Response::error(error.status());
-        let answer = Answer { response, to_head, keep_alive: false, exchange };
-        self.respond(answer, Then::Linger, turn);
-    }
-
-    /// Puts the answer into the output; `otherwise` says what comes after it if the connection ends.
-    fn respond<S: Service + ?Sized>(&mut self, answer: Answer, otherwise: Then, turn: &mut Turn<'_, S>) {
-        let Answer { response, to_head, keep_alive, exchange } = answer;
-        let status = response.status;
-        let without_body = to_head || status.is_bodiless();
-        // The peer does not know yet that we close: something may be on its way.
-        let surprising = keep_alive && self.draining || response.close;
-        let then = match keep_alive && !surprising {
-            true => Then::KeepAlive,
-            false if surprising => Then::Linger,
-            false => otherwise,
-        };
-        if self.output.is_empty() {
-            self.taken_before = self.output.taken();
-            self.writing_since = turn.now.monotonic;
-        }
-        let envelope = Envelope {
-            server: &turn.settings.server,
-            date: turn.dates.http(turn.now.wall),
-            keep_alive: then == Then::KeepAlive,
-        };
-        let tail = self.output.tail();
-        let before = tail.len();
-        response.write_head(envelope, tail);
-        self.queued += (tail.len() - before) as u64;
-        let body = self.queued..self.queued + if without_body { 0 } else { response.body.len() };
-        self.queued = body.end;
-        if !without_body {
-            response.body.push_to(&mut self.output);
-        }
-        if let Some(exchange) = exchange {
-            self.pending.push_back(exchange.answered(status, self.begun, body));
-        }
-        self.has_answered = true;
-        self.empty_lines = 0;
-        // The request's own time is over; the answer's begins.
-        self.enter(State::Writing(then), turn.now);
     }
 }
 

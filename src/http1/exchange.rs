@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::head::{Request, Target};
+use super::head::Request;
 use super::status::Status;
+use super::target::Target;
 
 /// The most that is kept of a request line, and of a field. One line and two fields and the rest of a log
 /// line fit into one atomic write to a pipe (`PIPE_BUF`, 4,096 bytes).

@@ -13,7 +13,8 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `grammar` | the RFCs' small rules under their own names: `tchar`, `token`, `OWS`, `uri-host` |
-//! | `head` | the head of a request: limits line by line, then httparse behind our own checks |
+//! | `scan` | a head that is still coming: limits and line ends, line by line |
+//! | `head`, `target`, `fields` | a whole head: httparse behind our own checks |
 //! | `body` | Content-Length and chunked framing |
 //! | `connection` | the state machine drawn above |
 //! | `response`, `status` | what is sent back |
@@ -24,20 +25,25 @@ mod body;
 mod connection;
 mod error;
 mod exchange;
+mod fields;
 mod grammar;
 mod head;
 mod response;
+mod scan;
 mod service;
 mod settings;
 mod status;
+mod target;
 
 pub use body::{BodyReader, Framing, Step};
 pub use connection::{Connection, Flushed, Turn};
 pub use error::Error;
 pub use exchange::Exchange;
+pub use fields::Fields;
 pub use grammar::{is_tchar, list, trim_ows};
-pub use head::{Fields, MAX_FIELDS, Method, Request, Target, Version};
+pub use head::{MAX_FIELDS, Method, Request, Version};
 pub use response::{Body, Part, Response};
 pub use service::Service;
 pub use settings::{Limits, Settings, Timeouts};
 pub use status::Status;
+pub use target::Target;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::http1::{Body, Request};
+use crate::http1::{Body, Method, Request};
 
 /// A connection, its driver, and a clock that the test moves.
 struct Bench {

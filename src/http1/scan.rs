@@ -1,0 +1,139 @@
+//! The head of a request while it is still coming: lengths, counts and line ends, line by line.
+//!
+//! What is refused here depends on a prefix of the stream alone, so it is the same however the stream is
+//! cut: "any split of the bytes gives the same answer". Everything else waits for the whole head.
+
+use super::error::Error;
+use super::grammar::is_tchar;
+use super::head::{MAX_FIELDS, request_line};
+use super::settings::Limits;
+use crate::chat::Window;
+
+/// Bytes of a method; one more and no known method can come of it.
+const MAX_METHOD: usize = 32;
+
+/// `METHOD SP` and `SP HTTP/1.1` around the target of the longest request line.
+const REQUEST_LINE_EXTRA: usize = 64;
+
+/// What ends a head: the lab's terminator.
+const END: &[u8] = b"\r\n\r\n";
+
+/// How far the lines of a head that is still coming have been checked.
+#[derive(Debug, Default)]
+pub(super) struct HeadScan {
+    lines: usize,
+    line_start: usize,
+    /// How far a line end has been looked for.
+    searched: usize,
+    request_line_checked: bool,
+}
+
+impl HeadScan {
+    /// The length of the head at the beginning of `window`, once all of it is here.
+    pub(super) fn find(&mut self, window: &mut Window<'_>, limits: &Limits) -> Result<Option<usize>, Error> {
+        check_beginning(window.bytes())?;
+        let head = window.find(END);
+        let bytes = window.bytes();
+        let lines = self.check_lines(&bytes[..head.unwrap_or(bytes.len())], limits);
+        // A whole head is parsed soon enough. One that never becomes whole must not be waited for when its
+        // first line is wrong already; and what that line says goes before what is wrong behind it.
+        if self.lines > 0 && !self.request_line_checked && (head.is_none() || lines.is_err()) {
+            self.request_line_checked = true;
+            request_line(bytes, limits)?;
+        }
+        lines.map(|()| head)
+    }
+
+    /// Checks the lines that have come since the last call; each byte is looked at once.
+    fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
+        while let Some(offset) = memchr::memchr(b'\n', &bytes[self.searched..]) {
+            let end = self.searched + offset;
+            let line = &bytes[self.line_start..end];
+            self.check_length(line.len().saturating_sub(1), limits)?;
+            // Before the line's end is looked at: with fewer bytes here the limit would be all there is.
+            if end >= limits.head {
+                return Err(Error::FieldsTooLarge);
+            }
+            if line.last() != Some(&b'\r') {
+                return Err(Error::BareLineEnd);
+            }
+            self.line_start = end + 1;
+            self.searched = end + 1;
+            self.lines += 1;
+            // The request line, the fields, and then only the empty line at the end.
+            if self.lines > MAX_FIELDS + 1 && line.len() > 1 {
+                return Err(Error::FieldsTooLarge);
+            }
+        }
+        self.searched = bytes.len();
+        // The line that is still coming; its last byte may be the CR of its end.
+        let coming = bytes.len() - self.line_start;
+        self.check_length(coming.saturating_sub(1), limits)?;
+        if bytes.len() > limits.head { Err(Error::FieldsTooLarge) } else { Ok(()) }
+    }
+
+    fn check_length(&self, length: usize, limits: &Limits) -> Result<(), Error> {
+        match self.lines {
+            0 if length > limits.target + REQUEST_LINE_EXTRA => Err(Error::TargetTooLong),
+            0 => Ok(()),
+            _ if length > limits.field_line => Err(Error::FieldsTooLarge),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a request can begin like this: with a method of a bearable length.
+fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
+    let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_tchar(**byte)).count();
+    match bytes.get(method) {
+        _ if method > MAX_METHOD => Err(Error::MethodTooLong),
+        Some(b'\n') if method == 0 => Err(Error::BareLineEnd),
+        Some(b'\r') if method == 0 => Err(Error::BareLineEnd),
+        Some(_) if method == 0 => Err(Error::NotHttp),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the scan refuses depends on a prefix of the stream only, so no cut changes it.
+    #[test]
+    fn limits_are_the_same_at_every_cut() {
+        let limits = Limits { target: 20, field_line: 30, head: 200, ..Limits::default() };
+        let scan = |input: &[u8], step: usize| {
+            let (mut buffer, mut scan) = (crate::chat::InBuffer::new(), HeadScan::default());
+            for piece in input.chunks(step) {
+                let mut window = buffer.open(piece);
+                match scan.find(&mut window, &limits) {
+                    Ok(None) => buffer.close(window),
+                    end => return end,
+                }
+            }
+            Ok(None)
+        };
+        let long = "x".repeat(300);
+        let many = "A: b\r\n".repeat(40);
+        for (input, want) in [
+            (format!("GET /{long} HTTP/1.1\r\n\r\n"), Err(Error::TargetTooLong)),
+            (format!("GET / HTTP/1.1\r\nA: {long}\r\n\r\n"), Err(Error::FieldsTooLarge)),
+            (format!("GET / HTTP/1.1\r\n{many}\r\n"), Err(Error::FieldsTooLarge)),
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n".into(), Err(Error::BareLineEnd)),
+            ("\n".into(), Err(Error::BareLineEnd)),
+            ("\rG".into(), Err(Error::BareLineEnd)),
+            ("M".repeat(33), Err(Error::MethodTooLong)),
+            (format!("{} / HTTP/1.1\r\n", "M".repeat(40)), Err(Error::MethodTooLong)),
+            ("GET /\r\n".into(), Err(Error::RequestLine)),
+            ("GET / HTTP/2.0\r\nA: b\n".into(), Err(Error::Version)),
+            (format!("GET / HTTP/2.0\r\nA: {long}\r\n\r\n"), Err(Error::Version)),
+            ("\x16\x03\x01".into(), Err(Error::NotHttp)),
+            ("GET / HTTP/1.1\r\n\r\n".into(), Ok(Some(18))),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r".into(), Ok(None)),
+        ] {
+            for step in 1..=input.len() {
+                assert_eq!(scan(input.as_bytes(), step), want, "{input:?} in steps of {step}");
+            }
+        }
+    }
+}
