@@ -409,3 +409,48 @@ fn stop_and_close_all() {
     reactor.close_all();
     assert!(reactor.is_empty() && closed.get());
 }
+
+/// Fails to move its deadline, and panics at the end.
+#[derive(Debug)]
+struct Stubborn {
+    socket: TcpStream,
+    deadline: Instant,
+    calls: Rc<Cell<u32>>,
+}
+
+impl Dispatcher for Stubborn {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    fn handle_timeout(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        self.calls.set(self.calls.get() + 1);
+        Ok(())
+    }
+
+    fn handle_close(&mut self, _: Now) {
+        panic!("a panic on purpose");
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.deadline)
+    }
+}
+
+#[test]
+fn a_deadline_that_stands_does_not_hold_the_turn_and_a_panic_at_the_end_not_the_loop() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let calls = Rc::<Cell<u32>>::default();
+    let its_calls = Rc::clone(&calls);
+    let address = serve(&mut reactor, AcceptMode::Exclusive, 1, move |socket, cx| {
+        cx.adopt(Stubborn { socket, deadline: cx.now().monotonic, calls: Rc::clone(&its_calls) });
+    });
+    let _client = connect(address);
+    while calls.get() == 0 {
+        let before = calls.get();
+        reactor.turn(Some(Duration::from_secs(5))).expect("turn");
+        assert!(calls.get() <= before + 1, "once a turn");
+    }
+    reactor.close_all();
+    assert!(reactor.is_empty());
+}

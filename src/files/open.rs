@@ -55,7 +55,16 @@ impl Root {
     }
 
     fn open_beneath(&self, path: &Path) -> io::Result<Found> {
-        let file = beneath::open(self.directory.as_fd(), path)?;
+        let root = self.directory.as_fd();
+        let file = match beneath::open(root, path) {
+            // A directory that may not be listed is one all the same: its index may be readable.
+            Err(error)
+                if error.kind() == io::ErrorKind::PermissionDenied && beneath::is_directory(root, path) =>
+            {
+                return Ok(Found::Directory);
+            }
+            file => file?,
+        };
         let facts = facts(file.as_fd())?;
         match facts.kind {
             Kind::Directory => Ok(Found::Directory),

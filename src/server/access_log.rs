@@ -185,6 +185,20 @@ mod tests {
         assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
     }
 
+    /// A disk that was full in the middle of a line must not swallow the next one.
+    #[test]
+    fn a_torn_line_is_ended_first() {
+        let (mut read, mut log) = pipe_log();
+        log.torn = true;
+        log.record(peer(), "now", &exchange(b"GET / HTTP/1.1", None));
+        log.flush();
+        assert!(!log.torn);
+        drop(log);
+        let mut text = String::new();
+        read.read_to_string(&mut text).expect("text");
+        assert!(text.starts_with("\n127.0.0.1 ") && text.ends_with(" 0.012\n"));
+    }
+
     /// RULES C16: a target that takes nothing costs lines, not time.
     #[test]
     fn a_full_pipe_drops_whole_lines_and_counts_them() {

@@ -155,3 +155,47 @@ fn a_server_without_standard_streams_serves() {
     crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
     assert!(child.wait().expect("wait").success());
 }
+
+/// Nobody reads our standard error: lines are lost, answers are not, and the server can still be stopped.
+#[test]
+fn a_blocked_standard_error_stops_nothing() {
+    let folder = Folder::new();
+    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let mut child = crate::support::server::command()
+        .args(["--log", "debug", "--access-log", "off", "--port", &port.port().to_string(), "-r"])
+        .arg(folder.root())
+        .stdout(std::process::Stdio::null())
+        .stderr(write)
+        .spawn()
+        .expect("the server");
+    eventually("it listens", || std::net::TcpStream::connect(port).is_ok());
+    for _ in 0..1500 {
+        assert_eq!(Client::connect(port).get("/ok", "Connection: close\r\n").status, 200);
+    }
+    crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
+    assert!(child.wait().expect("wait").success());
+    drop(read);
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_is_no_log() {
+    let folder = Folder::new();
+    let fifo = folder.beside("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("a FIFO");
+    let (root, fifo) = (folder.root(), fifo.to_str().expect("UTF-8").to_string());
+    for option in ["--logfile", "--access-log"] {
+        let (code, _, error) = run(&["-r", root.to_str().expect("UTF-8"), "--port", "0", option, &fifo]);
+        assert!(code == 1 && error.matches('\n').count() == 1 && error.contains(option), "{error}");
+    }
+}
+
+#[test]
+fn addresses_as_they_are_written_elsewhere() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["--host", "::ffff:127.0.0.1", "-w2"]);
+    assert!(server.address().is_ipv4() && server.workers.len() == 2);
+    if TcpListener::bind("[::1]:0").is_ok() {
+        assert!(Server::start(&folder.root(), &["--host", "[::1]"]).address().is_ipv6());
+    }
+}

@@ -134,6 +134,11 @@ fn unreadable_files() {
     });
     assert_eq!(server.connect().get("/locked", "").status, 403);
     assert_eq!(server.connect().get("/ok", "").status, 200);
+    // A directory that may be gone through but not listed is a directory; so is such a root.
+    set(&folder.root().join("sub"), 0o711);
+    set(&folder.root(), 0o711);
+    assert_eq!(server.connect().get("/sub", "").status, 301);
+    assert_eq!(server.connect().get("/sub/", "").status, 200);
 }
 
 /// RULES B9.

@@ -294,3 +294,34 @@ fn a_lone_line_feed_and_noise_are_refused_at_once() {
     }
     assert!(started.elapsed() < Duration::from_secs(5), "refused without waiting for more");
 }
+
+/// RULES E10, A64: what comes behind the last request does not cut its answer short.
+#[test]
+fn late_bytes_do_not_reset_the_last_answer() {
+    let (folder, server) = server();
+    folder.write("large", vec![b'x'; 3_000_000]);
+    for _ in 0..5 {
+        let mut client = server.connect();
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut piece = [0; 1000];
+        client.stream.read_exact(&mut piece).expect("the beginning");
+        client.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+        // Long enough for the server to have sent all that the sockets hold.
+        std::thread::sleep(Duration::from_millis(50));
+        let mut all = piece.to_vec();
+        client.stream.read_to_end(&mut all).expect("the rest");
+        let responses = parse_all(&all, "GET");
+        assert!(responses.len() == 1 && responses[0].body.len() == 3_000_000);
+    }
+}
+
+/// A first line that is wrong is not waited on.
+#[test]
+fn a_bad_request_line_is_refused_when_it_ends() {
+    let (_folder, server) = server();
+    for (line, want) in [("GET /\r\n", 400), ("GET  / HTTP/1.1\r\n", 400), ("GET / HTTP/2.0\r\n", 505)] {
+        let mut client = server.connect();
+        client.send(line);
+        assert_eq!(client.read("GET").status, want, "RULES A4, A6, A9: {line:?}");
+    }
+}

@@ -265,3 +265,94 @@ fn links(pid: &str) -> Vec<String> {
     let link = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
     entries.filter_map(link).map(|link| link.to_string_lossy().into_owned()).collect()
 }
+
+/// An order that comes while a worker sets itself up is not slept through.
+#[test]
+fn a_server_that_is_told_to_stop_as_it_starts_stops() {
+    let folder = Folder::new();
+    for _ in 0..20 {
+        let mut server = Server::start(&folder.root(), &["-w", "4"]);
+        let started = Instant::now();
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0), "{:?}", server.said());
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", server.said());
+    }
+}
+
+/// Who has been let in by the kernel is answered, although the worker never saw him before the end.
+#[test]
+fn clients_in_the_queue_are_answered_before_the_end() {
+    let folder = Folder::new();
+    let mut server = Server::start(&folder.root(), &[]);
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    let worker = server.workers[0];
+    send(worker, Signal::STOP);
+    let mut waiting: Vec<Client> = (0..60)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        })
+        .collect();
+    server.signal(Signal::TERM);
+    server.wait_for("Shutting down");
+    send(worker, Signal::CONT);
+    for client in &mut waiting {
+        assert_eq!(client.read("GET").status, 200);
+    }
+    drop(waiting);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// RULES D7: while answers finish, nobody new is let in to wait for nothing.
+#[test]
+fn a_draining_server_is_gone_for_newcomers() {
+    let folder = Folder::new();
+    folder.write("large", vec![b'x'; 50_000_000]);
+    let mut server = Server::start(&folder.root(), &["-w", "2"]);
+    let mut client = server.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut received = vec![0; 1000];
+    client.stream.read_exact(&mut received).expect("the beginning");
+    server.signal(Signal::TERM);
+    eventually("connections are refused", || std::net::TcpStream::connect(server.address()).is_err());
+    client.stream.read_to_end(&mut received).expect("the rest");
+    assert_eq!(crate::support::parse_all(&received, "GET")[0].body.len(), 50_000_000);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// RULES D7: clients that go on asking are told in an answer, and lose none.
+#[test]
+fn busy_clients_are_told_that_it_ends() {
+    let folder = Folder::new();
+    let mut server = Server::start(&folder.root(), &["-w", "2"]);
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = server.connect();
+            std::thread::spawn(move || {
+                while !client.get("/ok", "").closes() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            })
+        })
+        .collect();
+    eventually("they are all connected", || server.connect().get("/ok", "").status == 200);
+    server.signal(Signal::TERM);
+    clients.into_iter().for_each(|client| client.join().expect("every request was answered"));
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+/// A worker that does not stop is killed, once.
+#[test]
+fn a_stuck_worker_is_killed_once() {
+    let folder = Folder::new();
+    let mut server = Server::start(&folder.root(), &["-w", "2"]);
+    let worker = server.workers[0];
+    send(worker, Signal::STOP);
+    let started = Instant::now();
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let lines = server.said();
+    let kills: Vec<_> = lines.iter().filter(|line| line.contains("is killed")).collect();
+    assert_eq!(kills.len(), 1, "{lines:?}");
+}
