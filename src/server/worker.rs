@@ -89,9 +89,11 @@ impl<S> Running<S> {
         let mut drained_by: Option<Instant> = None;
         // Orders first: they may have come while the loop was being set up, and nothing would wake us.
         while !self.is_over(&mut drained_by) {
+            // Before the wait, not behind it: connections that the listeners took in as the loop was set up
+            // may be over already, and so may those that the drain has just closed.
+            self.flush_log();
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
             self.reactor.turn(timeout)?;
-            self.flush_log();
             if drained_by.is_none() && self.has_lost_a_listener() {
                 return Err(io::Error::other("a listening socket is lost"));
             }

@@ -5,7 +5,7 @@
 //! Checking a canonical path first and opening it afterwards leaked 23 % of the tries in a rename race;
 //! openat2 leaked 0 of 829,904.
 //!
-//! Where the call is missing, [`walk`] opens one component after the other with `O_NOFOLLOW` and follows
+//! Where the call is missing, `walk` opens one component after the other with `O_NOFOLLOW` and follows
 //! symlinks itself, never above the directory it began in. Both give the same verdicts.
 
 use std::collections::VecDeque;

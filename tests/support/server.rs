@@ -156,7 +156,9 @@ impl Drop for Server {
         if self.child.try_wait().expect("wait").is_none() {
             let children = self.children();
             let status = self.stop();
-            if !std::thread::panicking() {
+            if std::thread::panicking() {
+                println!("the server said {:#?}", self.said());
+            } else {
                 assert!(status.success(), "{status}: {:?}", self.said());
                 assert!(!children.iter().any(|pid| is_running(*pid)), "a worker is left");
             }
@@ -170,6 +172,29 @@ pub fn send(pid: i32, signal: Signal) {
 
 pub fn is_running(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
+}
+
+/// The address a process listens on, found by the inodes of its sockets in proc(5): for servers that cannot
+/// say it. Waits until it does.
+pub fn listening(pid: u32) -> SocketAddr {
+    let mut found = None;
+    eventually("it listens", || {
+        let inodes: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.into()))
+            .collect();
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+        found = table.lines().skip(1).find_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let listens = columns[3] == "0A" && inodes.iter().any(|inode| inode == columns[9]);
+            let port = u16::from_str_radix(columns[1].split_once(':')?.1, 16).ok()?;
+            listens.then(|| ([127, 0, 0, 1], port).into())
+        });
+        found.is_some()
+    });
+    found.expect("an address")
 }
 
 /// Waits until `done` says so: for what no event tells of.

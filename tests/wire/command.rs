@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use crate::support::server::{eventually, run};
+use crate::support::server::{listening, run};
 use crate::support::{Client, Folder, Server};
 
 #[test]
@@ -138,20 +138,15 @@ fn one_worker_is_a_process_of_its_own() {
 #[test]
 fn a_server_without_standard_streams_serves() {
     let folder = Folder::new();
-    let port = {
-        let probe = TcpListener::bind("127.0.0.1:0").expect("a port");
-        probe.local_addr().expect("an address")
-    };
     let mut child = std::process::Command::new("sh")
         .arg("-c")
-        .arg("exec \"$0\" -r \"$1\" --port \"$2\" >&- 2>&- <&-")
+        .arg("exec \"$0\" -r \"$1\" --port 0 >&- 2>&- <&-")
         .arg(env!("CARGO_BIN_EXE_stheno"))
         .arg(folder.root())
-        .arg(port.port().to_string())
         .spawn()
         .expect("a shell");
-    eventually("it listens", || std::net::TcpStream::connect(port).is_ok());
-    assert_eq!(Client::connect(port).get("/ok", "").status, 200);
+    let address = listening(child.id());
+    assert_eq!(Client::connect(address).get("/ok", "").status, 200);
     crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
     assert!(child.wait().expect("wait").success());
 }
@@ -160,18 +155,17 @@ fn a_server_without_standard_streams_serves() {
 #[test]
 fn a_blocked_standard_error_stops_nothing() {
     let folder = Folder::new();
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
     let (read, write) = std::io::pipe().expect("a pipe");
     let mut child = crate::support::server::command()
-        .args(["--log", "debug", "--access-log", "off", "--port", &port.port().to_string(), "-r"])
+        .args(["--log", "debug", "--access-log", "off", "--port", "0", "-r"])
         .arg(folder.root())
         .stdout(std::process::Stdio::null())
         .stderr(write)
         .spawn()
         .expect("the server");
-    eventually("it listens", || std::net::TcpStream::connect(port).is_ok());
+    let address = listening(child.id());
     for _ in 0..1500 {
-        assert_eq!(Client::connect(port).get("/ok", "Connection: close\r\n").status, 200);
+        assert_eq!(Client::connect(address).get("/ok", "Connection: close\r\n").status, 200);
     }
     crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
     assert!(child.wait().expect("wait").success());
