@@ -52,15 +52,23 @@ impl Client {
                 return response;
             }
             let mut piece = [0; 64 * 1024];
-            match self.stream.read(&mut piece) {
-                Ok(0) => panic!(
+            match self.read_some(&mut piece) {
+                0 => panic!(
                     "closed before the answer was whole: {:?}",
                     String::from_utf8_lossy(&self.received)
                 ),
-                Ok(count) => self.received.extend_from_slice(&piece[..count]),
+                count => self.received.extend_from_slice(&piece[..count]),
+            }
+        }
+    }
+
+    /// Some bytes, as they come; 0 at the end.
+    pub fn read_some(&mut self, piece: &mut [u8]) -> usize {
+        loop {
+            match self.stream.read(piece) {
                 // A read with a time-out is interrupted by a mere stop of the process (signal(7)).
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => panic!("no answer: {error}"),
+                result => return result.expect("an answer"),
             }
         }
     }
