@@ -83,7 +83,7 @@ class Model {
       const wave = [];
       for (let i = 0; i < 40; i++)
         wave.push([0, { size: roll(88, 130), means: "head",
-                        answer: { path: "/img/flow.svg", status: "304", size: 171, by: "writev" } }]);
+                        answer: { path: "/img/flow.svg", status: "304", size: 171, by: "send" } }]);
       link.waves.push(wave);
     } else if (kind === "slow") {
       link.waves.push([[0, { size: 61, means: "start" }], [2600, { size: 104, means: "more" }],
@@ -93,7 +93,7 @@ class Model {
                        [1600, { size: 504, means: "end", answer: page() }]]);
     } else {
       link.waves.push([[0, { size: 143, means: "bad",
-                             answer: { path: "", status: "400", size: 288, by: "writev" } }],
+                             answer: { path: "", status: "400", size: 288, by: "send" } }],
                        [1700, { size: 4096, means: "junk" }], [1500, { size: 2210, means: "junk" }]]);
     }
     return link;
@@ -201,7 +201,7 @@ class Model {
           if (link.state === "Error") {
             const change = this.change(link, "Lingering");
             yield step("write", `${who}: the refusal is out (${number(part)} bytes). Our side is shut down, the other side may still be talking: Lingering.`,
-                       { out: part, line: ["writev", ...change] });
+                       { out: part, line: ["send", ...change] });
             continue;
           }
           const change = this.change(link, "Reading");
@@ -290,7 +290,7 @@ class Model {
       link.left = chunk.answer.size;
       link.requests += 1;
       const change = this.change(link, "Writing");
-      yield step("Service", `${who}: Service answers GET ${chunk.answer.path} with ${chunk.answer.status}${chunk.answer.by === "writev" ? ", a head and no body" : ""}.`,
+      yield step("Service", `${who}: Service answers GET ${chunk.answer.path} with ${chunk.answer.status}${chunk.answer.by === "send" ? ", a head and no body" : ""}.`,
                  { quick, line: [chunk.answer.status, ...change] });
     }
   }
