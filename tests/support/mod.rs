@@ -6,6 +6,7 @@
 pub mod client;
 pub mod folder;
 pub mod response;
+pub mod rules;
 pub mod server;
 
 pub use client::Client;
