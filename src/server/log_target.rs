@@ -31,11 +31,14 @@ impl LogTarget {
     }
 
     /// One of the standard streams, without making it non-blocking for those who share it, if that can be
-    /// had.
+    /// had. A regular file never blocks; it is shared as it is, with the place in it where everyone writes.
     ///
     /// # Errors
     /// When there is no such stream.
     pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
+        if descriptor::facts(stream.as_fd())?.kind == descriptor::Kind::Regular {
+            return Ok(Self(descriptor::duplicate(stream)?));
+        }
         descriptor::reopen_for_append(stream.as_fd())
             .or_else(|_| {
                 let own = descriptor::duplicate(stream)?;

@@ -172,6 +172,27 @@ fn a_blocked_standard_error_stops_nothing() {
     drop(read);
 }
 
+/// Start-up lines and log lines go to the same place of the same file.
+#[test]
+fn standard_error_may_be_a_file() {
+    let folder = Folder::new();
+    let path = folder.beside("said");
+    let mut child = crate::support::server::command()
+        .args(["--log", "debug", "--access-log", "off", "--port", "0", "-r"])
+        .arg(folder.root())
+        .stdout(std::process::Stdio::null())
+        .stderr(fs::File::create(&path).expect("a file"))
+        .spawn()
+        .expect("the server");
+    let address = listening(child.id());
+    assert_eq!(Client::connect(address).get("/ok", "").status, 200);
+    crate::support::server::send(i32::try_from(child.id()).expect("a pid"), rustix::process::Signal::INT);
+    assert!(child.wait().expect("wait").success());
+    let said = fs::read_to_string(&path).expect("what was said");
+    assert!(said.contains("stheno 0.") && said.contains("  stop ") && said.contains("Incoming"), "{said}");
+    assert!(said.contains("Shutting down") && !said.contains('\0'), "{said}");
+}
+
 #[test]
 fn a_fifo_that_nobody_reads_is_no_log() {
     let folder = Folder::new();
