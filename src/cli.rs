@@ -45,7 +45,102 @@ pub struct Args {
     /// print the version and exit
     #[argh(switch)]
     pub version: bool,
+
+    /// list directories that have no index.html
+    #[argh(switch)]
+    pub listing: bool,
+
+    /// serve names that begin with a dot as well
+    #[argh(switch)]
+    pub dotfiles: bool,
+
+    /// refuse every path that goes through a symbolic link
+    #[argh(switch)]
+    pub no_symlinks: bool,
+
+    /// send NAME.br, NAME.zst or NAME.gz in place of NAME to clients that take it
+    #[argh(switch)]
+    pub precompressed: bool,
+
+    /// let caches keep an answer so long (default: they decide)
+    #[argh(option, arg_name = "seconds")]
+    pub max_age: Option<String>,
+
+    /// leave the version out of the Server field
+    #[argh(switch)]
+    pub no_server_header: bool,
+
+    /// a whole head, from its first byte (default 10)
+    #[argh(option, arg_name = "seconds")]
+    pub header_timeout: Option<String>,
+
+    /// an idle connection between two requests (default 15)
+    #[argh(option, arg_name = "seconds")]
+    pub keepalive_timeout: Option<String>,
+
+    /// a body, between two reads (default 10)
+    #[argh(option, arg_name = "seconds")]
+    pub body_timeout: Option<String>,
+
+    /// a body, on average, after its first 20 s (default 500)
+    #[argh(option, arg_name = "bytes/s")]
+    pub min_body_rate: Option<String>,
+
+    /// an answer, between two writes (default 30)
+    #[argh(option, arg_name = "seconds")]
+    pub write_timeout: Option<String>,
+
+    /// an answer, on average, after its first 60 s (default 1024)
+    #[argh(option, arg_name = "bytes/s")]
+    pub min_write_rate: Option<String>,
+
+    /// a connection after its last answer (default 10)
+    #[argh(option, arg_name = "seconds")]
+    pub linger_timeout: Option<String>,
+
+    /// answers that are due, after SIGTERM (default 30)
+    #[argh(option, arg_name = "seconds")]
+    pub graceful_timeout: Option<String>,
+
+    /// connections of one worker (default: what its descriptors allow)
+    #[argh(option, arg_name = "n")]
+    pub max_connections: Option<String>,
+
+    /// connections of one address with one worker (default 0: no limit)
+    #[argh(option, arg_name = "n")]
+    pub max_connections_per_ip: Option<String>,
+
+    /// requests of one connection (default 0: no limit)
+    #[argh(option, arg_name = "n")]
+    pub max_requests_per_connection: Option<String>,
+
+    /// the target in a request line (default 8192)
+    #[argh(option, arg_name = "bytes")]
+    pub max_target_bytes: Option<String>,
+
+    /// one field line (default 8192)
+    #[argh(option, arg_name = "bytes")]
+    pub max_field_bytes: Option<String>,
+
+    /// field lines of one head (default 100)
+    #[argh(option, arg_name = "n")]
+    pub max_fields: Option<String>,
+
+    /// a whole head (default 32768)
+    #[argh(option, arg_name = "bytes")]
+    pub max_header_bytes: Option<String>,
+
+    /// a request body (default 1048576)
+    #[argh(option, arg_name = "bytes")]
+    pub max_body_bytes: Option<String>,
 }
+
+/// Where `--help` begins a new heading: before these options.
+const HEADINGS: [(&str, &str); 3] = [
+    ("--listing", "Files:"),
+    ("--header-timeout", "Limits of time, in seconds; and of speed, in bytes per second:"),
+    ("--max-connections ", "Limits of number, and of size in bytes:"),
+];
 
 /// What the words come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,7 +152,15 @@ pub enum Command {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 2] = ["--help", "--version"];
+const SWITCHES: [&str; 7] = [
+    "--help",
+    "--version",
+    "--listing",
+    "--dotfiles",
+    "--no-symlinks",
+    "--precompressed",
+    "--no-server-header",
+];
 
 /// Reads the words behind the program's name.
 ///
@@ -71,7 +174,7 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String>
             Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into()))
         }
         Ok(args) => Ok(Command::Serve(Box::new(args))),
-        Err(exit) if exit.status.is_ok() => Ok(Command::Print(exit.output)),
+        Err(exit) if exit.status.is_ok() => Ok(Command::Print(with_headings(&exit.output))),
         Err(exit) => Err(one_line(&exit.output)),
     }
 }
@@ -100,6 +203,24 @@ fn split(words: impl IntoIterator<Item = String>) -> Vec<String> {
         }
     }
     split
+}
+
+/// argh lists all options in one run, and once more in a line of a thousand characters; so many are read
+/// more easily in groups.
+fn with_headings(help: &str) -> String {
+    let mut text = String::new();
+    for line in help.lines() {
+        let heading = HEADINGS.iter().find(|(option, _)| line.trim_start().starts_with(option));
+        match heading {
+            _ if line.starts_with("Usage:") => text += "Usage: stheno [options]",
+            // It says of itself what everyone knows who sees it.
+            _ if line.trim_start().starts_with("--help") => continue,
+            Some((_, heading)) => text += &format!("\n{heading}\n{line}"),
+            None => text += line,
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn one_line(text: &str) -> String {

@@ -1,11 +1,17 @@
 //! What the server is told to do, checked.
 
+use std::fmt::Display;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use log::LevelFilter;
 
 use crate::cli::Args;
+use crate::files::Options;
+use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 use crate::reactor::AcceptMode;
 use crate::sys::{beneath, process};
 
@@ -15,6 +21,13 @@ const MAX_WORKERS: usize = 1024;
 /// How long answers that are due may take after SIGTERM: gunicorn's figure, and what Kubernetes waits before
 /// it kills.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
+const MIN_TIME: Duration = Duration::from_millis(1);
+const MAX_TIME: Duration = Duration::from_secs(86_400);
+
+/// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
+const MAX_HEAD: usize = 1024 * 1024;
 
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +61,14 @@ pub struct Config {
     pub accept: AcceptMode,
     /// How long answers that are due may take when the server drains.
     pub grace: Duration,
+    /// What of the directory is served, and how.
+    pub files: Options,
+    /// The limits of one connection.
+    pub settings: Settings,
+    /// Connections of one worker, if a number is asked for.
+    pub connections: Option<usize>,
+    /// Connections of one address with one worker, if they are limited.
+    pub per_address: Option<NonZeroU32>,
 }
 
 /// Why there is none; each a line that says what to do.
@@ -74,7 +95,11 @@ impl Config {
             accept: accept_mode(&args.accept)?,
             access_log: access_log(&args.access_log),
             root: root(Path::new(&args.root))?,
-            grace: GRACE,
+            grace: seconds("--graceful-timeout", args.graceful_timeout.as_deref(), GRACE)?,
+            files: files(args)?,
+            settings: settings(args)?,
+            connections: connections(args)?,
+            per_address: per_address(args)?,
         })
     }
 }
@@ -119,6 +144,108 @@ fn accept_mode(value: &str) -> Result<AcceptMode, ConfigError> {
         .into_iter()
         .find(|mode| mode.to_string() == value)
         .ok_or_else(|| usage("--accept", value, "give exclusive, shared or reuseport"))
+}
+
+fn files(args: &Args) -> Result<Options, ConfigError> {
+    let option = "--max-age";
+    let max_age = args
+        .max_age
+        .as_deref()
+        .map(|value| value.parse().map_err(|_| usage(option, value, "give whole seconds, 0 to 4294967295")));
+    Ok(Options {
+        listing: args.listing,
+        dotfiles: args.dotfiles,
+        symlinks: !args.no_symlinks,
+        precompressed: args.precompressed,
+        max_age: max_age.transpose()?,
+    })
+}
+
+fn settings(args: &Args) -> Result<Settings, ConfigError> {
+    Ok(Settings {
+        limits: limits(args)?,
+        timeouts: timeouts(args)?,
+        server: Settings::server(!args.no_server_header).into(),
+        ..Settings::default()
+    })
+}
+
+fn timeouts(args: &Args) -> Result<Timeouts, ConfigError> {
+    let default = Timeouts::default();
+    let rate = |option: &str, value: Option<&str>, default| number(option, value, default, 1..=u64::MAX);
+    let linger = seconds("--linger-timeout", args.linger_timeout.as_deref(), default.linger)?;
+    Ok(Timeouts {
+        head: seconds("--header-timeout", args.header_timeout.as_deref(), default.head)?,
+        keep_alive: seconds("--keepalive-timeout", args.keepalive_timeout.as_deref(), default.keep_alive)?,
+        body_idle: seconds("--body-timeout", args.body_timeout.as_deref(), default.body_idle)?,
+        body_rate: rate("--min-body-rate", args.min_body_rate.as_deref(), default.body_rate)?,
+        write_idle: seconds("--write-timeout", args.write_timeout.as_deref(), default.write_idle)?,
+        write_rate: rate("--min-write-rate", args.min_write_rate.as_deref(), default.write_rate)?,
+        linger,
+        linger_idle: default.linger_idle.min(linger),
+        ..default
+    })
+}
+
+fn limits(args: &Args) -> Result<Limits, ConfigError> {
+    let default = Limits::default();
+    let size = |option: &str, value: &Option<String>, default: usize, least: usize| {
+        number(option, value.as_deref(), default, least..=MAX_HEAD)
+    };
+    let limits = Limits {
+        target: size("--max-target-bytes", &args.max_target_bytes, default.target, 64)?,
+        field_line: size("--max-field-bytes", &args.max_field_bytes, default.field_line, 64)?,
+        head: size("--max-header-bytes", &args.max_header_bytes, default.head, 256)?,
+        fields: number("--max-fields", args.max_fields.as_deref(), default.fields, 1..=MAX_FIELDS)?,
+        body: number("--max-body-bytes", args.max_body_bytes.as_deref(), default.body, 0..=i64::MAX as u64)?,
+        requests: NonZeroU64::new(number(
+            "--max-requests-per-connection",
+            args.max_requests_per_connection.as_deref(),
+            0,
+            0..=u64::MAX,
+        )?),
+        ..default
+    };
+    Ok(Limits { drained_body: limits.drained_body.min(limits.body), ..limits })
+}
+
+fn connections(args: &Args) -> Result<Option<usize>, ConfigError> {
+    let value = args.max_connections.as_deref();
+    value.map(|_| number("--max-connections", value, 0, 1..=usize::MAX)).transpose()
+}
+
+fn per_address(args: &Args) -> Result<Option<NonZeroU32>, ConfigError> {
+    let value = args.max_connections_per_ip.as_deref();
+    Ok(NonZeroU32::new(number("--max-connections-per-ip", value, 0, 0..=u32::MAX)?))
+}
+
+/// A span of time in seconds, with decimals if need be.
+fn seconds(option: &str, value: Option<&str>, default: Duration) -> Result<Duration, ConfigError> {
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|time| (MIN_TIME..=MAX_TIME).contains(time))
+        .ok_or_else(|| usage(option, value, "give seconds, from 0.001 to 86400"))
+}
+
+fn number<T>(
+    option: &str,
+    value: Option<&str>,
+    default: T,
+    range: RangeInclusive<T>,
+) -> Result<T, ConfigError>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        usage(option, value, &format!("give a number from {least} to {most}"))
+    })
 }
 
 fn access_log(value: &str) -> AccessLogTo {

@@ -10,11 +10,13 @@ use log::LevelFilter;
 use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::FileService;
-use stheno::http1::Settings;
 use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
-use stheno::server::{AccessLog, Bound, LogTarget, Shared, Worker, bind};
+use stheno::server::{AccessLog, Bound, Capacity, LogTarget, Worker, bind};
 use stheno::sys::fallback;
 use stheno::sys::process::{self, Pid};
+
+/// Fewer connections than this are worth a word at the start, unless they were asked for.
+const FEW_CONNECTIONS: usize = 256;
 
 fn main() -> ExitCode {
     match start() {
@@ -52,15 +54,16 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     let start_error = |what: &str, error: io::Error| ConfigError::Start(format!("{what}: {error}"));
     init_log(config.log, config.logfile.as_deref())?;
     let access_log = open_access_log(&config.access_log)?;
-    let service = FileService::open(&config.root)
+    let service = FileService::with_options(&config.root, config.files)
         .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
     let bound = bind(&config.host, config.port, config.accept, config.workers)
         .map_err(|error| ConfigError::Start(error.to_string()))?;
+    let capacity = capacity(config)?;
     let master = Master::new(config.workers, config.grace)
         .map_err(|error| start_error("cannot set up the master process", error))?;
 
-    let mut server =
-        Server { config, addresses: bound.addresses.clone(), kept: Some((bound, service, access_log)) };
+    let addresses = bound.addresses.clone();
+    let mut server = Server { config, capacity, addresses, kept: Some((bound, service, access_log)) };
     let ended = master.run(&mut server);
     match ended.map_err(|error| start_error("cannot run worker processes", error))? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
@@ -71,6 +74,7 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
 /// What the master has its workers do.
 struct Server<'a> {
     config: &'a Config,
+    capacity: Capacity,
     addresses: Vec<SocketAddr>,
     /// What every worker is born with. It is a fork of this process, so each takes a copy of its own.
     kept: Option<(Bound, FileService, Option<LogTarget>)>,
@@ -82,7 +86,10 @@ impl Work for Server<'_> {
             return BOOT_FAILURE;
         };
         let worker = Worker {
-            shared: Shared::new(Settings::default(), service, access_log.map(AccessLog::new)),
+            settings: self.config.settings.clone(),
+            capacity: self.capacity,
+            service,
+            access_log: access_log.map(AccessLog::new),
             listeners: bound.into_worker(seat),
             accept: self.config.accept,
             life,
@@ -109,6 +116,26 @@ impl Work for Server<'_> {
     fn stopping(&mut self) {
         self.kept = None;
     }
+}
+
+/// The descriptors of a worker set the limit: the file of every answer needs one beside its connection.
+fn capacity(config: &Config) -> Result<Capacity, ConfigError> {
+    let descriptors = process::raise_descriptor_limit();
+    let fitting = Capacity::fitting(descriptors);
+    let connections = config.connections.unwrap_or(fitting);
+    if connections > fitting {
+        return Err(ConfigError::Start(format!(
+            "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
+             allowed: raise ulimit -n, or give {fitting} or less",
+            Capacity::descriptors_for(connections),
+        )));
+    }
+    if config.connections.is_none() && connections < FEW_CONNECTIONS {
+        log::warn!(
+            "{descriptors} descriptors allow {connections} connections for each worker: raise ulimit -n for more"
+        );
+    }
+    Ok(Capacity { connections, per_address: config.per_address })
 }
 
 /// The seed's format: `name: pid message`.

@@ -17,10 +17,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http1", &["chat", "clock"]),
     ("reactor", &["chat", "clock", "slab", "sys", "timers"]),
     ("files", &["chat", "clock", "http1", "sys"]),
-    ("server", &["chat", "clock", "http1", "reactor", "sys"]),
+    ("server", &["chat", "clock", "http1", "reactor", "slab", "sys"]),
     ("master", &["sys"]),
     ("cli", &[]),
-    ("config", &["cli", "reactor", "sys"]),
+    ("config", &["cli", "files", "http1", "reactor", "sys"]),
     ("lib", &[]),
     ("main", &[]),
 ];

@@ -34,10 +34,32 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// What a directory's own document is called.
 const INDEX: &str = "index.html";
 
+/// What of a directory is served, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether a directory without an index is answered with a list of what is in it.
+    pub listing: bool,
+    /// Whether names that begin with a dot are served. They are often not meant to be: `.git`, `.env`.
+    pub dotfiles: bool,
+    /// Whether symbolic links are followed, inside the root.
+    pub symlinks: bool,
+    /// Whether a sibling with `.br`, `.zst` or `.gz` behind its name may be sent in place of a file.
+    pub precompressed: bool,
+    /// For how many seconds a cache may keep an answer without asking (`Cache-Control: max-age`).
+    pub max_age: Option<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listing: false, dotfiles: false, symlinks: true, precompressed: false, max_age: None }
+    }
+}
+
 /// Serves one directory. (the seed's `AsyncHTTPRequestHandler`, its `do_GET` and `do_HEAD`)
 #[derive(Debug)]
 pub struct FileService {
     root: Root,
+    options: Options,
 }
 
 impl FileService {
@@ -46,8 +68,21 @@ impl FileService {
     /// # Errors
     /// When `root` cannot be opened or is no directory.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let root = Root::open(root)?;
-        Ok(Self { root })
+        Self::with_options(root, Options::default())
+    }
+
+    /// As [`FileService::open`], with options.
+    ///
+    /// # Errors
+    /// As [`FileService::open`].
+    pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
+        Ok(Self { root: Root::open(root)?, options })
+    }
+
+    /// The options it was made with.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {

@@ -121,8 +121,8 @@ pub struct Connection {
     /// When the output was last empty, and [`OutQueue::taken`] at that time.
     writing_since: Instant,
     taken_before: u64,
-    /// Whether a request has been answered; the first one has the head's time from the accept on.
-    has_answered: bool,
+    /// Requests that have been answered; the first one has the head's time from the accept on.
+    answered: u64,
     /// The peer will send no more.
     read_closed: bool,
     /// The turn's budget ended with input left.
@@ -150,7 +150,7 @@ impl Connection {
             empty_lines: 0,
             writing_since: now.monotonic,
             taken_before: 0,
-            has_answered: false,
+            answered: 0,
             read_closed: false,
             out_of_budget: false,
             draining: false,
@@ -192,6 +192,18 @@ impl Connection {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
+    }
+
+    /// Whether it waits for the first byte of a request, and owes nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.state, State::Reading) && self.output.is_empty() && !self.out_of_budget
+    }
+
+    /// Whether it waits for nothing but the peer's close.
+    #[must_use]
+    pub fn is_lingering(&self) -> bool {
+        matches!(self.state, State::Lingering { .. })
     }
 
     /// Whether the socket should be closed with a reset, because the peer does not read.
@@ -296,7 +308,7 @@ impl Connection {
     #[must_use]
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let with_rate = |since: Instant, idle: Duration, grace: Duration, bytes: u64, rate: u64| {
-            let slowest = since + grace + Duration::from_secs(bytes / rate);
+            let slowest = since + grace + Duration::from_secs(bytes / rate.max(1));
             slowest.min(self.progress + idle)
         };
         match &self.state {
@@ -304,14 +316,14 @@ impl Connection {
             _ if self.is_writing() => {
                 let bytes = self.output.taken() - self.taken_before;
                 let (idle, grace) = (timeouts.write_idle, timeouts.write_grace);
-                Some(with_rate(self.writing_since, idle, grace, bytes, Timeouts::WRITE_RATE))
+                Some(with_rate(self.writing_since, idle, grace, bytes, timeouts.write_rate))
             }
             State::Reading if self.draining => Some(self.since + timeouts.drain_quiet),
-            State::Reading if self.has_answered => Some(self.since + timeouts.keep_alive),
+            State::Reading if self.answered > 0 => Some(self.since + timeouts.keep_alive),
             State::Body(body) => {
                 let bytes = body.reader.content();
                 let (idle, grace) = (timeouts.body_idle, timeouts.body_grace);
-                Some(with_rate(self.since, idle, grace, bytes, Timeouts::BODY_RATE))
+                Some(with_rate(self.since, idle, grace, bytes, timeouts.body_rate))
             }
             State::Lingering { .. } => {
                 Some((self.since + timeouts.linger).min(self.progress + timeouts.linger_idle))

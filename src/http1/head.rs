@@ -10,8 +10,8 @@ use super::grammar::{is_percent_encoding_valid, is_target_byte, is_token};
 use super::settings::Limits;
 use super::target::{Target, parse_target};
 
-/// Field lines in one head; one more is refused with 431. What Apache, h2o and hyper take.
-pub const MAX_FIELDS: usize = 100;
+/// Field lines in one head that there is room for at all. (see [`Limits::fields`])
+pub const MAX_FIELDS: usize = 256;
 
 /// A request method (RFC 9110 §9). Methods are case-sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub struct Request<'a> {
     pub expects_continue: bool,
 }
 
-/// Room for the fields of one head. Not initialised: clearing 3 KiB for each request would cost more than
+/// Room for the fields of one head. Not initialised: clearing 8 KiB for each request would cost more than
 /// parsing it.
 pub(super) type FieldSpace<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS];
 

@@ -61,7 +61,7 @@ impl HeadScan {
             self.searched = end + 1;
             self.lines += 1;
             // The request line, the fields, and then only the empty line at the end.
-            if self.lines > MAX_FIELDS + 1 && line.len() > 1 {
+            if self.lines > limits.fields.min(MAX_FIELDS) + 1 && line.len() > 1 {
                 return Err(Error::FieldsTooLarge);
             }
         }

@@ -1,5 +1,6 @@
 //! The limits of a connection, each with the reason for its number.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 /// How large the parts of a request may be.
@@ -11,6 +12,8 @@ pub struct Limits {
     pub field_line: usize,
     /// Bytes of the whole head: nginx's four buffers of 8 KiB.
     pub head: usize,
+    /// Field lines of one head; at most [`super::MAX_FIELDS`]. What Apache, h2o and hyper take.
+    pub fields: usize,
     /// Bytes of a body, where bodies are taken. nginx's 1 MiB.
     pub body: u64,
     /// Bytes of an unwanted body that are read so that the connection can live on. More costs more than a
@@ -19,6 +22,9 @@ pub struct Limits {
     /// Bytes that are read and thrown away after the last answer. What is in flight of an ordinary client
     /// fits; an upload of any size is cut off.
     pub lingering: u64,
+    /// Requests that one connection is answered; `None` for any number. A limit only moves the cost of a
+    /// connection to the next one, and each close loses a request now and then, so there is none by default.
+    pub requests: Option<NonZeroU64>,
 }
 
 impl Default for Limits {
@@ -27,9 +33,11 @@ impl Default for Limits {
             target: 8192,
             field_line: 8192,
             head: 32 * 1024,
+            fields: 100,
             body: 1024 * 1024,
             drained_body: 64 * 1024,
             lingering: 1024 * 1024,
+            requests: None,
         }
     }
 }
@@ -44,12 +52,16 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// Between two reads of a body.
     pub body_idle: Duration,
-    /// The time a body may take at the least; after it, [`Timeouts::BODY_RATE`] must be kept on average.
+    /// The time a body may take at the least; after it, `body_rate` must be kept on average.
     pub body_grace: Duration,
+    /// Bytes per second of a body, on average.
+    pub body_rate: u64,
     /// Between two writes that the client takes.
     pub write_idle: Duration,
-    /// The time an answer may take at the least; after it, [`Timeouts::WRITE_RATE`] must be kept.
+    /// The time an answer may take at the least; after it, `write_rate` must be kept.
     pub write_grace: Duration,
+    /// Bytes per second of an answer, on average.
+    pub write_rate: u64,
     /// An idle connection of a server that is shutting down: long enough for a request that was already
     /// on its way.
     pub drain_quiet: Duration,
@@ -57,13 +69,6 @@ pub struct Timeouts {
     pub linger_idle: Duration,
     /// Lingering: in all.
     pub linger: Duration,
-}
-
-impl Timeouts {
-    /// Bytes per second of a body, on average: Apache's figure; a modem is faster.
-    pub const BODY_RATE: u64 = 500;
-    /// Bytes per second of an answer, on average.
-    pub const WRITE_RATE: u64 = 1024;
 }
 
 impl Default for Timeouts {
@@ -75,8 +80,12 @@ impl Default for Timeouts {
             keep_alive: Duration::from_secs(15),
             body_idle: Duration::from_secs(10),
             body_grace: Duration::from_secs(20),
+            // Apache's figure; a modem is faster.
+            body_rate: 500,
             write_idle: Duration::from_secs(30),
             write_grace: Duration::from_secs(60),
+            // A reader of one byte now and then is no reader.
+            write_rate: 1024,
             drain_quiet: Duration::from_secs(1),
             linger_idle: Duration::from_secs(2),
             linger: Duration::from_secs(10),
@@ -102,8 +111,17 @@ impl Default for Settings {
         Self {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
-            server: concat!("stheno/", env!("CARGO_PKG_VERSION")).into(),
+            server: Self::server(true).into(),
             record: false,
         }
+    }
+}
+
+impl Settings {
+    /// The value of the `Server` field, with or without the version: a version tells an attacker which holes
+    /// to try, and an operator which one he runs.
+    #[must_use]
+    pub const fn server(with_version: bool) -> &'static str {
+        if with_version { concat!("stheno/", env!("CARGO_PKG_VERSION")) } else { "stheno" }
     }
 }

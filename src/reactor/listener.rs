@@ -26,8 +26,10 @@ const ACCEPTS_PER_REGISTRATION: u32 = 16;
 /// As many connections as a listener's queue holds are accepted at its end.
 const MAX_REST: u32 = 4096;
 
-/// How long accepting pauses when the system has no descriptor or no memory for a connection.
+/// How long accepting pauses when the system has no descriptor or no memory for a connection: at first, and
+/// after it has been so for a while. Whoever frees one says so before ([`Listener::resume`]).
 const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a pause is worth a line in the log.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
@@ -63,6 +65,8 @@ pub struct Listener {
     watched: bool,
     accepted: u32,
     paused_until: Option<Instant>,
+    /// How long the next pause is.
+    pause: Duration,
     complained: Option<Instant>,
 }
 
@@ -77,6 +81,7 @@ impl Listener {
             watched: false,
             accepted: 0,
             paused_until: None,
+            pause: PAUSE,
             complained: None,
         }
     }
@@ -89,20 +94,28 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts what waits, up to a bound, and calls `each` for every connection: for `handle_read`.
+    /// Accepts what waits, up to a bound and while `has_room`, and calls `each` for every connection: for
+    /// `handle_read`.
+    ///
+    /// Where there is no room, and where the system is out of something, accepting pauses until
+    /// [`Listener::deadline`], or until [`Listener::resume`] is called before.
     ///
     /// # Errors
-    /// When the listener itself is broken. What is wrong with one connection is passed over (accept(2));
-    /// when the system is out of something, accepting pauses until [`Listener::deadline`].
+    /// When the listener itself is broken. What is wrong with one connection is passed over (accept(2)).
     pub fn accept(
         &mut self,
         cx: &mut Context<'_>,
+        mut has_room: impl FnMut() -> bool,
         mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
     ) -> io::Result<()> {
         for _ in 0..ACCEPTS_PER_TURN {
+            if !has_room() {
+                return self.pause(cx);
+            }
             match self.socket.accept() {
                 Ok((stream, peer)) => {
                     self.accepted += 1;
+                    self.pause = PAUSE;
                     match socket::prepare_accepted(stream.as_fd()) {
                         Ok(()) => each(cx, stream, peer),
                         Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
@@ -114,7 +127,10 @@ impl Listener {
                         break;
                     }
                     Verdict::NextOne => {}
-                    Verdict::Pause => return self.pause(cx, &error),
+                    Verdict::Pause => {
+                        self.complain(cx, &error);
+                        return self.pause(cx);
+                    }
                     Verdict::Broken => return Err(error),
                 },
             }
@@ -147,33 +163,46 @@ impl Listener {
         }
     }
 
+    /// Whether accepting pauses.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.paused_until.is_some()
+    }
+
     /// When [`Listener::resume`] is to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Goes on after a pause: for `handle_timeout`.
+    /// Goes on after a pause: for `handle_timeout`, and when a descriptor has become free. What waits is
+    /// accepted in the same turn, by `handle_read`.
     ///
     /// # Errors
     /// As epoll_ctl(2).
     pub fn resume(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.paused_until = None;
-        cx.set_readable(true);
-        self.watch(cx.registry(), cx.key().to_bits())
+        if self.paused_until.take().is_some() {
+            cx.set_readable(true);
+            self.watch(cx.registry(), cx.key().to_bits())?;
+        }
+        Ok(())
     }
 
     /// Under an edge trigger the wake-up for what waits now would be lost; under a level trigger it would
     /// come again and again at once. So: look away, and come back.
-    fn pause(&mut self, cx: &mut Context<'_>, error: &io::Error) -> io::Result<()> {
+    fn pause(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.paused_until = Some(cx.now().monotonic + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        cx.set_readable(false);
+        self.unwatch(cx.registry())
+    }
+
+    fn complain(&mut self, cx: &Context<'_>, error: &io::Error) {
         let now = cx.now().monotonic;
         if self.complained.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_EVERY) {
             self.complained = Some(now);
             warn!("accepting pauses: {error}");
         }
-        self.paused_until = Some(now + PAUSE);
-        cx.set_readable(false);
-        self.unwatch(cx.registry())
     }
 
     /// Puts an exclusive listener into epoll, unless it is there or pauses.

@@ -132,6 +132,7 @@ pub struct Reactor<P: Probe = NoProbe> {
     again: Vec<Key>,
     waker: Waker,
     core: Core,
+    panics: u64,
     probe: P,
 }
 
@@ -173,6 +174,7 @@ impl<P: Probe> Reactor<P> {
                 adopted: Vec::new(),
                 stopped: false,
             },
+            panics: 0,
             probe,
         })
     }
@@ -205,6 +207,12 @@ impl<P: Probe> Reactor<P> {
     /// The probe.
     pub fn probe(&mut self) -> &mut P {
         &mut self.probe
+    }
+
+    /// How many channels a panic has cost so far.
+    #[must_use]
+    pub fn panics(&self) -> u64 {
+        self.panics
     }
 
     /// The time of the current turn.
@@ -354,7 +362,8 @@ impl<P: Probe> Reactor<P> {
         let call = AssertUnwindSafe(|| call_channel(slot, core, probe, registry, key, cause));
         match catch_unwind(call) {
             Err(_) => {
-                error!("a panic in the handling of {key}: the channel is dropped");
+                self.panics += 1;
+                error!("a panic in the handling of {key}: the channel is dropped ({} so far)", self.panics);
                 self.close(key, true);
             }
             Ok(None) => self.close(key, false),

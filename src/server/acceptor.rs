@@ -38,8 +38,13 @@ fn take_in<S: Service + std::fmt::Debug + 'static>(
     stream: TcpStream,
     peer: SocketAddr,
 ) {
+    let Some(place) = shared.population.enter(peer.ip()) else {
+        // Without a word: an answer would take the very place that there is not.
+        debug!("{} has as many connections as it may have", peer.ip());
+        return;
+    };
     debug!("Incoming connection from {}", python_address(peer));
-    cx.adopt(HttpChannel::new(stream, peer, cx.now(), Rc::clone(shared)));
+    cx.adopt(HttpChannel::new(stream, peer, place, cx.now(), Rc::clone(shared)));
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
@@ -50,7 +55,12 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
     /// (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let shared = &self.shared;
-        self.listener.accept(cx, |cx, stream, peer| take_in(shared, cx, stream, peer))
+        let has_room = || shared.population.has_room();
+        self.listener.accept(cx, has_room, |cx, stream, peer| take_in(shared, cx, stream, peer))?;
+        if self.listener.is_paused() {
+            shared.population.wait(cx.key());
+        }
+        Ok(())
     }
 
     /// Who is in the queue already has been let in by the kernel: he gets an answer.
@@ -67,6 +77,11 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.resume(cx)
+    }
+
+    /// A connection has ended while accepting paused.
+    fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.resume(cx)
     }
 

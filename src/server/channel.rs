@@ -17,6 +17,7 @@ use mio::event::Source;
 use mio::net::TcpStream;
 
 use super::Shared;
+use super::population::{Occupation, Place};
 use crate::clock::Now;
 use crate::http1::{Connection, Flushed, Service, Turn};
 use crate::reactor::{Context, Dispatcher, transmit};
@@ -31,6 +32,7 @@ pub struct HttpChannel<S> {
     peer: SocketAddr,
     connection: Connection,
     shared: Rc<Shared<S>>,
+    place: Place,
     /// What may still be answered in the turn of this time.
     budget: (Instant, u32),
 }
@@ -44,12 +46,18 @@ impl<S> fmt::Debug for HttpChannel<S> {
 impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
-    pub fn new(stream: TcpStream, peer: SocketAddr, now: Now, shared: Rc<Shared<S>>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        now: Now,
+        shared: Rc<Shared<S>>,
+    ) -> Self {
         let mut connection = Connection::new(now);
         if shared.draining.get() {
             connection.drain(now);
         }
-        Self { stream, peer, connection, shared, budget: (now.monotonic, REQUESTS_PER_TURN) }
+        Self { stream, peer, connection, shared, place, budget: (now.monotonic, REQUESTS_PER_TURN) }
     }
 
     /// Calls the protocol with everything it may use in this turn.
@@ -96,7 +104,18 @@ impl<S: Service> HttpChannel<S> {
         if self.connection.is_closed() {
             cx.close();
         }
+        self.place.occupy(self.occupation(), cx.now().monotonic, cx.key());
         Ok(())
+    }
+
+    fn occupation(&self) -> Occupation {
+        if self.connection.is_idle() {
+            Occupation::Idle
+        } else if self.connection.is_lingering() {
+            Occupation::Lingering
+        } else {
+            Occupation::Busy
+        }
     }
 
     /// Looks once more, although nothing is known to have come.
@@ -138,7 +157,11 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
         while self.connection.wants_read() && !cx.is_closed() {
             let now = cx.now();
             match cx.recv(&mut self.stream)? {
-                None => break,
+                // The first look at a new connection, which may say nothing for a while.
+                None => {
+                    self.place.occupy(self.occupation(), now.monotonic, cx.key());
+                    break;
+                }
                 Some([]) => {
                     self.with_turn(now, |connection, turn| connection.receive_eof(turn));
                 }
@@ -160,6 +183,20 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
         self.with_turn(cx.now(), |connection, turn| connection.handle_timeout(turn));
         if self.connection.wants_reset() {
             sys::socket::reset_on_close(&self.stream)?;
+        }
+        self.flush(cx)
+    }
+
+    /// There is no room for a newcomer, and this connection has had nothing to do for longest.
+    fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.place.take_eviction() || self.occupation() == Occupation::Busy {
+            return Ok(());
+        }
+        debug!("{}: makes room in {}", self.peer, self.connection.state());
+        if self.connection.is_idle() {
+            self.close_if_quiet(cx)?;
+        } else {
+            self.connection.close();
         }
         self.flush(cx)
     }

@@ -7,6 +7,7 @@
 //! | `access_log` | a line for every answer |
 //! | `listen` | the sockets, made before the fork |
 //! | `log_target` | files for log lines, never waited for |
+//! | `population` | how many connections there may be, and who has to go |
 //! | `worker` | the loop, and how it ends |
 
 mod acceptor;
@@ -14,18 +15,23 @@ mod access_log;
 mod channel;
 mod listen;
 mod log_target;
+mod population;
 mod worker;
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use crate::clock::DateCache;
 use crate::http1::Settings;
+use crate::reactor::Waker;
 
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use listen::{BindError, Bound, bind};
 pub use log_target::LogTarget;
+pub use population::Capacity;
+use population::Population;
 pub use worker::{Running, Worker};
 
 /// What all channels of a worker have in common.
@@ -41,18 +47,27 @@ pub struct Shared<S> {
     pub log: Option<RefCell<AccessLog>>,
     /// Whether the worker is shutting down: no connection gets more than one more answer.
     pub draining: Cell<bool>,
+    population: Rc<Population>,
 }
 
 impl<S> Shared<S> {
-    /// What a worker's channels share. Exchanges are recorded if there is a log for them.
+    /// What a worker's channels share. Exchanges are recorded if there is a log for them; `waker` is that of
+    /// the reactor which they run on.
     #[must_use]
-    pub fn new(settings: Settings, service: S, log: Option<AccessLog>) -> Self {
+    pub fn new(
+        settings: Settings,
+        service: S,
+        log: Option<AccessLog>,
+        capacity: Capacity,
+        waker: Waker,
+    ) -> Self {
         Self {
             settings: Settings { record: log.is_some(), ..settings },
             service,
             dates: RefCell::new(DateCache::new()),
             log: log.map(RefCell::new),
             draining: Cell::new(false),
+            population: Rc::new(Population::new(capacity, waker)),
         }
     }
 }

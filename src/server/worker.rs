@@ -7,20 +7,35 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use log::{debug, info};
+use log::{debug, info, warn};
 use mio::event::Source;
 
-use super::{Acceptor, Shared};
-use crate::http1::Service;
+use super::{Acceptor, AccessLog, Capacity, Shared};
+use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor};
 use crate::sys::descriptor::drain_pipe;
 use crate::sys::signal::{Signal, Signals};
 
+/// A turn that takes so long is worth a line in the log: HAProxy's figure.
+const LAG: Duration = Duration::from_millis(100);
+
+/// How often.
+const LAG_COMPLAINT: Duration = Duration::from_secs(10);
+
+/// More panics in one minute end the worker.
+const MAX_PANICS: u64 = 10;
+
 /// What a worker is given.
 #[derive(Debug)]
 pub struct Worker<S> {
-    /// What its connections share.
-    pub shared: Shared<S>,
+    /// The limits and names of every connection.
+    pub settings: Settings,
+    /// How many connections it takes.
+    pub capacity: Capacity,
+    /// Who answers.
+    pub service: S,
+    /// Where a line for every answer goes, if anywhere.
+    pub access_log: Option<AccessLog>,
     /// The sockets it accepts from.
     pub listeners: Vec<TcpListener>,
     /// How it shares them with the other workers.
@@ -50,6 +65,10 @@ pub struct Running<S> {
     /// Shared with every acceptor that is still there.
     alive: Rc<()>,
     grace: Duration,
+    /// When a long turn was last worth a line.
+    complained: Option<Instant>,
+    /// When the current minute began, and how many panics there had been then.
+    minute: (Instant, u64),
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
@@ -65,13 +84,26 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
         reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
         reactor.add(LifeLine { pipe: FileWrapper(self.life), orders: Rc::clone(&orders) });
         let housekeepers = reactor.len();
-        let (shared, alive) = (Rc::new(self.shared), Rc::new(()));
+        let shared =
+            Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
+        let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for socket in self.listeners {
             let listener = Listener::new(socket, self.accept);
             reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive)));
         }
-        let running = Running { reactor, shared, orders, housekeepers, listeners, alive, grace: self.grace };
+        let minute = (reactor.now().monotonic, 0);
+        let running = Running {
+            reactor,
+            shared,
+            orders,
+            housekeepers,
+            listeners,
+            alive,
+            grace: self.grace,
+            complained: None,
+            minute,
+        };
         if housekeepers != 2 || running.has_lost_a_listener() {
             return Err(io::Error::other("the loop does not take its sockets"));
         }
@@ -94,6 +126,8 @@ impl<S> Running<S> {
             self.flush_log();
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
             self.reactor.turn(timeout)?;
+            self.look_at_the_clock();
+            self.count_panics()?;
             if drained_by.is_none() && self.has_lost_a_listener() {
                 return Err(io::Error::other("a listening socket is lost"));
             }
@@ -114,6 +148,28 @@ impl<S> Running<S> {
         }
         let drained = self.reactor.len() <= self.housekeepers;
         self.orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    /// What holds the loop up holds everyone up; whoever runs the server should know of it.
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        let lag = now.saturating_duration_since(self.reactor.now().monotonic);
+        if lag >= LAG && self.complained.is_none_or(|at| now.saturating_duration_since(at) >= LAG_COMPLAINT) {
+            self.complained = Some(now);
+            warn!("one turn of the loop took {} ms: everyone waited for it", lag.as_millis());
+        }
+    }
+
+    /// One panic costs one connection. Many mean that something is broken that a new process does not have.
+    fn count_panics(&mut self) -> io::Result<()> {
+        let now = self.reactor.now().monotonic;
+        if now.saturating_duration_since(self.minute.0) >= Duration::from_secs(60) {
+            self.minute = (now, self.reactor.panics());
+        }
+        if self.reactor.panics() - self.minute.1 > MAX_PANICS {
+            return Err(io::Error::other(format!("more than {MAX_PANICS} panics in a minute")));
+        }
+        Ok(())
     }
 
     fn has_lost_a_listener(&self) -> bool {

@@ -123,3 +123,18 @@ pub fn reap() -> Option<(Pid, Exit)> {
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+/// Raises the limit of open descriptors as far as it may be raised, for this process and those that it
+/// forks; answers what it is now. The soft limit is low for the sake of programs that use `select`.
+#[must_use]
+pub fn raise_descriptor_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        // macOS takes no more than OPEN_MAX although it says "infinity": what there is has to do.
+        Err(_) => limit.current,
+    };
+    current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}

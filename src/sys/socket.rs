@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Unsent bytes that the kernel holds for one connection before it says that it is full. A client that
 /// never reads pins 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
@@ -31,6 +31,7 @@ pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result
     }
     socket.set_tcp_nodelay(true)?;
     set_notsent_lowat(&socket)?;
+    watch_for_dead_peers(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
@@ -45,6 +46,18 @@ fn set_reuse_port(socket: &Socket) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd")))]
 fn set_reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// A peer that is gone without a word, its machine switched off, is found out by the kernel: after 30 s
+/// without an acknowledgement, or two unanswered probes of an idle connection (RULES C22).
+fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
+    let probes = probes.with_interval(Duration::from_secs(15));
+    socket.set_tcp_keepalive(&probes)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    Ok(())
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -52,7 +52,7 @@ impl Connection {
         let waiting_since = self.since;
         self.enter(State::Headers(HeadScan::default()), turn.now);
         self.begun = turn.now.monotonic;
-        if !self.has_answered {
+        if self.answered == 0 {
             // The first head has its time from the accept on.
             self.since = waiting_since;
         }
@@ -251,8 +251,9 @@ impl Connection {
         let Answer { response, to_head, keep_alive, exchange } = answer;
         let status = response.status;
         let without_body = to_head || status.is_bodiless();
+        let is_last = turn.settings.limits.requests.is_some_and(|most| self.answered + 1 >= most.get());
         // The peer does not know yet that we close: something may be on its way.
-        let surprising = keep_alive && self.draining || response.close;
+        let surprising = keep_alive && (self.draining || is_last) || response.close;
         let then = match keep_alive && !surprising {
             true => Then::KeepAlive,
             false if surprising => Then::Linger,
@@ -279,7 +280,7 @@ impl Connection {
         if let Some(exchange) = exchange {
             self.pending.push_back(exchange.answered(status, self.begun, body));
         }
-        self.has_answered = true;
+        self.answered += 1;
         self.empty_lines = 0;
         // The request's own time is over; the answer's begins.
         self.enter(State::Writing(then), turn.now);
