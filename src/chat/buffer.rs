@@ -8,7 +8,7 @@
 //! No byte is searched twice for the same terminator, and none is moved more than a constant number of
 //! times, however finely the input is split.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 /// The bytes that wait for the rest of their frame.
 #[derive(Debug, Default)]
@@ -100,13 +100,18 @@ impl Window<'_> {
         // The terminator may have begun just before the place where the last search ended.
         let from = self.searched.saturating_sub(terminator.len().saturating_sub(1));
         let bytes = self.bytes();
-        match memmem::find(&bytes[from..], terminator) {
-            Some(at) => Some(from + at + terminator.len()),
-            None => {
-                self.searched = bytes.len();
-                None
-            }
+        let Some(last) = terminator.last() else {
+            return Some(0);
+        };
+        // Terminators are short and their last byte is rare: looking for that one is quicker than setting up
+        // a search for all of them.
+        let end = memchr_iter(*last, &bytes[from..])
+            .map(|at| from + at + 1)
+            .find(|end| bytes[from..*end].ends_with(terminator));
+        if end.is_none() {
+            self.searched = bytes.len();
         }
+        end
     }
 
     /// Marks the first `count` bytes as read.

@@ -40,5 +40,5 @@ mod terminator;
 pub use async_chat::{Chat, Handler};
 pub use buffer::{InBuffer, Window};
 pub use producer::{Chunk, FileProducer, FileSlice, Producer, SimpleProducer};
-pub use queue::{HIGH_WATER, OutQueue, Segment};
+pub use queue::{HIGH_WATER, OutQueue, Segment, Spare};
 pub use terminator::{Terminator, find_prefix_at_end};

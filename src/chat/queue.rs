@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
-use super::producer::{Chunk, Producer};
+use super::producer::{Chunk, FileSlice, Producer};
 
 /// From how many waiting bytes on a connection makes no further output and reads no further input: one
 /// send's worth, so that a client which asks much and reads nothing costs no more than this.
@@ -61,6 +61,15 @@ pub struct OutQueue {
     /// Everything that has ever left.
     taken: u64,
     closing: bool,
+    /// An empty buffer, for the bytes that are queued next.
+    spare: Vec<u8>,
+}
+
+/// The memory of a queue that is empty, for the next one that has something to send.
+#[derive(Debug, Default)]
+pub struct Spare {
+    fifo: VecDeque<Entry>,
+    bytes: Vec<u8>,
 }
 
 impl OutQueue {
@@ -82,10 +91,18 @@ impl OutQueue {
         self.fifo.push_back(Entry::Producer(Box::new(producer)));
     }
 
+    /// Queues a stretch of a file, which the kernel sends.
+    pub fn push_file(&mut self, slice: FileSlice) {
+        if slice.len > 0 {
+            self.fifo.push_back(Entry::Chunk(Chunk::File(slice)));
+        }
+    }
+
     /// The bytes at the end of the queue, to append to.
     pub fn tail(&mut self) -> &mut Vec<u8> {
         if !matches!(self.fifo.back(), Some(Entry::Chunk(Chunk::Bytes(_)))) {
-            self.fifo.push_back(Entry::Chunk(Chunk::Bytes(Vec::new())));
+            let bytes = std::mem::take(&mut self.spare);
+            self.fifo.push_back(Entry::Chunk(Chunk::Bytes(bytes)));
         }
         match self.fifo.back_mut() {
             Some(Entry::Chunk(Chunk::Bytes(bytes))) => bytes,
@@ -189,12 +206,33 @@ impl OutQueue {
     }
 
     fn pop(&mut self) {
-        self.fifo.pop_front();
-        self.sent = 0;
-        if self.fifo.is_empty() {
-            // An idle connection holds no buffer, this one neither.
-            self.fifo = VecDeque::new();
+        if let Some(Entry::Chunk(Chunk::Bytes(mut bytes))) = self.fifo.pop_front()
+            && self.spare.capacity() == 0
+            && bytes.capacity() as u64 <= 2 * HIGH_WATER
+        {
+            bytes.clear();
+            self.spare = bytes;
         }
+        self.sent = 0;
+    }
+
+    /// Gives an empty queue memory to work with.
+    pub fn lend(&mut self, spare: Spare) {
+        if self.fifo.capacity() == 0 {
+            self.fifo = spare.fifo;
+        }
+        if self.spare.capacity() == 0 {
+            self.spare = spare.bytes;
+        }
+    }
+
+    /// Takes the memory out of a queue that is empty: an idle connection holds no buffer, and the next one
+    /// that is busy need not ask for one.
+    pub fn reclaim(&mut self) -> Option<Spare> {
+        if !self.fifo.is_empty() || self.fifo.capacity() == 0 {
+            return None;
+        }
+        Some(Spare { fifo: std::mem::take(&mut self.fifo), bytes: std::mem::take(&mut self.spare) })
     }
 
     /// Everything that waits, as bytes, taken out of the queue: for tests and for drivers without a socket.

@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::sync::Arc;
 
 use super::status::Status;
-use crate::chat::{FileProducer, FileSlice, OutQueue};
+use crate::chat::{FileSlice, OutQueue};
 
 /// What follows the head.
 #[derive(Debug)]
 pub enum Body {
     /// Bytes in memory. They leave together with the head.
     Bytes(Vec<u8>),
+    /// Bytes in memory that several answers share.
+    Shared(Arc<[u8]>),
     /// A stretch of a file, sent by the kernel.
     File(FileSlice),
     /// Several stretches, each with bytes before it, and bytes after the last one (multipart/byteranges).
@@ -43,6 +46,7 @@ impl Body {
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
             Self::File(slice) => slice.len,
             Self::Parts { parts, end } => {
                 let part = |part: &Part| part.head.len() as u64 + part.content.len;
@@ -60,11 +64,12 @@ impl Body {
     pub(super) fn push_to(self, queue: &mut OutQueue) {
         match self {
             Self::Bytes(bytes) => queue.push(&bytes),
-            Self::File(slice) => queue.push_with_producer(FileProducer::new(slice)),
+            Self::Shared(bytes) => queue.push(&bytes),
+            Self::File(slice) => queue.push_file(slice),
             Self::Parts { parts, end } => {
                 for part in parts {
                     queue.push(&part.head);
-                    queue.push_with_producer(FileProducer::new(part.content));
+                    queue.push_file(part.content);
                 }
                 queue.push(&end);
             }
@@ -79,6 +84,8 @@ pub struct Response {
     pub status: Status,
     /// The field lines so far, each ended by CR LF.
     fields: Vec<u8>,
+    /// More field lines, which several answers share.
+    shared_fields: Option<Arc<[u8]>>,
     /// What follows the head; not sent for HEAD.
     pub body: Body,
     /// Whether the connection must close after it.
@@ -89,7 +96,7 @@ impl Response {
     /// An answer without a body.
     #[must_use]
     pub fn new(status: Status) -> Self {
-        Self { status, fields: Vec::new(), body: Body::empty(), close: false }
+        Self { status, fields: Vec::new(), shared_fields: None, body: Body::empty(), close: false }
     }
 
     /// A small answer that says in plain text what happened. (the seed's `send_error`)
@@ -121,6 +128,18 @@ impl Response {
     pub fn fields(&self) -> &[u8] {
         &self.fields
     }
+
+    /// An answer with field lines that were made before, by [`Response::into_fields`].
+    #[must_use]
+    pub fn with_shared_fields(status: Status, fields: Arc<[u8]>) -> Self {
+        Self { shared_fields: Some(fields), ..Self::new(status) }
+    }
+
+    /// The field lines, for answers that are made of them later.
+    #[must_use]
+    pub fn into_fields(self) -> Arc<[u8]> {
+        self.fields.into()
+    }
 }
 
 /// What the connection knows of an answer beyond the [`Response`] itself.
@@ -134,20 +153,42 @@ pub(super) struct Envelope<'a> {
 impl Response {
     /// Writes status line and fields to the end of `out`. (the seed's `send_response`, `end_headers`)
     pub(super) fn write_head(&self, envelope: Envelope<'_>, out: &mut Vec<u8>) {
-        let connection = if envelope.keep_alive { "keep-alive" } else { "close" };
-        // One formatting call: the pieces are short and the buffer grows once.
-        out.reserve(256 + self.fields.len());
-        let _ = write!(
-            out,
-            "HTTP/1.1 {}\r\nServer: {}\r\nDate: {}\r\nConnection: {connection}\r\n",
-            self.status, envelope.server, envelope.date,
-        );
-        out.extend_from_slice(&self.fields);
-        if !self.status.is_bodiless() {
-            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
+        let shared = self.shared_fields.as_deref().unwrap_or_default();
+        out.reserve(256 + self.fields.len() + shared.len());
+        out.extend_from_slice(self.status.line().as_bytes());
+        for piece in ["Server: ", envelope.server, "\r\nDate: ", envelope.date] {
+            out.extend_from_slice(piece.as_bytes());
         }
-        out.extend_from_slice(b"\r\n");
+        let connection: &[u8] = match envelope.keep_alive {
+            true => b"\r\nConnection: keep-alive\r\n",
+            false => b"\r\nConnection: close\r\n",
+        };
+        out.extend_from_slice(connection);
+        out.extend_from_slice(&self.fields);
+        out.extend_from_slice(shared);
+        if self.status.is_bodiless() {
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.extend_from_slice(b"Content-Length: ");
+            push_decimal(self.body.len(), out);
+            out.extend_from_slice(b"\r\n\r\n");
+        }
     }
+}
+
+/// Writes a number. The machinery of `write!` costs more than all the rest of a head.
+fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]
@@ -160,6 +201,15 @@ mod tests {
         let mut response = Response::new(Status::MOVED_PERMANENTLY);
         response.field("Location", "/a\r\nSet-Cookie: x\0\n\r/");
         assert_eq!(response.fields(), b"Location: /aSet-Cookie: x/\r\n");
+    }
+
+    #[test]
+    fn numbers() {
+        for number in [0, 9, 10, 1024, 99_999, u64::MAX] {
+            let mut out = Vec::new();
+            push_decimal(number, &mut out);
+            assert_eq!(String::from_utf8(out).expect("ASCII"), number.to_string());
+        }
     }
 
     #[test]

@@ -22,6 +22,15 @@ macro_rules! statuses {
                 match self.0 { $($code => $reason,)* _ => "Unknown" }
             }
 
+            /// The status line (RFC 9112 §4), with its end.
+            #[must_use]
+            pub fn line(self) -> &'static str {
+                match self.0 {
+                    $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)*
+                    _ => "HTTP/1.1 500 Unknown\r\n",
+                }
+            }
+
             /// What happened, in a sentence.
             #[must_use]
             pub fn text(self) -> &'static str {

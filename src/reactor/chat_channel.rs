@@ -27,6 +27,8 @@ impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
     /// Sends what there is; closes once the peer has closed and has been sent everything.
     fn initiate_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         transmit(cx, &self.socket, self.chat.output())?;
+        // An idle connection holds no buffer.
+        drop(self.chat.output().reclaim());
         let done = self.read_closed && !self.chat.wants_write();
         if done || self.chat.output().is_done() {
             cx.close();

@@ -65,6 +65,9 @@ impl<S: Service> HttpChannel<S> {
         if self.budget.0 != now.monotonic {
             self.budget = (now.monotonic, REQUESTS_PER_TURN);
         }
+        if self.connection.output().is_empty() {
+            self.shared.lend(self.connection.output_mut());
+        }
         let mut turn = Turn {
             now,
             settings: &self.shared.settings,
@@ -101,6 +104,7 @@ impl<S: Service> HttpChannel<S> {
                 break;
             }
         }
+        self.shared.reclaim(self.connection.output_mut());
         if self.connection.is_closed() {
             cx.close();
         }

@@ -21,6 +21,7 @@ mod worker;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::chat::{OutQueue, Spare};
 use crate::clock::DateCache;
 use crate::http1::Settings;
 use crate::reactor::Waker;
@@ -48,7 +49,13 @@ pub struct Shared<S> {
     /// Whether the worker is shutting down: no connection gets more than one more answer.
     pub draining: Cell<bool>,
     population: Rc<Population>,
+    /// Memory that connections give back when they have nothing to send.
+    spares: RefCell<Vec<Spare>>,
 }
+
+/// More than these are given back to the system: in one turn of the loop hardly more connections than this
+/// have something to send at the same time.
+const SPARES: usize = 64;
 
 impl<S> Shared<S> {
     /// What a worker's channels share. Exchanges are recorded if there is a log for them; `waker` is that of
@@ -68,6 +75,22 @@ impl<S> Shared<S> {
             log: log.map(RefCell::new),
             draining: Cell::new(false),
             population: Rc::new(Population::new(capacity, waker)),
+            spares: RefCell::default(),
+        }
+    }
+
+    fn lend(&self, queue: &mut OutQueue) {
+        if let Some(spare) = self.spares.borrow_mut().pop() {
+            queue.lend(spare);
+        }
+    }
+
+    fn reclaim(&self, queue: &mut OutQueue) {
+        if let Some(spare) = queue.reclaim() {
+            let mut spares = self.spares.borrow_mut();
+            if spares.len() < SPARES {
+                spares.push(spare);
+            }
         }
     }
 }
