@@ -68,6 +68,9 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod files;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http1;
 pub mod master;
 pub mod reactor;

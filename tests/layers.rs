@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["cli", "files", "http1", "reactor", "sys"]),
     ("lib", &[]),
     ("main", &[]),
+    ("fuzzing", &["chat", "clock", "files", "http1"]),
 ];
 
 /// Part → names of libraries that must not stand in it.
@@ -103,7 +104,7 @@ fn the_floors_have_no_circle() {
     // Each part may import only what stands before it in a list: then no circle can be.
     let order = [
         "sys", "slab", "timers", "clock", "chat", "http1", "reactor", "files", "server", "master", "cli",
-        "config", "lib", "main",
+        "config", "lib", "main", "fuzzing",
     ];
     let floor = |part: &str| order.iter().position(|this| *this == part).expect("in the order");
     for (part, may) in MAY_IMPORT {

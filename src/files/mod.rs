@@ -10,6 +10,8 @@
 //! when it changed is asked of the opened descriptor, never of the name again.
 
 mod conditional;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod mime;
 mod open;
 mod path;

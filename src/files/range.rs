@@ -15,7 +15,7 @@ const MAX_RANGES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ByteRange {
     pub(super) first: u64,
-    last: u64,
+    pub(super) last: u64,
 }
 
 impl ByteRange {
@@ -57,7 +57,7 @@ pub(super) fn wanted(request: &Request<'_>, validators: &Validators, size: u64) 
 }
 
 /// `bytes=` and a list of `first-last`, `first-`, `-suffix`.
-fn parse(value: &[u8], size: u64) -> Wanted {
+pub(super) fn parse(value: &[u8], size: u64) -> Wanted {
     let Some(equals) = memchr::memchr(b'=', value) else {
         return Wanted::Unsatisfiable;
     };

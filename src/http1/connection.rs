@@ -223,6 +223,12 @@ impl Connection {
         &mut self.output
     }
 
+    /// How many bytes of input wait here: what fuzzing holds against the limits.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn held(&self) -> usize {
+        self.input.len()
+    }
+
     /// Takes what has come from the peer.
     pub fn receive<S: Service + ?Sized>(&mut self, bytes: &[u8], turn: &mut Turn<'_, S>) {
         if !bytes.is_empty() {

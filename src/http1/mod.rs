@@ -26,6 +26,8 @@ mod connection;
 mod error;
 mod exchange;
 mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod grammar;
 mod head;
 mod response;

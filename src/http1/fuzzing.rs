@@ -1,0 +1,57 @@
+//! What must hold for every head, body and host (see `crate::fuzzing`).
+
+mod chunked;
+mod head;
+mod host;
+
+pub use chunked::chunked;
+pub use head::head;
+pub use host::host;
+
+/// Two-piece cuts of a long input that are tried; of a short one, all are.
+const CUTS: usize = 4;
+const SHORT: usize = 48;
+
+/// Hands the input to `check` in pieces: byte by byte, and cut in two at several places.
+fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
+    check(&mut data.chunks(1));
+    let mut cut_at = |at: usize| {
+        let (first, second) = data.split_at(at);
+        check(&mut [first, second].into_iter());
+    };
+    if data.len() <= SHORT {
+        (1..data.len()).for_each(cut_at);
+    } else {
+        Noise::of(data).take(CUTS).for_each(|noise| cut_at(noise % data.len()));
+    }
+}
+
+/// Numbers that depend on the input and on nothing else: a finding must come again.
+#[derive(Debug)]
+struct Noise(u64);
+
+impl Noise {
+    /// FNV-1a of the input.
+    fn of(data: &[u8]) -> Self {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Self(data.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    }
+}
+
+impl Iterator for Noise {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The low bits of such a generator are poor.
+        usize::try_from(self.0 >> 33).ok()
+    }
+}
+
+/// What a reader that knows nothing of ours takes for white space: SP and HTAB.
+fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
+}

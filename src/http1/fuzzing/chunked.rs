@@ -1,0 +1,148 @@
+//! Bodies: one content at every cut, one end, and nothing touched behind it.
+
+use std::num::NonZeroU64;
+
+use super::{Noise, each_cut};
+use crate::chat::InBuffer;
+use crate::http1::body::{BodyReader, Framing, Step};
+use crate::http1::error::Error;
+
+/// Framing bytes that no content stands against, of one body: `FREE_OVERHEAD`, one size line and the trailer
+/// section, each with room to spare.
+const FRAMING: usize = 100_000 + 2 * 4096 + 2 * 8192;
+/// The longest line of framing that waits for its end.
+const LONGEST_LINE: usize = 8192 + 2;
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Waits,
+    Refused(Error),
+    /// So many bytes were the body.
+    At(usize),
+}
+
+/// What must hold for any bytes behind a head that says `chunked`.
+pub fn chunked(data: &[u8]) {
+    check(data);
+    check_length(data);
+    check_round_trip(data);
+    // What is small here may grow on a real connection; now and then is enough, since it takes its time.
+    if !data.is_empty() && Noise::of(data).next().is_some_and(|noise| noise % 64 == 0) {
+        let many = data.repeat(200_000 / data.len() + 1);
+        let (content, end) = read(Framing::Chunked, &mut many.chunks(4096));
+        check_overhead(&content, &end);
+    }
+}
+
+fn check(data: &[u8]) {
+    let (content, end) = read(Framing::Chunked, &mut [data].into_iter());
+    each_cut(data, |pieces| {
+        let cut = read(Framing::Chunked, pieces);
+        assert_eq!((&cut.0, &cut.1), (&content, &end), "a cut changes the body");
+    });
+    check_overhead(&content, &end);
+    if let End::At(length) = end {
+        let only = read(Framing::Chunked, &mut [&data[..length]].into_iter());
+        assert_eq!((&only.0, only.1), (&content, End::At(length)), "what stands behind the body matters");
+        let early = read(Framing::Chunked, &mut [&data[..length - 1]].into_iter());
+        assert_eq!(early, (content.clone(), End::Waits), "ended before its end");
+        assert_eq!(read_with_httparse(&data[..length]), content, "another reader reads another body");
+    }
+}
+
+/// Reads a body as the connection does; what stands behind it must still be there.
+fn read(framing: Framing, pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, End) {
+    let (mut buffer, mut reader) = (InBuffer::new(), BodyReader::new(framing));
+    let (mut content, mut fed) = (Vec::new(), 0);
+    for piece in pieces {
+        fed += piece.len();
+        let mut window = buffer.open(piece);
+        loop {
+            let before = window.bytes().len();
+            match reader.step(&mut window) {
+                Ok(Step::Data(count)) => {
+                    assert!(count > 0 && count <= window.bytes().len(), "{count} bytes of {before}");
+                    content.extend_from_slice(&window.bytes()[..count]);
+                    window.consume(count);
+                }
+                Ok(Step::NeedMore) => break,
+                Ok(Step::End) => {
+                    let behind = window.bytes().len();
+                    assert_eq!(reader.content(), content.len() as u64);
+                    assert_eq!(reader.step(&mut window), Ok(Step::End), "it ends once");
+                    assert_eq!(window.bytes().len(), behind);
+                    assert!(piece.ends_with(window.bytes()) || window.bytes().ends_with(piece));
+                    return (content, End::At(fed - behind));
+                }
+                Err(error) => return (content, End::Refused(error)),
+            }
+        }
+        buffer.close(window);
+        assert!(buffer.len() <= LONGEST_LINE, "{} bytes are held", buffer.len());
+    }
+    (content, End::Waits)
+}
+
+fn check_overhead(content: &[u8], end: &End) {
+    if let End::At(length) = end {
+        let overhead = length - content.len();
+        assert!(overhead <= FRAMING + 16 * (content.len() + 1), "{overhead} bytes of framing");
+    }
+}
+
+/// The size lines as httparse reads them, and everything between them.
+fn read_with_httparse(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(body) else {
+            panic!("no size line: {body:?}");
+        };
+        if size == 0 {
+            return content;
+        }
+        let size = usize::try_from(size).expect("it is all here");
+        content.extend_from_slice(&body[line..line + size]);
+        body = body[line + size..].strip_prefix(b"\r\n").expect("the end of a chunk");
+    }
+}
+
+/// A body of a known length is that many bytes, whatever they are.
+fn check_length(data: &[u8]) {
+    let length = Noise::of(data).next().unwrap_or(0) % (data.len() + 2);
+    let Some(framing) = NonZeroU64::new(length as u64).map(Framing::Length) else {
+        return;
+    };
+    let want = match data.get(..length) {
+        Some(content) => (content.to_vec(), End::At(length)),
+        None => (data.to_vec(), End::Waits),
+    };
+    each_cut(data, |pieces| assert_eq!(read(framing, pieces), want));
+}
+
+/// What is sent in chunks of any size arrives.
+fn check_round_trip(content: &[u8]) {
+    let (mut body, mut rest, mut noise) = (Vec::new(), content, Noise::of(content));
+    let mut next = |below: usize| noise.next().unwrap_or(0) % below;
+    while !rest.is_empty() {
+        let most = rest.len().min(if next(4) == 0 { 4096 } else { 32 });
+        let (chunk, after) = rest.split_at(1 + next(most));
+        // Few extensions: many are refused (RULES A59).
+        let line = match next(6) {
+            0 if body.len() < 2048 => format!("{:X};n=v;q=\"\\\";\"", chunk.len()),
+            1 => format!("{:04X}", chunk.len()),
+            _ => format!("{:x}", chunk.len()),
+        };
+        body.extend_from_slice(line.as_bytes());
+        body.extend_from_slice(b"\r\n");
+        body.extend_from_slice(chunk);
+        body.extend_from_slice(b"\r\n");
+        rest = after;
+    }
+    let end: &[u8] = if next(2) == 0 { b"0\r\n\r\n" } else { b"000;x\r\nX-Sum: \t1 \r\nY:\r\n\r\n" };
+    body.extend_from_slice(end);
+    let length = body.len();
+    body.extend_from_slice(b"GET ");
+    let want = (content.to_vec(), End::At(length));
+    assert_eq!(read(Framing::Chunked, &mut [&body[..]].into_iter()), want, "a round trip");
+    each_cut(&body, |pieces| assert_eq!(read(Framing::Chunked, pieces), want, "a round trip, cut"));
+}

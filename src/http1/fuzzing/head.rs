@@ -1,0 +1,175 @@
+//! Heads: one verdict at every cut, and one meaning for every reader.
+
+use super::{each_cut, trim};
+use crate::chat::InBuffer;
+use crate::http1::body::Framing;
+use crate::http1::error::Error;
+use crate::http1::grammar::{is_host_and_port, is_tchar};
+use crate::http1::head::{MAX_FIELDS, Request, Version, as_known_version, field_space, parse};
+use crate::http1::scan::HeadScan;
+use crate::http1::settings::Limits;
+use crate::http1::target::Target;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Waits,
+    Refused(Error),
+    Accepted(Box<Head>),
+}
+
+/// All that was understood of a head.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    length: usize,
+    line: Vec<u8>,
+    method: String,
+    target: (Vec<u8>, Option<Vec<u8>>),
+    version: Version,
+    fields: Vec<(String, Vec<u8>)>,
+    framing: Framing,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+impl Head {
+    fn of(request: &Request<'_>, length: usize) -> Self {
+        let target = match request.target {
+            Target::Path { path, query } => (path.to_vec(), query.map(<[u8]>::to_vec)),
+            Target::Authority => (b"authority".to_vec(), None),
+            Target::Asterisk => (b"*".to_vec(), None),
+        };
+        Self {
+            length,
+            line: request.line.to_vec(),
+            method: format!("{:?}", request.method),
+            target,
+            version: request.version,
+            fields: request.fields.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            framing: request.framing,
+            keep_alive: request.keep_alive,
+            expects_continue: request.expects_continue,
+        }
+    }
+}
+
+/// What must hold for the head at the beginning of any stream.
+pub fn head(data: &[u8]) {
+    let small = Limits { target: 24, field_line: 40, head: 160, ..Limits::default() };
+    for limits in [Limits::default(), small] {
+        check(data, &limits);
+    }
+}
+
+fn check(data: &[u8], limits: &Limits) {
+    let whole = feed(&mut [data].into_iter(), limits);
+    each_cut(data, |pieces| assert_eq!(feed(pieces, limits), whole, "a cut changes the verdict"));
+    if let Outcome::Accepted(head) = &whole {
+        let bytes = &data[..head.length];
+        assert_eq!(feed(&mut [bytes].into_iter(), limits), whole, "what stands behind the head matters");
+        let cut = &bytes[..bytes.len() - 1];
+        assert_eq!(feed(&mut [cut].into_iter(), limits), Outcome::Waits, "accepted before its end");
+        assert!(bytes.len() <= limits.head + 2, "{} bytes are over the limit", bytes.len());
+        check_lines(head, bytes, limits);
+        check_httparse(head, bytes);
+        check_framing(head);
+    }
+}
+
+/// As the connection does it: the scan, and then the parser.
+fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
+    let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
+    for piece in pieces {
+        let mut window = buffer.open(piece);
+        match scan.find(&mut window, limits) {
+            Err(error) => return Outcome::Refused(error),
+            Ok(Some(length)) => return outcome(window.bytes(), length, limits),
+            Ok(None) => buffer.close(window),
+        }
+        assert!(buffer.len() <= limits.head, "{} bytes are held", buffer.len());
+    }
+    Outcome::Waits
+}
+
+fn outcome(bytes: &[u8], length: usize, limits: &Limits) -> Outcome {
+    let head = as_known_version(&bytes[..length]);
+    match parse(&head, &mut field_space(), limits) {
+        Ok(mut request) => {
+            request.line = &bytes[..request.line.len()];
+            Outcome::Accepted(Box::new(Head::of(&request, length)))
+        }
+        Err(error) => Outcome::Refused(error),
+    }
+}
+
+/// The most naive reader there is: lines, words, colons.
+fn check_lines(head: &Head, bytes: &[u8], limits: &Limits) {
+    let text = bytes.strip_suffix(b"\r\n\r\n").expect("ends in an empty line");
+    assert!(text.windows(4).all(|four| four != b"\r\n\r\n"), "an empty line within the head");
+    let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let line = lines.next().expect("a request line");
+    assert_eq!(line, head.line);
+    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let [method, target, version] = words[..] else { panic!("{} words", words.len()) };
+    assert!(!method.is_empty() && method.iter().copied().all(is_tchar));
+    assert!(!target.is_empty() && target.len() <= limits.target && target.iter().all(u8::is_ascii_graphic));
+    assert!(version.starts_with(b"HTTP/1.") && version.len() == 8);
+    assert_eq!(head.version == Version::Http10, version == b"HTTP/1.0");
+    let fields: Vec<(String, Vec<u8>)> = lines.map(|line| field(line, limits)).collect();
+    assert_eq!(fields, head.fields);
+    assert!(fields.len() <= MAX_FIELDS);
+}
+
+fn field(line: &[u8], limits: &Limits) -> (String, Vec<u8>) {
+    assert!(line.len() <= limits.field_line);
+    assert!(!line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t'), "a control byte");
+    let colon = line.iter().position(|byte| *byte == b':').expect("a colon");
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
+    assert!(!name.is_empty() && name.iter().copied().all(is_tchar), "not a name");
+    (String::from_utf8_lossy(name).into(), value.to_vec())
+}
+
+/// A head that we accept is the same head to httparse.
+fn check_httparse(head: &Head, bytes: &[u8]) {
+    let known = as_known_version(bytes);
+    let mut space = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut theirs = httparse::Request::new(&mut space);
+    assert_eq!(theirs.parse(&known), Ok(httparse::Status::Complete(bytes.len())));
+    let (method, path) = (theirs.method.expect("a method"), theirs.path.expect("a path"));
+    assert!(head.line.starts_with(format!("{method} {path} HTTP/1.").as_bytes()));
+    assert_eq!(theirs.version, Some(u8::from(head.version == Version::Http11)));
+    let fields = theirs.headers.iter().map(|field| (field.name.into(), field.value.into()));
+    assert_eq!(fields.collect::<Vec<(String, Vec<u8>)>>(), head.fields);
+}
+
+/// What decides where the next request begins, read once more from the fields.
+fn check_framing(head: &Head) {
+    let all = |name: &str| -> Vec<&[u8]> {
+        let named = head.fields.iter().filter(|(this, _)| this.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_slice()).collect()
+    };
+    let framing = match (&all("transfer-encoding")[..], &all("content-length")[..]) {
+        ([], []) => Framing::None,
+        ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        ([], [length]) => {
+            let length = std::str::from_utf8(length).ok().filter(|text| !text.starts_with('+'));
+            let length: u64 = length.and_then(|text| text.parse().ok()).expect("a number");
+            std::num::NonZeroU64::new(length).map_or(Framing::None, Framing::Length)
+        }
+        doubtful => panic!("accepted: {doubtful:?}"),
+    };
+    assert_eq!(framing, head.framing);
+    assert!(head.version == Version::Http11 || framing != Framing::Chunked);
+    match all("host")[..] {
+        [] => assert_eq!(head.version, Version::Http10),
+        [host] => assert!(is_host_and_port(host)),
+        _ => panic!("several hosts"),
+    }
+    let option = |name: &str| {
+        let options = all("connection").into_iter().flat_map(|value| value.split(|byte| *byte == b','));
+        options.map(trim).any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let by_default = head.version == Version::Http11 || option("keep-alive");
+    assert_eq!(head.keep_alive, by_default && !option("close"));
+    let expects = head.version == Version::Http11 && !all("expect").is_empty();
+    assert_eq!(head.expects_continue, expects);
+}
