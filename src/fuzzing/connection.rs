@@ -243,7 +243,7 @@ impl Asked {
     /// What the first byte of a path asks for; the others choose the size.
     fn of(request: &Request<'_>) -> Self {
         let path = request.path().unwrap_or_default();
-        let number = path.iter().fold(0usize, |sum, byte| sum * 3 + usize::from(*byte)) % 997;
+        let number = path.iter().fold(0usize, |sum, byte| (sum * 3 + usize::from(*byte)) % 997);
         let filler = b'a' + u8::try_from(number % 26).unwrap_or(0);
         let (status, body) = match path.get(1) {
             _ if !matches!(request.method, Method::Get | Method::Head) => (Status::METHOD_NOT_ALLOWED, None),
@@ -264,11 +264,12 @@ impl Asked {
     }
 
     fn response(&self) -> Response {
-        if self.status.is_error() {
-            return Response::error(self.status);
-        }
-        let mut response = Response::new(self.status);
+        let is_error = self.status.is_error();
+        let mut response = if is_error { Response::error(self.status) } else { Response::new(self.status) };
         response.close = self.closes;
+        if is_error {
+            return response;
+        }
         response.body = match self.body[..] {
             [] => Body::empty(),
             [(0, length)] => Body::File(zeros(length)),

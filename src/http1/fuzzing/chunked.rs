@@ -27,7 +27,7 @@ pub fn chunked(data: &[u8]) {
     check_length(data);
     check_round_trip(data);
     // What is small here may grow on a real connection; now and then is enough, since it takes its time.
-    if !data.is_empty() && Noise::of(data).next().is_some_and(|noise| noise % 64 == 0) {
+    if !data.is_empty() && Noise::of(data).next().is_some_and(|noise| noise % 256 == 0) {
         let many = data.repeat(200_000 / data.len() + 1);
         let (content, end) = read(Framing::Chunked, &mut many.chunks(4096));
         check_overhead(&content, &end);
