@@ -253,9 +253,10 @@ impl Asked {
             // More than one send, and more than the high-water mark.
             Some(b'l') => (Status::OK, Some(vec![(filler, 66_000 + number)])),
             Some(b'f') => (Status::OK, Some(vec![(0, 10 * number)])),
-            Some(b'p') => {
-                (Status::PARTIAL_CONTENT, Some(vec![(filler, 9), (0, number), (filler, 9), (0, 7), (filler, 5)]))
-            }
+            Some(b'p') => (
+                Status::PARTIAL_CONTENT,
+                Some(vec![(filler, 9), (0, number), (filler, 9), (0, 7), (filler, 5)]),
+            ),
             _ => (Status::OK, Some(vec![(filler, number)])),
         };
         let to_head = request.method == Method::Head;
@@ -290,7 +291,11 @@ impl Asked {
     fn take(&self, sent: &mut &[u8]) -> Option<Answer> {
         let answer = take_answer(sent, self.to_head)?;
         if answer.status != self.status.code() {
-            assert!(matches!(answer.status, 400 | 408 | 413) && answer.closes, "{} for {self:?}", answer.status);
+            assert!(
+                matches!(answer.status, 400 | 408 | 413) && answer.closes,
+                "{} for {self:?}",
+                answer.status
+            );
         } else if !self.status.is_error() && !self.to_head {
             let want = self.body.iter().flat_map(|(filler, length)| std::iter::repeat_n(*filler, *length));
             assert!(answer.body.iter().copied().eq(want), "another body than {:?}", self.body);

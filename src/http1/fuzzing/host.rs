@@ -56,7 +56,9 @@ fn check_target(data: &[u8], method: Method<'_>, target: Target<'_>) {
             check_authority(data);
             assert!(!data.starts_with(b":") && !data.ends_with(b":"), "{data:?}");
         }
-        Target::Asterisk => assert!(method == Method::Options && (data == b"*" || authority_of(data).is_some())),
+        Target::Asterisk => {
+            assert!(method == Method::Options && (data == b"*" || authority_of(data).is_some()))
+        }
         Target::Path { path, query } => {
             assert_ne!(method, Method::Connect);
             assert!(path.starts_with(b"/") && !path.contains(&b'?'), "{path:?}");
