@@ -2,6 +2,9 @@
 //!
 //! What is refused here depends on a prefix of the stream alone, so it is the same however the stream is
 //! cut: "any split of the bytes gives the same answer". Everything else waits for the whole head.
+//!
+//! A line end that is none is refused where it stands: whoever sends one need not send the rest, and waiting
+//! for it would turn the 400 into a time-out.
 
 use super::error::Error;
 use super::grammar::is_tchar;
@@ -25,13 +28,16 @@ pub(super) struct HeadScan {
     line_start: usize,
     /// How far a line end has been looked for.
     searched: usize,
+    beginning_checked: bool,
     request_line_checked: bool,
 }
 
 impl HeadScan {
     /// The length of the head at the beginning of `window`, once all of it is here.
     pub(super) fn find(&mut self, window: &mut Window<'_>, limits: &Limits) -> Result<Option<usize>, Error> {
-        check_beginning(window.bytes())?;
+        if !self.beginning_checked {
+            self.beginning_checked = check_beginning(window.bytes())?;
+        }
         let head = window.find(END);
         let bytes = window.bytes();
         let lines = self.check_lines(&bytes[..head.unwrap_or(bytes.len())], limits);
@@ -45,31 +51,46 @@ impl HeadScan {
     }
 
     /// Checks the lines that have come since the last call; each byte is looked at once.
+    ///
+    /// Lengths go before line ends: with fewer bytes here the length would be all there is to see.
     fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
-        while let Some(offset) = memchr::memchr(b'\n', &bytes[self.searched..]) {
-            let end = self.searched + offset;
-            let line = &bytes[self.line_start..end];
-            self.check_length(line.len().saturating_sub(1), limits)?;
-            // Before the line's end is looked at: with fewer bytes here the limit would be all there is.
-            if end >= limits.head {
-                return Err(Error::FieldsTooLarge);
-            }
-            if line.last() != Some(&b'\r') {
-                return Err(Error::BareLineEnd);
-            }
-            self.line_start = end + 1;
-            self.searched = end + 1;
-            self.lines += 1;
-            // The request line, the fields, and then only the empty line at the end.
-            if self.lines > limits.fields.min(MAX_FIELDS) + 1 && line.len() > 1 {
-                return Err(Error::FieldsTooLarge);
+        while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[self.searched..]) {
+            let at = self.searched + offset;
+            match bytes[at..] {
+                [b'\r', b'\n', ..] => self.end_line(at, limits)?,
+                // Whether it is bare the next byte will tell.
+                [b'\r'] => {
+                    self.searched = at;
+                    return self.check_coming(bytes.len(), limits);
+                }
+                // Seen with the byte behind a CR, and with an LF itself.
+                [b'\r', ..] => return self.check_coming(at + 2, limits).and(Err(Error::BareLineEnd)),
+                _ => return self.check_coming(at, limits).and(Err(Error::BareLineEnd)),
             }
         }
         self.searched = bytes.len();
-        // The line that is still coming; its last byte may be the CR of its end.
-        let coming = bytes.len() - self.line_start;
-        self.check_length(coming.saturating_sub(1), limits)?;
-        if bytes.len() > limits.head { Err(Error::FieldsTooLarge) } else { Ok(()) }
+        self.check_coming(bytes.len(), limits)
+    }
+
+    /// A line ends with a CR LF at `at`.
+    fn end_line(&mut self, at: usize, limits: &Limits) -> Result<(), Error> {
+        let length = at - self.line_start;
+        self.check_length(length, limits)?;
+        if at + 2 > limits.head {
+            return Err(Error::FieldsTooLarge);
+        }
+        self.line_start = at + 2;
+        self.searched = at + 2;
+        self.lines += 1;
+        // The request line, the fields, and then only the empty line at the end.
+        let most = limits.fields.min(MAX_FIELDS) + 1;
+        if self.lines > most && length > 0 { Err(Error::FieldsTooLarge) } else { Ok(()) }
+    }
+
+    /// The line that is still coming when `here` bytes have come; its last byte may be the CR of its end.
+    fn check_coming(&self, here: usize, limits: &Limits) -> Result<(), Error> {
+        self.check_length((here - self.line_start).saturating_sub(1), limits)?;
+        if here > limits.head { Err(Error::FieldsTooLarge) } else { Ok(()) }
     }
 
     fn check_length(&self, length: usize, limits: &Limits) -> Result<(), Error> {
@@ -82,15 +103,17 @@ impl HeadScan {
     }
 }
 
-/// Whether a request can begin like this: with a method of a bearable length.
-fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
+/// Whether a request can begin like this, with a method of a bearable length and a space; `false` while that is
+/// open. Noise is refused here: it may never come to the end of a line.
+fn check_beginning(bytes: &[u8]) -> Result<bool, Error> {
     let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_tchar(**byte)).count();
     match bytes.get(method) {
         _ if method > MAX_METHOD => Err(Error::MethodTooLong),
-        Some(b'\n') if method == 0 => Err(Error::BareLineEnd),
-        Some(b'\r') if method == 0 => Err(Error::BareLineEnd),
+        None => Ok(false),
+        Some(b' ') if method > 0 => Ok(true),
+        Some(b'\r' | b'\n') if method == 0 => Err(Error::BareLineEnd),
         Some(_) if method == 0 => Err(Error::NotHttp),
-        _ => Ok(()),
+        Some(_) => Err(Error::RequestLine),
     }
 }
 
@@ -128,6 +151,15 @@ mod tests {
             ("GET / HTTP/2.0\r\nA: b\n".into(), Err(Error::Version)),
             (format!("GET / HTTP/2.0\r\nA: {long}\r\n\r\n"), Err(Error::Version)),
             ("\x16\x03\x01".into(), Err(Error::NotHttp)),
+            ("GET\t/".into(), Err(Error::RequestLine)),
+            ("GET / HTTP/2.0\rA".into(), Err(Error::BareLineEnd)),
+            ("GET / HTTP/1.1\r\nHost: a\rb".into(), Err(Error::BareLineEnd)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\rX".into(), Err(Error::BareLineEnd)),
+            ("GET / HTTP/1.1\r\nHost: a\r\r\n\r\n".into(), Err(Error::BareLineEnd)),
+            (format!("GET / HTTP/1.1\r\nA: {}\rb\r\n\r\n", &long[..26]), Err(Error::BareLineEnd)),
+            (format!("GET / HTTP/1.1\r\nA: {}\rb\r\n\r\n", &long[..27]), Err(Error::FieldsTooLarge)),
+            (format!("GET / HTTP/1.1\r\nA: {}\nb\r\n\r\n", &long[..28]), Err(Error::BareLineEnd)),
+            (format!("GET / HTTP/1.1\r\nA: {}\nb\r\n\r\n", &long[..29]), Err(Error::FieldsTooLarge)),
             ("GET / HTTP/1.1\r\n\r\n".into(), Ok(Some(18))),
             ("GET / HTTP/1.1\r\nHost: a\r\n\r".into(), Ok(None)),
         ] {
