@@ -55,6 +55,8 @@ pub struct BodyReader {
     extensions: usize,
     trailer: usize,
     trailer_fields: usize,
+    /// How far the end of the line that is coming has been looked for.
+    searched: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,7 @@ impl BodyReader {
             extensions: 0,
             trailer: 0,
             trailer_fields: 0,
+            searched: 0,
         }
     }
 
@@ -94,6 +97,17 @@ impl BodyReader {
     #[must_use]
     pub fn content(&self) -> u64 {
         self.content
+    }
+
+    /// Content bytes that are known of: those so far, and what the length or the current chunk still promises.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        let left = match self.state {
+            State::Length(left) => left,
+            State::Chunk(left) => left.get(),
+            _ => 0,
+        };
+        self.content.saturating_add(left)
     }
 
     /// Looks at the window and takes the framing off it.
@@ -118,12 +132,11 @@ impl BodyReader {
                     return Ok(Step::Data(count));
                 }
                 State::Size | State::ChunkEnd | State::Trailer => {
-                    let Some(line) = self.line(window)? else {
+                    let Some(end) = self.line_end(window.bytes())? else {
                         return Ok(Step::NeedMore);
                     };
-                    let length = line.len() + 2;
-                    self.state = self.after_line(line)?;
-                    window.consume(length);
+                    self.state = self.after_line(&window.bytes()[..end])?;
+                    window.consume(end + 2);
                 }
             }
         }
@@ -135,20 +148,26 @@ impl BodyReader {
         count
     }
 
-    /// The next line of framing, without its CR LF, once it is here and not too long.
-    fn line<'w>(&self, window: &'w mut Window<'_>) -> Result<Option<&'w [u8]>, Error> {
+    /// Where the next line of framing ends, once its CR LF is here; how much it may be, and that it has no
+    /// other CR or LF, is checked as it comes.
+    fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Error> {
         let (limit, error) = match self.state {
             State::Trailer => (MAX_TRAILER - self.trailer, Error::Trailer),
             State::ChunkEnd => (0, Error::Chunk),
             _ => (MAX_SIZE_LINE, Error::Chunk),
         };
-        match window.find(b"\r\n") {
-            Some(end) if end - 2 > limit => Err(error),
-            Some(end) => Ok(Some(&window.bytes()[..end - 2])),
-            // The last byte may be the CR of the line's end; a limit of 0 leaves room for nothing else.
-            None if window.bytes().len() > limit + 1 => Err(error),
-            None if limit == 0 && !matches!(window.bytes(), [] | [b'\r']) => Err(error),
-            None => Ok(None),
+        let offset = memchr::memchr2(b'\r', b'\n', &bytes[self.searched..]);
+        let end = offset.map_or(bytes.len(), |offset| self.searched + offset);
+        self.searched = end;
+        match bytes[end..] {
+            _ if end > limit => Err(error),
+            [b'\r', b'\n', ..] => {
+                self.searched = 0;
+                Ok(Some(end))
+            }
+            // Nothing, or the first half of the line's end.
+            [] | [b'\r'] => Ok(None),
+            _ => Err(error),
         }
     }
 
@@ -157,7 +176,7 @@ impl BodyReader {
         match self.state {
             State::Size => self.after_size(line),
             State::Trailer => self.after_trailer_line(line),
-            // `line` has seen to it that it is empty.
+            // `line_end` has seen to it that it is empty.
             _ => Ok(State::Size),
         }
     }
@@ -328,6 +347,12 @@ mod tests {
             ("3;a=\"\r\nabc\"\r\n", Error::Chunk),
             ("3;a\0\r\nabc", Error::Chunk),
             (&format!("3;{long}\r\nabc"), Error::Chunk),
+            ("3\n", Error::Chunk),
+            ("3\r;", Error::Chunk),
+            ("3\r\nabc\n", Error::Chunk),
+            ("0\r\n\n", Error::Trailer),
+            ("0\r\n\r\r", Error::Trailer),
+            ("0\r\nX: a\n", Error::Trailer),
             ("0\r\nX T\r\n\r\n", Error::Trailer),
             ("0\r\n X: T\r\n\r\n", Error::Trailer),
             ("0\r\nX : T\r\n\r\n", Error::Trailer),

@@ -154,13 +154,18 @@ impl Connection {
         let State::Body(body) = &mut self.state else {
             return false;
         };
-        let outcome = match body.reader.step(window) {
+        let step = body.reader.step(window);
+        let announced = body.reader.announced();
+        let outcome = match step {
+            // A chunk says how long it is before it comes: what is not worth reading is not waited for.
+            Ok(_) if announced > turn.settings.limits.drained_body => {
+                let is_refused = body.answer.response.status.is_error();
+                let is_too_large = announced > turn.settings.limits.body && !is_refused;
+                if is_too_large { Err(Error::BodyTooLarge) } else { Ok(Then::Linger) }
+            }
             Ok(Step::Data(count)) => {
                 window.consume(count);
-                if body.reader.content() <= turn.settings.limits.drained_body {
-                    return true;
-                }
-                Ok(Then::Linger)
+                return true;
             }
             // A request whose body was cut short is never answered (RFC 9112 §6.3).
             Ok(Step::NeedMore) if self.read_closed => {

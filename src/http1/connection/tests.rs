@@ -406,3 +406,29 @@ fn small_things() {
     let answer = bench.send(usize::MAX);
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }
+
+/// RULES A55: a chunk that is not worth reading is answered when it is announced, not when it has come or the
+/// time is over.
+#[test]
+fn a_chunk_is_judged_by_its_size_line() {
+    for (method, size, want) in [
+        ("POST", "10001", "405"),
+        ("GET", "10001", "200"),
+        ("GET", "100001", "413"),
+        ("POST", "7fffffffffffffff", "405"),
+        ("GET", "7fffffffffffffff", "413"),
+        ("GET", "8000000000000000", "400"),
+    ] {
+        let head = format!("{method} /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for behind in ["", "abc\r\n0\r\n\r\n"] {
+            let mut bench = Bench::new();
+            bench.receive(&format!("{head}{size}\r\n{behind}{GET}"));
+            let answer = bench.send(usize::MAX);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {want} ")), "{method} {size}: {answer}");
+            assert!(answer.contains("close\r\n") && answer.matches("HTTP/1.1").count() == 1, "{answer}");
+        }
+    }
+    let mut fits = Bench::new();
+    fits.receive("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\n");
+    assert_eq!(fits.connection.state(), "Body");
+}
