@@ -80,10 +80,12 @@ impl<'a> CheckedFields<'a> {
         }
     }
 
-    /// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target; it may be empty.
+    /// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target; it may be empty. A port
+    /// without a host is no authority that a target could have (RFC 9110 §4.2.1).
     pub(super) fn check_host(&self, version: Version) -> Result<(), Error> {
         match self.host {
             None if version >= Version::Http11 => Err(Error::Host),
+            Some([b':', ..]) => Err(Error::Host),
             Some(host) if !is_host_and_port(host) => Err(Error::Host),
             _ => Ok(()),
         }
