@@ -84,8 +84,15 @@ impl<'a> Script<'a> {
     }
 
     fn settings(&self) -> Settings {
-        let small =
-            Limits { target: 40, field_line: 60, head: 256, body: 1000, drained_body: 100, lingering: 300 };
+        let small = Limits {
+            target: 40,
+            field_line: 60,
+            head: 256,
+            body: 1000,
+            drained_body: 100,
+            lingering: 300,
+            ..Limits::default()
+        };
         let limits = if self.small_limits { small } else { Limits::default() };
         Settings { limits, record: true, ..Settings::default() }
     }
