@@ -139,3 +139,19 @@ fn unsafe_stays_on_its_island() {
     }
     assert!((1..=20).contains(&blocks), "{blocks} unsafe blocks");
 }
+
+/// What is shipped stands on no runtime and on no interpreter; tests and benchmarks may.
+#[test]
+fn no_runtime_is_shipped() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal,build", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo tree");
+    let tree = String::from_utf8(tree.stdout).expect("UTF-8");
+    let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"mio") && names.contains(&"stheno"), "this is no tree: {tree}");
+    for runtime in ["tokio", "hyper", "async-std", "smol", "futures", "futures-util", "pyo3"] {
+        assert!(!names.contains(&runtime), "{runtime} is in what is shipped");
+    }
+}
