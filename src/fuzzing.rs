@@ -17,6 +17,7 @@
 mod answers;
 mod connection;
 mod driver;
+mod reference;
 
 pub use connection::connection;
 

@@ -1,12 +1,13 @@
 //! The whole machine, driven by a script that the input is.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::answers::{Answer, take_answer};
 use super::driver::{Driver, LARGEST_ANSWER};
+use super::reference::request_lines;
 use crate::chat::FileSlice;
 use crate::clock::Now;
 use crate::http1::{Body, Limits, Method, Part, Request, Response, Service, Settings, Status};
@@ -130,20 +131,28 @@ fn run(steps: &[Step], script: &Script<'_>, settings: &Settings) -> Vec<Answer> 
         driver.inbox.extend_from_slice(rest);
     }
     driver.settle();
+    let undisturbed = steps.iter().copied().all(Step::is_a_mere_cut);
+    Outcome::of(&driver, undisturbed).check(&driver.sent, &service);
+    leave_alone(&mut driver);
     driver.take_exchanges(true);
-    let outcome = Outcome {
-        cut_short: driver.connection.wants_reset(),
-        undisturbed: steps.iter().copied().all(Step::is_a_mere_cut),
-        state: driver.connection.state(),
-    };
-    let requests = service.requests.borrow();
-    let answers = outcome.check(&driver.sent, &requests);
+    service.check_boundaries(script.payload);
+    let outcome = Outcome::of(&driver, false);
+    let answers = outcome.check(&driver.sent, &service);
     if !outcome.cut_short {
         let logged: Vec<_> = driver.exchanges.iter().map(|this| (this.status.code(), this.sent)).collect();
         let want = answers.iter().map(|answer| (answer.status, answer.body.len() as u64));
         assert_eq!(logged, want.collect::<Vec<_>>(), "the log says something else");
     }
     answers
+}
+
+/// A peer that does nothing more is shown out, in whatever state the connection is.
+fn leave_alone(driver: &mut Driver<'_, Recorder>) {
+    // What is idle, is told that it is late, lingers, and is closed: no state waits twice.
+    for _ in 0..4 {
+        take_step(driver, Step::WaitForDeadline, &mut &b""[..]);
+    }
+    assert!(driver.connection.is_closed(), "{} for ever", driver.connection.state());
 }
 
 fn take_step(driver: &mut Driver<'_, Recorder>, step: Step, rest: &mut &[u8]) {
@@ -174,6 +183,7 @@ fn take_step(driver: &mut Driver<'_, Recorder>, step: Step, rest: &mut &[u8]) {
         Step::Wake => driver.later(Duration::ZERO),
         Step::HalfClose => driver.half_closed = true,
         Step::Drain => {
+            driver.service.note_drain();
             driver.connection.drain(driver.now);
             driver.flush();
         }
@@ -192,8 +202,15 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn of(driver: &Driver<'_, Recorder>, undisturbed: bool) -> Self {
+        Self { cut_short: driver.connection.wants_reset(), undisturbed, state: driver.connection.state() }
+    }
+
     /// Holds what was sent against what was asked.
-    fn check(&self, mut sent: &[u8], requests: &[Asked]) -> Vec<Answer> {
+    fn check(&self, mut sent: &[u8], service: &Recorder) -> Vec<Answer> {
+        let requests = service.requests.borrow();
+        let most = service.at_drain.get().map_or(usize::MAX, |asked| asked + 1);
+        assert!(requests.len() <= most, "more than one request behind the shutdown");
         let mut answers: Vec<Answer> = Vec::new();
         while !sent.is_empty() {
             assert!(!answers.last().is_some_and(|answer| answer.closes), "an answer behind the last one");
@@ -234,11 +251,30 @@ fn take_refusal(sent: &mut &[u8]) -> Option<Answer> {
 #[derive(Debug, Default)]
 struct Recorder {
     requests: RefCell<Vec<Asked>>,
+    /// How many there were when the server was told to shut down.
+    at_drain: Cell<Option<usize>>,
+}
+
+impl Recorder {
+    fn note_drain(&self) {
+        let asked = self.requests.borrow().len();
+        self.at_drain.set(self.at_drain.get().or(Some(asked)));
+    }
+
+    /// No request was seen where another reader sees none: not in a body, not behind a doubt.
+    fn check_boundaries(&self, payload: &[u8]) {
+        let lines = request_lines(payload);
+        for (at, asked) in self.requests.borrow().iter().enumerate() {
+            let line = String::from_utf8_lossy(&asked.line);
+            assert_eq!(lines.get(at).copied(), Some(&asked.line[..]), "no request begins with {line:?}");
+        }
+    }
 }
 
 /// A request, and what its answer must be if nothing is wrong with its body.
 #[derive(Debug)]
 struct Asked {
+    line: Vec<u8>,
     to_head: bool,
     status: Status,
     closes: bool,
@@ -254,8 +290,9 @@ impl Asked {
         let filler = b'a' + u8::try_from(number % 26).unwrap_or(0);
         let (status, body) = match path.get(1) {
             _ if !matches!(request.method, Method::Get | Method::Head) => (Status::METHOD_NOT_ALLOWED, None),
-            Some(b'n') => (Status::NO_CONTENT, Some(vec![])),
-            Some(b'm') => (Status::NOT_MODIFIED, Some(vec![])),
+            // A body that must not be sent.
+            Some(b'n') => (Status::NO_CONTENT, Some(vec![(filler, 9)])),
+            Some(b'm') => (Status::NOT_MODIFIED, Some(vec![(filler, 9)])),
             Some(b'e') => (Status::NOT_FOUND, None),
             // More than one send, and more than the high-water mark.
             Some(b'l') => (Status::OK, Some(vec![(filler, 66_000 + number)])),
@@ -268,7 +305,7 @@ impl Asked {
         };
         let to_head = request.method == Method::Head;
         let body = body.unwrap_or_default();
-        Self { to_head, status, closes: path.get(1) == Some(&b'c'), body }
+        Self { line: request.line.to_vec(), to_head, status, closes: path.get(1) == Some(&b'c'), body }
     }
 
     fn response(&self) -> Response {
@@ -303,7 +340,7 @@ impl Asked {
                 "{} for {self:?}",
                 answer.status
             );
-        } else if !self.status.is_error() && !self.to_head {
+        } else if !self.status.is_error() && !self.status.is_bodiless() && !self.to_head {
             let want = self.body.iter().flat_map(|(filler, length)| std::iter::repeat_n(*filler, *length));
             assert!(answer.body.iter().copied().eq(want), "another body than {:?}", self.body);
         }
