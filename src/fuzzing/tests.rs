@@ -179,6 +179,17 @@ fn host() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(name, port, (before, behind))| format!("{before}{name}{port}{behind}").into_bytes())
 }
 
+/// A request with a body that looks like a request.
+fn smuggled(body: &[u8], chunked: bool) -> Vec<u8> {
+    let length = body.len();
+    let (field, before, behind) = match chunked {
+        true => ("Transfer-Encoding: chunked".into(), format!("{length:x}\r\n"), "\r\n0\r\n\r\n"),
+        false => (format!("Content-Length: {length}"), String::new(), ""),
+    };
+    let before = format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n{before}");
+    [before.as_bytes(), body, behind.as_bytes()].concat()
+}
+
 /// A script whose steps have one of these codes.
 fn script(codes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
     let steps = vec((select(codes), any::<u8>()), 0..16);
@@ -188,7 +199,9 @@ fn script(codes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
             format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
         }),
         2 => (head(), body()).prop_map(|(head, body)| [head, body].concat()),
-        1 => Just(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
+        2 => (head(), 0..150usize, any::<bool>()).prop_map(|(inner, padding, chunked)| {
+            smuggled(&[vec![b'x'; padding], inner].concat(), chunked)
+        }),
         1 => soup(),
     ];
     let payload = damaged(vec(message, 0..8).prop_map(|messages| messages.concat()));
