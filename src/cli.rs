@@ -82,7 +82,7 @@ pub struct Args {
     #[argh(option, arg_name = "seconds")]
     pub body_timeout: Option<String>,
 
-    /// a body, on average, after its first 20 s (default 500)
+    /// a body, on average, after twice --body-timeout (default 500)
     #[argh(option, arg_name = "bytes/s")]
     pub min_body_rate: Option<String>,
 
@@ -90,7 +90,7 @@ pub struct Args {
     #[argh(option, arg_name = "seconds")]
     pub write_timeout: Option<String>,
 
-    /// an answer, on average, after its first 60 s (default 1024)
+    /// an answer, on average, after twice --write-timeout (default 1024)
     #[argh(option, arg_name = "bytes/s")]
     pub min_write_rate: Option<String>,
 

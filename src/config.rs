@@ -26,6 +26,10 @@ const GRACE: Duration = Duration::from_secs(30);
 const MIN_TIME: Duration = Duration::from_millis(1);
 const MAX_TIME: Duration = Duration::from_secs(86_400);
 
+/// How many of its time-outs a body, or an answer, may take before its rate counts. The rate would end a peer
+/// that pauses for less than its time-out otherwise, if that is a long one.
+const GRACES: u32 = 2;
+
 /// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
 const MAX_HEAD: usize = 1024 * 1024;
 
@@ -174,12 +178,16 @@ fn timeouts(args: &Args) -> Result<Timeouts, ConfigError> {
     let default = Timeouts::default();
     let rate = |option: &str, value: Option<&str>, default| number(option, value, default, 1..=u64::MAX);
     let linger = seconds("--linger-timeout", args.linger_timeout.as_deref(), default.linger)?;
+    let body_idle = seconds("--body-timeout", args.body_timeout.as_deref(), default.body_idle)?;
+    let write_idle = seconds("--write-timeout", args.write_timeout.as_deref(), default.write_idle)?;
     Ok(Timeouts {
         head: seconds("--header-timeout", args.header_timeout.as_deref(), default.head)?,
         keep_alive: seconds("--keepalive-timeout", args.keepalive_timeout.as_deref(), default.keep_alive)?,
-        body_idle: seconds("--body-timeout", args.body_timeout.as_deref(), default.body_idle)?,
+        body_idle,
+        body_grace: body_idle * GRACES,
         body_rate: rate("--min-body-rate", args.min_body_rate.as_deref(), default.body_rate)?,
-        write_idle: seconds("--write-timeout", args.write_timeout.as_deref(), default.write_idle)?,
+        write_idle,
+        write_grace: write_idle * GRACES,
         write_rate: rate("--min-write-rate", args.min_write_rate.as_deref(), default.write_rate)?,
         linger,
         linger_idle: default.linger_idle.min(linger),
@@ -302,6 +310,16 @@ mod tests {
                 other => panic!("{option} {value}: {other:?}"),
             }
         }
+    }
+
+    /// A time-out that is longer than the default is not cut short by the rate.
+    #[test]
+    fn the_rate_counts_from_the_second_time_out_on() {
+        let timeouts = |line: &[&str]| config(line).expect("times").settings.timeouts;
+        assert_eq!(timeouts(&[]), Timeouts::default());
+        let longer = timeouts(&["--body-timeout", "60", "--write-timeout", "0.5"]);
+        assert_eq!(longer.body_grace, Duration::from_secs(120));
+        assert_eq!(longer.write_grace, Duration::from_secs(1));
     }
 
     #[test]
