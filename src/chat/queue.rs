@@ -145,6 +145,12 @@ impl OutQueue {
         self.len() >= HIGH_WATER
     }
 
+    /// Whether a producer waits, or a stretch of a file: each may hold a descriptor.
+    #[must_use]
+    pub fn holds_more_than_bytes(&self) -> bool {
+        !self.fifo.iter().all(|entry| matches!(entry, Entry::Chunk(Chunk::Bytes(_))))
+    }
+
     /// How many bytes have left since the beginning.
     #[must_use]
     pub fn taken(&self) -> u64 {

@@ -200,9 +200,11 @@ impl Connection {
     }
 
     /// While an answer is on its way the next request may be answered too, if it has already come, and if
-    /// the answers so far are small.
+    /// the answers so far are small and hold no file open: a connection may cost one descriptor beside its
+    /// own (RULES C10), and sixteen of one byte each out of a large file would cost sixteen.
     fn pipeline<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &Turn<'_, S>) -> bool {
-        let next = !window.bytes().is_empty() && !self.output.is_above_high_water();
+        let is_small = !self.output.is_above_high_water() && !self.output.holds_more_than_bytes();
+        let next = !window.bytes().is_empty() && is_small;
         if next {
             self.enter(State::Reading, turn.now);
         }
