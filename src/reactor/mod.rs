@@ -14,7 +14,8 @@
 //! **Edge-triggered.** asyncore asked the kernel in every turn about every socket. Here a channel is
 //! registered once, for reading and writing, and the kernel tells of each *change* once. The reactor
 //! remembers it in two bits per channel until a call says "would block". So a hook may stop early (its
-//! budget is spent), and the channel goes on the *again* list: the next turn does not wait. It must never
+//! budget is spent), and the channel goes on the *again* list: the next turn does not wait, and those first
+//! on the list go on in it. It must never
 //! just return with input unread and no bit kept, for no further event would come.
 //!
 //! **Stale events.** A token carries the generation of its slab slot. An event for a channel that was
@@ -42,6 +43,7 @@ mod source;
 mod transmit;
 mod waker;
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -70,6 +72,11 @@ const SCRATCH: usize = 64 * 1024;
 /// Bytes that one channel may move in one turn: enough to keep a fast network busy, little enough that a
 /// big download does not hold up a small answer (lighttpd's figure).
 pub const BYTES_PER_TURN: usize = 256 * 1024;
+
+/// Channels on the again list that get their next share in one turn. A hundred clients that flood the server
+/// would make each turn a hundred shares long otherwise, and a newcomer, sixteen of whom are accepted in a
+/// turn, would wait for them all.
+const AGAIN_PER_TURN: usize = 16;
 
 /// One channel and what the reactor knows of it.
 struct Slot {
@@ -129,7 +136,8 @@ pub struct Reactor<P: Probe = NoProbe> {
     events: Events,
     slots: Slab<Slot>,
     timers: Timers,
-    again: Vec<Key>,
+    /// Those that stopped because their budget was spent, in the order of their turns.
+    again: VecDeque<Key>,
     waker: Waker,
     core: Core,
     panics: u64,
@@ -166,7 +174,7 @@ impl<P: Probe> Reactor<P> {
             events: Events::with_capacity(EVENTS),
             slots: Slab::new(),
             timers: Timers::default(),
-            again: Vec::new(),
+            again: VecDeque::new(),
             core: Core {
                 now: Now::ask(),
                 turn: 1,
@@ -266,8 +274,8 @@ impl<P: Probe> Reactor<P> {
         self.core.turn += 1;
         self.probe.poll_exit(self.events.iter().count());
 
-        // Of those left over, only the ones of the last turn: what they leave over waits for the next.
-        let again = std::mem::take(&mut self.again);
+        // Of those left over, only ones of earlier turns: what they leave over waits for the next.
+        let again: Vec<Key> = self.again.drain(..self.again.len().min(AGAIN_PER_TURN)).collect();
         self.handle_events();
         for key in again {
             if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.again) {
@@ -310,8 +318,11 @@ impl<P: Probe> Reactor<P> {
             if P::ACTIVE {
                 self.probe.event(key, slot.ready);
             }
-            self.dispatch(key, Cause::Ready);
-            self.take_adopted();
+            // Whoever stands on the again list has its turn coming, and no second one beside it.
+            if !slot.again {
+                self.dispatch(key, Cause::Ready);
+                self.take_adopted();
+            }
         }
         self.events = events;
     }
@@ -375,7 +386,12 @@ impl<P: Probe> Reactor<P> {
                 }
                 if another_turn && !slot.again {
                     slot.again = true;
-                    self.again.push(key);
+                    // A listener comes first: newcomers do not queue behind those who have much to ask.
+                    if slot.channel.is_shared() {
+                        self.again.push_front(key);
+                    } else {
+                        self.again.push_back(key);
+                    }
                 }
             }
         }

@@ -15,3 +15,9 @@ pub fn holds(row: &str, measured: impl Display, bar: impl Display) {
 pub fn hold(rows: &str, measured: impl Display, bar: impl Display) {
     rows.split(' ').for_each(|row| holds(row, &measured, &bar));
 }
+
+/// Says that `row` was not put to the test, and why: it does not count as holding.
+pub fn not_run(row: &str, why: impl Display) {
+    let test = std::thread::current().name().unwrap_or("main").to_string();
+    println!("RULES | {row} | {test} | not run: {why} | -");
+}
