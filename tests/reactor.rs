@@ -90,14 +90,10 @@ impl<F: Make> Dispatcher for AcceptorOf<F> {
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Acceptor { listener, left, make } = &mut self.0;
-        listener.accept(
-            cx,
-            || true,
-            |cx, stream, _| {
-                *left -= 1;
-                make(stream, cx);
-            },
-        )?;
+        listener.accept(cx, &(), |cx, stream, _| {
+            *left -= 1;
+            make(stream, cx);
+        })?;
         if *left == 0 {
             cx.close();
         }

@@ -134,7 +134,7 @@ impl Master {
         loop {
             let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
             let waited = readiness::wait_readable(self.signals.as_fd(), timeout);
-            if let Err(error) = waited.and_then(|()| self.take_signals()) {
+            if let Err(error) = waited.and_then(|_| self.take_signals()) {
                 self.kill_workers();
                 return Err(error);
             }

@@ -56,6 +56,21 @@ impl fmt::Display for AcceptMode {
     }
 }
 
+/// Whether there is room for another connection. `()` has room for any number.
+pub trait Room {
+    /// Whether every place is taken.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Makes room for one who waits, if that can be done.
+    fn make_room(&self) -> bool {
+        true
+    }
+}
+
+impl Room for () {}
+
 /// A listening socket. (`dispatcher.listen`, `dispatcher.accept`)
 #[derive(Debug)]
 pub struct Listener {
@@ -94,8 +109,8 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts what waits, up to a bound and while `has_room`, and calls `each` for every connection: for
-    /// `handle_read`.
+    /// Accepts what waits, up to a bound and while there is `room`, and calls `each` for every connection: for
+    /// `handle_read`. Room is made only for somebody who does wait.
     ///
     /// Where there is no room, and where the system is out of something, accepting pauses until
     /// [`Listener::deadline`], or until [`Listener::resume`] is called before.
@@ -105,12 +120,18 @@ impl Listener {
     pub fn accept(
         &mut self,
         cx: &mut Context<'_>,
-        mut has_room: impl FnMut() -> bool,
+        room: &impl Room,
         mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
     ) -> io::Result<()> {
         for _ in 0..ACCEPTS_PER_TURN {
-            if !has_room() {
-                return self.pause(cx);
+            if room.is_full() {
+                if !self.somebody_waits()? {
+                    cx.set_readable(false);
+                    break;
+                }
+                if !room.make_room() {
+                    return self.pause(cx);
+                }
             }
             match self.socket.accept() {
                 Ok((stream, peer)) => {
@@ -145,6 +166,11 @@ impl Listener {
             }
         }
         Ok(())
+    }
+
+    /// Asked before anybody is sent away for a newcomer: another process may have taken him.
+    fn somebody_waits(&self) -> io::Result<bool> {
+        readiness::wait_readable(self.socket.as_fd(), Some(Duration::ZERO))
     }
 
     /// Accepts everything that waits, before the listener is closed: for `handle_shutdown`. Who is in the
@@ -273,5 +299,41 @@ impl Source for Listener {
             return self.unwatch(registry);
         }
         self.socket.deregister(registry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULES E12: each error that accept(2) names.
+    #[test]
+    fn verdicts() {
+        for (errors, verdict) in [
+            (&[Errno::AGAIN] as &[Errno], Verdict::NoneWaiting),
+            (&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM], Verdict::Pause),
+            (&[Errno::INVAL, Errno::BADF, Errno::NOTSOCK], Verdict::Broken),
+            (
+                &[
+                    Errno::INTR,
+                    Errno::CONNABORTED,
+                    Errno::PROTO,
+                    Errno::NETDOWN,
+                    Errno::NOPROTOOPT,
+                    Errno::HOSTDOWN,
+                    Errno::HOSTUNREACH,
+                    Errno::OPNOTSUPP,
+                    Errno::NETUNREACH,
+                    Errno::TIMEDOUT,
+                    Errno::CONNRESET,
+                    Errno::PERM,
+                ],
+                Verdict::NextOne,
+            ),
+        ] {
+            for error in errors {
+                assert_eq!(Verdict::of(&(*error).into()), verdict, "{error}");
+            }
+        }
     }
 }

@@ -53,7 +53,7 @@ use mio::{Events, Interest, Poll, Token};
 
 pub use chat_channel::ChatChannel;
 pub use dispatcher::{Context, Dispatcher};
-pub use listener::{AcceptMode, Listener};
+pub use listener::{AcceptMode, Listener, Room};
 pub use probe::{Hook, NoProbe, Probe, Readiness};
 pub use source::FileWrapper;
 pub use transmit::{Transmitted, transmit};

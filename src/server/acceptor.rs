@@ -55,8 +55,8 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
     /// (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let shared = &self.shared;
-        let has_room = || shared.population.has_room();
-        self.listener.accept(cx, has_room, |cx, stream, peer| take_in(shared, cx, stream, peer))?;
+        let room = &*shared.population;
+        self.listener.accept(cx, room, |cx, stream, peer| take_in(shared, cx, stream, peer))?;
         if self.listener.is_paused() {
             shared.population.wait(cx.key());
         }

@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Instant;
 
-use crate::reactor::Waker;
+use crate::reactor::{Room, Waker};
 use crate::slab::{Key, Slab};
 
 /// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the
@@ -120,6 +120,17 @@ impl Drop for Place {
     }
 }
 
+impl Room for Population {
+    fn is_full(&self) -> bool {
+        let staying = self.seats.borrow().len().saturating_sub(self.leaving.get());
+        staying >= self.capacity.connections
+    }
+
+    fn make_room(&self) -> bool {
+        self.evict()
+    }
+}
+
 impl Population {
     pub(super) fn new(capacity: Capacity, waker: Waker) -> Self {
         Self {
@@ -133,12 +144,6 @@ impl Population {
             leaving: Cell::new(0),
             waiting: RefCell::default(),
         }
-    }
-
-    /// Whether another connection may be accepted; asks an old one to go if that makes room.
-    pub(super) fn has_room(&self) -> bool {
-        let staying = self.seats.borrow().len().saturating_sub(self.leaving.get());
-        staying < self.capacity.connections || self.evict()
     }
 
     /// Takes a place for a connection from `address`, unless that has as many as it may have.
@@ -196,7 +201,7 @@ impl Population {
         u32::try_from(millis & u128::from(u32::MAX)).unwrap_or_default()
     }
 
-    /// Asks the connection to go that has been of no use for longest.
+    /// Asks the connection to go that has been of no use for longest; answers whether there is one.
     fn evict(&self) -> bool {
         let victim = self
             .oldest(&mut self.lingering.borrow_mut(), Occupation::Lingering)
@@ -255,5 +260,156 @@ impl Population {
             // A wake that fails is made up for by the listener's own timer.
             let _ = self.waker.wake(listener);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::Reactor;
+    use std::time::Duration;
+
+    /// A population, and channels for it to name: keys of a slab of their own.
+    struct Bench {
+        population: Rc<Population>,
+        start: Instant,
+        channels: Slab<()>,
+        _reactor: Reactor,
+    }
+
+    impl Bench {
+        fn new(connections: usize, per_address: u32) -> Self {
+            let reactor = Reactor::new().expect("a reactor");
+            let capacity = Capacity { connections, per_address: NonZeroU32::new(per_address) };
+            let population = Rc::new(Population::new(capacity, reactor.waker()));
+            Self { population, start: Instant::now(), channels: Slab::new(), _reactor: reactor }
+        }
+
+        /// A newcomer from the address with this last number.
+        fn enter(&mut self, last: u8) -> Option<(Place, Key)> {
+            let place = self.population.enter(IpAddr::from([127, 0, 0, last]))?;
+            Some((place, self.channels.insert(())))
+        }
+
+        /// So many newcomers, each of which does this at a time of its own: second by second.
+        fn enter_all(&mut self, count: u64, occupation: Occupation) -> Vec<(Place, Key)> {
+            let enter = |second| {
+                let one = self.enter(1).expect("a place");
+                self.occupy(&one, occupation, second);
+                one
+            };
+            (0..count).map(enter).collect()
+        }
+
+        fn occupy(&self, (place, channel): &(Place, Key), occupation: Occupation, second: u64) {
+            place.occupy(occupation, self.start + Duration::from_secs(second), *channel);
+        }
+
+        fn listed(&self) -> usize {
+            self.population.idle.borrow().len() + self.population.lingering.borrow().len()
+        }
+    }
+
+    /// Which of them have been asked to go; asking is answered.
+    fn asked(all: &[(Place, Key)]) -> Vec<usize> {
+        let asked = all.iter().enumerate().filter(|(_, (place, _))| place.take_eviction());
+        asked.map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn who_has_been_idle_longest_goes_first() {
+        let mut bench = Bench::new(3, 0);
+        let all = bench.enter_all(3, Occupation::Idle);
+        assert!(bench.population.is_full());
+        assert!(bench.population.make_room());
+        assert!(!bench.population.is_full(), "whoever leaves does not count");
+        assert_eq!(asked(&all), [0]);
+        assert!(bench.population.is_full(), "it has been asked, and is still there");
+        assert!(bench.population.make_room() && bench.population.make_room());
+        assert_eq!(asked(&all), [1, 2]);
+        assert!(!bench.population.make_room(), "nobody is left to be asked");
+    }
+
+    #[test]
+    fn whoever_lingers_goes_before_the_idle_and_the_busy_never() {
+        let mut bench = Bench::new(4, 0);
+        let mut all = bench.enter_all(1, Occupation::Busy);
+        all.extend(bench.enter_all(2, Occupation::Idle));
+        all.extend(bench.enter_all(1, Occupation::Idle));
+        bench.occupy(&all[3], Occupation::Busy, 10);
+        bench.occupy(&all[3], Occupation::Lingering, 11);
+        for victim in [3, 1, 2] {
+            assert!(bench.population.make_room());
+            assert_eq!(asked(&all), [victim]);
+        }
+        assert!(!bench.population.make_room(), "the busy one stays");
+    }
+
+    /// A request moves nobody in a list; the list is set right when it is looked at.
+    #[test]
+    fn who_was_busy_in_between_goes_to_the_end() {
+        let mut bench = Bench::new(3, 0);
+        let all = bench.enter_all(3, Occupation::Idle);
+        bench.occupy(&all[0], Occupation::Busy, 10);
+        bench.occupy(&all[0], Occupation::Idle, 11);
+        bench.occupy(&all[1], Occupation::Busy, 12);
+        assert_eq!(bench.listed(), 3);
+        assert!(bench.population.make_room());
+        assert_eq!(asked(&all), [2]);
+        assert!(bench.population.make_room());
+        assert_eq!(asked(&all), [0]);
+        assert!(!bench.population.make_room());
+        bench.occupy(&all[1], Occupation::Idle, 13);
+        assert!(bench.population.make_room(), "it is listed again");
+        assert_eq!(asked(&all), [1]);
+    }
+
+    #[test]
+    fn places_are_free_again_and_listeners_woken() {
+        let mut bench = Bench::new(2, 0);
+        let mut all = bench.enter_all(2, Occupation::Idle);
+        bench.population.wait(all[0].1);
+        bench.population.wait(all[0].1);
+        assert_eq!(bench.population.waiting.borrow().len(), 1);
+        assert!(bench.population.make_room());
+        // It goes before it has been told.
+        all.remove(0);
+        assert_eq!(bench.population.leaving.get(), 0);
+        assert!(!bench.population.is_full());
+        assert!(bench.population.waiting.borrow().is_empty());
+    }
+
+    #[test]
+    fn an_address_has_so_many_places() {
+        let mut bench = Bench::new(100, 2);
+        let first = bench.enter(2).expect("a place");
+        let _second = bench.enter(2).expect("a place");
+        assert!(bench.enter(2).is_none());
+        assert!(bench.enter(3).is_some());
+        drop(first);
+        assert!(bench.enter(2).is_some());
+        assert_eq!(bench.population.per_address.borrow().len(), 1, "nothing is kept of who is gone");
+    }
+
+    /// The lists do not grow with the connections that have come and gone.
+    #[test]
+    fn what_is_kept_of_the_departed_is_bounded() {
+        let mut bench = Bench::new(100, 0);
+        let staying = bench.enter_all(10, Occupation::Idle);
+        for second in 0..10_000 {
+            let occupation = if second % 2 == 0 { Occupation::Idle } else { Occupation::Lingering };
+            let passing = bench.enter(1).expect("a place");
+            bench.occupy(&passing, Occupation::Idle, second);
+            bench.occupy(&passing, occupation, second);
+        }
+        assert!(bench.listed() <= 2 * (2 * 11 + RESERVE), "{} entries", bench.listed());
+        assert!(bench.population.make_room());
+        assert_eq!(asked(&staying), [0], "those who stayed are still listed, in their order");
+    }
+
+    #[test]
+    fn a_capacity_fits_its_descriptors() {
+        assert_eq!([1, 2, 64, 1024].map(Capacity::fitting), [1, 1, 16, 480]);
+        assert_eq!(Capacity::fitting(Capacity::descriptors_for(5000)), 5000);
     }
 }

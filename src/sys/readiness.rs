@@ -51,18 +51,20 @@ fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
-/// `poll(2)`: waits until `file` can be read or `timeout` is over; a signal ends the wait early.
+/// `poll(2)`: waits until `file` can be read or `timeout` is over, and answers whether it can; a signal ends the
+/// wait early.
 ///
 /// # Errors
 /// As poll(2).
-pub fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
+pub fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     let timeout = timeout.map(|timeout| Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
     let mut files = [PollFd::from_borrowed_fd(file, PollFlags::IN)];
     match rustix::event::poll(&mut files, timeout.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
