@@ -32,6 +32,11 @@ impl Folder {
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
         fs::write(self.root().join(name), content).expect("a file");
     }
+
+    /// A file of this size that takes no room.
+    pub fn write_sparse(&self, name: impl AsRef<Path>, size: u64) {
+        fs::File::create(self.root().join(name)).expect("a file").set_len(size).expect("a size");
+    }
 }
 
 /// What stands outside of the root and must never be sent.

@@ -5,6 +5,8 @@
 
 pub mod client;
 pub mod folder;
+pub mod hostile;
+pub mod process;
 pub mod response;
 pub mod rules;
 pub mod server;

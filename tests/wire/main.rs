@@ -9,4 +9,6 @@ mod corpus;
 mod files;
 mod http;
 mod processes;
+mod rules_c;
+mod rules_e;
 mod seed;

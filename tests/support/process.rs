@@ -1,0 +1,100 @@
+//! What the system says of a process, and of the sockets of a port.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+use super::server::{Server, eventually};
+
+/// Ticks of a second in proc(5): `USER_HZ`, which is 100 on every Linux.
+const TICKS: u64 = 100;
+
+/// How many descriptors it has open.
+pub fn descriptors(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").count()
+}
+
+/// The time it has had a core for.
+pub fn cpu_time(pid: i32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().expect("ticks")).sum();
+    Duration::from_millis(ticks * 1000 / TICKS)
+}
+
+/// Memory that it has for itself, in KiB: pages shared with others count in part (PSS).
+pub fn memory(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a sum");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Lets it have no more than so many descriptors from now on; answers how many it might have had.
+pub fn limit_descriptors(pid: i32, most: u64) -> u64 {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let limit = Rlimit { current: Some(most), maximum: numbers.get(1).copied() };
+    prlimit(Pid::from_raw(pid), Resource::Nofile, limit).expect("prlimit");
+    numbers[0]
+}
+
+/// Bytes of kernel memory that the sockets with this local port have for sending: what ss(8) says of their
+/// buffers; where there is no ss, the bytes that wait in them.
+pub fn send_memory(port: u16) -> u64 {
+    let filter = format!("sport = :{port}");
+    match Command::new("ss").args(["-Htmn", "state", "all", "exclude", "listening", &filter]).output() {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8(output.stdout).expect("text");
+            text.split("skmem:(").skip(1).map(|memory| skmem(memory, "w") + skmem(memory, "f")).sum()
+        }
+        _ => connections(port).iter().map(|connection| connection.unsent).sum(),
+    }
+}
+
+/// One number of ss's `skmem:(r0,rb131072,t0,tb87040,f0,w0,o0,bl0,d0)`.
+fn skmem(memory: &str, name: &str) -> u64 {
+    let end = memory.find(')').expect("a bracket");
+    let number = memory[..end].split(',').find_map(|item| item.strip_prefix(name)?.parse().ok());
+    number.unwrap_or(0)
+}
+
+/// One connection of a port, as the kernel's table has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// The number of its TCP state: 1 is established, 8 waits for us to close.
+    pub state: u8,
+    /// Bytes that the peer has not acknowledged.
+    pub unsent: u64,
+}
+
+/// The connections with this local port, listeners left out.
+pub fn connections(port: u16) -> Vec<Connection> {
+    let table = fs::read_to_string("/proc/net/tcp").expect("the table");
+    let local = format!(":{port:04X}");
+    let rows = table.lines().skip(1).filter_map(|line| {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let state = u8::from_str_radix(columns[3], 16).ok().filter(|state| *state != 0x0A)?;
+        let unsent = u64::from_str_radix(columns[4].split_once(':')?.0, 16).ok()?;
+        columns[1].ends_with(&local).then_some(Connection { state, unsent })
+    });
+    rows.collect()
+}
+
+/// How many descriptors a server's worker has while it has no connection: waits until those before are closed.
+pub fn descriptors_at_rest(server: &Server) -> usize {
+    let (established, waits_for_our_close) = (1, 8);
+    eventually("the clients before are gone", || {
+        let open = |connection: &Connection| [established, waits_for_our_close].contains(&connection.state);
+        !connections(server.address().port()).iter().any(open)
+    });
+    descriptors(server.workers[0])
+}
+
+/// Whether a program is installed.
+pub fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
