@@ -20,6 +20,16 @@ pub trait Producer: fmt::Debug {
     }
 }
 
+impl<P: Producer + ?Sized> Producer for Box<P> {
+    fn more(&mut self) -> io::Result<Option<Chunk>> {
+        (**self).more()
+    }
+
+    fn remaining(&self) -> u64 {
+        (**self).remaining()
+    }
+}
+
 /// One piece of output.
 #[derive(Debug)]
 pub enum Chunk {

@@ -29,14 +29,20 @@ pub(super) enum Verdict {
 }
 
 impl Validators {
-    pub(super) fn of(facts: &Facts, now: Now) -> Self {
+    /// `coding` tells the encodings of one file apart, even where they are links to the same inode.
+    pub(super) fn of(facts: &Facts, coding: Option<&str>, now: Now) -> Self {
         let since_epoch = facts.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
         if since_epoch <= Duration::from_secs(1) {
             return Self::default();
         }
         let mut etag = String::with_capacity(40);
         // Writing into a String cannot fail.
-        let _ = write!(etag, "\"{:x}-{:x}-{:x}\"", since_epoch.as_nanos(), facts.size, facts.inode);
+        let _ = write!(etag, "\"{:x}-{:x}-{:x}", since_epoch.as_nanos(), facts.size, facts.inode);
+        if let Some(coding) = coding {
+            etag.push('-');
+            etag.push_str(coding);
+        }
+        etag.push('"');
         Self { etag: Some(etag), last_modified: Some(to_seconds(facts.modified.min(now.wall))) }
     }
 
@@ -172,10 +178,11 @@ mod tests {
     #[test]
     fn validators_of_odd_times() {
         let now = Now::ask();
-        assert_eq!(Validators::of(&facts(0), now), Validators::default());
-        let future = Validators::of(&facts(u64::from(u32::MAX) * 100), now);
+        assert_eq!(Validators::of(&facts(0), None, now), Validators::default());
+        let future = Validators::of(&facts(u64::from(u32::MAX) * 100), None, now);
         assert_eq!(future.last_modified, Some(to_seconds(now.wall)), "never later than now");
-        let usual = Validators::of(&facts(1_000_000_000), now);
-        assert_eq!(usual.etag.as_deref(), Some("\"de0b6b3aebfcd15-5-7\""));
+        let etag = |coding| Validators::of(&facts(1_000_000_000), coding, now).etag;
+        assert_eq!(etag(None).as_deref(), Some("\"de0b6b3aebfcd15-5-7\""));
+        assert_eq!(etag(Some("br")).as_deref(), Some("\"de0b6b3aebfcd15-5-7-br\""));
     }
 }

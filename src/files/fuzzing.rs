@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 
 use percent_encoding::percent_encode;
 
-use super::path::{ENCODED, Refused, Wanted, normalise};
+use super::path::{Dotfiles, ENCODED, Refused, Wanted, normalise};
 use super::range;
 
 /// What must hold for any `Range`, of a file of any size: the first eight bytes are the size.
@@ -60,9 +60,13 @@ fn asked(spec: &[u8], size: u64) -> Option<(u128, u128)> {
 
 /// What must hold for any path of a target.
 pub fn path(data: &[u8]) {
-    if let Ok(wanted) = normalise(data) {
+    if let Ok(wanted) = normalise(data, Dotfiles::Hide) {
         check_wanted(&wanted);
-        assert_eq!(normalise(&encode(&wanted)), Ok(wanted), "another path when it is sent back");
+        assert_eq!(
+            normalise(&encode(&wanted), Dotfiles::Hide),
+            Ok(wanted),
+            "another path when it is sent back"
+        );
     }
     check_name(data);
 }
@@ -111,7 +115,7 @@ fn check_name(name: &[u8]) {
         [b'.', ..] => Err(Refused::Hidden),
         _ => Ok((OsStr::from_bytes(name), false)),
     };
-    let wanted = normalise(target.as_bytes());
+    let wanted = normalise(target.as_bytes(), Dotfiles::Hide);
     let got = wanted.as_ref().map(|wanted| (wanted.relative.as_os_str(), wanted.as_directory));
     assert_eq!(got, want.as_ref().map(|want| *want), "{target}");
 }

@@ -1,21 +1,26 @@
 //! The service that answers with files of one directory.
 //!
 //! ```text
-//! target ──► path ──► open ──► conditional ──► range ──► Response
-//!          (decode,  (jail,   (304, 412)     (206, 416)
-//!           normalise) fstat)
+//! target ──► path ──► open ──► encoding ──► conditional ──► range ──► Response
+//!          (decode,  (jail,   (which      (304, 412)     (206, 416)      ▲
+//!           normalise) fstat)  sibling?)                                 │
+//!                      └────► listing ──► page ──────────────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel; what it is and
 //! when it changed is asked of the opened descriptor, never of the name again.
 
 mod conditional;
+mod encoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod listing;
 mod mime;
 mod open;
+mod page;
 mod path;
 mod range;
+mod send;
 
 use std::io;
 use std::path::Path;
@@ -24,11 +29,13 @@ use log::{debug, warn};
 use percent_encoding::percent_encode;
 
 use crate::clock::Now;
-use crate::http1::{Body, Method, Request, Response, Service, Status, Target};
+use crate::http1::{Method, Request, Response, Service, Status, Target};
+use crate::sys::beneath::Symlinks;
 
-use conditional::{Validators, Verdict};
+use encoding::{Coding, Order};
 use open::{Found, Root};
-use path::{Refused, Wanted};
+use path::{Dotfiles, Refused, Wanted};
+use send::Representation;
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -78,7 +85,8 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        Ok(Self { root: Root::open(root)?, options })
+        let symlinks = if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse };
+        Ok(Self { root: Root::open(root, symlinks)?, options })
     }
 
     /// The options it was made with.
@@ -88,7 +96,8 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
-        let wanted = match path::normalise(path) {
+        let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
+        let wanted = match path::normalise(path, dotfiles) {
             Ok(wanted) => wanted,
             Err(Refused::Malformed) => return Response::error(Status::BAD_REQUEST),
             Err(Refused::Hidden) => return Response::error(Status::NOT_FOUND),
@@ -96,11 +105,37 @@ impl FileService {
         match self.root.find(&wanted, INDEX) {
             Ok(Found::File(file)) => {
                 debug!("{} is {} bytes", wanted.relative.display(), file.slice.len);
-                send_file(request, &wanted, file, now)
+                let representation = self.represent(request, &wanted, file);
+                send::file(request, &wanted, representation, self.options.max_age, now)
             }
             Ok(Found::Directory) => redirect(&wanted, query),
+            Err(error) if self.options.listing && wanted.as_directory && is_missing(&error) => {
+                listing::read(&self.root, &wanted, dotfiles)
+                    .map_or_else(|error| refuse(&wanted, &error), |listing| send::listing(request, listing))
+            }
             Err(error) => refuse(&wanted, &error),
         }
+    }
+
+    /// The file itself, or a sibling that holds the same in an encoding that the client takes.
+    fn represent(&self, request: &Request<'_>, wanted: &Wanted, original: open::File) -> Representation {
+        let plain = |file, varies| Representation { file, coding: None, varies };
+        if !self.options.precompressed {
+            return plain(original, false);
+        }
+        // A range is one of the file itself: a client that goes on with what it has must not be sent a
+        // piece of something else.
+        let ranged = request.method == Method::Get && request.fields.get("Range").is_some();
+        let order = if ranged { Order::none() } else { Order::of(request.fields) };
+        let not_before = original.facts.modified;
+        let sibling = |coding: &&'static Coding| self.root.sibling(wanted, INDEX, coding.suffix, not_before);
+        if let Some((file, coding)) =
+            order.accepted.iter().find_map(|coding| Some((sibling(coding)?, *coding)))
+        {
+            return Representation { file, coding: Some(coding), varies: true };
+        }
+        let varies = order.others.iter().any(|coding| sibling(coding).is_some());
+        plain(original, varies)
     }
 }
 
@@ -120,17 +155,25 @@ fn allowing(mut response: Response) -> Response {
     response
 }
 
+fn is_missing(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+}
+
 /// RULES B12: which failures are the client's, which ours.
-fn refuse(wanted: &Wanted, error: &io::Error) -> Response {
+fn status_of(error: &io::Error) -> Status {
     use rustix::io::Errno;
-    let status = match Errno::from_io_error(error) {
+    match Errno::from_io_error(error) {
         Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
             Status::NOT_FOUND
         }
         Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
         _ => Status::INTERNAL_SERVER_ERROR,
-    };
+    }
+}
+
+fn refuse(wanted: &Wanted, error: &io::Error) -> Response {
+    let status = status_of(error);
     if status.code() >= 500 {
         warn!("cannot open {}: {error}", wanted.relative.display());
     }
@@ -156,44 +199,31 @@ fn redirect(wanted: &Wanted, query: Option<&[u8]>) -> Response {
     response
 }
 
-/// The file, or as much of it as is asked for, or that the client has it already. (the seed's `send_head`)
-fn send_file(request: &Request<'_>, wanted: &Wanted, file: open::File, now: Now) -> Response {
-    let validators = Validators::of(&file.facts, now);
-    match conditional::evaluate(request, &validators) {
-        Verdict::Failed => return Response::error(Status::PRECONDITION_FAILED),
-        Verdict::NotModified => {
-            let mut response = Response::new(Status::NOT_MODIFIED);
-            validators.write_to(&mut response);
-            return response;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    /// RULES B12, and what cannot be brought about over the wire.
+    #[test]
+    fn failures_and_their_statuses() {
+        for (errno, want) in [
+            (Errno::NOENT, 404),
+            (Errno::NOTDIR, 404),
+            (Errno::NAMETOOLONG, 404),
+            (Errno::LOOP, 404),
+            (Errno::XDEV, 404),
+            (Errno::NXIO, 404),
+            (Errno::ACCESS, 403),
+            (Errno::PERM, 403),
+            (Errno::MFILE, 503),
+            (Errno::NFILE, 503),
+            (Errno::NOMEM, 503),
+            (Errno::AGAIN, 503),
+            (Errno::IO, 500),
+            (Errno::STALE, 500),
+        ] {
+            assert_eq!(status_of(&errno.into()).code(), want, "{errno}");
         }
-        Verdict::Send => {}
     }
-    let size = file.slice.len;
-    let content_type = mime::content_type(&wanted.name(INDEX));
-    let ranges = match range::wanted(request, &validators, size) {
-        range::Wanted::Whole => Vec::new(),
-        range::Wanted::Parts(ranges) => ranges,
-        range::Wanted::Unsatisfiable => {
-            let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
-            response.field("Content-Range", format_args!("bytes */{size}"));
-            return response;
-        }
-    };
-    let status = if ranges.is_empty() { Status::OK } else { Status::PARTIAL_CONTENT };
-    let mut response = Response::new(status);
-    validators.write_to(&mut response);
-    response.field("Accept-Ranges", "bytes");
-    match ranges.as_slice() {
-        [] => {
-            response.field("Content-Type", &content_type);
-            response.body = file.into_body();
-        }
-        [range] => {
-            response.field("Content-Type", &content_type);
-            response.field("Content-Range", format_args!("bytes {range}/{size}"));
-            response.body = Body::File(file.slice.slice(range.first, range.len()));
-        }
-        several => range::write_multipart(several, &content_type, &file.slice, now, &mut response),
-    }
-    response
 }

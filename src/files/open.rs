@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::io::Errno;
 
 use super::path::Wanted;
 use crate::chat::FileSlice;
 use crate::http1::Body;
-use crate::sys::beneath;
+use crate::sys::beneath::{self, Symlinks};
 use crate::sys::descriptor::{Facts, Kind, facts, read_at};
 
 /// Up to this size a file is read and leaves in one `send` with its head; above, `sendfile` saves more than
@@ -20,6 +21,7 @@ const SMALL: u64 = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Root {
     directory: OwnedFd,
+    symlinks: Symlinks,
 }
 
 /// What a path names.
@@ -38,9 +40,10 @@ pub(super) struct File {
 }
 
 impl Root {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    /// Symlinks on the way to the root itself are the operator's own, and are always followed.
+    pub(super) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
         let directory = beneath::open_root(path)?;
-        Ok(Self { directory })
+        Ok(Self { directory, symlinks })
     }
 
     /// Opens what is wanted; in a directory, its index.
@@ -54,12 +57,41 @@ impl Root {
         self.open_beneath(&wanted.relative)
     }
 
-    fn open_beneath(&self, path: &Path) -> io::Result<Found> {
+    /// The file with `suffix` behind the name of the wanted one, if it is a file and not older than that.
+    pub(super) fn sibling(
+        &self,
+        wanted: &Wanted,
+        index: &'static str,
+        suffix: &str,
+        not_before: SystemTime,
+    ) -> Option<File> {
+        let mut name = wanted.name(index).into_owned();
+        name.push(suffix);
+        match self.open_beneath(&wanted.directory().join(name)) {
+            Ok(Found::File(file)) if file.facts.modified >= not_before => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Opens a directory to be listed.
+    pub(super) fn open_directory(&self, wanted: &Wanted) -> io::Result<OwnedFd> {
+        // The root itself has an empty path, which names nothing.
+        let path = Path::new(".").join(&wanted.relative);
+        let directory = beneath::open(self.directory.as_fd(), &path, self.symlinks)?;
+        match facts(directory.as_fd())?.kind {
+            Kind::Directory => Ok(directory),
+            Kind::Regular | Kind::Other => Err(Errno::NOTDIR.into()),
+        }
+    }
+
+    /// Opens what `path` names, beneath the root.
+    pub(super) fn open_beneath(&self, path: &Path) -> io::Result<Found> {
         let root = self.directory.as_fd();
-        let file = match beneath::open(root, path) {
+        let file = match beneath::open(root, path, self.symlinks) {
             // A directory that may not be listed is one all the same: its index may be readable.
             Err(error)
-                if error.kind() == io::ErrorKind::PermissionDenied && beneath::is_directory(root, path) =>
+                if error.kind() == io::ErrorKind::PermissionDenied
+                    && beneath::is_directory(root, path, self.symlinks) =>
             {
                 return Ok(Found::Directory);
             }

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
 
@@ -41,6 +41,14 @@ impl Wanted {
         self.relative.iter().map(OsStr::as_bytes)
     }
 
+    /// The directory that the document is in.
+    pub(super) fn directory(&self) -> &Path {
+        match self.relative.parent() {
+            Some(parent) if !self.as_directory => parent,
+            _ => &self.relative,
+        }
+    }
+
     /// The name of the document: the path's last, or `index` in a directory.
     pub(super) fn name(&self, index: &'static str) -> Cow<'_, OsStr> {
         match self.relative.file_name() {
@@ -50,8 +58,23 @@ impl Wanted {
     }
 }
 
+/// Whether names with a leading dot are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dotfiles {
+    /// They are names like all others.
+    Serve,
+    /// They do not exist, with one exception (`.well-known`).
+    Hide,
+}
+
+/// Whether a name beneath a directory can be asked for at all.
+pub(super) fn is_served(name: &OsStr, dotfiles: Dotfiles) -> bool {
+    let name = name.as_bytes();
+    !name.iter().any(u8::is_ascii_control) && (dotfiles == Dotfiles::Serve || !name.starts_with(b"."))
+}
+
 /// Decodes and normalises the path of a target. (the seed's `url_normalize` and `translate_path`)
-pub(super) fn normalise(path: &[u8]) -> Result<Wanted, Refused> {
+pub(super) fn normalise(path: &[u8], dotfiles: Dotfiles) -> Result<Wanted, Refused> {
     // A decoded slash would be a separator that the client did not write as one (RFC 3986 §2.2).
     if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
         return Err(Refused::Malformed);
@@ -73,7 +96,7 @@ pub(super) fn normalise(path: &[u8]) -> Result<Wanted, Refused> {
         }
     }
     let hidden = |(at, name): (usize, &&[u8])| name.starts_with(b".") && (at > 0 || *name != WELL_KNOWN);
-    if segments.iter().enumerate().any(hidden) {
+    if dotfiles == Dotfiles::Hide && segments.iter().enumerate().any(hidden) {
         return Err(Refused::Hidden);
     }
     let relative = std::ffi::OsString::from_vec(segments.join(&b'/')).into();
@@ -83,10 +106,9 @@ pub(super) fn normalise(path: &[u8]) -> Result<Wanted, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn served(target: &str) -> Result<(String, bool), Refused> {
-        normalise(target.as_bytes()).map(|wanted| {
+        normalise(target.as_bytes(), Dotfiles::Hide).map(|wanted| {
             let path = wanted.relative.to_str().expect("UTF-8").to_string();
             (path, wanted.as_directory)
         })
@@ -113,7 +135,7 @@ mod tests {
         ] {
             assert_eq!(served(target), Ok((path.into(), as_directory)), "{target}");
         }
-        let wanted = normalise(b"/%ff.txt").expect("names are bytes");
+        let wanted = normalise(b"/%ff.txt", Dotfiles::Hide).expect("names are bytes");
         assert_eq!(wanted.relative, Path::new(OsStr::from_bytes(b"\xff.txt")), "RULES B18");
     }
 
@@ -129,6 +151,19 @@ mod tests {
             ["/.git/config", "/a/.env", "/..a", "/...", "/a/.well-known", "/.htaccess", "/..\\..\\x"]
         {
             assert_eq!(served(target), Err(Refused::Hidden), "RULES B9: {target}");
+        }
+    }
+
+    #[test]
+    fn dotfiles_when_they_are_served() {
+        for (target, path) in
+            [("/.git/config", ".git/config"), ("/a/.env", "a/.env"), ("/...", "..."), ("/a/../.b", ".b")]
+        {
+            let wanted = normalise(target.as_bytes(), Dotfiles::Serve).expect("served");
+            assert_eq!(wanted.relative, Path::new(path), "{target}");
+        }
+        for target in ["/..", "/.git/../../x", "/%2e%2e/.git"] {
+            assert_eq!(normalise(target.as_bytes(), Dotfiles::Serve), Err(Refused::Malformed), "{target}");
         }
     }
 

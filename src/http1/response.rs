@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use super::status::Status;
-use crate::chat::{FileSlice, OutQueue};
+use crate::chat::{FileSlice, OutQueue, Producer};
 
 /// What follows the head.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub enum Body {
         /// What stands after them.
         end: Vec<u8>,
     },
+    /// What is made while it is sent. Its [`Producer::remaining`] is the length of the body, to the byte.
+    Made(Box<dyn Producer>),
 }
 
 /// One part of a body in several parts.
@@ -52,6 +54,7 @@ impl Body {
                 let part = |part: &Part| part.head.len() as u64 + part.content.len;
                 parts.iter().map(part).sum::<u64>() + end.len() as u64
             }
+            Self::Made(producer) => producer.remaining(),
         }
     }
 
@@ -73,6 +76,7 @@ impl Body {
                 }
                 queue.push(&end);
             }
+            Self::Made(producer) => queue.push_with_producer(producer),
         }
     }
 }

@@ -46,37 +46,52 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(root)
 }
 
+/// What is done with symbolic links on the way, the last name included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    /// They are followed, as long as they stay beneath the root.
+    Follow,
+    /// A path that goes through one is refused with `ELOOP`, wherever it leads.
+    Refuse,
+}
+
 /// Opens `path`, relative to and beneath `root`, for reading and without ever blocking.
 ///
 /// # Errors
-/// `EXDEV` when the path leads out of `root`, `EAGAIN` when renames kept racing with the lookup, else as
-/// open(2).
-pub fn open(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
-    open_with(root, path, FLAGS)
+/// `EXDEV` when the path leads out of `root`, `ELOOP` at a symlink that is refused, `EAGAIN` when renames
+/// kept racing with the lookup, else as open(2).
+pub fn open(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> io::Result<OwnedFd> {
+    open_with(root, path, FLAGS, symlinks)
 }
 
 /// Whether `path` names a directory beneath `root`, also when it may not be read.
 #[must_use]
-pub fn is_directory(root: BorrowedFd<'_>, path: &Path) -> bool {
-    open_with(root, path, DIRECTORY).is_ok()
+pub fn is_directory(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> bool {
+    open_with(root, path, DIRECTORY, symlinks).is_ok()
 }
 
-fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
     if !fallback::without_openat2() {
-        match open_by_kernel(root, path, flags) {
+        match open_by_kernel(root, path, flags, symlinks) {
             // Not in this kernel, or forbidden by a container's seccomp filter (some answer EPERM).
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
             result => return result,
         }
     }
-    walk(root, path, flags)
+    walk(root, path, flags, symlinks)
 }
 
 #[cfg(target_os = "linux")]
-fn open_by_kernel(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+fn open_by_kernel(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    symlinks: Symlinks,
+) -> io::Result<OwnedFd> {
     use rustix::fs::ResolveFlags;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    resolve.set(ResolveFlags::NO_SYMLINKS, symlinks == Symlinks::Refuse);
     let mut races = 0;
     loop {
         match fs::openat2(root, path, flags, Mode::empty(), resolve) {
@@ -88,10 +103,10 @@ fn open_by_kernel(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Resul
 }
 
 /// The twin on foot: a stack of open directories and a queue of components still to go.
-fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) -> io::Result<OwnedFd> {
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
-    let mut symlinks = 0;
+    let mut followed = 0;
     push_front(&mut todo, path)?;
     while let Some(name) = todo.pop_front() {
         let name = OsStr::from_bytes(&name);
@@ -104,8 +119,8 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Result<OwnedFd>
             continue;
         }
         if fs_is_symlink(here, name)? {
-            symlinks += 1;
-            if symlinks > MAX_SYMLINKS {
+            followed += 1;
+            if symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
                 return Err(Errno::LOOP.into());
             }
             let target = fs::readlinkat(here, name, Vec::new())?;
@@ -153,7 +168,7 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::symlink;
 
-    type Open = fn(BorrowedFd<'_>, &Path, OFlags) -> io::Result<OwnedFd>;
+    type Open = fn(BorrowedFd<'_>, &Path, OFlags, Symlinks) -> io::Result<OwnedFd>;
 
     /// A root with links of every kind, and a secret beside it.
     fn house() -> tempfile::TempDir {
@@ -180,8 +195,8 @@ mod tests {
         house
     }
 
-    fn verdict(open: Open, root: &OwnedFd, path: &str) -> Result<String, Errno> {
-        let file = open(root.as_fd(), Path::new(path), FLAGS)
+    fn verdict(open: Open, root: &OwnedFd, path: &str, symlinks: Symlinks) -> Result<String, Errno> {
+        let file = open(root.as_fd(), Path::new(path), FLAGS, symlinks)
             .map_err(|error| Errno::from_io_error(&error).expect("an errno"))?;
         let mut text = String::new();
         match stdfs::File::from(file).read_to_string(&mut text) {
@@ -220,10 +235,27 @@ mod tests {
             ("none", Err(Errno::NOENT)),
         ];
         for (path, want) in wanted {
-            let want = want.map(String::from);
-            assert_eq!(verdict(walk, &root, path), want, "walk {path}");
-            #[cfg(target_os = "linux")]
-            assert_eq!(verdict(open_by_kernel, &root, path), want, "openat2 {path}");
+            agree(&root, path, Symlinks::Follow, want.map(String::from));
         }
+    }
+
+    fn agree(root: &OwnedFd, path: &str, symlinks: Symlinks, want: Result<String, Errno>) {
+        #[cfg(target_os = "linux")]
+        assert_eq!(verdict(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
+        assert_eq!(verdict(walk, root, path, symlinks), want, "walk {path}");
+    }
+
+    /// Links are refused at the first one, also those that would stay inside.
+    #[test]
+    fn twins_agree_on_refusing_symlinks() {
+        let house = house();
+        let root = open_root(&house.path().join("root")).expect("root");
+        for path in ["in", "dir/file", "chain", "loop", "out", "abs", "proc/etc/hostname", "slash_dir"] {
+            agree(&root, path, Symlinks::Refuse, Err(Errno::LOOP));
+        }
+        agree(&root, "a/b/file", Symlinks::Refuse, Ok("inside".into()));
+        agree(&root, "a", Symlinks::Refuse, Ok("(directory)".into()));
+        agree(&root, ".", Symlinks::Refuse, Ok("(directory)".into()));
+        agree(&root, "none", Symlinks::Refuse, Err(Errno::NOENT));
     }
 }

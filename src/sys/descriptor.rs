@@ -37,9 +37,12 @@ pub enum Kind {
 ///
 /// # Errors
 /// As fstat(2).
-#[allow(clippy::unnecessary_cast, reason = "the types of `struct stat` differ between systems")]
 pub fn facts(file: BorrowedFd<'_>) -> io::Result<Facts> {
-    let stat = fs::fstat(file)?;
+    Ok(facts_of(&fs::fstat(file)?))
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the types of `struct stat` differ between systems")]
+pub(super) fn facts_of(stat: &fs::Stat) -> Facts {
     let kind = match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Kind::Regular,
         FileType::Directory => Kind::Directory,
@@ -47,12 +50,12 @@ pub fn facts(file: BorrowedFd<'_>) -> io::Result<Facts> {
     };
     let seconds = u64::try_from(stat.st_mtime as i64).unwrap_or(0);
     let nanoseconds = u32::try_from(stat.st_mtime_nsec as i64).unwrap_or(0);
-    Ok(Facts {
+    Facts {
         kind,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         inode: stat.st_ino as u64,
         modified: UNIX_EPOCH + Duration::new(seconds, nanoseconds.min(999_999_999)),
-    })
+    }
 }
 
 /// `pread(2)` until `buffer` is full or the file ends; answers how many bytes there were.

@@ -17,6 +17,7 @@
 
 pub mod beneath;
 pub mod descriptor;
+pub mod directory;
 pub mod fallback;
 pub mod process;
 pub mod readiness;

@@ -1,0 +1,167 @@
+//! Which encoding of a file a client is sent (`Accept-Encoding`, RFC 9110 §12.5.3).
+
+use crate::http1::{Fields, list, trim_ows};
+
+/// An encoding that a file may lie ready in, beside the file itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Coding {
+    /// Its name in `Content-Encoding`.
+    pub(super) token: &'static str,
+    /// What stands behind the name of the file.
+    pub(super) suffix: &'static str,
+}
+
+/// The smallest first: that one is taken where a client makes no difference.
+const CODINGS: [Coding; 3] = [
+    Coding { token: "br", suffix: ".br" },
+    Coding { token: "zstd", suffix: ".zst" },
+    Coding { token: "gzip", suffix: ".gz" },
+];
+
+/// In which order siblings of a file are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Order {
+    /// Those that may be sent, the best first.
+    pub(super) accepted: Vec<&'static Coding>,
+    /// Those that may not. If there is one of them, another client would have been sent it, which caches
+    /// have to be told (`Vary`).
+    pub(super) others: Vec<&'static Coding>,
+}
+
+impl Order {
+    /// What the request's `Accept-Encoding` comes to. Without one the file itself is sent.
+    pub(super) fn of(fields: Fields<'_>) -> Self {
+        Self::of_lines(fields.all("Accept-Encoding"))
+    }
+
+    fn of_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Self {
+        let weights = Weights { named: lines.flat_map(list).filter_map(weighted).collect() };
+        let mut order = Self::default();
+        for coding in &CODINGS {
+            let weight = weights.of_coding(coding.token);
+            let accepted = weight > 0 && weight >= weights.of_identity();
+            if accepted { &mut order.accepted } else { &mut order.others }.push(coding);
+        }
+        // The sort is stable: what weighs the same stays in our order.
+        order.accepted.sort_by_key(|coding| std::cmp::Reverse(weights.of_coding(coding.token)));
+        order
+    }
+
+    /// None may be sent: a range is one of the file itself.
+    pub(super) fn none() -> Self {
+        Self { accepted: Vec::new(), others: CODINGS.iter().collect() }
+    }
+}
+
+/// What a client says of codings, in thousandths.
+#[derive(Debug)]
+struct Weights<'a> {
+    /// Each coding that is named, and its weight.
+    named: Vec<(&'a [u8], u16)>,
+}
+
+impl Weights<'_> {
+    fn named(&self, token: &[u8]) -> Option<u16> {
+        self.named.iter().find(|(name, _)| name.eq_ignore_ascii_case(token)).map(|(_, weight)| *weight)
+    }
+
+    /// One that is not named weighs what `*` does, and nothing without it.
+    fn of_coding(&self, token: &str) -> u16 {
+        // RFC 9110 §8.4.1.3: x-gzip is gzip.
+        let alias = || self.named(b"x-gzip").filter(|_| token == "gzip");
+        self.named(token.as_bytes()).or_else(alias).or_else(|| self.named(b"*")).unwrap_or(0)
+    }
+
+    /// The file itself is acceptable unless it is refused, and then it is sent all the same when there is
+    /// nothing else: so what counts is only whether it is *preferred*, and for that it has to be named.
+    fn of_identity(&self) -> u16 {
+        self.named(b"identity").or_else(|| self.named(b"*")).unwrap_or(0)
+    }
+}
+
+/// `codings [ weight ]`; what cannot be read is left out.
+fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
+    let Some(semicolon) = memchr::memchr(b';', element) else {
+        return Some((element, 1000));
+    };
+    let weight = trim_ows(&element[semicolon + 1..]);
+    let [b'q' | b'Q', b'=', qvalue @ ..] = weight else {
+        return None;
+    };
+    Some((trim_ows(&element[..semicolon]), thousandths(qvalue)?))
+}
+
+/// `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )` (RFC 9110 §12.4.2)
+fn thousandths(qvalue: &[u8]) -> Option<u16> {
+    let (whole, fraction) = match qvalue {
+        [whole @ b'0'..=b'1'] => (whole, &b""[..]),
+        [whole @ b'0'..=b'1', b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
+        _ => return None,
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digits = fraction.iter().chain(b"000").take(3);
+    let value = digits.fold(u16::from(whole - b'0'), |value, digit| value * 10 + u16::from(digit - b'0'));
+    (value <= 1000).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tokens that may be sent, in order.
+    fn accepted(lines: &[&str]) -> String {
+        let order = Order::of_lines(lines.iter().map(|line| line.as_bytes()));
+        assert_eq!(order.accepted.len() + order.others.len(), CODINGS.len());
+        order.accepted.iter().map(|coding| coding.token).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn accept_encoding() {
+        for (line, want) in [
+            ("", ""),
+            ("gzip, deflate, br, zstd", "br zstd gzip"),
+            ("gzip", "gzip"),
+            ("GZip", "gzip"),
+            ("x-gzip", "gzip"),
+            ("*", "br zstd gzip"),
+            ("*;q=0", ""),
+            ("*;q=0, br", "br"),
+            ("br;q=0, *", "zstd gzip"),
+            ("gzip;q=1.0, br;q=0.5", "gzip br"),
+            ("gzip;q=0.001, br;q=0", "gzip"),
+            ("gzip ; q=0.8 ,br;\tQ=0.9", "br gzip"),
+            ("identity", ""),
+            ("identity, gzip;q=0.5", ""),
+            ("identity;q=0.5, gzip;q=0.5", "gzip"),
+            ("identity;q=0, gzip", "gzip"),
+            ("identity;q=0", ""),
+            ("*;q=0.8, gzip;q=0.5", "br zstd"),
+            ("deflate, compress", ""),
+            ("gzip;q=1.5", ""),
+            ("gzip;q=0.1234", ""),
+            ("gzip;q=1.001", ""),
+            ("gzip;q=", ""),
+            ("gzip;level=9", ""),
+            ("gzip;q=-1, br", "br"),
+            (", ,br,,", "br"),
+        ] {
+            assert_eq!(accepted(&[line]), want, "{line:?}");
+        }
+        assert_eq!(accepted(&["gzip;q=0.5", "br"]), "br gzip", "several lines are one list");
+        assert_eq!(accepted(&[]), "", "no field");
+    }
+
+    #[test]
+    fn qvalues() {
+        for (qvalue, want) in
+            [("1", 1000), ("1.", 1000), ("1.000", 1000), ("0", 0), ("0.5", 500), ("0.07", 70)]
+        {
+            assert_eq!(thousandths(qvalue.as_bytes()), Some(want), "{qvalue}");
+        }
+        for qvalue in ["", "2", "1.1", "0.0000", ".5", "0,5", "0.x", "01"] {
+            assert_eq!(thousandths(qvalue.as_bytes()), None, "{qvalue}");
+        }
+    }
+}
