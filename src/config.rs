@@ -22,6 +22,10 @@ const MAX_WORKERS: usize = 1024;
 /// it kills.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long what was found at a path is believed: long enough that a busy file is looked at once a second, not
+/// ten thousand times, and short enough that nobody who has changed a file waits for it to be seen.
+const FILE_CACHE: Duration = Duration::from_secs(1);
+
 /// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
 const MIN_TIME: Duration = Duration::from_millis(1);
 const MAX_TIME: Duration = Duration::from_secs(86_400);
@@ -162,7 +166,17 @@ fn files(args: &Args) -> Result<Options, ConfigError> {
         symlinks: !args.no_symlinks,
         precompressed: args.precompressed,
         max_age: max_age.transpose()?,
+        file_cache: file_cache(args.file_cache.as_deref())?,
+        ..Options::default()
     })
+}
+
+/// Zero is a value here: look again each time.
+fn file_cache(value: Option<&str>) -> Result<Duration, ConfigError> {
+    match value {
+        Some("0") => Ok(Duration::ZERO),
+        value => seconds("--file-cache", value, FILE_CACHE),
+    }
 }
 
 fn settings(args: &Args) -> Result<Settings, ConfigError> {

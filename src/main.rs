@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use log::LevelFilter;
 use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
-use stheno::files::FileService;
+use stheno::files::{FileService, Options};
 use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
 use stheno::server::{AccessLog, Bound, Capacity, LogTarget, Worker, bind};
 use stheno::sys::fallback;
@@ -17,6 +17,9 @@ use stheno::sys::process::{self, Pid};
 
 /// Fewer connections than this are worth a word at the start, unless they were asked for.
 const FEW_CONNECTIONS: usize = 256;
+
+/// What part of the descriptors the file cache may hold at the most.
+const CACHED_SHARE: usize = 16;
 
 fn main() -> ExitCode {
     match start() {
@@ -54,11 +57,13 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     let start_error = |what: &str, error: io::Error| ConfigError::Start(format!("{what}: {error}"));
     init_log(config.log, config.logfile.as_deref())?;
     let access_log = open_access_log(&config.access_log)?;
-    let service = FileService::with_options(&config.root, config.files)
+    let descriptors = process::raise_descriptor_limit();
+    let cached_files = config.files.cached_files.min(descriptors / CACHED_SHARE);
+    let service = FileService::with_options(&config.root, Options { cached_files, ..config.files })
         .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
     let bound = bind(&config.host, config.port, config.accept, config.workers)
         .map_err(|error| ConfigError::Start(error.to_string()))?;
-    let capacity = capacity(config)?;
+    let capacity = capacity(config, descriptors - cached_files)?;
     let master = Master::new(config.workers, config.grace)
         .map_err(|error| start_error("cannot set up the master process", error))?;
 
@@ -119,8 +124,7 @@ impl Work for Server<'_> {
 }
 
 /// The descriptors of a worker set the limit: the file of every answer needs one beside its connection.
-fn capacity(config: &Config) -> Result<Capacity, ConfigError> {
-    let descriptors = process::raise_descriptor_limit();
+fn capacity(config: &Config, descriptors: usize) -> Result<Capacity, ConfigError> {
     let fitting = Capacity::fitting(descriptors);
     let connections = config.connections.unwrap_or(fitting);
     if connections > fitting {

@@ -40,7 +40,7 @@ struct Slot<V> {
 
 /// What a look-up finds.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found<V> {
+pub(super) enum Lookup<V> {
     /// To be believed.
     Fresh(V),
     /// To be compared with what is there now.
@@ -65,15 +65,15 @@ impl<V: Clone> Cache<V> {
     }
 
     /// What is known of `key`.
-    pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Found<V> {
+    pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Lookup<V> {
         let Some(slot) = self.index.get(key).and_then(|at| self.slots.get_mut(*at)) else {
-            return Found::Nothing;
+            return Lookup::Nothing;
         };
         slot.used = true;
         if now.saturating_duration_since(slot.checked) < self.bounds.validity {
-            Found::Fresh(slot.value.clone())
+            Lookup::Fresh(slot.value.clone())
         } else {
-            Found::Stale(slot.value.clone())
+            Lookup::Stale(slot.value.clone())
         }
     }
 
@@ -92,6 +92,23 @@ impl<V: Clone> Cache<V> {
         self.index.insert(Rc::clone(&key), self.slots.len());
         self.slots.push(Slot { key, value, bytes, checked: now, used: false });
         self.bytes += bytes;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Forgets what nobody has asked for since twice its validity.
+    pub(super) fn sweep(&mut self, now: Instant) {
+        let validity = self.bounds.validity;
+        let old = |slot: &Slot<V>| now.saturating_duration_since(slot.checked) >= 2 * validity;
+        let mut at = self.slots.len();
+        while let Some(below) = at.checked_sub(1) {
+            at = below;
+            if old(&self.slots[at]) {
+                self.remove_at(at);
+            }
+        }
     }
 
     /// What is known of `key` is still true.
@@ -148,16 +165,16 @@ mod tests {
     #[test]
     fn a_value_is_believed_for_a_while() {
         let (mut cache, now) = (cache(4, 1000), Instant::now());
-        assert_eq!(cache.get(b"/a", now), Found::Nothing);
+        assert_eq!(cache.get(b"/a", now), Lookup::Nothing);
         cache.insert(b"/a", 1, 10, now);
-        assert_eq!(cache.get(b"/a", now + SECOND / 2), Found::Fresh(1));
-        assert_eq!(cache.get(b"/a", now + SECOND), Found::Stale(1));
+        assert_eq!(cache.get(b"/a", now + SECOND / 2), Lookup::Fresh(1));
+        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Stale(1));
         cache.confirm(b"/a", now + SECOND);
-        assert_eq!(cache.get(b"/a", now + SECOND), Found::Fresh(1));
+        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Fresh(1));
         cache.insert(b"/a", 2, 10, now + SECOND);
-        assert_eq!(cache.get(b"/a", now + SECOND), Found::Fresh(2));
+        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Fresh(2));
         cache.remove(b"/a");
-        assert_eq!(cache.get(b"/a", now), Found::Nothing);
+        assert_eq!(cache.get(b"/a", now), Lookup::Nothing);
     }
 
     #[test]
@@ -165,7 +182,7 @@ mod tests {
         let (mut cache, now) = (cache(4, 1_000_000), Instant::now());
         cache.insert(b"/hot", 0, 10, now);
         for number in 1..1000_u32 {
-            assert_eq!(cache.get(b"/hot", now), Found::Fresh(0), "before {number}");
+            assert_eq!(cache.get(b"/hot", now), Lookup::Fresh(0), "before {number}");
             cache.insert(format!("/{number}").as_bytes(), number, 10, now);
             assert!(cache.slots.len() <= 4 && cache.index.len() == cache.slots.len());
         }
@@ -175,7 +192,7 @@ mod tests {
     fn bytes_are_bounded_and_counted() {
         let (mut cache, now) = (cache(1000, 100), Instant::now());
         cache.insert(b"/too large", 0, 101, now);
-        assert_eq!(cache.get(b"/too large", now), Found::Nothing);
+        assert_eq!(cache.get(b"/too large", now), Lookup::Nothing);
         for number in 0..100_u32 {
             cache.insert(format!("/{}", number % 7).as_bytes(), number, 16, now);
             assert!(cache.bytes <= 100);
@@ -185,13 +202,13 @@ mod tests {
         assert!(!cache.slots.is_empty());
         let long = vec![b'x'; MAX_KEY + 1];
         cache.insert(&long, 0, 0, now);
-        assert_eq!(cache.get(&long, now), Found::Nothing);
+        assert_eq!(cache.get(&long, now), Lookup::Nothing);
     }
 
     #[test]
     fn without_validity_nothing_is_kept() {
         let mut cache = Cache::new(Bounds { entries: 4, bytes: 1000, validity: Duration::ZERO });
         cache.insert(b"/a", 1, 10, Instant::now());
-        assert_eq!(cache.get(b"/a", Instant::now()), Found::Nothing);
+        assert_eq!(cache.get(b"/a", Instant::now()), Lookup::Nothing);
     }
 }

@@ -171,6 +171,8 @@ mod tests {
             kind: crate::sys::descriptor::Kind::Regular,
             size: 5,
             inode: 7,
+            device: 1,
+            changed: UNIX_EPOCH,
             modified: UNIX_EPOCH + Duration::new(seconds, 123_456_789),
         }
     }

@@ -1,16 +1,20 @@
 //! The service that answers with files of one directory.
 //!
 //! ```text
-//! target ──► path ──► open ──► encoding ──► conditional ──► range ──► Response
-//!          (decode,  (jail,   (which      (304, 412)     (206, 416)      ▲
-//!           normalise) fstat)  sibling?)                                 │
-//!                      └────► listing ──► page ──────────────────────────┘
+//!    ┌──────────────────── cache ─────────────────────┐
+//!    │                                                ▼
+//! target ──► path ──► open ──► encoding ──► document ──► conditional ──► range ──► Response
+//!          (decode,  (jail,   (which                    (304, 412)     (206, 416)      ▲
+//!           normalise) fstat)  sibling?)                                               │
+//!                      └────► listing ──► page ────────────────────────────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel; what it is and
 //! when it changed is asked of the opened descriptor, never of the name again.
 
+mod cache;
 mod conditional;
+mod document;
 mod encoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -22,8 +26,12 @@ mod path;
 mod range;
 mod send;
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
 
 use log::{debug, warn};
 use percent_encoding::percent_encode;
@@ -32,16 +40,23 @@ use crate::clock::Now;
 use crate::http1::{Method, Request, Response, Service, Status, Target};
 use crate::sys::beneath::Symlinks;
 
+use cache::{Bounds, Cache, Lookup};
+use document::Document;
 use encoding::{Coding, Order};
-use open::{Found, Root};
+use open::{File, Found, Root};
 use path::{Dotfiles, Refused, Wanted};
-use send::Representation;
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// What a directory's own document is called.
 const INDEX: &str = "index.html";
+
+/// nginx's documentation shows this number; the files that are asked for all the time are fewer.
+const CACHED_FILES: usize = 1000;
+
+/// Bytes of small files that are kept in memory.
+const CACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What of a directory is served, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +71,23 @@ pub struct Options {
     pub precompressed: bool,
     /// For how many seconds a cache may keep an answer without asking (`Cache-Control: max-age`).
     pub max_age: Option<u32>,
+    /// For how long what was found at a path is believed without looking again; zero for not at all.
+    pub file_cache: Duration,
+    /// How many files are kept open at the most, so that they are found at once.
+    pub cached_files: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { listing: false, dotfiles: false, symlinks: true, precompressed: false, max_age: None }
+        Self {
+            listing: false,
+            dotfiles: false,
+            symlinks: true,
+            precompressed: false,
+            max_age: None,
+            file_cache: Duration::ZERO,
+            cached_files: CACHED_FILES,
+        }
     }
 }
 
@@ -69,6 +96,7 @@ impl Default for Options {
 pub struct FileService {
     root: Root,
     options: Options,
+    cache: RefCell<Cache<Rc<Document>>>,
 }
 
 impl FileService {
@@ -86,7 +114,10 @@ impl FileService {
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
         let symlinks = if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse };
-        Ok(Self { root: Root::open(root, symlinks)?, options })
+        let bounds =
+            Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
+        let cache = RefCell::new(Cache::new(bounds));
+        Ok(Self { root: Root::open(root, symlinks)?, options, cache })
     }
 
     /// The options it was made with.
@@ -96,47 +127,105 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
+        let key = self.key(request, path);
+        let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
+            Lookup::Fresh(document) => return send::document(request, &document, now),
+            Lookup::Stale(document) => Some(document),
+            Lookup::Nothing => None,
+        };
+        match self.find(request, path, query, now) {
+            Ok(document) => {
+                let document = self.keep(&key, known, document, now);
+                send::document(request, &document, now)
+            }
+            Err(response) => {
+                self.cache.borrow_mut().remove(&key);
+                response
+            }
+        }
+    }
+
+    /// By what a document is found again: the path as it was sent, and whatever else decides which one it is.
+    fn key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
+        if !self.options.precompressed {
+            return path.into();
+        }
+        // A target has no spaces, so nothing of this can be part of a path.
+        let mut key = path.to_vec();
+        for line in request.fields.all("Accept-Encoding") {
+            key.push(b' ');
+            key.extend_from_slice(line);
+        }
+        if is_ranged(request) {
+            key.extend_from_slice(b" range");
+        }
+        key.into()
+    }
+
+    /// Keeps what was found; if it is what is known already, that goes on being used.
+    fn keep(&self, key: &[u8], known: Option<Rc<Document>>, found: Document, now: Now) -> Rc<Document> {
+        let mut cache = self.cache.borrow_mut();
+        if let Some(known) = known.filter(|known| known.is_still(&found)) {
+            cache.confirm(key, now.monotonic);
+            return known;
+        }
+        let (weight, found) = (found.weight(), Rc::new(found));
+        cache.insert(key, Rc::clone(&found), weight, now.monotonic);
+        found
+    }
+
+    /// What the path leads to, or the answer when that is no file.
+    fn find(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        now: Now,
+    ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
         let wanted = match path::normalise(path, dotfiles) {
             Ok(wanted) => wanted,
-            Err(Refused::Malformed) => return Response::error(Status::BAD_REQUEST),
-            Err(Refused::Hidden) => return Response::error(Status::NOT_FOUND),
+            Err(Refused::Malformed) => return Err(Response::error(Status::BAD_REQUEST)),
+            Err(Refused::Hidden) => return Err(Response::error(Status::NOT_FOUND)),
         };
         match self.root.find(&wanted, INDEX) {
             Ok(Found::File(file)) => {
                 debug!("{} is {} bytes", wanted.relative.display(), file.slice.len);
-                let representation = self.represent(request, &wanted, file);
-                send::file(request, &wanted, representation, self.options.max_age, now)
+                Ok(self.represent(request, &wanted, file, now))
             }
-            Ok(Found::Directory) => redirect(&wanted, query),
+            Ok(Found::Directory) => Err(redirect(&wanted, query)),
             Err(error) if self.options.listing && wanted.as_directory && is_missing(&error) => {
-                listing::read(&self.root, &wanted, dotfiles)
-                    .map_or_else(|error| refuse(&wanted, &error), |listing| send::listing(request, listing))
+                Err(listing::read(&self.root, &wanted, dotfiles)
+                    .map_or_else(|error| refuse(&wanted, &error), |listing| send::listing(request, listing)))
             }
-            Err(error) => refuse(&wanted, &error),
+            Err(error) => Err(refuse(&wanted, &error)),
         }
     }
 
     /// The file itself, or a sibling that holds the same in an encoding that the client takes.
-    fn represent(&self, request: &Request<'_>, wanted: &Wanted, original: open::File) -> Representation {
-        let plain = |file, varies| Representation { file, coding: None, varies };
+    fn represent(&self, request: &Request<'_>, wanted: &Wanted, original: File, now: Now) -> Document {
+        let document =
+            |file, coding, varies| Document::new(wanted, file, coding, varies, self.options.max_age, now);
         if !self.options.precompressed {
-            return plain(original, false);
+            return document(original, None, false);
         }
         // A range is one of the file itself: a client that goes on with what it has must not be sent a
         // piece of something else.
-        let ranged = request.method == Method::Get && request.fields.get("Range").is_some();
-        let order = if ranged { Order::none() } else { Order::of(request.fields) };
+        let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
         let not_before = original.facts.modified;
         let sibling = |coding: &&'static Coding| self.root.sibling(wanted, INDEX, coding.suffix, not_before);
         if let Some((file, coding)) =
             order.accepted.iter().find_map(|coding| Some((sibling(coding)?, *coding)))
         {
-            return Representation { file, coding: Some(coding), varies: true };
+            return document(file, Some(coding), true);
         }
         let varies = order.others.iter().any(|coding| sibling(coding).is_some());
-        plain(original, varies)
+        document(original, None, varies)
     }
+}
+
+fn is_ranged(request: &Request<'_>) -> bool {
+    request.method == Method::Get && request.fields.get("Range").is_some()
 }
 
 impl Service for FileService {
@@ -148,7 +237,17 @@ impl Service for FileService {
             _ => allowing(Response::error(Status::METHOD_NOT_ALLOWED)),
         }
     }
+
+    /// Files that nobody asks for any more are closed: a file that was removed gives its space back then.
+    fn tend(&self, now: Now) -> Option<Duration> {
+        let mut cache = self.cache.borrow_mut();
+        cache.sweep(now.monotonic);
+        (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
+    }
 }
+
+/// How long it is between two looks at what is kept, at the least.
+const LEAST_REST: Duration = Duration::from_secs(1);
 
 fn allowing(mut response: Response) -> Response {
     response.field("Allow", ALLOW);

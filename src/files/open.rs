@@ -3,19 +3,15 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::io::Errno;
 
 use super::path::Wanted;
 use crate::chat::FileSlice;
-use crate::http1::Body;
 use crate::sys::beneath::{self, Symlinks};
 use crate::sys::descriptor::{Facts, Kind, facts, read_at};
-
-/// Up to this size a file is read and leaves in one `send` with its head; above, `sendfile` saves more than
-/// its extra call costs.
-const SMALL: u64 = 16 * 1024;
 
 /// The directory that is served.
 #[derive(Debug)]
@@ -108,22 +104,16 @@ impl Root {
 }
 
 impl File {
-    /// The content, to be sent.
-    pub(super) fn into_body(self) -> Body {
-        if self.slice.len > SMALL {
-            return Body::File(self.slice);
-        }
-        match self.read() {
-            Some(bytes) => Body::Bytes(bytes),
-            // It shrinks while we look: let the sending find out, and drop the connection if it must.
-            None => Body::File(self.slice),
-        }
-    }
+    /// Up to this size a file is read and leaves in one `send` with its head; above, `sendfile` saves more
+    /// than its extra call costs.
+    pub(super) const SMALL: u64 = 16 * 1024;
 
-    /// All bytes, if there are as many as `fstat` said: the head with its length is made of that.
-    fn read(&self) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; usize::try_from(self.slice.len).ok()?];
-        let count = read_at(self.slice.as_fd(), &mut bytes, 0).ok()?;
-        (count == bytes.len()).then_some(bytes)
+    /// All bytes of a small file, if there are as many as `fstat` said: the head with its length is made of
+    /// that. If it shrinks while we look the sending finds out, and drops the connection if it must.
+    pub(super) fn read_small(slice: &FileSlice) -> Option<Arc<[u8]>> {
+        let length = usize::try_from(slice.len).ok().filter(|_| slice.len <= Self::SMALL)?;
+        let mut bytes = vec![0; length];
+        let count = read_at(slice.as_fd(), &mut bytes, 0).ok()?;
+        (count == length).then(|| bytes.into())
     }
 }

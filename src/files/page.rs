@@ -306,6 +306,8 @@ mod tests {
             kind: Kind::Regular,
             size,
             inode: 1,
+            device: 1,
+            changed: UNIX_EPOCH,
             modified: UNIX_EPOCH + Duration::from_secs(size),
         };
         for entry in [entry(b"\xff<a> b", false), entry(b"folder", true)] {

@@ -1,5 +1,7 @@
 //! Who answers.
 
+use std::time::Duration;
+
 use super::head::Request;
 use super::response::Response;
 use crate::clock::Now;
@@ -12,6 +14,12 @@ pub trait Service {
     ///
     /// It runs on the loop: nothing in it may wait for anything but the file system.
     fn handle(&self, request: &Request<'_>, now: Now) -> Response;
+
+    /// Called between the turns of the loop, to put away what is no longer needed. Answers in what time it
+    /// wants to be called again, if nothing happens before.
+    fn tend(&self, _now: Now) -> Option<Duration> {
+        None
+    }
 }
 
 impl<F: Fn(&Request<'_>, Now) -> Response> Service for F {

@@ -22,6 +22,9 @@ const LAG: Duration = Duration::from_millis(100);
 /// How often.
 const LAG_COMPLAINT: Duration = Duration::from_secs(10);
 
+/// How often the service may tidy up.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
 /// More panics in one minute end the worker.
 const MAX_PANICS: u64 = 10;
 
@@ -65,6 +68,8 @@ pub struct Running<S> {
     /// Shared with every acceptor that is still there.
     alive: Rc<()>,
     grace: Duration,
+    /// When the service was last tended.
+    tended: Instant,
     /// When a long turn was last worth a line.
     complained: Option<Instant>,
     /// When the current minute began, and how many panics there had been then.
@@ -101,6 +106,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             listeners,
             alive,
             grace: self.grace,
+            tended: minute.0,
             complained: None,
             minute,
         };
@@ -111,7 +117,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
     }
 }
 
-impl<S> Running<S> {
+impl<S: Service> Running<S> {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
     /// answers that are due, close. SIGINT and SIGQUIT mean: close.
     ///
@@ -124,7 +130,9 @@ impl<S> Running<S> {
             // Before the wait, not behind it: connections that the listeners took in as the loop was set up
             // may be over already, and so may those that the drain has just closed.
             self.flush_log();
-            let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
+            let rest = self.tend();
+            let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now())).into_iter();
+            let timeout = timeout.chain(rest).min();
             self.reactor.turn(timeout)?;
             self.look_at_the_clock();
             self.count_panics()?;
@@ -148,6 +156,18 @@ impl<S> Running<S> {
         }
         let drained = self.reactor.len() <= self.housekeepers;
         self.orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    /// Lets the service put away what it no longer needs, once a second at the most; answers when it is its
+    /// turn again. A turn of the loop may always have left something behind.
+    fn tend(&mut self) -> Option<Duration> {
+        let now = self.reactor.now();
+        let since = now.monotonic.saturating_duration_since(self.tended);
+        if since < TEND_EVERY {
+            return Some(TEND_EVERY - since);
+        }
+        self.tended = now.monotonic;
+        self.shared.service.tend(now)
     }
 
     /// What holds the loop up holds everyone up; whoever runs the server should know of it.

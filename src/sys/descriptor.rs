@@ -18,8 +18,12 @@ pub struct Facts {
     pub size: u64,
     /// The inode's number.
     pub inode: u64,
+    /// The file system that it is a number of.
+    pub device: u64,
     /// Last modification, to the nanosecond; times before 1970 read as 1970.
     pub modified: SystemTime,
+    /// Last change of anything, the times among it: nobody can set this one back.
+    pub changed: SystemTime,
 }
 
 /// The kinds of file that matter to a server of files.
@@ -48,13 +52,18 @@ pub(super) fn facts_of(stat: &fs::Stat) -> Facts {
         FileType::Directory => Kind::Directory,
         _ => Kind::Other,
     };
-    let seconds = u64::try_from(stat.st_mtime as i64).unwrap_or(0);
-    let nanoseconds = u32::try_from(stat.st_mtime_nsec as i64).unwrap_or(0);
+    let time = |seconds: i64, nanoseconds: i64| {
+        let seconds = u64::try_from(seconds).unwrap_or(0);
+        let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0).min(999_999_999);
+        UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+    };
     Facts {
         kind,
         size: u64::try_from(stat.st_size).unwrap_or(0),
         inode: stat.st_ino as u64,
-        modified: UNIX_EPOCH + Duration::new(seconds, nanoseconds.min(999_999_999)),
+        device: stat.st_dev as u64,
+        modified: time(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+        changed: time(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     }
 }
 
