@@ -33,6 +33,9 @@ use super::settings::{Settings, Timeouts};
 use crate::chat::{InBuffer, OutQueue};
 use crate::clock::{DateCache, Now};
 
+/// Bytes that leave a new connection without any having been acknowledged: ten segments (RFC 6928 §2).
+const FIRST_FLIGHT: u64 = 14_600;
+
 /// What the driver lends a connection for one turn.
 #[derive(Debug)]
 pub struct Turn<'a, S: ?Sized> {
@@ -276,8 +279,8 @@ impl Connection {
             State::Closed => Flushed::Close,
             State::Writing(Then::Hurry) => self.close(),
             State::Writing(Then::Close | Then::Linger) if self.read_closed => self.close(),
-            // All of a small answer is in the socket, and the peer has said that it asks nothing more.
-            State::Writing(Then::Close) if self.writing_since == now.monotonic => Flushed::CloseIfQuiet,
+            // All of a small answer is on its way, and the peer has said that it asks nothing more.
+            State::Writing(Then::Close) if self.has_left_at_once(now) => Flushed::CloseIfQuiet,
             State::Writing(Then::Close | Then::Linger) => {
                 self.enter(State::Lingering { drained: 0 }, now);
                 Flushed::Shutdown
@@ -292,6 +295,12 @@ impl Connection {
                 Flushed::Resume
             }
         }
+    }
+
+    /// Whether the kernel has not only taken the answer but sent it, as far as can be told from here: what is
+    /// still ours when something more comes from the peer would be lost to the reset that answers it.
+    fn has_left_at_once(&self, now: Now) -> bool {
+        self.writing_since == now.monotonic && self.output.taken() - self.taken_before <= FIRST_FLIGHT
     }
 
     /// It is over. (`asynchat`'s `close`)

@@ -319,6 +319,11 @@ fn closing() {
     small.receive(GET);
     assert_eq!(small.connection.flushed(small.now), Flushed::Shutdown, "it was not quiet");
 
+    let mut full = Bench::new();
+    full.receive("GET /large HTTP/1.0\r\n\r\n");
+    full.send(usize::MAX);
+    assert_eq!(full.connection.state(), "Lingering", "the socket took it, the peer may not have");
+
     let mut large = Bench::new();
     large.receive("GET /large HTTP/1.0\r\n\r\n");
     large.send(1000);
