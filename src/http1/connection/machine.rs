@@ -5,6 +5,7 @@ use crate::chat::Window;
 use crate::http1::body::{BodyReader, Framing, Step};
 use crate::http1::error::Error;
 use crate::http1::exchange::Exchange;
+use crate::http1::grammar::is_tchar;
 use crate::http1::head::{Method, as_known_version, field_space, parse};
 use crate::http1::response::{Envelope, Response};
 use crate::http1::scan::HeadScan;
@@ -237,7 +238,7 @@ impl Connection {
     /// Refuses what has come, closes, and parses nothing more. (the seed's `send_error`)
     pub(super) fn refuse<S: Service + ?Sized>(&mut self, error: Error, head: &[u8], turn: &mut Turn<'_, S>) {
         let exchange = turn.settings.record.then(|| Exchange::refused(head));
-        self.refuse_with(error, head.starts_with(b"HEAD "), exchange, turn);
+        self.refuse_with(error, is_to_head(head), exchange, turn);
     }
 
     fn refuse_with<S: Service + ?Sized>(
@@ -292,4 +293,9 @@ impl Connection {
         // The request's own time is over; the answer's begins.
         self.enter(State::Writing(then), turn.now);
     }
+}
+
+/// Whether what came begins with the method HEAD, whatever is wrong behind it: its sender expects no body.
+fn is_to_head(head: &[u8]) -> bool {
+    head.strip_prefix(b"HEAD").is_some_and(|rest| !rest.first().copied().is_some_and(is_tchar))
 }

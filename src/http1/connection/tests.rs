@@ -338,6 +338,8 @@ fn refusals_of_head_have_no_body() {
     for request in [
         "HEAD / HTTP/1.1\r\n\r\n",
         "HEAD / HTTP/3.0\r\n",
+        "HEAD\r\n",
+        "HEAD\t/ HTTP/1.1\r\n\r\n",
         "HEAD / HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n",
         "HEAD / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "HEAD / HTTP/1.1\r\nHost: h\r\nExpect: x\r\n\r\n",
