@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::response::{Response, parse_all};
+use super::response::{Response, assert_begins, parse_each};
 
 /// Nothing in these tests takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,7 +81,12 @@ impl Client {
 
     /// Everything that comes until the server closes.
     pub fn read_to_end(&mut self, method: &str) -> Vec<Response> {
-        parse_all(&self.read_raw_to_end(), method)
+        self.read_each_to_end(&[method])
+    }
+
+    /// As [`Client::read_to_end`], for requests with these methods in turn.
+    pub fn read_each_to_end(&mut self, methods: &[&str]) -> Vec<Response> {
+        parse_each(&self.read_raw_to_end(), methods)
     }
 
     /// Sends a request and reads its answer.
@@ -93,5 +98,15 @@ impl Client {
     /// A GET of HTTP/1.1 with more field lines, each ended by CR LF.
     pub fn get(&mut self, target: &str, fields: &str) -> Response {
         self.ask(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"))
+    }
+}
+
+/// What was received and not asked for must be the beginning of an answer, such as one to a request that was
+/// pipelined: a body behind the answer to HEAD is none.
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_begins(&self.received);
+        }
     }
 }

@@ -1,10 +1,13 @@
-//! What tests over the wire share: a server to talk to, a client that talks raw bytes, a parser that
-//! forgives nothing, and a folder to serve.
+//! What tests over the wire share: a server to talk to and its core without one, a client that talks raw bytes,
+//! a parser that forgives nothing, and a folder to serve.
 
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses a part of it")]
 
 pub mod client;
+pub mod core;
+pub mod dice;
 pub mod folder;
+pub mod fronts;
 pub mod hostile;
 pub mod process;
 pub mod response;
@@ -12,8 +15,11 @@ pub mod rules;
 pub mod server;
 
 pub use client::Client;
+pub use core::Core;
+pub use dice::Dice;
 pub use folder::Folder;
-pub use response::{Response, parse_all};
+pub use fronts::Fronts;
+pub use response::{Response, parse_all, parse_each};
 pub use server::Server;
 
 /// Runs `test` with the system's fast calls, and with the twins that stand in for them elsewhere.

@@ -5,21 +5,20 @@ use std::sync::OnceLock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use stheno::clock::{DateCache, Now};
 use stheno::files::FileService;
-use stheno::http1::{Connection, Flushed, Settings, Turn};
 
-use crate::support::{Folder, Response, Server, parse_all};
+use crate::support::core::Outcome;
+use crate::support::{Core, Dice, Folder, Response, Server, parse_all, rules};
 
 #[derive(Debug)]
-struct Case {
-    id: String,
-    payload: Vec<u8>,
+pub(crate) struct Case {
+    pub(crate) id: String,
+    pub(crate) payload: Vec<u8>,
     wants: Vec<Vec<u16>>,
     closes: bool,
 }
 
-fn cases() -> &'static [Case] {
+pub(crate) fn cases() -> &'static [Case] {
     static CASES: OnceLock<Vec<Case>> = OnceLock::new();
     CASES.get_or_init(|| {
         let all: Value = serde_json::from_str(include_str!("../corpus/http1.json")).expect("JSON");
@@ -53,39 +52,17 @@ impl Case {
     }
 }
 
-/// The core without a socket: feeds the pieces, takes everything out.
-fn through_the_core<'p>(service: &FileService, pieces: impl Iterator<Item = &'p [u8]>) -> Vec<u8> {
-    let (settings, mut dates, now) = (Settings::default(), DateCache::new(), Now::ask());
-    let mut connection = Connection::new(now);
-    let mut sent = Vec::new();
-    for piece in pieces {
-        // A budget for each read that the server would never give: the whole piece in one turn.
-        let mut turn = Turn { now, settings: &settings, service, dates: &mut dates, requests: u32::MAX };
-        connection.receive(piece, &mut turn);
-        while connection.wants_write() {
-            sent.extend(connection.output_mut().to_bytes().expect("output"));
-            match connection.flushed(now) {
-                Flushed::Resume => connection.resume(&mut turn),
-                Flushed::CloseIfQuiet => drop(connection.close()),
-                Flushed::Shutdown | Flushed::Close => {}
-            }
-        }
-        if connection.is_closed() {
-            break;
-        }
-    }
-    sent
-}
-
 #[test]
 fn the_core_whole_and_byte_by_byte() {
     let folder = Folder::new();
-    let service = FileService::open(&folder.root()).expect("a service");
+    let mut core = core(&folder);
     for case in cases() {
-        let whole = through_the_core(&service, std::iter::once(case.payload.as_slice()));
-        case.check(&parse_all(&whole, "GET"), "whole");
-        let bytewise = through_the_core(&service, case.payload.chunks(1));
-        case.check(&parse_all(&bytewise, "GET"), "byte by byte");
+        let whole = core.run([case.payload.as_slice()]);
+        case.check(&parse_all(&whole.sent, "GET"), "whole");
+        let bytewise = core.run(case.payload.chunks(1));
+        case.check(&parse_all(&bytewise.sent, "GET"), "byte by byte");
+        assert!(whole.ended || !case.closes, "{} does not end", case.id);
+        assert_eq!(bytewise.ended, whole.ended, "{}", case.id);
     }
 }
 
@@ -93,23 +70,43 @@ fn the_core_whole_and_byte_by_byte() {
 #[test]
 fn the_core_cut_at_every_position() {
     let folder = Folder::new();
-    let service = FileService::open(&folder.root()).expect("a service");
-    let mut cuts = 0;
+    let (mut core, mut dice) = (core(&folder), Dice::new(65));
+    let (mut cuts, mut random) = (0, 0);
     for case in cases() {
-        let outcome = |bytes: &[u8]| -> Vec<(u16, Vec<u8>)> {
-            let all = parse_all(bytes, "GET");
-            // The boundary of a multipart answer is another each time.
-            all.into_iter().map(|r| (r.status, if r.status == 206 { Vec::new() } else { r.body })).collect()
+        let whole = core.run([case.payload.as_slice()]);
+        let mut expect_same = |pieces: &[&[u8]]| {
+            let parts = core.run(pieces.iter().copied());
+            assert!(is_same(&parts, &whole), "{} cut at {}", case.id, pieces[0].len());
         };
-        let whole = outcome(&through_the_core(&service, std::iter::once(case.payload.as_slice())));
         for cut in 1..case.payload.len() {
             let (first, second) = case.payload.split_at(cut);
-            let parts = outcome(&through_the_core(&service, [first, second].into_iter()));
-            assert_eq!(parts, whole, "{} cut at {cut}", case.id);
+            expect_same(&[first, second]);
             cuts += 1;
+        }
+        for _ in 0..20 {
+            expect_same(&dice.pieces(&case.payload, 9));
+            random += 1;
         }
     }
     assert!(cuts > 100_000, "{cuts} cuts");
+    let measured = format!(
+        "{cuts} cuts in two and {random} into pieces of 1 to 9 bytes of {} cases, 0 differ",
+        cases().len()
+    );
+    rules::holds("A65", measured, "≥ 100,000 splits, identical statuses and bodies");
+}
+
+fn core(folder: &Folder) -> Core {
+    Core::new(FileService::open(&folder.root()).expect("a service"))
+}
+
+/// Equal but for the boundary of a multipart answer, which is another each time.
+fn is_same(parts: &Outcome, whole: &Outcome) -> bool {
+    let bodies = |outcome: &Outcome| -> Vec<(u16, Vec<u8>)> {
+        let all = parse_all(&outcome.sent, "GET");
+        all.into_iter().map(|r| (r.status, if r.status == 206 { Vec::new() } else { r.body })).collect()
+    };
+    parts.ended == whole.ended && (parts.sent == whole.sent || bodies(parts) == bodies(whole))
 }
 
 /// What the server sends in answer to a case. A case that need not close is ended by closing our half.

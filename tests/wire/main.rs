@@ -9,6 +9,7 @@ mod corpus;
 mod files;
 mod http;
 mod processes;
+mod rules_a;
 mod rules_c;
 mod rules_e;
 mod seed;
