@@ -14,6 +14,7 @@ use super::{Acceptor, AccessLog, Capacity, Shared};
 use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor};
 use crate::sys::descriptor::drain_pipe;
+use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 
 /// A turn that takes so long is worth a line in the log: HAProxy's figure.
@@ -24,6 +25,10 @@ const LAG_COMPLAINT: Duration = Duration::from_secs(10);
 
 /// How often the service may tidy up.
 const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// When a crowd of so many channels at the least has gone, three quarters of it, its memory is given back: below,
+/// it would not be worth the call.
+const CROWD: usize = 256;
 
 /// More panics in one minute end the worker.
 const MAX_PANICS: u64 = 10;
@@ -72,6 +77,8 @@ pub struct Running<S> {
     tended: Instant,
     /// When a long turn was last worth a line.
     complained: Option<Instant>,
+    /// The most channels since memory was last given back.
+    crowd: usize,
     /// When the current minute began, and how many panics there had been then.
     minute: (Instant, u64),
 }
@@ -108,6 +115,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             grace: self.grace,
             tended: minute.0,
             complained: None,
+            crowd: 0,
             minute,
         };
         if housekeepers != 2 || running.has_lost_a_listener() {
@@ -134,6 +142,7 @@ impl<S: Service> Running<S> {
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now())).into_iter();
             let timeout = timeout.chain(rest).min();
             self.reactor.turn(timeout)?;
+            self.give_memory_back();
             self.look_at_the_clock();
             self.count_panics()?;
             if drained_by.is_none() && self.has_lost_a_listener() {
@@ -168,6 +177,16 @@ impl<S: Service> Running<S> {
         }
         self.tended = now.monotonic;
         self.shared.service.tend(now)
+    }
+
+    /// What an attack, or a busy hour, took is not kept for the next one (RULES C18).
+    fn give_memory_back(&mut self) {
+        let now = self.reactor.len();
+        self.crowd = self.crowd.max(now);
+        if self.crowd >= CROWD && now <= self.crowd / 4 {
+            self.crowd = now;
+            process::release_memory();
+        }
     }
 
     /// What holds the loop up holds everyone up; whoever runs the server should know of it.

@@ -138,3 +138,13 @@ pub fn raise_descriptor_limit() -> usize {
     };
     current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
+
+/// Gives memory that was freed back to the system. glibc keeps what lies between two things that are still in
+/// use; other allocators see to it by themselves.
+pub fn release_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim(3) touches free memory only, and may be called at any time.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
