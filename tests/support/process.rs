@@ -31,6 +31,13 @@ pub fn memory(pid: i32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
+/// One of the sizes in its proc(5) status, in KiB: `VmRSS` is what it has in memory, `VmHWM` the most so far.
+pub fn size(pid: i32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 /// Lets it have no more than so many descriptors from now on; answers how many it might have had.
 pub fn limit_descriptors(pid: i32, most: u64) -> u64 {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
@@ -68,6 +75,8 @@ pub struct Connection {
     pub state: u8,
     /// Bytes that the peer has not acknowledged.
     pub unsent: u64,
+    /// Bytes that the process has not read.
+    pub unread: u64,
 }
 
 /// The connections with this local port, listeners left out.
@@ -77,8 +86,10 @@ pub fn connections(port: u16) -> Vec<Connection> {
     let rows = table.lines().skip(1).filter_map(|line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let state = u8::from_str_radix(columns[3], 16).ok().filter(|state| *state != 0x0A)?;
-        let unsent = u64::from_str_radix(columns[4].split_once(':')?.0, 16).ok()?;
-        columns[1].ends_with(&local).then_some(Connection { state, unsent })
+        let (unsent, unread) = columns[4].split_once(':')?;
+        let number = |digits| u64::from_str_radix(digits, 16).ok();
+        let (unsent, unread) = (number(unsent)?, number(unread)?);
+        columns[1].ends_with(&local).then_some(Connection { state, unsent, unread })
     });
     rows.collect()
 }

@@ -102,11 +102,11 @@ fn e2_workers_share_the_connections() {
     };
     Latencies::of(server.address(), "/ok", 400);
     let one_by_one = counts(400);
-    for _ in 0..25 {
+    for _ in 0..15 {
         let attack = Hostile::half_closing(server.address(), 64, "/ok");
         assert!(attack.wait_until_over().iter().all(|ended| ended.status == Some(200)));
     }
-    let after = counts(400 + 25 * 64);
+    let after = counts(400 + 15 * 64);
     let crowd: Vec<usize> = after.iter().zip(&one_by_one).map(|(after, before)| after - before).collect();
     for counts in [&one_by_one, &crowd] {
         let (least, most) = (counts.iter().min().expect("four"), counts.iter().max().expect("four"));
@@ -149,10 +149,10 @@ fn e4_e7_budgets_and_half_closes_cut_no_answer() {
     holds("E4", "50 MB in portions of 256 KiB a turn: complete", "never stalls");
 
     folder.write("large", vec![b'x'; 20_000_000]);
-    let ended = Hostile::half_closing(server.address(), 20, "/large").wait_until_over();
+    let ended = Hostile::half_closing(server.address(), 10, "/large").wait_until_over();
     let complete = ended.iter().filter(|ended| ended.how == How::Fin && ended.read > 20_000_000).count();
-    assert_eq!(complete, 20, "{ended:?}");
-    holds("E7", "20 of 20 half-closed clients read all of 20 MB", "100/100");
+    assert_eq!(complete, 10, "{ended:?}");
+    holds("E7", "10 of 10 half-closed clients read all of 20 MB", "100/100");
 }
 
 #[test]
@@ -223,10 +223,10 @@ fn e8_half_open_connections_are_not_waited_for_with_a_spinning_loop() {
     attacks.iter().for_each(Hostile::wait_until_open);
     ask_once(address, "/ok");
     let before = cpu_time(worker);
-    std::thread::sleep(2 * SECOND);
+    std::thread::sleep(SECOND);
     let spent = cpu_time(worker) - before;
-    assert!(spent <= Duration::from_millis(60), "{spent:?} of CPU in 2 s of nothing to do");
-    holds("E8", format!("120 half-open connections: {spent:?} of CPU in 2 s"), "≤ 1 %");
+    assert!(spent <= Duration::from_millis(60), "{spent:?} of CPU in a second of nothing to do");
+    holds("E8", format!("120 half-open connections: {spent:?} of CPU in 1 s"), "≤ 1 %");
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn e9_a_storm_of_resets_frees_every_place_once() {
 fn e10_whoever_sends_too_much_still_reads_the_answer() {
     let (_folder, server) = serve(&[]);
     let piece = vec![b'x'; 256 * 1024];
-    for number in 0..20 {
+    for number in 0..10 {
         let (method, length, want) =
             if number % 2 == 0 { ("POST", 30_000_000, 405) } else { ("GET", 30_000_000, 413) };
         let mut client = server.connect();
@@ -258,7 +258,7 @@ fn e10_whoever_sends_too_much_still_reads_the_answer() {
         }
         assert_eq!(client.read(method).status, want);
     }
-    holds("E10", "20 of 20 clients that send 30 MB read the 405 or 413", "100/100");
+    holds("E10", "10 of 10 clients that send 30 MB read the 405 or 413", "100/100");
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn e13_a_port_can_be_had_again_at_once() {
     let folder = Folder::new();
     let mut server = Server::start(&folder.root(), &[]);
     let port = server.address().port().to_string();
-    for _ in 0..20 {
+    for _ in 0..10 {
         // The server closes first, and so the port keeps the connection in TIME_WAIT.
         let mut client = server.connect();
         client.get("/ok", "Connection: close\r\n");
@@ -350,7 +350,7 @@ fn e13_a_port_can_be_had_again_at_once() {
     }
     let waiting = connections(server.address().port()).iter().filter(|c| c.state == 6).count();
     assert!(waiting > 0, "nothing was in TIME_WAIT");
-    holds("E13", format!("20 of 20 restarts on the same port, {waiting} in TIME_WAIT"), "100/100");
+    holds("E13", format!("10 of 10 restarts on the same port, {waiting} in TIME_WAIT"), "100/100");
 }
 
 #[test]
