@@ -22,9 +22,9 @@ const MAX_WORKERS: usize = 1024;
 /// it kills.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How long what was found at a path is believed: long enough that a busy file is looked at once a second, not
-/// ten thousand times, and short enough that nobody who has changed a file waits for it to be seen.
-const FILE_CACHE: Duration = Duration::from_secs(1);
+/// How long what was found at a path is believed. Not at all: who changes a file and looks at once sees the
+/// change. One second is what a busy server wants.
+const FILE_CACHE: Duration = Duration::ZERO;
 
 /// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
 const MIN_TIME: Duration = Duration::from_millis(1);

@@ -6,6 +6,7 @@ mod support;
 mod access_log;
 mod command;
 mod corpus;
+mod file_cache;
 mod files;
 mod http;
 mod processes;

@@ -1,0 +1,121 @@
+//! `--file-cache`: what was found is believed for a moment, and no longer.
+
+use std::fs;
+
+use crate::support::server::eventually;
+use crate::support::{Client, Folder, Server};
+
+fn server(folder: &Folder, seconds: &str) -> Server {
+    Server::start(&folder.root(), &["--file-cache", seconds])
+}
+
+/// Replaces a file as editors and deployments do: by another that takes its name.
+fn replace(folder: &Folder, name: &str, content: &str) {
+    let new = folder.beside("new");
+    fs::write(&new, content).expect("a file");
+    fs::rename(&new, folder.root().join(name)).expect("rename");
+}
+
+fn content(client: &mut Client, target: &str) -> String {
+    String::from_utf8(client.get(target, "").body).expect("UTF-8")
+}
+
+/// Files of the root that the worker holds open.
+fn files_held(server: &Server, folder: &Folder) -> usize {
+    let root = folder.root();
+    let links = fs::read_dir(format!("/proc/{}/fd", server.workers[0])).expect("descriptors");
+    let links = links.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link.starts_with(&root) && *link != root).count()
+}
+
+/// An hour is longer than any test: what is seen then was not looked at again.
+#[test]
+fn what_was_found_is_believed() {
+    let folder = Folder::new();
+    folder.write("page", "old");
+    let server = server(&folder, "3600");
+    let mut client = server.connect();
+    let first = client.get("/page", "");
+    replace(&folder, "page", "something else");
+    let second = client.get("/page?query", "");
+    assert_eq!((first.body.as_slice(), second.body.as_slice()), (&b"old"[..], &b"old"[..]));
+    assert_eq!(first.field("etag"), second.field("etag"));
+    let etag = first.field("etag").expect("a tag");
+    assert_eq!(client.get("/page", &format!("If-None-Match: {etag}\r\n")).status, 304);
+    assert_eq!(client.get("/page", "Range: bytes=1-\r\n").body, b"ld");
+    let head = client.ask("HEAD /page HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((head.field("content-length"), head.field("etag")), (Some("3"), Some(etag)));
+    // By another name it is another path.
+    assert_eq!(content(&mut client, "/./page"), "something else");
+}
+
+#[test]
+fn and_no_longer_than_it_is_said() {
+    let folder = Folder::new();
+    folder.write("page", "old");
+    folder.write("gone", "here");
+    let server = server(&folder, "0.05");
+    let mut client = server.connect();
+    assert_eq!((content(&mut client, "/page"), content(&mut client, "/gone")), ("old".into(), "here".into()));
+    replace(&folder, "page", "new");
+    fs::remove_file(folder.root().join("gone")).expect("remove");
+    eventually("the new page is seen", || content(&mut client, "/page") == "new");
+    eventually("the old file is not", || client.get("/gone", "").status == 404);
+    // Written over in place, with the same size: only the times tell.
+    folder.write("page", "neu");
+    eventually("the newer page is seen", || content(&mut client, "/page") == "neu");
+    let directory = folder.root().join("page");
+    fs::remove_file(&directory).expect("remove");
+    fs::create_dir(&directory).expect("a folder");
+    eventually("a folder is none", || client.get("/page", "").status == 301);
+    fs::remove_dir(&directory).expect("remove");
+    std::os::unix::fs::symlink(folder.beside("secret"), &directory).expect("a link");
+    eventually("a link that leads out is refused", || client.get("/page", "").status == 404);
+}
+
+/// A file that was removed must not take space for ever because somebody asked for it once.
+#[test]
+fn files_that_nobody_asks_for_are_closed() {
+    let folder = Folder::new();
+    let server = server(&folder, "0.05");
+    let mut client = server.connect();
+    for target in ["/ok", "/big", "/index.html"] {
+        assert_eq!(client.get(target, "").status, 200);
+    }
+    assert!(files_held(&server, &folder) >= 1, "that is what the cache is for");
+    eventually("all are closed", || files_held(&server, &folder) == 0);
+}
+
+#[test]
+fn off_is_off() {
+    let folder = Folder::new();
+    let server = server(&folder, "0");
+    let mut client = server.connect();
+    for number in 0..50 {
+        let want = format!("version {number}");
+        replace(&folder, "page", &want);
+        assert_eq!(content(&mut client, "/page"), want);
+    }
+    assert_eq!(files_held(&server, &folder), 0);
+}
+
+/// RULES B13 to B16 with the cache: what is sent is one version, whole, with the validators of that version.
+#[test]
+fn no_mixture_is_ever_sent() {
+    let folder = Folder::new();
+    let page = |number: usize| format!("{number:04}").repeat(2000 + number);
+    replace(&folder, "page", &page(0));
+    let server = server(&folder, "0.002");
+    let mut client = server.connect();
+    let mut tags = std::collections::BTreeMap::new();
+    for number in 0..300 {
+        replace(&folder, "page", &page(number));
+        let answer = client.get("/page", "");
+        let text = String::from_utf8(answer.body.clone()).expect("UTF-8");
+        let version: usize = text[..4].parse().expect("a number");
+        assert!(version <= number && text == page(version), "a mixture");
+        let etag = answer.field("etag").expect("a tag").to_string();
+        assert_eq!(*tags.entry(etag).or_insert(version), version, "one tag, two versions");
+    }
+    assert!(tags.len() > 1, "the page is looked at again");
+}
