@@ -27,8 +27,8 @@ impl Dice {
         self.below(times) == 0
     }
 
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
     }
 
     pub fn shuffle<T>(&mut self, all: &mut [T]) {

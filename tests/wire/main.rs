@@ -9,6 +9,7 @@ mod corpus;
 mod file_cache;
 mod files;
 mod http;
+mod mutations;
 mod processes;
 mod rules_a;
 mod rules_c;
