@@ -168,7 +168,6 @@ fn a67_answers_are_valid() {
         }
     }
     let mut statuses = std::collections::BTreeSet::new();
-    let before = response::checked();
     let all = requests.concat();
     for responses in [
         parse_each(&core.run([all.as_slice()]).sent, &methods),
@@ -196,8 +195,8 @@ fn a67_answers_are_valid() {
         assert_eq!(parse_each(&core.run([old.as_bytes()]).sent, &[method]).len(), 1);
     }
     assert!(statuses.len() >= 14, "{statuses:?}");
-    let own = response::checked() - before;
-    let measured = format!("at least {own} answers checked, 0 violations, statuses {statuses:?}");
+    let all = response::checked();
+    let measured = format!("{all} answers of the suite checked by then, 0 violations, statuses {statuses:?}");
     rules::holds("A67", measured, "0 violations in the whole suite");
 }
 
