@@ -132,7 +132,13 @@ fn run(steps: &[Step], script: &Script<'_>, settings: &Settings) -> Vec<Answer> 
     }
     driver.settle();
     let undisturbed = steps.iter().copied().all(Step::is_a_mere_cut);
-    Outcome::of(&driver, undisturbed).check(&driver.sent, &service);
+    let answers = Outcome::of(&driver, undisturbed).check(&driver.sent, &service);
+    // Nothing can come any more, and everything was taken.
+    assert!(!driver.half_closed || driver.connection.is_closed(), "waits in {}", driver.connection.state());
+    if undisturbed && !answers.last().is_some_and(|answer| answer.closes) {
+        let (asked, sent) = (service.requests.borrow().len(), request_lines(script.payload).len());
+        assert_eq!(asked, sent, "a request was passed over");
+    }
     leave_alone(&mut driver);
     driver.take_exchanges(true);
     service.check_boundaries(script.payload);
