@@ -26,9 +26,10 @@ const LAG_COMPLAINT: Duration = Duration::from_secs(10);
 /// How often the service may tidy up.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
-/// When a crowd of so many channels at the least has gone, three quarters of it, its memory is given back: below,
-/// it would not be worth the call.
+/// When a crowd of so many channels at the least goes, its memory is given back, each time that three quarters of
+/// it have gone, down to a few: for less it would not be worth the call.
 const CROWD: usize = 256;
+const A_FEW: usize = 8;
 
 /// More panics in one minute end the worker.
 const MAX_PANICS: u64 = 10;
@@ -77,8 +78,10 @@ pub struct Running<S> {
     tended: Instant,
     /// When a long turn was last worth a line.
     complained: Option<Instant>,
-    /// The most channels since memory was last given back.
+    /// The most channels since memory was last given back, and whether they were a crowd, or are what is left of
+    /// one.
     crowd: usize,
+    crowded: bool,
     /// When the current minute began, and how many panics there had been then.
     minute: (Instant, u64),
 }
@@ -116,6 +119,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             tended: minute.0,
             complained: None,
             crowd: 0,
+            crowded: false,
             minute,
         };
         if housekeepers != 2 || running.has_lost_a_listener() {
@@ -183,8 +187,10 @@ impl<S: Service> Running<S> {
     fn give_memory_back(&mut self) {
         let now = self.reactor.len();
         self.crowd = self.crowd.max(now);
-        if self.crowd >= CROWD && now <= self.crowd / 4 {
+        self.crowded |= self.crowd >= CROWD;
+        if self.crowded && now <= self.crowd / 4 {
             self.crowd = now;
+            self.crowded = now >= A_FEW;
             process::release_memory();
         }
     }

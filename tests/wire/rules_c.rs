@@ -392,6 +392,8 @@ fn c16_an_access_log_that_takes_nothing_costs_no_request() {
     // Open, so that it can be written to; never read.
     let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
     let fifo = fifo.to_str().expect("UTF-8").to_string();
+    let kept = folder.beside("access.log");
+    let kept = kept.to_str().expect("UTF-8");
     let rate = |log: &str| {
         let server = Server::start(&folder.root(), &["--access-log", log]);
         let mut client = server.connect();
@@ -401,21 +403,25 @@ fn c16_an_access_log_that_takes_nothing_costs_no_request() {
             (0..50).for_each(|_| assert_eq!(client.read("GET").status, 200));
         }
         let rate = 2000.0 / begun.elapsed().as_secs_f64();
-        if log != "off" {
+        if log != kept {
             server.wait_for("lines lost so far");
             let lines = server.said().iter().filter(|line| line.contains("lost so far")).count();
             assert!(lines <= 12, "{lines} lines about 2,000");
         }
         rate
     };
-    let off = rate("off").max(rate("off"));
-    let (full, blocked) = (rate("/dev/full"), rate(&fifo));
-    assert!(full > off / 5.0 && blocked > off / 5.0, "{full:.0} and {blocked:.0} of {off:.0} requests/s");
-    let share = |rate: f64| rate / off * 100.0;
+    // Warm, and the better of two.
+    let works = rate(kept).max(rate(kept));
+    let (full, blocked) = (rate("/dev/full").max(rate("/dev/full")), rate(&fifo).max(rate(&fifo)));
+    assert!(
+        full > works / 5.0 && blocked > works / 5.0,
+        "{full:.0} and {blocked:.0} of {works:.0} requests/s"
+    );
+    let share = |rate: f64| rate / works * 100.0;
     holds(
         "C16",
         format!(
-            "0 of 4,000 failed; /dev/full {:.0} %, FIFO {:.0} % of the rate",
+            "0 of 8,000 failed; /dev/full {:.0} %, FIFO {:.0} % of the rate of a log that works",
             share(full),
             share(blocked)
         ),
@@ -454,7 +460,7 @@ fn c18_a_mixed_attack_is_outlived() {
     let (_folder, server) = serve(&limits);
     let (worker, address) = (server.workers[0], server.address());
     let quiet = Latencies::of(address, "/ok", 200);
-    let base = size(worker, "VmRSS");
+    let (base, own) = (size(worker, "VmRSS"), size(worker, "RssAnon"));
     let probe = Probe::start(address, "/ok", PAUSE);
     let after_another = |attack: Hostile| {
         attack.wait_until_open();
@@ -469,15 +475,16 @@ fn c18_a_mixed_attack_is_outlived() {
     ];
     eventually("the attackers are gone", || attacks.iter().map(Hostile::over).sum::<usize>() == 2000);
     probe.wait_for_more(10);
-    let (probe, after) = (probe.stop(), size(worker, "VmRSS"));
+    let probe = probe.stop();
     drop(attacks);
+    let kept = size(worker, "RssAnon").saturating_sub(own);
     let grown = size(worker, "VmHWM").saturating_sub(base);
     assert!(grown <= 32 * 1024, "{grown} KiB");
     assert!(probe.p50() < SECOND, "{probe}");
     holds(
         "C18",
-        format!("2,000 attackers: +{grown} KiB on {base}, {after} after; probe {probe} (quiet: {quiet})"),
-        "≤ 32 MiB; p99 ≤ 250 ms",
+        format!("2,000 attackers: +{grown} KiB on {base}, {kept} kept; probe {probe} (quiet: {quiet})"),
+        "≤ 32 MiB; p99 ≤ 250 ms; ≤ 10 % kept",
     );
 }
 
