@@ -9,13 +9,13 @@
 //! symlinks itself, never above the directory it began in. Both give the same verdicts.
 
 use std::collections::VecDeque;
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 
-use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{self, Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 #[cfg(target_os = "linux")]
@@ -118,12 +118,11 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) ->
             above.pop().ok_or(Errno::XDEV)?;
             continue;
         }
-        if fs_is_symlink(here, name)? {
+        if let Some(target) = symlink_target(here, name)? {
             followed += 1;
             if symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
                 return Err(Errno::LOOP.into());
             }
-            let target = fs::readlinkat(here, name, Vec::new())?;
             push_front(&mut todo, Path::new(OsStr::from_bytes(target.as_bytes())))?;
             continue;
         }
@@ -138,9 +137,15 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) ->
     Ok(fs::openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())?)
 }
 
-fn fs_is_symlink(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<bool> {
-    let stat = fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+/// What the symlink says, or `None` when the name is none. One call, so that nothing can be swapped between
+/// asking what it is and reading it.
+fn symlink_target(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<CString>> {
+    match fs::readlinkat(directory, name, Vec::new()) {
+        Ok(target) => Ok(Some(target)),
+        // readlink(2): it exists and is no symbolic link.
+        Err(Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Puts the components of `path` in front of what is still to go.
