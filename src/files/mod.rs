@@ -18,6 +18,7 @@ mod document;
 mod encoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod human;
 mod listing;
 mod mime;
 mod open;
@@ -43,6 +44,7 @@ use crate::sys::beneath::Symlinks;
 use cache::{Bounds, Cache, Lookup};
 use document::Document;
 use encoding::{Coding, Order};
+use listing::Kept;
 use open::{File, Found, Root};
 use path::{Dotfiles, Refused, Wanted};
 
@@ -96,6 +98,7 @@ impl Default for Options {
 pub struct FileService {
     root: Root,
     options: Options,
+    kept: Kept,
     cache: RefCell<Cache<Rc<Document>>>,
 }
 
@@ -117,7 +120,7 @@ impl FileService {
         let bounds =
             Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
-        Ok(Self { root: Root::open(root, symlinks)?, options, cache })
+        Ok(Self { root: Root::open(root, symlinks)?, options, kept: Kept::default(), cache })
     }
 
     /// The options it was made with.
@@ -195,7 +198,7 @@ impl FileService {
             }
             Ok(Found::Directory) => Err(redirect(&wanted, query)),
             Err(error) if self.options.listing && wanted.as_directory && is_missing(&error) => {
-                Err(listing::read(&self.root, &wanted, dotfiles)
+                Err(listing::read(&self.root, &wanted, dotfiles, &self.kept, now)
                     .map_or_else(|error| refuse(&wanted, &error), |listing| send::listing(request, listing)))
             }
             Err(error) => Err(refuse(&wanted, &error)),

@@ -70,12 +70,13 @@ impl Root {
     }
 
     /// Opens a directory to be listed.
-    pub(super) fn open_directory(&self, wanted: &Wanted) -> io::Result<OwnedFd> {
+    pub(super) fn open_directory(&self, wanted: &Wanted) -> io::Result<(OwnedFd, Facts)> {
         // The root itself has an empty path, which names nothing.
         let path = Path::new(".").join(&wanted.relative);
         let directory = beneath::open(self.directory.as_fd(), &path, self.symlinks)?;
-        match facts(directory.as_fd())?.kind {
-            Kind::Directory => Ok(directory),
+        let facts = facts(directory.as_fd())?;
+        match facts.kind {
+            Kind::Directory => Ok((directory, facts)),
             Kind::Regular | Kind::Other => Err(Errno::NOTDIR.into()),
         }
     }

@@ -8,10 +8,11 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::rc::Rc;
 
 use percent_encoding::percent_encode;
 
+use super::human::{Thousands, human_size, human_time};
 use super::listing::{Entry, Listing};
 use super::path::{ENCODED, Wanted};
 use crate::chat::{Chunk, Producer};
@@ -32,29 +33,30 @@ pub(super) struct Page {
     directory: OwnedFd,
     /// What stands above the rows, until it is sent.
     top: String,
-    rows: std::vec::IntoIter<Entry>,
+    listing: Rc<Listing>,
+    /// How many rows have been made.
+    made: usize,
     /// Bytes still to come.
     remaining: u64,
 }
 
 impl Page {
-    pub(super) fn new(directory: OwnedFd, wanted: &Wanted, listing: Listing) -> Self {
+    pub(super) fn new(directory: OwnedFd, wanted: &Wanted, listing: Rc<Listing>) -> Self {
         let top = top(wanted, &listing);
-        let mut length = Counter((top.len() + END.len()) as u64);
-        for entry in &listing.entries {
-            // Counting cannot fail.
-            let _ = write_row(&mut length, entry, &Cells::default());
-        }
-        Self { directory, top, rows: listing.entries.into_iter(), remaining: length.0 }
+        let remaining = top.len() as u64 + listing.rows_len + END.len() as u64;
+        Self { directory, top, listing, made: 0, remaining }
     }
 
     /// Size and time of an entry. One that has vanished meanwhile has a row all the same: it was promised.
     fn cells(&self, entry: &Entry) -> Cells {
+        if !self.listing.is_detailed {
+            return Cells::None;
+        }
         let facts = match &entry.target {
             Some(target) => Some(**target),
             None => facts_at(self.directory.as_fd(), &entry.name).ok(),
         };
-        facts.map(|facts| Cells::of(entry, &facts)).unwrap_or_default()
+        facts.map_or_else(Cells::blank, |facts| Cells::of(entry, &facts))
     }
 }
 
@@ -64,15 +66,12 @@ impl Producer for Page {
             return Ok(None);
         }
         let mut piece = std::mem::take(&mut self.top);
-        for _ in 0..ROWS {
-            let Some(entry) = self.rows.next() else {
-                break;
-            };
-            let cells = self.cells(&entry);
+        for entry in self.listing.entries.iter().skip(self.made).take(ROWS) {
             // Writing into a String cannot fail.
-            let _ = write_row(&mut piece, &entry, &cells);
+            let _ = write_row(&mut piece, entry, &self.cells(entry));
         }
-        if self.rows.len() == 0 {
+        self.made += ROWS;
+        if self.made >= self.listing.entries.len() {
             piece.push_str(END);
         }
         self.remaining -= piece.len() as u64;
@@ -82,6 +81,17 @@ impl Producer for Page {
     fn remaining(&self) -> u64 {
         self.remaining
     }
+}
+
+/// The bytes that all rows will have.
+pub(super) fn rows_len(listing: &Listing) -> u64 {
+    let cells = if listing.is_detailed { Cells::blank() } else { Cells::None };
+    let mut length = Counter(0);
+    for entry in &listing.entries {
+        // Counting cannot fail.
+        let _ = write_row(&mut length, entry, &cells);
+    }
+    length.0
 }
 
 /// Everything above the rows.
@@ -96,12 +106,13 @@ fn top(wanted: &Wanted, listing: &Listing) -> String {
         let _ = write!(path, "{name}/");
         let _ = write!(crumbs, "<wbr><a href=\"{}\">{name}/</a>", up(above));
     }
-    let parent = if path == "/" { "" } else { "<tr><td><a href=\"../\">../</a><td><td>\n" };
+    let columns = if listing.is_detailed { "<th>Size<th>Changed (UTC)" } else { "" };
+    let parent = if path == "/" { "" } else { "<tr><td><a href=\"../\">../</a>\n" };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{path}</title>\n\
          <style>\n{STYLE}</style>\n<h1>{crumbs}</h1>\n<p>{}</p>\n<table>\n\
-         <tr><th>Name<th>Size<th>Changed (UTC)\n{parent}",
+         <tr><th>Name{columns}\n{parent}",
         Summary(listing)
     )
 }
@@ -116,7 +127,7 @@ struct Summary<'a>(&'a Listing);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Listing { entries, is_cut } = self.0;
+        let Listing { entries, is_cut, .. } = self.0;
         if *is_cut {
             return write!(f, "{} of more names: the rest is left out", Thousands(entries.len()));
         }
@@ -139,70 +150,42 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// A number up to a million with a comma where readers look for one.
-struct Thousands(usize);
-
-impl fmt::Display for Thousands {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0..1_000 => write!(f, "{}", self.0),
-            count => write!(f, "{},{:03}", count / 1_000, count % 1_000),
-        }
-    }
-}
-
 /// One row. Its length depends on the name alone.
 fn write_row(out: &mut impl fmt::Write, entry: &Entry, cells: &Cells) -> fmt::Result {
     let name = entry.name.as_bytes();
     let slash = if entry.is_directory { "/" } else { "" };
-    let href = percent_encode(name, ENCODED);
-    let Cells { size, time } = cells;
-    writeln!(out, "<tr><td><a href=\"{href}{slash}\">{}{slash}</a><td>{size:>8}<td>{time:16}", Escaped(name))
+    // No format string: there may be ten thousand of them.
+    out.write_str("<tr><td><a href=\"")?;
+    percent_encode(name, ENCODED).try_for_each(|part| out.write_str(part))?;
+    out.write_str(slash)?;
+    out.write_str("\">")?;
+    write_escaped(out, name)?;
+    out.write_str(slash)?;
+    out.write_str("</a>")?;
+    if let Cells::Shown { size, time } = cells {
+        write!(out, "<td>{size:>8}<td>{time:16}")?;
+    }
+    out.write_str("\n")
 }
 
 /// What stands in the cells of constant width.
-#[derive(Debug, Default)]
-struct Cells {
-    /// At most 8 bytes.
-    size: String,
-    /// 16 bytes, or none.
-    time: String,
+#[derive(Debug)]
+enum Cells {
+    /// There are no such cells.
+    None,
+    /// The size has 8 bytes at the most, the time 16 or none.
+    Shown { size: String, time: String },
 }
 
 impl Cells {
+    fn blank() -> Self {
+        Self::Shown { size: String::new(), time: String::new() }
+    }
+
     fn of(entry: &Entry, facts: &Facts) -> Self {
         let size = if entry.is_directory { String::new() } else { human_size(facts.size) };
-        Self { size, time: human_time(facts.modified) }
+        Self::Shown { size, time: human_time(facts.modified) }
     }
-}
-
-/// `123 B`, `4.5 KiB`, `678 MiB`: three digits say enough.
-fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // The largest unit of which there is at least one: 2^10 per step.
-    let step = (63 - bytes.leading_zeros()) / 10;
-    let unit = UNITS[step as usize - 1];
-    let tenths = (u128::from(bytes) * 10) >> (10 * step);
-    if tenths < 100 {
-        format!("{}.{} {unit}", tenths / 10, tenths % 10)
-    } else {
-        format!("{} {unit}", tenths / 10)
-    }
-}
-
-/// `1994-11-06 08:49`, which sorts as it reads.
-fn human_time(time: SystemTime) -> String {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    /// The last second of the year 9999: no date has five digits for its year.
-    const LAST: Duration = Duration::from_secs(253_402_300_799);
-    let date = httpdate::fmt_http_date(time.min(UNIX_EPOCH + LAST));
-    // Sun, 06 Nov 1994 08:49:37 GMT
-    let (day, month, year, clock) = (&date[5..7], &date[8..11], &date[12..16], &date[17..22]);
-    let month = MONTHS.find(month).unwrap_or_default() / 3 + 1;
-    format!("{year}-{month:02}-{day} {clock}")
 }
 
 /// A name as text in HTML. What is not UTF-8 in it cannot be shown; the link beside it is exact.
@@ -210,32 +193,36 @@ struct Escaped<'a>(&'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for piece in self.0.utf8_chunks() {
-            for part in piece.valid().split_inclusive(['&', '<', '>', '"', '\'']) {
-                let special = part.chars().next_back().and_then(|last| Some((last, entity(last)?)));
-                match special {
-                    Some((last, entity)) => {
-                        f.write_str(&part[..part.len() - last.len_utf8()])?;
-                        f.write_str(entity)?;
-                    }
-                    None => f.write_str(part)?,
-                }
-            }
-            if !piece.invalid().is_empty() {
-                f.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
+        write_escaped(f, self.0)
     }
 }
 
-fn entity(character: char) -> Option<&'static str> {
-    Some(match character {
-        '&' => "&amp;",
-        '<' => "&lt;",
-        '>' => "&gt;",
-        '"' => "&quot;",
-        '\'' => "&#39;",
+fn write_escaped(out: &mut impl fmt::Write, name: &[u8]) -> fmt::Result {
+    for piece in name.utf8_chunks() {
+        let text = piece.valid();
+        let mut written = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            if let Some(entity) = entity(byte) {
+                out.write_str(&text[written..at])?;
+                out.write_str(entity)?;
+                written = at + 1;
+            }
+        }
+        out.write_str(&text[written..])?;
+        if !piece.invalid().is_empty() {
+            out.write_char(char::REPLACEMENT_CHARACTER)?;
+        }
+    }
+    Ok(())
+}
+
+fn entity(byte: u8) -> Option<&'static str> {
+    Some(match byte {
+        b'&' => "&amp;",
+        b'<' => "&lt;",
+        b'>' => "&gt;",
+        b'"' => "&quot;",
+        b'\'' => "&#39;",
         _ => return None,
     })
 }
@@ -255,33 +242,7 @@ mod tests {
     use super::*;
     use crate::sys::descriptor::Kind;
     use std::ffi::OsStr;
-
-    #[test]
-    fn sizes() {
-        for (bytes, want) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (10 * 1024 - 1, "9.9 KiB"),
-            (10 * 1024, "10 KiB"),
-            ((1 << 20) - 1, "1023 KiB"),
-            (1 << 20, "1.0 MiB"),
-            (5 << 30, "5.0 GiB"),
-            (u64::MAX, "15 EiB"),
-        ] {
-            assert_eq!(human_size(bytes), want, "{bytes}");
-            assert!(want.len() <= 8, "the cell has room for it");
-        }
-    }
-
-    #[test]
-    fn times() {
-        let time = |seconds| human_time(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(time(784_111_777), "1994-11-06 08:49");
-        assert_eq!(time(0), "1970-01-01 00:00");
-        assert_eq!(time(u64::from(u32::MAX) << 8), "9999-12-31 23:59");
-    }
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn names_as_text() {
@@ -316,13 +277,13 @@ mod tests {
                 write_row(&mut row, &entry, &cells).expect("a row");
                 row
             };
-            let blank = row(Cells::default()).len();
+            let blank = row(Cells::blank()).len();
             for size in [0, 5, 1023, 1 << 20, (1 << 40) - 1, u64::MAX >> 20] {
                 assert_eq!(row(Cells::of(&entry, &facts(size))).len(), blank, "{size}");
             }
         }
         let mut row = String::new();
-        write_row(&mut row, &entry(b"\xff<a>.txt", false), &Cells::default()).expect("a row");
+        write_row(&mut row, &entry(b"\xff<a>.txt", false), &Cells::blank()).expect("a row");
         assert!(row.starts_with("<tr><td><a href=\"%FF%3Ca%3E.txt\">\u{fffd}&lt;a&gt;.txt</a><td>"), "{row}");
     }
 
@@ -330,7 +291,7 @@ mod tests {
     fn summaries() {
         let summary = |folders, files, is_cut| {
             let entries = (0..folders + files).map(|n| entry(b"x", n < folders)).collect();
-            Summary(&Listing { entries, is_cut }).to_string()
+            Summary(&Listing { entries, is_cut, is_detailed: true, rows_len: 0 }).to_string()
         };
         assert_eq!(summary(0, 0, false), "Nothing here");
         assert_eq!(summary(1, 2, false), "1 folder, 2 files");

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Dir, FileType, statat};
+use rustix::fs::{AtFlags, Dir, FileType, fstat, statat};
+use rustix::io::Errno;
 
 use super::descriptor::{Facts, duplicate, facts_of};
 
@@ -27,11 +28,15 @@ pub enum Listed {
 /// more or `each` breaks off: how long a directory is says nothing about how much of it is read.
 ///
 /// # Errors
-/// As getdents(2).
+/// As getdents(2); `ENOENT` when the directory itself has been removed since it was opened.
 pub fn read_names(
     directory: BorrowedFd<'_>,
     mut each: impl FnMut(&OsStr, Listed) -> ControlFlow<()>,
 ) -> io::Result<()> {
+    // rustix takes the kernel's ENOENT for an end like any other.
+    if fstat(directory)?.st_nlink == 0 {
+        return Err(Errno::NOENT.into());
+    }
     for entry in Dir::new(duplicate(directory)?)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
@@ -101,5 +106,14 @@ mod tests {
         })
         .expect("names");
         assert_eq!(count, 7);
+    }
+
+    #[test]
+    fn a_directory_that_was_removed_is_missing() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let directory = std::fs::File::open(place.path()).expect("the folder");
+        std::fs::remove_dir(place.path()).expect("remove");
+        let error = read_names(directory.as_fd(), |_, _| ControlFlow::Continue(())).expect_err("it is gone");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
