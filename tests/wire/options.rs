@@ -1,0 +1,282 @@
+//! The options of the file service: `--dotfiles --no-symlinks --max-age --precompressed --listing`.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::symlink;
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::support::{Client, Folder, Response, with_both_twins};
+
+#[test]
+fn dotfiles() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        fs::create_dir(folder.root().join(".git")).expect("a folder");
+        folder.write(".git/config", "config");
+        folder.write(".env", "env");
+        folder.write("...", "three dots");
+        let server = start(&folder.root(), &["--dotfiles"]);
+        let mut client = server.connect();
+        for (target, want) in [
+            ("/.git/config", "config"),
+            ("/.env", "env"),
+            ("/%2eenv", "env"),
+            ("/...", "three dots"),
+            ("/.git/../.env", "env"),
+            ("/./.env", "env"),
+        ] {
+            assert_eq!(client.get(target, "").text(), want, "{target}");
+        }
+        assert_eq!(client.get("/.git", "").field("Location"), Some("/.git/"));
+        assert_eq!(client.get("/../secret", "").status, 400, "two dots are still the way up");
+    });
+}
+
+#[test]
+fn symlinks_are_refused() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        symlink("ok", folder.root().join("link")).expect("a link");
+        symlink("sub", folder.root().join("dir")).expect("a link");
+        symlink("root", folder.beside("way")).expect("a link");
+        // On the way to the root they are the operator's own.
+        let server = start(&folder.beside("way"), &["--no-symlinks", "--listing"]);
+        let mut client = server.connect();
+        for (target, want) in [
+            ("/ok", 200),
+            ("/sub/", 200),
+            ("/link", 404),
+            ("/dir", 404),
+            ("/dir/", 404),
+            ("/dir/index.html", 404),
+        ] {
+            assert_eq!(client.get(target, "").status, want, "{target}");
+        }
+        fs::remove_file(folder.root().join("index.html")).expect("no index");
+        assert_eq!(links(&client.get("/", "")), ["sub/", "big", "ok"], "and not listed either");
+    });
+}
+
+#[test]
+fn max_age() {
+    let folder = Folder::new();
+    let server = crate::support::Server::start(&folder.root(), &["--max-age", "3600"]);
+    let mut client = server.connect();
+    for (target, fields, status, want) in [
+        ("/ok", "", 200, Some("max-age=3600")),
+        ("/", "", 200, Some("max-age=3600")),
+        ("/ok", "Range: bytes=0-1\r\n", 206, Some("max-age=3600")),
+        ("/ok", "Range: bytes=0-1,3-3\r\n", 206, Some("max-age=3600")),
+        ("/ok", "If-None-Match: *\r\n", 304, Some("max-age=3600")),
+        ("/ok", "Range: bytes=100-\r\n", 416, None),
+        ("/ok", "If-Match: \"x\"\r\n", 412, None),
+        ("/none", "", 404, None),
+        ("/sub", "", 301, None),
+    ] {
+        let response = client.get(target, fields);
+        let got = (response.status, response.field("Cache-Control"));
+        assert_eq!(got, (status, want), "{target} {fields}");
+    }
+    let plain = crate::support::Server::start(&folder.root(), &[]);
+    assert_eq!(plain.connect().get("/ok", "").field("Cache-Control"), None);
+}
+
+fn set_modified(folder: &Folder, name: &str, seconds: u64) {
+    let file = OpenOptions::new().write(true).open(folder.root().join(name)).expect("a file");
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).expect("a time");
+}
+
+fn accepting(client: &mut Client, target: &str, codings: &str) -> Response {
+    client.get(target, &format!("Accept-Encoding: {codings}\r\n"))
+}
+
+#[test]
+fn a_sibling_that_the_client_takes() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        for (suffix, content) in [("", "plain"), (".br", "br"), (".zst", "zst"), (".gz", "gz")] {
+            folder.write(format!("a.css{suffix}"), content);
+            set_modified(&folder, &format!("a.css{suffix}"), 1_000_000_000);
+            folder.write(format!("sub/index.html{suffix}"), content);
+        }
+        let server = start(&folder.root(), &["--precompressed"]);
+        let mut client = server.connect();
+        let mut tags = Vec::new();
+        for (codings, coding, body) in [
+            ("gzip, deflate, br, zstd", Some("br"), "br"),
+            ("gzip, zstd", Some("zstd"), "zst"),
+            ("gzip", Some("gzip"), "gz"),
+            ("gzip, br;q=0.5", Some("gzip"), "gz"),
+            ("*", Some("br"), "br"),
+            ("br;q=0, *;q=0.1", Some("zstd"), "zst"),
+            ("identity, br;q=0.5", None, "plain"),
+            ("identity;q=0", None, "plain"),
+            ("deflate", None, "plain"),
+            ("", None, "plain"),
+        ] {
+            let response = accepting(&mut client, "/a.css", codings);
+            assert_eq!((response.status, response.text()), (200, body), "{codings}");
+            assert_eq!(response.field("Content-Encoding"), coding, "{codings}");
+            assert_eq!(response.field("Content-Type"), Some("text/css"), "{codings}");
+            assert_eq!(response.field("Vary"), Some("Accept-Encoding"), "{codings}");
+            tags.push(response.field("ETag").expect("a tag").to_string());
+        }
+        assert_eq!(client.get("/a.css", "").text(), "plain", "who says nothing is sent the file itself");
+        tags.sort();
+        tags.dedup();
+        assert_eq!(tags.len(), 4, "one for each encoding: {tags:?}");
+        let index = accepting(&mut client, "/sub/", "br");
+        assert_eq!((index.text(), index.field("Content-Type")), ("br", Some("text/html")));
+        let head = client.ask("HEAD /a.css HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        assert_eq!((head.field("Content-Length"), head.field("Content-Encoding")), (Some("2"), Some("gzip")));
+        check_conditions_and_ranges(&mut client);
+    });
+}
+
+fn check_conditions_and_ranges(client: &mut Client) {
+    let tag = accepting(client, "/a.css", "br").field("ETag").expect("a tag").to_string();
+    let unchanged = client.get("/a.css", &format!("Accept-Encoding: br\r\nIf-None-Match: {tag}\r\n"));
+    assert_eq!((unchanged.status, unchanged.field("Vary")), (304, Some("Accept-Encoding")));
+    assert_eq!(unchanged.field("ETag"), Some(tag.as_str()));
+    let other = client.get("/a.css", &format!("Accept-Encoding: gzip\r\nIf-None-Match: {tag}\r\n"));
+    assert_eq!((other.status, other.text()), (200, "gz"), "the tag is that of another encoding");
+    // A range is one of the file itself, and so is what is sent when the range does not apply.
+    let range = client.get("/a.css", "Accept-Encoding: br\r\nRange: bytes=1-2\r\n");
+    assert_eq!((range.status, range.text(), range.field("Content-Encoding")), (206, "la", None));
+    assert_eq!(
+        (range.field("Vary"), range.field("Content-Range")),
+        (Some("Accept-Encoding"), Some("bytes 1-2/5"))
+    );
+    let fields = format!("Accept-Encoding: br\r\nRange: bytes=1-2\r\nIf-Range: {tag}\r\n");
+    let whole = client.get("/a.css", &fields);
+    assert_eq!((whole.status, whole.text()), (200, "plain"), "never a piece of something else");
+}
+
+#[test]
+fn siblings_that_are_none() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let root = folder.root();
+        for name in ["old", "dir", "link", "out", "alone", "same"] {
+            folder.write(name, "plain");
+            set_modified(&folder, name, 1_000_000_000);
+        }
+        folder.write("old.br", "older than its original");
+        set_modified(&folder, "old.br", 999_999_999);
+        fs::create_dir(root.join("dir.br")).expect("a folder");
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("dir.gz"), rustix::fs::Mode::RWXU).expect("a FIFO");
+        symlink("old.br", root.join("link.br")).expect("a link");
+        symlink("ok", root.join("link.gz")).expect("a link");
+        fs::write(folder.beside("out.br"), "outside").expect("a file");
+        symlink("../out.br", root.join("out.br")).expect("a link");
+        fs::hard_link(root.join("same"), root.join("same.gz")).expect("a link");
+        let server = start(&root, &["--precompressed"]);
+        let mut client = server.connect();
+        for name in ["old", "dir", "out", "alone"] {
+            let response = accepting(&mut client, &format!("/{name}"), "br, gzip, zstd");
+            assert_eq!((response.status, response.text()), (200, "plain"), "{name}");
+            assert_eq!((response.field("Vary"), response.field("Content-Encoding")), (None, None), "{name}");
+        }
+        let linked = accepting(&mut client, "/link", "br, gzip");
+        assert_eq!(
+            (linked.text(), linked.field("Content-Encoding")),
+            ("hello\n", Some("gzip")),
+            "followed inside"
+        );
+        let (plain, coded) = (client.get("/same", ""), accepting(&mut client, "/same", "gzip"));
+        assert_ne!(plain.field("ETag"), coded.field("ETag"), "one inode, two encodings");
+        // Without the flag nothing of all this is looked at.
+        let plain = start(&root, &[]);
+        let response = accepting(&mut plain.connect(), "/link", "br, gzip");
+        assert_eq!((response.text(), response.field("Vary")), ("plain", None));
+    });
+}
+
+/// The links of a page, as they stand.
+fn links(page: &Response) -> Vec<&str> {
+    let rows = page.text().split("<tr><td><a href=\"").skip(1);
+    rows.map(|row| row.split('"').next().expect("an end")).collect()
+}
+
+#[test]
+fn listings() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let root = folder.root();
+        fs::create_dir_all(root.join("list/Zoo")).expect("folders");
+        fs::create_dir_all(root.join("list/empty")).expect("folders");
+        for name in ["b.txt", "A b.txt", "<i>&.txt", ".hidden", "c\nd"] {
+            folder.write(format!("list/{name}"), vec![b'x'; 1536]);
+        }
+        set_modified(&folder, "list/b.txt", 784_111_777);
+        for (link, target) in [
+            ("in", "b.txt"),
+            ("in_dir", "Zoo"),
+            ("out", "../../secret"),
+            ("gone", "nothing"),
+            ("round", "round"),
+        ] {
+            symlink(target, root.join("list").join(link)).expect("a link");
+        }
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("list/fifo"), rustix::fs::Mode::RWXU)
+            .expect("a FIFO");
+        let server = start(&root, &["--listing", "--max-age", "60"]);
+        let mut client = server.connect();
+        let page = client.get("/list/", "");
+        assert_eq!(page.status, 200);
+        assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
+        assert_eq!(page.field("Cache-Control"), Some("no-cache"), "no max-age: it changes without telling");
+        assert_eq!((page.field("ETag"), page.field("Last-Modified")), (None, None));
+        let want = ["../", "empty/", "in_dir/", "Zoo/", "%3Ci%3E%26.txt", "A%20b.txt", "b.txt", "in"];
+        assert_eq!(links(&page), want, "folders first, by name, and what would be served only");
+        assert!(page.text().contains("3 folders, 4 files"), "{}", page.text());
+        assert!(page.text().contains(">&lt;i&gt;&amp;.txt</a>"), "{}", page.text());
+        assert_eq!(
+            page.text().matches("<td> 1.5 KiB<td>1994-11-06 08:49").count(),
+            2,
+            "the file and its link"
+        );
+        for link in links(&page) {
+            assert_eq!(client.get(&format!("/list/{link}"), "").status, 200, "{link}");
+        }
+        let head = client.ask("HEAD /list/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!((head.status, head.field("Content-Length")), (200, page.field("Content-Length")));
+        assert_eq!(client.get("/list", "").field("Location"), Some("/list/"), "still redirected");
+        assert_eq!(client.get("/list/?sort=name", "").body, page.body);
+        assert_eq!(client.get("/list/", "Range: bytes=0-9\r\n").status, 200);
+        assert_eq!(client.get("/list/", "If-Match: \"x\"\r\n").status, 412);
+        assert!(client.get("/list/empty/", "").text().contains("Nothing here"));
+        assert_eq!(client.get("/", "").text(), "<html>index</html>", "the index comes first");
+        for (target, want) in
+            [("/none/", 404), ("/list/b.txt/", 404), ("/list/.hidden", 404), ("/list/fifo/", 404)]
+        {
+            assert_eq!(client.get(target, "").status, want, "{target}");
+        }
+        fs::remove_file(root.join("index.html")).expect("no index");
+        let page = client.get("/", "");
+        assert!(!links(&page).contains(&"../"), "nothing is above the root");
+        assert_eq!(links(&page), ["list/", "sub/", "big", "ok"]);
+        let all = start(&root, &["--listing", "--dotfiles"]);
+        assert!(links(&all.connect().get("/list/", "")).contains(&".hidden"));
+    });
+}
+
+/// The length in the head is that of the page, for every number of rows around the pieces it is made in.
+#[test]
+fn listings_of_every_length() {
+    let folder = Folder::new();
+    let server = crate::support::Server::start(&folder.root(), &["--listing"]);
+    let mut client = server.connect();
+    fs::create_dir(folder.root().join("list")).expect("a folder");
+    let mut names = 0;
+    for count in [0, 1, 2, 255, 256, 257, 511, 512, 513, 1999, 2000, 2001, 2100] {
+        for n in names..count {
+            folder.write(format!("list/{n}"), "");
+        }
+        names = count;
+        let page = client.get("/list/", "");
+        assert_eq!(links(&page).len(), count + 1, "{count} and the way up");
+        assert!(page.text().ends_with("</table>\n"));
+        assert_eq!(page.text().contains("<th>Size"), count <= 2000, "{count}");
+        assert_eq!(client.get("/ok", "").text(), "hello\n", "the next answer begins where the page ends");
+    }
+}

@@ -1,0 +1,219 @@
+//! B13 to B17, B20: files and roots that change while they are served.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::Asker;
+use crate::support::rules::holds;
+use crate::support::{Client, Folder, Response, Server, parse_all, with_both_twins};
+
+/// More than any socket takes at once.
+const LARGE: usize = 20 << 20;
+
+/// Asks for a file that does not fit into the socket, and for another one behind it, and reads a little.
+fn begin_download(server: &Server, target: &str) -> (Client, Vec<u8>) {
+    let mut client = server.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\nGET /ok HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let mut received = vec![0; 10_000];
+    client.stream.read_exact(&mut received).expect("the beginning");
+    (client, received)
+}
+
+fn finish_download(mut client: Client, mut received: Vec<u8>) -> Vec<Response> {
+    client.finish();
+    received.extend(client.read_raw_to_end());
+    parse_all(&received, "GET")
+}
+
+#[test]
+fn b13_a_file_that_is_cut_ends_the_connection() {
+    let lengths = [0, 1024];
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let server = start(&folder.root(), &[]);
+        for length in lengths {
+            folder.write("large", vec![b'A'; LARGE]);
+            let (mut client, mut received) = begin_download(&server, "/large");
+            let file = OpenOptions::new().write(true).open(folder.root().join("large")).expect("the file");
+            file.set_len(length).expect("cut");
+            // The close may arrive as a reset: the server had more to read from us.
+            let mut rest = Vec::new();
+            let _ = client.stream.read_to_end(&mut rest);
+            received.extend(rest);
+            let body = memchr::memmem::find(&received, b"\r\n\r\n").expect("a head") + 4;
+            assert!(received.len() - body < LARGE, "cut to {length}: all of it came");
+            // The pages that sendfile has queued are the file's own: what the cut sets to zero in them is
+            // zero in flight, too. Anything else would be padding, or another answer.
+            let other = received[body..].iter().position(|byte| ![b'A', 0].contains(byte));
+            assert_eq!(other, None, "cut to {length}: nothing but the file");
+            assert_eq!(server.connect().get("/ok", "").status, 200);
+            assert_eq!(server.connect().get("/large", "").body.len() as u64, length);
+        }
+    });
+    let count = lengths.len() * 2;
+    holds(
+        "B13",
+        format_args!("{count} cuts while sending: {count} closed early, 0 padded, 0 answers inside"),
+        "closed early",
+    );
+    holds("B17", format_args!("{count} cuts of a file that is being sent: 0 dead workers"), "0");
+}
+
+/// RULES B17: a mapped file that is cut kills the process that reads it.
+#[test]
+fn b17_no_file_is_mapped() {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut sources = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source");
+            let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+            assert!(!code.into_iter().any(|line| line.contains("mmap")), "{}", path.display());
+            sources += 1;
+        }
+    }
+    assert!(sources > 30);
+    holds("B17", format_args!("{sources} source files: 0 map anything"), "0");
+}
+
+#[test]
+fn b14_a_file_that_grows_has_the_length_it_had() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        folder.write("large", vec![b'A'; LARGE]);
+        let server = start(&folder.root(), &[]);
+        let (client, received) = begin_download(&server, "/large");
+        let mut file = OpenOptions::new().append(true).open(folder.root().join("large")).expect("the file");
+        file.write_all(&vec![b'B'; 1 << 20]).expect("grow");
+        let responses = finish_download(client, received);
+        assert!(responses[0].body == vec![b'A'; LARGE], "the length of the head, and no byte more");
+        assert_eq!(responses[1].text(), "hello\n");
+    });
+    holds(
+        "B14",
+        "20 MiB, 1 MiB appended while sending × both twins: exactly 20 MiB",
+        "exactly Content-Length bytes",
+    );
+}
+
+#[test]
+fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        folder.write("large", vec![b'A'; LARGE]);
+        let server = start(&folder.root(), &[]);
+        let (client, received) = begin_download(&server, "/large");
+        folder.write("new", vec![b'B'; LARGE]);
+        fs::rename(folder.root().join("new"), folder.root().join("large")).expect("replace");
+        let new = server.connect().get("/large", "");
+        let responses = finish_download(client, received);
+        assert!(responses[0].body == vec![b'A'; LARGE], "the old content, complete");
+        assert_eq!(responses[1].text(), "hello\n");
+        assert!(new.body == vec![b'B'; LARGE], "the new content, complete");
+        assert_ne!(new.field("ETag"), responses[0].field("ETag"));
+    });
+    holds(
+        "B15",
+        "old and new content complete × both twins: 0 mixed bytes; new ETag",
+        "0 mixed bytes; new ETag",
+    );
+}
+
+/// Swaps two names until told to stop; says how often.
+fn swap(one: &Path, other: &Path, stop: &AtomicBool, swaps: &AtomicU64) {
+    while !stop.load(Ordering::Relaxed) {
+        renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).expect("swap");
+        swaps.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn b16_what_is_said_of_a_file_is_said_of_that_file() {
+    const SWAPS: u64 = 50_000;
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let (swapped, asked) = (AtomicU64::new(0), AtomicU64::new(0));
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        // One that is read and leaves with its head, and one that is sent by the kernel.
+        let contents = [vec![b'A'; 3_000], vec![b'B'; 50_000]];
+        let names = ["x", "y"].map(|name| folder.root().join(name));
+        fs::write(&names[0], &contents[0]).expect("a file");
+        fs::write(&names[1], &contents[1]).expect("a file");
+        let server = start(&folder.root(), &[]);
+        let mut client = server.connect();
+        let tags =
+            ["/x", "/y"].map(|target| client.get(target, "").field("ETag").expect("a tag").to_string());
+        assert_ne!(tags[0], tags[1]);
+        let (stop, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+        thread::scope(|scope| {
+            scope.spawn(|| swap(&names[0], &names[1], &stop, &swaps));
+            let until = Instant::now() + PATIENCE;
+            while swaps.load(Ordering::Relaxed) < SWAPS && Instant::now() < until {
+                let response = client.get("/x", "");
+                let tag = response.field("ETag").expect("a tag");
+                let which = usize::from(tag == tags[1]);
+                assert_eq!(tag, tags[which]);
+                assert!(response.body == contents[which], "the tag of one and the content of the other");
+                asked.fetch_add(1, Ordering::Relaxed);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        swapped.fetch_add(swaps.load(Ordering::Relaxed), Ordering::Relaxed);
+    });
+    let (swapped, asked) = (swapped.into_inner(), asked.into_inner());
+    assert!(swapped > 1000 && asked > 100, "{swapped} swaps and {asked} answers prove nothing");
+    holds(
+        "B16",
+        format_args!("{swapped} swaps, {asked} answers: 0 that mix two files"),
+        "0 in 100,000 swaps",
+    );
+}
+
+#[test]
+fn b20_a_root_that_is_moved_or_removed() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        // The root by a link, as a deployment switches it.
+        let current = folder.beside("current");
+        symlink("root", &current).expect("a link");
+        let server = start(&current, &["--listing"]);
+        let mut asker = Asker::new(&server);
+        fs::create_dir(folder.beside("next")).expect("another");
+        fs::write(folder.beside("next/ok"), "next\n").expect("a file");
+        symlink("next", folder.beside("new")).expect("a link");
+        fs::rename(folder.beside("new"), &current).expect("switch");
+        assert_eq!(asker.get("/ok").text(), "hello\n", "the old one, as long as it runs");
+        assert_eq!(
+            start(&current, &[]).connect().get("/ok", "").text(),
+            "next\n",
+            "a new start, the new one"
+        );
+
+        fs::rename(folder.root(), folder.beside("moved")).expect("move");
+        fs::create_dir(folder.root()).expect("another");
+        assert_eq!(asker.get("/ok").text(), "hello\n", "moved");
+        fs::remove_dir_all(folder.beside("moved")).expect("remove");
+        for target in ["/ok", "/", "/sub/", "/sub"] {
+            assert_eq!(asker.get(target).status, 404, "removed: {target}");
+        }
+        folder.write("ok", "other\n");
+        assert_eq!(asker.get("/ok").status, 404, "what has the name now is another directory");
+    });
+    holds(
+        "B20",
+        "root switched, moved, removed, made anew × both twins: old content, then 404s, 0 crashes",
+        "404s, no crash",
+    );
+}

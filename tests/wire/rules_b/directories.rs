@@ -1,0 +1,123 @@
+//! B21: a directory with more names than one answer may tell.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::support::rules::holds;
+use crate::support::{Folder, Server, with_both_twins};
+
+/// Names in the directory. `STHENO_HUGE_NAMES=1000000` makes it the directory of the rule.
+fn names() -> usize {
+    std::env::var("STHENO_HUGE_NAMES").map_or(20_000, |value| value.parse().expect("a number"))
+}
+
+/// Resident memory of a process in KiB.
+fn resident(pid: i32) -> i64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// The longest that someone else waited for a small answer, until told to stop.
+fn longest_wait(server: &Server, stop: &AtomicBool) -> Duration {
+    let mut client = server.connect();
+    let mut longest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let asked = Instant::now();
+        assert_eq!(client.get("/ok", "").status, 200);
+        longest = longest.max(asked.elapsed());
+        thread::sleep(Duration::from_micros(200));
+    }
+    longest
+}
+
+fn first_byte(server: &Server, target: &str) -> Duration {
+    let mut client = server.connect();
+    let asked = Instant::now();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    let mut byte = [0];
+    client.stream.read_exact(&mut byte).expect("a byte");
+    let first = asked.elapsed();
+    client.read_raw_to_end();
+    first
+}
+
+#[test]
+fn b21_a_huge_directory_is_listed_in_part() {
+    let folder = Folder::new();
+    let huge = folder.root().join("huge");
+    fs::create_dir(&huge).expect("a folder");
+    for n in 0..names() {
+        fs::File::create(huge.join(format!("name-{n:07}"))).expect("a file");
+    }
+    let measured = RefCell::new(Vec::new());
+    with_both_twins(|start| {
+        let touch = || fs::File::open(&huge).expect("it").set_modified(SystemTime::now()).expect("touch");
+        let server = start(&folder.root(), &["--listing"]);
+        let mut client = server.connect();
+        assert_eq!(client.get("/ok", "").status, 200);
+        let before = resident(server.workers[0]);
+        let stop = AtomicBool::new(false);
+        let (first, longest) = thread::scope(|scope| {
+            let other = scope.spawn(|| longest_wait(&server, &stop));
+            // A directory that has just changed is read anew each time.
+            let tries = (0..3).map(|_| {
+                touch();
+                first_byte(&server, "/huge/")
+            });
+            let first = tries.min().expect("a try");
+            stop.store(true, Ordering::Relaxed);
+            (first, other.join().expect("the other client"))
+        });
+        let grown = resident(server.workers[0]) - before;
+        let page = client.get("/huge/", "");
+        let rows = page.text().matches("<tr><td><a href=\"name-").count();
+        assert_eq!(rows, 10_000);
+        assert!(page.text().contains("10,000 of more names"), "it says so");
+        let head = client.ask("HEAD /huge/ HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(head.field("Content-Length"), page.field("Content-Length"));
+        assert!(grown <= 8 * 1024, "{grown} KiB more");
+        // Without optimisation the time says nothing about the server.
+        if !cfg!(debug_assertions) {
+            assert!(first <= Duration::from_millis(100), "first byte after {first:?}");
+        }
+        let figures =
+            format!("first byte {first:.1?}, longest wait of others {longest:.1?}, RSS +{grown} KiB");
+        measured.borrow_mut().push(figures);
+    });
+    let measured = measured.into_inner().join("; on foot: ");
+    let build = if cfg!(debug_assertions) { "not optimised" } else { "optimised" };
+    holds(
+        "B21",
+        format_args!("{} names, {build}: {measured}", names()),
+        "first byte ≤ 100 ms, stall ≤ 20 ms, RSS +≤ 8 MiB, 10,000 rows",
+    );
+}
+
+/// The last long list is kept, but never longer than it is true.
+#[test]
+fn b21_a_kept_list_is_never_an_old_one() {
+    let folder = Folder::new();
+    let long = folder.root().join("long");
+    fs::create_dir(&long).expect("a folder");
+    for n in 0..2_500 {
+        fs::File::create(long.join(format!("name-{n:04}"))).expect("a file");
+    }
+    let settle =
+        || fs::File::open(&long).expect("it").set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+    settle().expect("an old time");
+    let server = Server::start(&folder.root(), &["--listing"]);
+    let mut client = server.connect();
+    let first = client.get("/long/", "");
+    assert!(first.text().contains("2,500 files") && !first.text().contains("<th>Size"), "long: names only");
+    assert_eq!(client.get("/long/", "").body, first.body, "kept");
+    folder.write("long/added", "");
+    let second = client.get("/long/", "");
+    assert!(second.text().contains("2,501 files") && second.text().contains("\"added\""), "read anew");
+    fs::remove_file(long.join("added")).expect("remove");
+    assert_eq!(client.get("/long/", "").body, first.body);
+}

@@ -1,0 +1,348 @@
+//! B1 to B4, B9 to B11, B18, B19: what a target may say, and what it may never reach.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+
+use super::Asker;
+use crate::support::rules::{hold, holds};
+use crate::support::{Folder, with_both_twins};
+
+/// Ways of writing "one level up" that some server, some day, has taken for one.
+const UPS: [&str; 24] = [
+    "../",
+    "..//",
+    "./../",
+    "%2e%2e/",
+    "%2E%2E/",
+    ".%2e/",
+    "%2e./",
+    "%%32%65%%32%65/",
+    "%252e%252e/",
+    "%25252e%25252e/",
+    "..%2f",
+    "%2e%2e%2f",
+    "..%252f",
+    "..%5c",
+    "..\\",
+    "%c0%ae%c0%ae/",
+    "%e0%80%ae%e0%80%ae/",
+    "%uff0e%uff0e/",
+    "..;/",
+    ".../",
+    "....//",
+    "..%00/",
+    "..%0d/",
+    "sub/../../",
+];
+
+#[test]
+fn b1_no_way_up_leads_out() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for up in UPS {
+            for levels in 1..=12 {
+                for (before, target) in [("/", "secret"), ("/", "etc/passwd"), ("/sub/", "secret")] {
+                    let path = format!("{before}{}{target}", up.repeat(levels));
+                    let status = asker.get(&path).status;
+                    assert!([400, 403, 404].contains(&status), "{path}: {status}");
+                }
+            }
+        }
+    });
+    let strings = UPS.len() * 12 * 3;
+    holds(
+        "B1",
+        format_args!("{strings} strings × both twins: 0 canary bytes, 0 5xx"),
+        "200+ strings × 1–12 levels: 0 canary bytes, 0 5xx",
+    );
+}
+
+#[test]
+fn b2_names_are_decoded_once() {
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        folder.write("%2e%2e", "percents");
+        folder.write("%6fk", "more percents");
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        assert_eq!(asker.get("/%252e%252e").text(), "percents");
+        assert_eq!(asker.get("/%252E%252e").status, 404, "another name");
+        assert_eq!(asker.get("/%256fk").text(), "more percents");
+        assert_eq!(asker.get("/%6fk").text(), "hello\n", "decoded once");
+    });
+    holds("B2", "4 names with percents in them: each served as itself", "served as itself");
+}
+
+#[test]
+fn b3_no_byte_cuts_a_name_short() {
+    let mut targets = Vec::new();
+    for byte in (0..0x20u8).chain([0x7f]) {
+        for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok")] {
+            targets.push(format!("{before}%{byte:02x}{after}"));
+        }
+    }
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for target in &targets {
+            assert_eq!(asker.get(target).status, 400, "{target}");
+        }
+    });
+    holds("B3", format_args!("{} targets with a control byte × both twins: all 400", targets.len()), "400");
+}
+
+/// Links inside the root, and where they lead.
+const LINKS: [(&str, &str); 18] = [
+    ("in", "ok"),
+    ("sub/up", "../ok"),
+    ("chain", "in"),
+    ("dir", "sub"),
+    ("there_and_back", "sub/../ok"),
+    ("out", "../secret"),
+    ("abs", "/etc/hostname"),
+    ("passwd", "/etc/passwd"),
+    ("proc", "/proc/self/root"),
+    ("cwd", "/proc/self/cwd"),
+    ("fd", "/dev/fd/0"),
+    ("loop", "loop"),
+    ("ping", "pong"),
+    ("pong", "ping"),
+    ("outdir", ".."),
+    ("out_by_chain", "out"),
+    ("sub/deep_out", "../../secret"),
+    ("out_and_back", "../root/ok"),
+];
+
+fn folder_with_links() -> Folder {
+    let folder = Folder::new();
+    for (link, target) in LINKS {
+        symlink(target, folder.root().join(link)).expect("a symlink");
+    }
+    folder
+}
+
+#[test]
+fn b4_symlinks_stay_inside() {
+    with_both_twins(|start| {
+        let folder = folder_with_links();
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for (target, want) in [
+            ("/in", 200),
+            ("/sub/up", 200),
+            ("/chain", 200),
+            ("/dir/", 200),
+            ("/dir", 301),
+            ("/dir/up", 200),
+            ("/there_and_back", 200),
+            ("/out", 404),
+            ("/abs", 404),
+            ("/passwd", 404),
+            ("/proc/etc/hostname", 404),
+            ("/proc/", 404),
+            ("/cwd/secret", 404),
+            ("/fd", 404),
+            ("/loop", 404),
+            ("/ping", 404),
+            ("/outdir", 404),
+            ("/outdir/secret", 404),
+            ("/outdir/root/ok", 404),
+            ("/out_by_chain", 404),
+            ("/sub/deep_out", 404),
+            ("/dir/deep_out", 404),
+            ("/out_and_back", 404),
+        ] {
+            assert_eq!(asker.get(target).status, want, "{target}");
+        }
+        // With the flag every link is refused, wherever it leads.
+        let server = start(&folder.root(), &["--no-symlinks"]);
+        let mut asker = Asker::new(&server);
+        for (link, _) in LINKS {
+            assert_eq!(asker.get(&format!("/{link}")).status, 404, "{link}");
+            assert_eq!(asker.get(&format!("/{link}/")).status, 404, "{link}");
+        }
+        assert_eq!(asker.get("/dir/index.html").status, 404);
+        assert_eq!(asker.get("/ok").status, 200);
+        assert_eq!(asker.get("/sub/").status, 200);
+    });
+    holds(
+        "B4",
+        format_args!("{} links, followed and refused × both twins: 0 leaks", LINKS.len()),
+        "403/404; 0 leaks",
+    );
+}
+
+#[test]
+fn b9_dotfiles_do_not_exist() {
+    let hidden = [
+        "/.git/config",
+        "/.git/",
+        "/.git",
+        "/.env",
+        "/.htpasswd",
+        "/.htaccess",
+        "/.ssh/id_rsa",
+        "/%2eenv",
+        "/%2Egit/config",
+        "/sub/.env",
+        "/sub/.well-known/config",
+        "/.well-known/.env",
+        "/.well-known/../.env",
+        "/.well-knownx",
+        "/x/../.env",
+        "/.%2fenv",
+        "/..env",
+    ];
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        for name in [".git", ".ssh", ".well-known", "sub/.well-known"] {
+            fs::create_dir(folder.root().join(name)).expect("a folder");
+        }
+        for name in [
+            ".git/config",
+            ".env",
+            ".htpasswd",
+            ".htaccess",
+            ".ssh/id_rsa",
+            "sub/.env",
+            "sub/.well-known/config",
+            ".well-known/.env",
+            ".well-known/security.txt",
+            ".well-knownx",
+            "..env",
+        ] {
+            folder.write(name, "hidden");
+        }
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for target in hidden {
+            let status = asker.get(target).status;
+            let want = if target.contains("%2f") { 400 } else { 404 };
+            assert_eq!(status, want, "{target}");
+        }
+        assert_eq!(asker.get("/.well-known/security.txt").status, 200);
+    });
+    holds("B9", format_args!("{} dotfiles × both twins: 0 served", hidden.len()), "0 served");
+}
+
+#[test]
+fn b10_b11_redirects_stay_here() {
+    let redirects = [
+        ("/sub", "/sub/"),
+        ("/sub?", "/sub/?"),
+        ("/sub?a=b&c", "/sub/?a=b&c"),
+        ("/sub?next=//evil.com/%0d%0a", "/sub/?next=//evil.com/%0d%0a"),
+        ("//sub", "/sub/"),
+        ("///sub?x", "/sub/?x"),
+        ("http://elsewhere/sub", "/sub/"),
+        ("http://elsewhere//sub?y", "/sub/?y"),
+        ("/./sub", "/sub/"),
+        ("/sub/../sub", "/sub/"),
+        ("//evil.com/../sub", "/sub/"),
+        ("/evil%20%22%20%D0%BC", "/evil%20%22%20%D0%BC/"),
+        ("/\\evil.com", "/%5Cevil.com/"),
+        ("/%5cevil.com", "/%5Cevil.com/"),
+        ("/sub:8080", "/sub%3A8080/"),
+    ];
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        for name in ["evil \" \u{43c}", "\\evil.com", "sub:8080"] {
+            fs::create_dir(folder.root().join(name)).expect("a folder");
+        }
+        let server = start(&folder.root(), &[]);
+        let mut client = server.connect();
+        for (target, location) in redirects {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+            let response = client.ask(&request);
+            assert_eq!((response.status, response.field("Location")), (301, Some(location)), "{target}");
+            let bytes = format!("{response:?}");
+            assert!(!bytes.contains("evil.example"), "{target} echoes the host: {bytes}");
+        }
+        let mut asker = Asker::new(&server);
+        for target in ["/ok/", "/ok//", "/ok/.", "/ok/x", "/none/"] {
+            assert_eq!(asker.get(target).status, 404, "{target}");
+        }
+        for target in ["/%0d%0aSet-Cookie:x", "/sub%0d%0aX:y", "//evil.com/%2e%2e", "/\\evil", "//evil.com/"]
+        {
+            let response = asker.get(target);
+            assert!(
+                response.field("Location").is_none() && response.field("Set-Cookie").is_none(),
+                "{target}"
+            );
+        }
+    });
+    hold(
+        "B10 B11",
+        format_args!("{} redirects × both twins: exact, 0 with `//` or a host", redirects.len()),
+        "one leading slash, query kept, no Host echoed",
+    );
+}
+
+#[test]
+fn b18_names_are_bytes() {
+    let names: [&[u8]; 6] = [
+        b"\xff<script>.txt",
+        b"\xc3\x28.txt",
+        "\u{43c}\u{435}\u{434}\u{443}\u{437}\u{430}.html".as_bytes(),
+        b"a & b \"c\" 'd'.txt",
+        b"100%25.txt",
+        b"javascript:alert(1)",
+    ];
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        fs::create_dir(folder.root().join("odd")).expect("a folder");
+        for (at, name) in names.iter().enumerate() {
+            fs::write(folder.root().join("odd").join(OsStr::from_bytes(name)), at.to_string())
+                .expect("a file");
+        }
+        let server = start(&folder.root(), &["--listing"]);
+        let mut asker = Asker::new(&server);
+        assert_eq!(asker.get("/odd/%ff%3Cscript%3E.txt").text(), "0");
+        let page = asker.get("/odd/");
+        let page = page.text();
+        assert!(!page.contains("<script"), "{page}");
+        // Every link leads to its file, whatever its name looks like.
+        let mut found = Vec::new();
+        for part in page.split("<tr><td><a href=\"").skip(2) {
+            let href = part.split('"').next().expect("an end");
+            found.push(asker.get(&format!("/odd/{href}")).text().parse::<usize>().expect("a number"));
+        }
+        found.sort_unstable();
+        assert_eq!(found, (0..names.len()).collect::<Vec<_>>());
+    });
+    holds(
+        "B18",
+        format_args!("{} odd names: each served by its link; 0 raw `<`", names.len()),
+        "served; 0 raw `<`",
+    );
+}
+
+#[test]
+fn b19_names_are_exact() {
+    let targets = [
+        "/OK",
+        "/Ok",
+        "/ok.",
+        "/ok..",
+        "/ok%20",
+        "/ok%20%20",
+        "/%20ok",
+        "/ok::$DATA",
+        "/ok%E3%80%80",
+        "/ok~1",
+    ];
+    with_both_twins(|start| {
+        let folder = Folder::new();
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for target in targets {
+            assert_eq!(asker.get(target).status, 404, "{target}");
+        }
+    });
+    holds("B19", format_args!("{} names that are nearly right × both twins: all 404", targets.len()), "404");
+}
