@@ -161,3 +161,30 @@ fn b5_the_control_leaks() {
     assert!(leaked > 0, "{tries} tries and no leak: this race is none, and B5 proves nothing");
     holds("B5", format_args!("control, canonicalize then open: {leaked} leaks in {tries} tries"), "> 0");
 }
+
+/// The control of B6: the kernel does say `EAGAIN` when `..` in a link races with a rename, so that the
+/// server, which is never seen to, does try again.
+#[test]
+fn b6_the_kernel_does_say_again() {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+    use rustix::io::Errno;
+    let folder = folder();
+    let root = open(folder.root(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("the root");
+    let stop = AtomicBool::new(false);
+    let (tries, again) = thread::scope(|scope| {
+        scope.spawn(|| flip(&folder.root(), &stop));
+        let until = Instant::now() + Duration::from_secs(10);
+        let (mut tries, mut again) = (0, 0);
+        while again < 3 && Instant::now() < until {
+            tries += 1;
+            match openat2(&root, "sub/up", OFlags::RDONLY, Mode::empty(), ResolveFlags::BENEATH) {
+                Err(Errno::AGAIN) => again += 1,
+                Err(Errno::NOSYS | Errno::PERM) => break,
+                result => drop(result.expect("the file")),
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        (tries, again)
+    });
+    holds("B6", format_args!("control, openat2 without a retry: {again} × EAGAIN in {tries} tries"), "> 0");
+}
