@@ -58,12 +58,15 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     init_log(config.log, config.logfile.as_deref())?;
     let access_log = open_access_log(&config.access_log)?;
     let descriptors = process::raise_descriptor_limit();
-    let cached_files = config.files.cached_files.min(descriptors / CACHED_SHARE);
+    let cached_files = match config.files.file_cache.is_zero() {
+        true => 0,
+        false => config.files.cached_files.min(descriptors / CACHED_SHARE),
+    };
     let service = FileService::with_options(&config.root, Options { cached_files, ..config.files })
         .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
     let bound = bind(&config.host, config.port, config.accept, config.workers)
         .map_err(|error| ConfigError::Start(error.to_string()))?;
-    let capacity = capacity(config, descriptors - cached_files)?;
+    let capacity = capacity(config, descriptors, cached_files)?;
     let master = Master::new(config.workers, config.grace)
         .map_err(|error| start_error("cannot set up the master process", error))?;
 
@@ -124,14 +127,14 @@ impl Work for Server<'_> {
 }
 
 /// The descriptors of a worker set the limit: the file of every answer needs one beside its connection.
-fn capacity(config: &Config, descriptors: usize) -> Result<Capacity, ConfigError> {
-    let fitting = Capacity::fitting(descriptors);
+fn capacity(config: &Config, descriptors: usize, cached_files: usize) -> Result<Capacity, ConfigError> {
+    let fitting = Capacity::fitting(descriptors - cached_files);
     let connections = config.connections.unwrap_or(fitting);
     if connections > fitting {
         return Err(ConfigError::Start(format!(
             "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
              allowed: raise ulimit -n, or give {fitting} or less",
-            Capacity::descriptors_for(connections),
+            Capacity::descriptors_for(connections).saturating_add(cached_files),
         )));
     }
     if config.connections.is_none() && connections < FEW_CONNECTIONS {

