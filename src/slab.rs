@@ -50,6 +50,8 @@ pub struct Slab<T> {
     slots: Vec<Slot<T>>,
     first_free: u32,
     len: usize,
+    /// The generation of slots that are made anew: later than that of any slot that was given back.
+    fresh: u32,
 }
 
 impl<T> Default for Slab<T> {
@@ -62,7 +64,7 @@ impl<T> Slab<T> {
     /// An empty slab; it allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: Vec::new(), first_free: END, len: 0 }
+        Self { slots: Vec::new(), first_free: END, len: 0, fresh: 0 }
     }
 
     /// How many values there are.
@@ -95,8 +97,9 @@ impl<T> Slab<T> {
             .ok()
             .filter(|index| *index != END)
             .expect("fewer than 2^32 - 1 values");
-        self.slots.push(Slot::Full { generation: 0, value });
-        Key { index, generation: 0 }
+        let generation = self.fresh;
+        self.slots.push(Slot::Full { generation, value });
+        Key { index, generation }
     }
 
     /// The value of a key, unless the key is stale.
@@ -129,6 +132,24 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Gives the memory of the empty slots at the end back: after a crowd has gone. Their generations are not
+    /// begun anew, so keys of the crowd stay stale.
+    pub fn shrink(&mut self) {
+        while let Some(Slot::Empty { generation, .. }) = self.slots.last() {
+            self.fresh = self.fresh.max(*generation);
+            self.slots.pop();
+        }
+        self.slots.shrink_to_fit();
+        // The list of the free slots went through those that are gone.
+        self.first_free = END;
+        for (index, slot) in self.slots.iter_mut().enumerate().rev() {
+            if let (Slot::Empty { next_free, .. }, Ok(index)) = (slot, u32::try_from(index)) {
+                *next_free = self.first_free;
+                self.first_free = index;
+            }
+        }
+    }
+
     /// The keys of all values, in the order of their slots.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.slots.iter().zip(0u32..).filter_map(|(slot, index)| match slot {
@@ -153,6 +174,24 @@ mod tests {
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get_mut(second), Some(&mut "second"));
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn what_is_given_back_leaves_no_key_behind() {
+        let mut slab = Slab::new();
+        let keys: Vec<Key> = (0..100).map(|number| slab.insert(number)).collect();
+        for (number, key) in keys.iter().enumerate().filter(|(number, _)| *number != 10 && *number != 20) {
+            assert_eq!(slab.remove(*key), Some(number));
+        }
+        slab.shrink();
+        assert_eq!((slab.slots.len(), slab.len()), (21, 2));
+        let again: Vec<Key> = (0..100).map(|number| slab.insert(1000 + number)).collect();
+        assert_eq!(slab.slots.len(), 102, "the free slots were used first");
+        for (number, key) in keys.iter().enumerate() {
+            let want = [10, 20].contains(&number).then_some(number);
+            assert_eq!(slab.get_mut(*key).copied(), want, "{key}");
+        }
+        assert!(again.iter().all(|key| slab.contains(*key) && !keys.contains(key)));
     }
 
     #[test]

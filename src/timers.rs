@@ -44,6 +44,12 @@ impl Timers {
         self.heap.pop().map(|Reverse((at, key))| (key, at))
     }
 
+    /// Forgets the keys that are gone, and gives memory back that is not needed just now.
+    pub fn shrink(&mut self, is_there: impl Fn(Key) -> bool) {
+        self.heap.retain(|Reverse((_, key))| is_there(*key));
+        self.heap.shrink_to_fit();
+    }
+
     /// How many entries there are, stale ones included.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -217,6 +217,13 @@ impl<P: Probe> Reactor<P> {
         &mut self.probe
     }
 
+    /// Gives memory back that was needed for more channels than there are now.
+    pub fn shrink(&mut self) {
+        self.slots.shrink();
+        self.timers.shrink(|key| self.slots.contains(key));
+        self.again.shrink_to_fit();
+    }
+
     /// How many channels a panic has cost so far.
     #[must_use]
     pub fn panics(&self) -> u64 {

@@ -79,6 +79,12 @@ impl<S> Shared<S> {
         }
     }
 
+    /// Gives memory back that was needed for more connections than there are now.
+    fn shrink(&self) {
+        self.population.shrink();
+        *self.spares.borrow_mut() = Vec::new();
+    }
+
     fn lend(&self, queue: &mut OutQueue) {
         if let Some(spare) = self.spares.borrow_mut().pop() {
             queue.lend(spare);

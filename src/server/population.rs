@@ -234,6 +234,18 @@ impl Population {
         None
     }
 
+    /// Gives memory back that was needed for more connections than there are now.
+    pub(super) fn shrink(&self) {
+        let mut seats = self.seats.borrow_mut();
+        for list in [&self.idle, &self.lingering] {
+            let mut list = list.borrow_mut();
+            list.retain(|(key, _)| seats.contains(*key));
+            list.shrink_to_fit();
+        }
+        seats.shrink();
+        self.per_address.borrow_mut().shrink_to_fit();
+    }
+
     fn take_eviction(&self, key: Key) -> bool {
         let mut seats = self.seats.borrow_mut();
         let leaving = seats.get_mut(key).is_some_and(|seat| std::mem::take(&mut seat.leaving));

@@ -191,6 +191,8 @@ impl<S: Service> Running<S> {
         if self.crowded && now <= self.crowd / 4 {
             self.crowd = now;
             self.crowded = now >= A_FEW;
+            self.reactor.shrink();
+            self.shared.shrink();
             process::release_memory();
         }
     }
