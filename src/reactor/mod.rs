@@ -39,6 +39,7 @@ mod chat_channel;
 mod dispatcher;
 mod listener;
 mod probe;
+mod slot;
 mod source;
 mod transmit;
 mod waker;
@@ -49,7 +50,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use log::{debug, error};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll};
 
 pub use chat_channel::ChatChannel;
 pub use dispatcher::{Context, Dispatcher};
@@ -62,6 +63,7 @@ pub use waker::Waker;
 use crate::clock::Now;
 use crate::slab::{Key, Slab};
 use crate::timers::{Armed, Timers};
+use slot::{Budget, Cause, Slot, Wishes, call_channel};
 
 /// How many events one call to the kernel brings. More only makes the turn longer.
 const EVENTS: usize = 1024;
@@ -78,34 +80,6 @@ pub const BYTES_PER_TURN: usize = 256 * 1024;
 /// turn, would wait for them all.
 const AGAIN_PER_TURN: usize = 16;
 
-/// One channel and what the reactor knows of it.
-struct Slot {
-    channel: Box<dyn Dispatcher>,
-    ready: Readiness,
-    budget: Budget,
-    registered: bool,
-    /// Whether it is on the again list already.
-    again: bool,
-    armed: Armed,
-}
-
-/// What a channel may still move in one turn, however often it is dispatched in it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Budget {
-    turn: u64,
-    read: usize,
-    write: usize,
-}
-
-impl Budget {
-    /// A new turn brings a new budget.
-    fn renew(&mut self, turn: u64) {
-        if self.turn != turn {
-            *self = Self { turn, read: BYTES_PER_TURN, write: BYTES_PER_TURN };
-        }
-    }
-}
-
 /// A deadline that stands although it has been told to its channel comes again no earlier than this, or the
 /// turn would never end.
 const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
@@ -119,15 +93,6 @@ struct Core {
     scratch: Box<[u8]>,
     adopted: Vec<Box<dyn Dispatcher>>,
     stopped: bool,
-}
-
-/// Why a channel is dispatched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Ready,
-    Timeout,
-    Wake,
-    Shutdown,
 }
 
 /// The loop.
@@ -426,86 +391,4 @@ impl<P: Probe> Reactor<P> {
             error!("a panic at the close of {key}");
         }
     }
-}
-
-/// What a channel wants of the reactor, after its hooks.
-#[derive(Clone, Copy, Debug)]
-struct Wishes {
-    deadline: Option<Instant>,
-    another_turn: bool,
-}
-
-/// Everything of a dispatch that runs the channel's code; `None`: it is to be closed.
-fn call_channel<P: Probe>(
-    slot: &mut Slot,
-    core: &mut Core,
-    probe: &mut P,
-    registry: &mio::Registry,
-    key: Key,
-    cause: Cause,
-) -> Option<Wishes> {
-    slot.budget.renew(core.turn);
-    let state = if P::ACTIVE { slot.channel.state() } else { "" };
-    let mut context = Context::new(core, registry, key, &mut slot.ready, &mut slot.budget);
-    call_hooks(&mut *slot.channel, &mut context, probe, cause);
-    if context.is_closed() || (!slot.registered && !register(slot, registry, key)) {
-        return None;
-    }
-    if P::ACTIVE && slot.channel.state() != state {
-        probe.state_change(key, state, slot.channel.state());
-    }
-    Some(Wishes { deadline: slot.channel.deadline(), another_turn: wants_a_turn(slot) })
-}
-
-/// Whether the channel could go on at once: it stopped because its budget was spent.
-fn wants_a_turn(slot: &Slot) -> bool {
-    (slot.ready.readable && slot.channel.readable()) || (slot.ready.writable && slot.channel.writable())
-}
-
-fn register(slot: &mut Slot, registry: &mio::Registry, key: Key) -> bool {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    let result = registry.register(slot.channel.socket(), Token(key.to_bits()), both);
-    if let Err(error) = &result {
-        error!("cannot register {key}: {error}");
-    }
-    slot.registered = result.is_ok();
-    slot.registered
-}
-
-fn call_hooks<P: Probe>(
-    channel: &mut dyn Dispatcher,
-    context: &mut Context<'_>,
-    probe: &mut P,
-    cause: Cause,
-) {
-    let hook = match cause {
-        Cause::Ready => None,
-        Cause::Timeout => Some(Hook::Timeout),
-        Cause::Wake => Some(Hook::Wake),
-        Cause::Shutdown => Some(Hook::Shutdown),
-    };
-    if let Some(hook) = hook {
-        call_hook(channel, context, probe, hook);
-    }
-    if !context.is_closed() && context.ready().readable && channel.readable() {
-        call_hook(channel, context, probe, Hook::Read);
-    }
-    if !context.is_closed() && context.ready().writable && channel.writable() {
-        call_hook(channel, context, probe, Hook::Write);
-    }
-}
-
-fn call_hook<P: Probe>(channel: &mut dyn Dispatcher, context: &mut Context<'_>, probe: &mut P, hook: Hook) {
-    probe.hook_enter(context.key(), hook);
-    let result = match hook {
-        Hook::Read => channel.handle_read(context),
-        Hook::Write => channel.handle_write(context),
-        Hook::Timeout => channel.handle_timeout(context),
-        Hook::Wake => channel.handle_wake(context),
-        Hook::Shutdown => channel.handle_shutdown(context),
-    };
-    if let Err(error) = result {
-        channel.handle_error(context, &error);
-    }
-    probe.hook_exit(context.key(), hook);
 }
