@@ -1,0 +1,75 @@
+//! A worker, run in this process: what cannot be brought about over the wire.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use stheno::clock::Now;
+use stheno::http1::{Body, Request, Response, Service, Settings, Status};
+use stheno::reactor::AcceptMode;
+use stheno::server::{Capacity, Worker};
+
+/// Answers, unless it is asked not to.
+#[derive(Debug)]
+struct Moody;
+
+impl Service for Moody {
+    fn handle(&self, request: &Request<'_>, _: Now) -> Response {
+        assert_ne!(request.path(), Some(&b"/panic"[..]), "as asked for");
+        let mut response = Response::new(Status::OK);
+        response.body = Body::Bytes(b"fine".to_vec());
+        response
+    }
+}
+
+/// All that comes for one request, on a connection of its own.
+fn ask(address: SocketAddr, path: &str) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("send");
+    let mut answer = Vec::new();
+    match stream.read_to_end(&mut answer) {
+        // A connection that is dropped with what it was sent unread is reset.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        result => drop(result.expect("read")),
+    }
+    answer
+}
+
+/// RULES D29: a panic costs its connection; more than ten in a minute cost the worker, which is begun anew.
+#[test]
+fn one_panic_costs_a_connection_and_eleven_the_worker() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    listener.set_nonblocking(true).expect("non-blocking");
+    let address = listener.local_addr().expect("an address");
+    let worker = thread::spawn(move || {
+        let (life, _held_open) = std::io::pipe().expect("a pipe");
+        rustix::io::ioctl_fionbio(&life, true).expect("non-blocking");
+        let worker = Worker {
+            settings: Settings::default(),
+            capacity: Capacity { connections: 100, per_address: None },
+            service: Moody,
+            access_log: None,
+            listeners: vec![listener],
+            accept: AcceptMode::Exclusive,
+            life: life.into(),
+            grace: Duration::from_secs(1),
+        };
+        worker.boot().expect("a loop").serve()
+    });
+    let mut bystander = TcpStream::connect(address).expect("connect");
+    for _ in 0..10 {
+        assert_eq!(ask(address, "/panic"), b"", "no answer is better than a wrong one");
+        let answer = ask(address, "/");
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"fine"), "the others go on");
+    }
+    bystander.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("send");
+    let mut beginning = [0; 15];
+    bystander.read_exact(&mut beginning).expect("an answer");
+    assert_eq!(&beginning, b"HTTP/1.1 200 OK");
+
+    assert_eq!(ask(address, "/panic"), b"");
+    let error = worker.join().expect("the thread").expect_err("it gives up");
+    assert!(error.to_string().contains("10 panics"), "{error}");
+}
