@@ -21,3 +21,16 @@ pub fn not_run(row: &str, why: impl Display) {
     let test = std::thread::current().name().unwrap_or("main").to_string();
     println!("RULES | {row} | {test} | not run: {why} | -");
 }
+
+/// Whether a crowd of thousands can be had here, with a descriptor on each side for each of them, beside the tests
+/// that run at the same time. Where not, the rows are not run, and it is said why.
+pub fn has_room_for_a_crowd(rows: &str) -> bool {
+    const NEEDED: usize = 8192;
+    let allowed = stheno::sys::process::raise_descriptor_limit();
+    if allowed < NEEDED {
+        rows.split(' ').for_each(|row| {
+            not_run(row, format_args!("{NEEDED} descriptors are needed, {allowed} are allowed"));
+        });
+    }
+    allowed >= NEEDED
+}

@@ -162,7 +162,7 @@ fn b12_what_may_not_be_read_is_forbidden() {
         symlink("locked", folder.root().join("link")).expect("a link");
         set(&folder.root().join("locked"), 0o000);
         set(&folder.root().join("shut"), 0o000);
-        set(&folder.root().join("unlisted"), 0o711);
+        set(&folder.root().join("unlisted"), 0o311);
         let server = Server::start_with(&folder.root(), &["--listing"], |command| {
             command.env("STHENO_FORCE_FALLBACK", twin);
             if geteuid().is_root() {
