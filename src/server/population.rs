@@ -126,8 +126,16 @@ impl Room for Population {
         staying >= self.capacity.connections
     }
 
+    /// Asks the connection to go that has been of no use for longest; answers whether there is one.
     fn make_room(&self) -> bool {
-        self.evict()
+        let victim = self
+            .oldest(&mut self.lingering.borrow_mut(), Occupation::Lingering)
+            .or_else(|| self.oldest(&mut self.idle.borrow_mut(), Occupation::Idle));
+        let Some(channel) = victim else {
+            return false;
+        };
+        self.leaving.set(self.leaving.get() + 1);
+        self.waker.wake(channel).is_ok()
     }
 }
 
@@ -199,18 +207,6 @@ impl Population {
     fn stamp(&self, now: Instant) -> Stamp {
         let millis = now.saturating_duration_since(self.begun).as_millis();
         u32::try_from(millis & u128::from(u32::MAX)).unwrap_or_default()
-    }
-
-    /// Asks the connection to go that has been of no use for longest; answers whether there is one.
-    fn evict(&self) -> bool {
-        let victim = self
-            .oldest(&mut self.lingering.borrow_mut(), Occupation::Lingering)
-            .or_else(|| self.oldest(&mut self.idle.borrow_mut(), Occupation::Idle));
-        let Some(channel) = victim else {
-            return false;
-        };
-        self.leaving.set(self.leaving.get() + 1);
-        self.waker.wake(channel).is_ok()
     }
 
     /// Takes the oldest connection out of `list` that still does what it is listed for. One that was busy in
