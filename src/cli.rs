@@ -5,7 +5,7 @@ use argh::FromArgs;
 /// Simple asynchronous web-server.
 #[derive(Debug, FromArgs, PartialEq, Eq)]
 #[argh(
-    note = "Signals: SIGINT (Ctrl+C) and SIGQUIT stop at once; SIGTERM lets answers that are due finish, 30 s at the most.",
+    note = "Signals: SIGINT (Ctrl+C) and SIGQUIT stop at once; SIGTERM lets answers that are due finish, within --graceful-timeout.",
     note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line.",
     example = "stheno -w 2 -r examples/site"
 )]
