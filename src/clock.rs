@@ -4,7 +4,69 @@
 //! it (the `Date` field and the access log's stamp) are made once per second instead of once per answer.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::num::NonZeroU64;
+use std::ops::{Add, Sub};
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// What moments are counted from: the first time that anybody asked. Children that are forked later count from it,
+/// too.
+static EPOCH: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+
+/// A moment on the clock that never goes back, in nanoseconds since this program began to ask.
+///
+/// As [`std::time::Instant`], in one word where that has two: a connection holds five of them, a timer two, and
+/// each deadline is a sum. It lasts for 584 years; what would go beyond that stays at the end of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(NonZeroU64);
+
+impl Instant {
+    /// Asks the system.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::of(to_nanos(EPOCH.elapsed()))
+    }
+
+    fn of(nanos: u64) -> Self {
+        Self(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// How long it is since `earlier`; zero if that is later.
+    #[must_use]
+    pub fn saturating_duration_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+
+    /// How long it is since this moment.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        Self::now().saturating_duration_since(self)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self::of(self.0.get().saturating_add(to_nanos(duration)))
+    }
+}
+
+fn to_nanos(duration: Duration) -> u64 {
+    let seconds = duration.as_secs().saturating_mul(NANOS_PER_SECOND);
+    seconds.saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+
+    /// As [`Instant::saturating_duration_since`].
+    fn sub(self, earlier: Self) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
 
 /// One moment, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +94,8 @@ impl Now {
 /// The strings that change once per second.
 #[derive(Debug)]
 pub struct DateCache {
+    /// The last time that was asked for: mostly it is the same, for all of one turn.
+    asked: Option<SystemTime>,
     second: Option<u64>,
     http: String,
     log: String,
@@ -47,7 +111,7 @@ impl DateCache {
     /// An empty cache, filled at the first question.
     #[must_use]
     pub fn new() -> Self {
-        Self { second: None, http: String::new(), log: String::new() }
+        Self { asked: None, second: None, http: String::new(), log: String::new() }
     }
 
     /// `Mon, 23 Nov 2026 08:30:00 GMT` (IMF-fixdate, RFC 9110 §5.6.7): the seed's `date_time_string`.
@@ -63,6 +127,13 @@ impl DateCache {
     }
 
     fn refresh(&mut self, wall: SystemTime) {
+        if self.asked != Some(wall) {
+            self.asked = Some(wall);
+            self.write(wall);
+        }
+    }
+
+    fn write(&mut self, wall: SystemTime) {
         let second = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         if self.second == Some(second) {
             return;
@@ -79,6 +150,17 @@ impl DateCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments() {
+        let now = Instant::now();
+        let later = now + Duration::from_millis(1500);
+        assert_eq!(later - now, Duration::from_millis(1500));
+        assert_eq!(now - later, Duration::ZERO);
+        assert!(now + Duration::MAX > later && now + Duration::MAX == later + Duration::MAX);
+        assert!(Instant::now() >= now);
+        assert_eq!(size_of::<Option<Instant>>(), 8);
+    }
 
     #[test]
     fn both_strings_show_the_same_second() {

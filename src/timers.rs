@@ -7,8 +7,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
 
+use crate::clock::Instant;
 use crate::slab::Key;
 
 /// When a key will be looked at next. The owner keeps one beside each deadline.

@@ -5,11 +5,12 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
 use stheno::chat::{Chat, Handler, OutQueue, Terminator};
+use stheno::clock::Instant;
 use stheno::clock::Now;
 use stheno::reactor::{
     AcceptMode, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, transmit,
@@ -215,7 +216,7 @@ impl Dispatcher for Waiting {
                 cx.close();
                 break;
             }
-            self.deadline += Duration::from_millis(60);
+            self.deadline = self.deadline + Duration::from_millis(60);
             self.moved = true;
         }
         Ok(())

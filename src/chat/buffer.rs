@@ -10,11 +10,14 @@
 
 use memchr::memchr_iter;
 
-/// The bytes that wait for the rest of their frame.
+/// The bytes that wait for the rest of their frame. Where none do it is one word.
 #[derive(Debug, Default)]
-pub struct InBuffer {
-    held: Vec<u8>,
-    /// Where in `held` the unread bytes begin.
+pub struct InBuffer(Option<Box<Held>>);
+
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    /// Where in `bytes` the unread ones begin.
     start: usize,
     /// How many unread bytes have been searched in vain.
     searched: usize,
@@ -24,13 +27,13 @@ impl InBuffer {
     /// An empty buffer; it allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { held: Vec::new(), start: 0, searched: 0 }
+        Self(None)
     }
 
     /// How many bytes wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.held.len() - self.start
+        self.0.as_ref().map_or(0, |held| held.bytes.len() - held.start)
     }
 
     /// Whether none waits.
@@ -47,31 +50,29 @@ impl InBuffer {
     /// Lays a window over the held bytes and `incoming`. Give it back with [`InBuffer::close`]: what it
     /// has not consumed would be lost otherwise.
     pub fn open<'a>(&mut self, incoming: &'a [u8]) -> Window<'a> {
-        let Self { mut held, mut start, searched } = std::mem::take(self);
-        if !held.is_empty() && !incoming.is_empty() {
+        let Some(held) = self.0.take() else {
+            return Window { held: Vec::new(), incoming, start: 0, searched: 0 };
+        };
+        let Held { mut bytes, mut start, searched } = *held;
+        if !incoming.is_empty() {
             // Moved at most once for every byte consumed before it: the copying stays linear.
-            if start > held.len() / 2 {
-                held.drain(..start);
+            if start > bytes.len() / 2 {
+                bytes.drain(..start);
                 start = 0;
             }
-            held.extend_from_slice(incoming);
+            bytes.extend_from_slice(incoming);
         }
-        Window { held, incoming, start, searched }
+        Window { held: bytes, incoming, start, searched }
     }
 
     /// Takes the unread bytes of a window back.
     pub fn close(&mut self, window: Window<'_>) {
-        if window.bytes().is_empty() {
-            return self.clear();
-        }
-        self.searched = window.searched;
-        if window.held.is_empty() {
-            self.held = window.bytes().to_vec();
-            self.start = 0;
-        } else {
-            self.held = window.held;
-            self.start = window.start;
-        }
+        let Window { held, incoming, start, searched } = window;
+        let (bytes, start) = match held.is_empty() {
+            true => (incoming[start..].to_vec(), 0),
+            false => (held, start),
+        };
+        self.0 = (start < bytes.len()).then(|| Box::new(Held { bytes, start, searched }));
     }
 }
 
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(window.find(b"\r\n"), Some(4));
         window.consume(4);
         buffer.close(window);
-        assert_eq!(buffer.held.capacity(), 0, "an idle connection holds no buffer");
+        assert!(buffer.0.is_none(), "an idle connection holds no buffer");
     }
 
     /// RULES A66: a megabyte, byte by byte, searched after each byte, must look at each byte only a few

@@ -53,24 +53,29 @@ impl Entry {
 }
 
 /// A first-in, first-out queue of bytes and producers.
+///
+/// An empty one is three words: every connection has one, and most of them have nothing to send.
 #[derive(Debug, Default)]
 pub struct OutQueue {
-    fifo: VecDeque<Entry>,
-    /// How much of the first entry, if it is bytes, has left.
-    sent: usize,
+    /// What waits, and the memory that it waits in.
+    waiting: Option<Box<Waiting>>,
     /// Everything that has ever left.
     taken: u64,
     closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    fifo: VecDeque<Entry>,
+    /// How much of the first entry, if it is bytes, has left.
+    sent: usize,
     /// An empty buffer, for the bytes that are queued next.
     spare: Vec<u8>,
 }
 
 /// The memory of a queue that is empty, for the next one that has something to send.
-#[derive(Debug, Default)]
-pub struct Spare {
-    fifo: VecDeque<Entry>,
-    bytes: Vec<u8>,
-}
+#[derive(Debug)]
+pub struct Spare(Box<Waiting>);
 
 impl OutQueue {
     /// An empty queue; it allocates nothing.
@@ -88,26 +93,27 @@ impl OutQueue {
 
     /// Queues a producer. (`async_chat.push_with_producer`)
     pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
-        self.fifo.push_back(Entry::Producer(Box::new(producer)));
+        self.push_back(Entry::Producer(Box::new(producer)));
     }
 
     /// Queues a stretch of a file, which the kernel sends.
     pub fn push_file(&mut self, slice: FileSlice) {
         if slice.len > 0 {
-            self.fifo.push_back(Entry::Chunk(Chunk::File(slice)));
+            self.push_back(Entry::Chunk(Chunk::File(slice)));
         }
+    }
+
+    fn push_back(&mut self, entry: Entry) {
+        self.waiting.get_or_insert_default().fifo.push_back(entry);
     }
 
     /// The bytes at the end of the queue, to append to.
     pub fn tail(&mut self) -> &mut Vec<u8> {
-        if !matches!(self.fifo.back(), Some(Entry::Chunk(Chunk::Bytes(_)))) {
-            let bytes = std::mem::take(&mut self.spare);
-            self.fifo.push_back(Entry::Chunk(Chunk::Bytes(bytes)));
-        }
-        match self.fifo.back_mut() {
-            Some(Entry::Chunk(Chunk::Bytes(bytes))) => bytes,
-            _ => unreachable!("the last entry was just made"),
-        }
+        self.waiting.get_or_insert_default().tail()
+    }
+
+    fn fifo(&self) -> impl Iterator<Item = &Entry> {
+        self.waiting.iter().flat_map(|waiting| &waiting.fifo)
     }
 
     /// Once everything has left, the connection is over. (`async_chat.close_when_done`)
@@ -123,20 +129,20 @@ impl OutQueue {
 
     /// Throws away what has not left. (`async_chat.discard_buffers`)
     pub fn discard_buffers(&mut self) {
-        self.fifo = VecDeque::new();
-        self.sent = 0;
+        self.waiting = None;
     }
 
     /// Whether nothing waits. A producer waits until it has said that there is no more.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.fifo.is_empty()
+        self.waiting.as_ref().is_none_or(|waiting| waiting.fifo.is_empty())
     }
 
     /// How many bytes wait, as far as the producers know.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.fifo.iter().map(Entry::remaining).sum::<u64>() - self.sent as u64
+        let sent = self.waiting.as_ref().map_or(0, |waiting| waiting.sent as u64);
+        self.fifo().map(Entry::remaining).sum::<u64>() - sent
     }
 
     /// Whether no more output should be made before some has left.
@@ -148,7 +154,7 @@ impl OutQueue {
     /// Whether a producer waits, or a stretch of a file: each may hold a descriptor.
     #[must_use]
     pub fn holds_more_than_bytes(&self) -> bool {
-        !self.fifo.iter().all(|entry| matches!(entry, Entry::Chunk(Chunk::Bytes(_))))
+        !self.fifo().all(|entry| matches!(entry, Entry::Chunk(Chunk::Bytes(_))))
     }
 
     /// How many bytes have left since the beginning.
@@ -162,6 +168,73 @@ impl OutQueue {
     /// # Errors
     /// What [`Producer::more`] says.
     pub fn front(&mut self) -> io::Result<Option<Segment<'_>>> {
+        match &mut self.waiting {
+            Some(waiting) => waiting.front(),
+            None => Ok(None),
+        }
+    }
+
+    /// Marks `count` bytes of the front segment as sent.
+    pub fn advance(&mut self, count: usize) {
+        self.taken += count as u64;
+        match &mut self.waiting {
+            Some(waiting) => waiting.advance(count),
+            None => debug_assert!(count == 0, "sent from an empty queue"),
+        }
+    }
+
+    /// Gives an empty queue memory to work with.
+    pub fn lend(&mut self, spare: Spare) {
+        if self.is_empty() {
+            self.waiting = Some(spare.0);
+        }
+    }
+
+    /// Takes the memory out of a queue that is empty: an idle connection holds no buffer, and the next one
+    /// that is busy need not ask for one.
+    pub fn reclaim(&mut self) -> Option<Spare> {
+        if self.is_empty() { self.waiting.take().map(Spare) } else { None }
+    }
+
+    /// Everything that waits, as bytes, taken out of the queue: for tests and for drivers without a socket.
+    ///
+    /// # Errors
+    /// What the producers and the files say.
+    pub fn to_bytes(&mut self) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(segment) = self.front()? {
+            let before = all.len();
+            match segment {
+                Segment::Bytes { bytes, .. } => all.extend_from_slice(bytes),
+                Segment::File { file, offset, len } => {
+                    let mut piece = vec![0; usize::try_from(len.min(1 << 20)).unwrap_or(1 << 20)];
+                    let file = std::fs::File::from(file.try_clone_to_owned()?);
+                    let count = file.read_at(&mut piece, offset)?;
+                    if count == 0 {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    all.extend_from_slice(&piece[..count]);
+                }
+            }
+            self.advance(all.len() - before);
+        }
+        Ok(all)
+    }
+}
+
+impl Waiting {
+    fn tail(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.fifo.back(), Some(Entry::Chunk(Chunk::Bytes(_)))) {
+            let bytes = std::mem::take(&mut self.spare);
+            self.fifo.push_back(Entry::Chunk(Chunk::Bytes(bytes)));
+        }
+        match self.fifo.back_mut() {
+            Some(Entry::Chunk(Chunk::Bytes(bytes))) => bytes,
+            _ => unreachable!("the last entry was just made"),
+        }
+    }
+
+    fn front(&mut self) -> io::Result<Option<Segment<'_>>> {
         self.refill()?;
         let more = self.fifo.get(1).is_some_and(|next| next.remaining() > 0);
         Ok(match self.fifo.front() {
@@ -190,9 +263,7 @@ impl OutQueue {
         Ok(())
     }
 
-    /// Marks `count` bytes of the front segment as sent.
-    pub fn advance(&mut self, count: usize) {
-        self.taken += count as u64;
+    fn advance(&mut self, count: usize) {
         match self.fifo.front_mut() {
             Some(Entry::Chunk(Chunk::Bytes(bytes))) => {
                 self.sent += count;
@@ -220,50 +291,6 @@ impl OutQueue {
             self.spare = bytes;
         }
         self.sent = 0;
-    }
-
-    /// Gives an empty queue memory to work with.
-    pub fn lend(&mut self, spare: Spare) {
-        if self.fifo.capacity() == 0 {
-            self.fifo = spare.fifo;
-        }
-        if self.spare.capacity() == 0 {
-            self.spare = spare.bytes;
-        }
-    }
-
-    /// Takes the memory out of a queue that is empty: an idle connection holds no buffer, and the next one
-    /// that is busy need not ask for one.
-    pub fn reclaim(&mut self) -> Option<Spare> {
-        if !self.fifo.is_empty() || self.fifo.capacity() == 0 {
-            return None;
-        }
-        Some(Spare { fifo: std::mem::take(&mut self.fifo), bytes: std::mem::take(&mut self.spare) })
-    }
-
-    /// Everything that waits, as bytes, taken out of the queue: for tests and for drivers without a socket.
-    ///
-    /// # Errors
-    /// What the producers and the files say.
-    pub fn to_bytes(&mut self) -> io::Result<Vec<u8>> {
-        let mut all = Vec::new();
-        while let Some(segment) = self.front()? {
-            let before = all.len();
-            match segment {
-                Segment::Bytes { bytes, .. } => all.extend_from_slice(bytes),
-                Segment::File { file, offset, len } => {
-                    let mut piece = vec![0; usize::try_from(len.min(1 << 20)).unwrap_or(1 << 20)];
-                    let file = std::fs::File::from(file.try_clone_to_owned()?);
-                    let count = file.read_at(&mut piece, offset)?;
-                    if count == 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    all.extend_from_slice(&piece[..count]);
-                }
-            }
-            self.advance(all.len() - before);
-        }
-        Ok(all)
     }
 }
 

@@ -12,9 +12,11 @@
 
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use foldhash::quality::RandomState;
+
+use crate::clock::Instant;
 
 /// Longer paths are not kept: they would be most of what the cache holds.
 const MAX_KEY: usize = 512;

@@ -21,7 +21,7 @@
 mod machine;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::body::BodyReader;
 use super::error::Error;
@@ -31,7 +31,7 @@ use super::scan::HeadScan;
 use super::service::Service;
 use super::settings::{Settings, Timeouts};
 use crate::chat::{InBuffer, OutQueue};
-use crate::clock::{DateCache, Now};
+use crate::clock::{DateCache, Instant, Now};
 
 /// Bytes that leave a new connection without any having been acknowledged: ten segments (RFC 6928 §2).
 const FIRST_FLIGHT: u64 = 14_600;
@@ -111,8 +111,6 @@ pub struct Connection {
     state: State,
     input: InBuffer,
     output: OutQueue,
-    /// Bytes ever put into `output`.
-    queued: u64,
     /// When the current state began; in `Headers` and `Body`, when the request did.
     since: Instant,
     /// When the peer last did what the state waits for.
@@ -125,7 +123,7 @@ pub struct Connection {
     writing_since: Instant,
     taken_before: u64,
     /// Requests that have been answered; the first one has the head's time from the accept on.
-    answered: u64,
+    answered: u32,
     /// The peer will send no more.
     read_closed: bool,
     /// The turn's budget ended with input left.
@@ -135,7 +133,8 @@ pub struct Connection {
     /// The peer stopped reading: what is left in the kernel is thrown away with the connection.
     reset: bool,
     /// Answers on their way, if they are to be logged.
-    pending: VecDeque<Pending>,
+    #[allow(clippy::box_collection, reason = "one word of each idle connection, where the queue has four")]
+    pending: Option<Box<VecDeque<Pending>>>,
 }
 
 impl Connection {
@@ -146,7 +145,6 @@ impl Connection {
             state: State::Reading,
             input: InBuffer::new(),
             output: OutQueue::new(),
-            queued: 0,
             since: now.monotonic,
             progress: now.monotonic,
             begun: now.monotonic,
@@ -158,7 +156,7 @@ impl Connection {
             out_of_budget: false,
             draining: false,
             reset: false,
-            pending: VecDeque::new(),
+            pending: None,
         }
     }
 
@@ -262,14 +260,15 @@ impl Connection {
     /// The next exchange to be logged; with `all`, also those that were cut short.
     pub fn take_finished(&mut self, now: Now, all: bool) -> Option<Exchange> {
         let taken = self.output.taken();
-        if !all && !self.pending.front()?.is_finished(taken) {
+        let pending = self.pending.as_mut()?;
+        if !all && !pending.front()?.is_finished(taken) {
             return None;
         }
-        let pending = self.pending.pop_front()?;
-        if self.pending.is_empty() {
-            self.pending = VecDeque::new();
+        let first = pending.pop_front()?;
+        if pending.is_empty() {
+            self.pending = None;
         }
-        Some(pending.finish(taken, now.monotonic))
+        Some(first.finish(taken, now.monotonic))
     }
 
     /// What to do now that everything has been sent.

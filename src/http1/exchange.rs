@@ -1,10 +1,11 @@
 //! What an access log wants to know of one request and its answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::head::Request;
 use super::status::Status;
 use super::target::Target;
+use crate::clock::Instant;
 
 /// The most that is kept of a request line, and of a field. One line and two fields and the rest of a log
 /// line fit into one atomic write to a pipe (`PIPE_BUF`, 4,096 bytes).

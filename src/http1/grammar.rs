@@ -36,7 +36,7 @@ static TCHAR: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 /// All graphic ASCII but `#`. (see [`is_target_byte`])
 static TARGET: ByteSet = ByteSet::alphanumeric_and(b"!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~");
 
-/// `unreserved / "%" / sub-delims` (RFC 3986 §3.2.2), less the comma.
+/// What `reg-name = *( unreserved / pct-encoded / sub-delims )` is made of (RFC 3986 §3.2.2), less the comma.
 static REG_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+;=");
 
 /// `tchar` (RFC 9110 §5.6.2): what methods, field names and other tokens are made of.
@@ -77,16 +77,30 @@ pub(super) fn is_target_byte(byte: u8) -> bool {
 
 /// Whether every `%` is followed by two hexadecimal digits (RFC 3986 §2.1).
 pub(super) fn is_percent_encoding_valid(bytes: &[u8]) -> bool {
-    memchr::memchr_iter(b'%', bytes).all(|at| match bytes.get(at + 1..at + 3) {
-        Some(digits) => digits.iter().all(u8::is_ascii_hexdigit),
-        None => false,
-    })
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
+        match rest[at..] {
+            [_, first, second, ref behind @ ..]
+                if first.is_ascii_hexdigit() && second.is_ascii_hexdigit() =>
+            {
+                rest = behind;
+            }
+            _ => return false,
+        }
+    }
+    true
 }
+
+/// No number of so few digits is too large.
+const SURELY_FITTING: usize = 18;
 
 /// `1*DIGIT` with a value that an `i64` holds, so that no sum of two of them overflows a `u64`.
 pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
+    }
+    if digits.len() <= SURELY_FITTING {
+        return Some(digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')));
     }
     digits
         .iter()
@@ -105,8 +119,9 @@ pub(super) fn is_host_and_port(bytes: &[u8]) -> bool {
         };
         return is_ip_literal(&rest[..end]) && is_port_suffix(&rest[end + 1..]);
     }
-    let host = memchr::memchr(b':', bytes).map_or(bytes, |colon| &bytes[..colon]);
-    is_reg_name(host) && is_port_suffix(&bytes[host.len()..])
+    let host = bytes.iter().take_while(|byte| REG_NAME.has(**byte)).count();
+    let (host, port) = bytes.split_at(host);
+    is_percent_encoding_valid(host) && is_port_suffix(port)
 }
 
 /// Nothing, or `":" *DIGIT` with a number that is a port.
@@ -116,12 +131,6 @@ fn is_port_suffix(bytes: &[u8]) -> bool {
         [b':', digits @ ..] => parse_decimal(digits).is_some_and(|port| port <= 65_535),
         _ => false,
     }
-}
-
-/// `reg-name = *( unreserved / pct-encoded / sub-delims )`, less the comma.
-fn is_reg_name(host: &[u8]) -> bool {
-    let all_known = host.iter().all(|byte| REG_NAME.has(*byte));
-    all_known && is_percent_encoding_valid(host)
 }
 
 /// `IPv6address / IPvFuture`, between the brackets.

@@ -1,12 +1,9 @@
 //! The head of a request, parsed: httparse, and what httparse lets through.
 
-use std::borrow::Cow;
-use std::mem::MaybeUninit;
-
 use super::body::Framing;
 use super::error::Error;
 use super::fields::{CheckedFields, Fields};
-use super::grammar::{is_percent_encoding_valid, is_target_byte, is_token};
+use super::grammar::{is_percent_encoding_valid, is_target_byte, is_tchar, is_token};
 use super::settings::Limits;
 use super::target::{Target, parse_target};
 
@@ -77,44 +74,32 @@ pub struct Request<'a> {
     pub expects_continue: bool,
 }
 
-/// Room for the fields of one head. Not initialised: clearing 8 KiB for each request would cost more than
-/// parsing it.
-pub(super) type FieldSpace<'a> = [MaybeUninit<httparse::Header<'a>>; MAX_FIELDS];
+/// Room for the fields of one head. [`FEW_FIELDS`] are enough for every browser, and clearing room for all that
+/// are possible would cost more than parsing those that are there.
+pub(super) type FieldSpace<'a, const N: usize> = [httparse::Header<'a>; N];
 
-pub(super) fn field_space<'a>() -> FieldSpace<'a> {
-    [const { MaybeUninit::uninit() }; MAX_FIELDS]
+/// Most heads have no more field lines than this.
+pub(super) const FEW_FIELDS: usize = 32;
+
+pub(super) fn field_space<'a, const N: usize>() -> FieldSpace<'a, N> {
+    [httparse::EMPTY_HEADER; N]
 }
 
-/// A head that says `HTTP/1.2` to `1.9` is read as one of 1.1 (RULES A8). httparse knows 1.0 and 1.1 only.
-pub(super) fn as_known_version(head: &[u8]) -> Cow<'_, [u8]> {
-    let end = memchr::memchr(b'\r', head).unwrap_or(0);
-    match head[..end] {
-        [.., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => {
-            let mut head = head.to_vec();
-            head[end - 1] = b'1';
-            head.into()
-        }
-        _ => head.into(),
-    }
-}
-
-/// Parses a whole head, CRLFCRLF included.
+/// Parses a whole head, CRLFCRLF included; `space` has room for all of its field lines.
 pub(super) fn parse<'a>(
     head: &'a [u8],
-    space: &'a mut FieldSpace<'a>,
+    space: &'a mut [httparse::Header<'a>],
     limits: &Limits,
 ) -> Result<Request<'a>, Error> {
-    let (line, method, target, version) = request_line(head, limits)?;
+    let (line, fields) = split_line(head).ok_or(Error::RequestLine)?;
+    let RequestLine { method, target, version } = request_line(line, limits)?;
     let method = Method::from_token(method);
-
-    let mut parsed = httparse::Request::new(&mut []);
-    match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, space) {
+    let fields = match httparse::parse_headers(fields, space) {
         // httparse also ends a head at a bare LF LF: only a head that ends where ours does is the same head.
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+        Ok(httparse::Status::Complete((length, parsed))) if length == fields.len() => Fields(parsed),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::FieldsTooLarge),
         Ok(_) | Err(_) => return Err(Error::Field),
-    }
-    let fields = Fields(parsed.headers);
+    };
 
     let checked = CheckedFields::of(fields)?;
     let target = parse_target(target, method)?;
@@ -131,35 +116,74 @@ pub(super) fn parse<'a>(
     })
 }
 
-pub(super) type RequestLine<'a> = (&'a [u8], &'a [u8], &'a [u8], Version);
+/// The first line, and what stands behind its end.
+pub(super) fn split_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(b'\r', head)?;
+    Some((&head[..end], head.get(end + 2..).unwrap_or_default()))
+}
+
+/// A request line in its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+}
 
 /// `request-line = method SP request-target SP HTTP-version` (RFC 9112 §3), with exactly these two spaces.
-pub(super) fn request_line<'a>(head: &'a [u8], limits: &Limits) -> Result<RequestLine<'a>, Error> {
-    let end = memchr::memchr(b'\r', head).ok_or(Error::RequestLine)?;
-    let line = &head[..end];
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(Error::RequestLine);
+///
+/// Every byte is looked at once; what is wrong with a line is found out only when something is.
+pub(super) fn request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<RequestLine<'a>, Error> {
+    match well_formed(line) {
+        Some(parts) if parts.target.len() <= limits.target => Ok(parts),
+        _ => Err(what_is_wrong(line, limits)),
+    }
+}
+
+fn well_formed(line: &[u8]) -> Option<RequestLine<'_>> {
+    let method = line.iter().take_while(|byte| is_tchar(**byte)).count();
+    let (method, rest) = line.split_at(method);
+    let rest = rest.strip_prefix(b" ")?;
+    let mut has_encoded = false;
+    let is_part = |byte: &&u8| {
+        has_encoded |= **byte == b'%';
+        is_target_byte(**byte)
+    };
+    let target = rest.iter().take_while(is_part).count();
+    let (target, version) = rest.split_at(target);
+    let version = version.strip_prefix(b" ").and_then(known_version)?;
+    let is_valid =
+        !method.is_empty() && !target.is_empty() && (!has_encoded || is_percent_encoding_valid(target));
+    is_valid.then_some(RequestLine { method, target, version })
+}
+
+/// A later minor version counts as 1.1 (RULES A8).
+fn known_version(version: &[u8]) -> Option<Version> {
+    match version {
+        b"HTTP/1.1" => Some(Version::Http11),
+        b"HTTP/1.0" => Some(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Some(Version::Http11),
+        _ => None,
+    }
+}
+
+/// Of a line that is not well-formed, or whose target is too long.
+fn what_is_wrong(line: &[u8], limits: &Limits) -> Error {
+    let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
+    let &[method, target, version] = &words[..] else {
+        return Error::RequestLine;
     };
     if !is_token(method) || target.is_empty() {
-        return Err(Error::RequestLine);
+        return Error::RequestLine;
     }
     if target.len() > limits.target {
-        return Err(Error::TargetTooLong);
+        return Error::TargetTooLong;
     }
-    let version = match version {
-        b"HTTP/1.0" => Version::Http10,
-        b"HTTP/1.1" => Version::Http11,
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Version::Http11,
-        [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9'] => return Err(Error::Version),
-        _ => return Err(Error::RequestLine),
-    };
-    if !target.iter().copied().all(is_target_byte) || !is_percent_encoding_valid(target) {
-        return Err(Error::Target);
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'2'..=b'9', b'.', b'0'..=b'9'] => Error::Version,
+        version if known_version(version).is_none() => Error::RequestLine,
+        _ => Error::Target,
     }
-    Ok((line, method, target, version))
 }
 
 #[cfg(test)]
@@ -168,8 +192,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     fn parsed<T>(head: &str, check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
-        let head = as_known_version(head.as_bytes());
-        check(parse(&head, &mut field_space(), &Limits::default()))
+        check(parse(head.as_bytes(), &mut field_space::<MAX_FIELDS>(), &Limits::default()))
     }
 
     fn error(head: &str) -> Option<Error> {

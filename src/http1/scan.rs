@@ -8,9 +8,8 @@
 
 use super::error::Error;
 use super::grammar::is_tchar;
-use super::head::{MAX_FIELDS, request_line};
+use super::head::{MAX_FIELDS, request_line, split_line};
 use super::settings::Limits;
-use crate::chat::Window;
 
 /// Bytes of a method; one more and no known method can come of it.
 const MAX_METHOD: usize = 32;
@@ -18,78 +17,83 @@ const MAX_METHOD: usize = 32;
 /// `METHOD SP` and `SP HTTP/1.1` around the target of the longest request line.
 const REQUEST_LINE_EXTRA: usize = 64;
 
-/// What ends a head: the lab's terminator.
-const END: &[u8] = b"\r\n\r\n";
-
 /// How far the lines of a head that is still coming have been checked.
+///
+/// Small: a connection is no larger than the largest of its states. The limits on heads and fields keep all of
+/// the numbers below 2³², and the count of lines below 2¹⁶.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
-    lines: usize,
-    line_start: usize,
+    line_start: u32,
     /// How far a line end has been looked for.
-    searched: usize,
+    searched: u32,
+    lines: u16,
     beginning_checked: bool,
     request_line_checked: bool,
 }
 
 impl HeadScan {
-    /// The length of the head at the beginning of `window`, once all of it is here.
-    pub(super) fn find(&mut self, window: &mut Window<'_>, limits: &Limits) -> Result<Option<usize>, Error> {
+    /// The length of the head at the beginning of `bytes`, once all of it is here. It ends with an empty line: the
+    /// lab's terminator, CR LF CR LF. Call it again with the same bytes and those that have come since.
+    pub(super) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
         if !self.beginning_checked {
-            self.beginning_checked = check_beginning(window.bytes())?;
+            self.beginning_checked = check_beginning(bytes)?;
         }
-        let head = window.find(END);
-        let bytes = window.bytes();
-        let lines = self.check_lines(&bytes[..head.unwrap_or(bytes.len())], limits);
+        let head = self.check_lines(bytes, limits);
         // A whole head is parsed soon enough. One that never becomes whole must not be waited for when its
         // first line is wrong already; and what that line says goes before what is wrong behind it.
-        if self.lines > 0 && !self.request_line_checked && (head.is_none() || lines.is_err()) {
+        if self.lines > 0 && !self.request_line_checked && !matches!(head, Ok(Some(_))) {
             self.request_line_checked = true;
-            request_line(bytes, limits)?;
+            let (line, _) = split_line(bytes).ok_or(Error::RequestLine)?;
+            request_line(line, limits)?;
         }
-        lines.map(|()| head)
+        head
     }
 
-    /// Checks the lines that have come since the last call; each byte is looked at once.
+    /// Checks the lines that have come since the last call, up to the empty one; each byte is looked at once.
     ///
     /// Lengths go before line ends: with fewer bytes here the length would be all there is to see.
-    fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), Error> {
-        while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[self.searched..]) {
-            let at = self.searched + offset;
+    fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
+        while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[self.searched as usize..]) {
+            let at = self.searched as usize + offset;
             match bytes[at..] {
-                [b'\r', b'\n', ..] => self.end_line(at, limits)?,
+                [b'\r', b'\n', ..] => {
+                    if self.end_line(at, limits)? {
+                        return Ok(Some(at + 2));
+                    }
+                }
                 // Whether it is bare the next byte will tell.
                 [b'\r'] => {
-                    self.searched = at;
-                    return self.check_coming(bytes.len(), limits);
+                    self.searched = position(at);
+                    return self.check_coming(bytes.len(), limits).map(|()| None);
                 }
                 // Seen with the byte behind a CR, and with an LF itself.
                 [b'\r', ..] => return self.check_coming(at + 2, limits).and(Err(Error::BareLineEnd)),
                 _ => return self.check_coming(at, limits).and(Err(Error::BareLineEnd)),
             }
         }
-        self.searched = bytes.len();
-        self.check_coming(bytes.len(), limits)
+        self.searched = position(bytes.len());
+        self.check_coming(bytes.len(), limits).map(|()| None)
     }
 
-    /// A line ends with a CR LF at `at`.
-    fn end_line(&mut self, at: usize, limits: &Limits) -> Result<(), Error> {
-        let length = at - self.line_start;
+    /// A line ends with a CR LF at `at`; answers whether it is the empty one.
+    fn end_line(&mut self, at: usize, limits: &Limits) -> Result<bool, Error> {
+        let length = at - self.line_start as usize;
         self.check_length(length, limits)?;
         if at + 2 > limits.head {
             return Err(Error::FieldsTooLarge);
         }
-        self.line_start = at + 2;
-        self.searched = at + 2;
-        self.lines += 1;
+        let is_end = length == 0;
+        self.line_start = position(at + 2);
+        self.searched = self.line_start;
+        self.lines = self.lines.saturating_add(1);
         // The request line, the fields, and then only the empty line at the end.
         let most = limits.fields.min(MAX_FIELDS) + 1;
-        if self.lines > most && length > 0 { Err(Error::FieldsTooLarge) } else { Ok(()) }
+        if usize::from(self.lines) > most && !is_end { Err(Error::FieldsTooLarge) } else { Ok(is_end) }
     }
 
     /// The line that is still coming when `here` bytes have come; its last byte may be the CR of its end.
     fn check_coming(&self, here: usize, limits: &Limits) -> Result<(), Error> {
-        self.check_length((here - self.line_start).saturating_sub(1), limits)?;
+        self.check_length((here - self.line_start as usize).saturating_sub(1), limits)?;
         if here > limits.head { Err(Error::FieldsTooLarge) } else { Ok(()) }
     }
 
@@ -101,6 +105,18 @@ impl HeadScan {
             _ => Ok(()),
         }
     }
+}
+
+impl HeadScan {
+    /// How many field lines the head has, once all of it is here.
+    pub(super) fn fields(&self) -> usize {
+        usize::from(self.lines).saturating_sub(2)
+    }
+}
+
+/// A place in a head. One read is no longer than this, and what is held of a head is bounded by its limit.
+fn position(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 /// Whether a request can begin like this, with a method of a bearable length and a space; `false` while that is
@@ -128,8 +144,8 @@ mod tests {
         let scan = |input: &[u8], step: usize| {
             let (mut buffer, mut scan) = (crate::chat::InBuffer::new(), HeadScan::default());
             for piece in input.chunks(step) {
-                let mut window = buffer.open(piece);
-                match scan.find(&mut window, &limits) {
+                let window = buffer.open(piece);
+                match scan.find(window.bytes(), &limits) {
                     Ok(None) => buffer.close(window),
                     end => return end,
                 }

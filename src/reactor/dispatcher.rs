@@ -3,14 +3,13 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
 
 use log::debug;
 use mio::Registry;
 use mio::event::Source;
 
 use super::{Budget, Core, Readiness};
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::slab::Key;
 use crate::sys;
 
@@ -189,13 +188,13 @@ impl<'a> Context<'a> {
     /// # Errors
     /// As recv(2), but for those that are no failure.
     pub fn recv(&mut self, socket: &mut impl Read) -> io::Result<Option<&[u8]>> {
-        if !self.ready.readable || self.budget.read == 0 {
+        if !self.ready.readable || self.budget.to_read() == 0 {
             return Ok(None);
         }
         loop {
             match socket.read(&mut self.core.scratch) {
                 Ok(count) => {
-                    self.budget.read = self.budget.read.saturating_sub(count);
+                    self.budget.note_read(count);
                     // Less than there was room for: there is no more, unless the end stands behind it. (A
                     // read also stops short at TCP urgent data; who sends that waits for his next byte.)
                     let drained = count < self.core.scratch.len() && !self.ready.read_closed;
@@ -240,20 +239,21 @@ impl<'a> Context<'a> {
         if !self.may_write() {
             return Ok(None);
         }
-        let count = usize::try_from(len).map_or(self.budget.write, |len| len.min(self.budget.write));
+        let budget = self.budget.to_write();
+        let count = usize::try_from(len).map_or(budget, |len| len.min(budget));
         let result = sys::sendfile::send_file(socket.as_fd(), file, offset, count);
         // How much the kernel takes of a file says nothing about the room that is left; the next call does.
         self.note_written(result, 0)
     }
 
     fn may_write(&self) -> bool {
-        self.ready.writable && self.budget.write > 0
+        self.ready.writable && self.budget.to_write() > 0
     }
 
     fn note_written(&mut self, result: io::Result<usize>, wanted: usize) -> io::Result<Option<usize>> {
         match result {
             Ok(count) => {
-                self.budget.write = self.budget.write.saturating_sub(count);
+                self.budget.note_written(count);
                 self.ready.writable = count >= wanted;
                 Ok(Some(count))
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::warn;
 use mio::event::Source;
@@ -13,6 +13,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
 use super::dispatcher::Context;
+use crate::clock::Instant;
 use crate::sys::{readiness, socket};
 
 /// How many connections are accepted before everyone else gets a turn.

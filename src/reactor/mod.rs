@@ -12,7 +12,8 @@
 //! [`Reactor::run`] turns until nothing is left (`asyncore.loop`).
 //!
 //! **Edge-triggered.** asyncore asked the kernel in every turn about every socket. Here a channel is
-//! registered once, for reading and writing, and the kernel tells of each *change* once. The reactor
+//! registered once, for reading, and once more if a write ever does not fit, and the kernel tells of each
+//! *change* once. The reactor
 //! remembers it in two bits per channel until a call says "would block". So a hook may stop early (its
 //! budget is spent), and the channel goes on the *again* list: the next turn does not wait, and those first
 //! on the list go on in it. It must never
@@ -47,7 +48,7 @@ mod waker;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, error};
 use mio::{Events, Poll};
@@ -60,10 +61,10 @@ pub use source::FileWrapper;
 pub use transmit::{Transmitted, transmit};
 pub use waker::Waker;
 
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::slab::{Key, Slab};
 use crate::timers::{Armed, Timers};
-use slot::{Budget, Cause, Slot, Wishes, call_channel};
+use slot::{Budget, Cause, Registered, Slot, Wishes, call_channel};
 
 /// How many events one call to the kernel brings. More only makes the turn longer.
 const EVENTS: usize = 1024;
@@ -73,7 +74,7 @@ const SCRATCH: usize = 64 * 1024;
 
 /// Bytes that one channel may move in one turn: enough to keep a fast network busy, little enough that a
 /// big download does not hold up a small answer (lighttpd's figure).
-pub const BYTES_PER_TURN: usize = 256 * 1024;
+pub const BYTES_PER_TURN: u32 = 256 * 1024;
 
 /// Channels on the again list that get their next share in one turn. A hundred clients that flood the server
 /// would make each turn a hundred shares long otherwise, and a newcomer, sixteen of whom are accepted in a
@@ -88,8 +89,8 @@ const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 struct Core {
     now: Now,
-    /// Counts the turns, from 1.
-    turn: u64,
+    /// Counts the turns, from 1; it may wrap.
+    turn: u32,
     scratch: Box<[u8]>,
     adopted: Vec<Box<dyn Dispatcher>>,
     stopped: bool,
@@ -243,12 +244,15 @@ impl<P: Probe> Reactor<P> {
             result => result?,
         }
         self.core.now = Now::ask();
-        self.core.turn += 1;
+        self.core.turn = self.core.turn.wrapping_add(1);
         self.probe.poll_exit(self.events.iter().count());
 
         // Of those left over, only ones of earlier turns: what they leave over waits for the next.
         let again: Vec<Key> = self.again.drain(..self.again.len().min(AGAIN_PER_TURN)).collect();
         self.handle_events();
+        // Newcomers when the events are through, so that what they have to say has the longest time to come; but
+        // before those who have had a share already.
+        self.take_adopted();
         for key in again {
             if let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.again) {
                 slot.again = false;
@@ -293,7 +297,6 @@ impl<P: Probe> Reactor<P> {
             // Whoever stands on the again list has its turn coming, and no second one beside it.
             if !slot.again {
                 self.dispatch(key, Cause::Ready);
-                self.take_adopted();
             }
         }
         self.events = events;
@@ -324,7 +327,7 @@ impl<P: Probe> Reactor<P> {
                     channel,
                     ready: Readiness::ALL,
                     budget: Budget::default(),
-                    registered: false,
+                    registered: Registered::Nothing,
                     again: false,
                     armed: Armed::default(),
                 });
@@ -380,7 +383,7 @@ impl<P: Probe> Reactor<P> {
             }
             // The kernel forgets a descriptor that is closed, unless another process holds the same socket
             // open; then its events would go on for ever.
-            if slot.registered && slot.channel.is_shared() {
+            if slot.registered > Registered::Nothing && slot.channel.is_shared() {
                 let _ = registry.deregister(slot.channel.socket());
             }
             if !panicked {

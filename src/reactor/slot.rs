@@ -1,13 +1,12 @@
 //! One channel of the loop: what is known of it, and the calls of its hooks.
 
-use std::time::Instant;
-
 use log::error;
 use mio::{Interest, Token};
 
 use super::dispatcher::{Context, Dispatcher};
 use super::probe::{Hook, Probe, Readiness};
 use super::{BYTES_PER_TURN, Core};
+use crate::clock::Instant;
 use crate::slab::Key;
 use crate::timers::Armed;
 
@@ -16,26 +15,55 @@ pub(super) struct Slot {
     pub(super) channel: Box<dyn Dispatcher>,
     pub(super) ready: Readiness,
     pub(super) budget: Budget,
-    pub(super) registered: bool,
+    pub(super) registered: Registered,
     /// Whether it is on the again list already.
     pub(super) again: bool,
     pub(super) armed: Armed,
 }
 
+/// What the kernel watches of a channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Registered {
+    #[default]
+    Nothing,
+    /// Input alone: most answers fit into the socket, and a socket that is watched for room is reported at once,
+    /// for it has room.
+    Input,
+    /// From the first write on that did not fit, and for good.
+    Both,
+}
+
 /// What a channel may still move in one turn, however often it is dispatched in it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Budget {
-    pub(super) turn: u64,
-    pub(super) read: usize,
-    pub(super) write: usize,
+    turn: u32,
+    read: u32,
+    write: u32,
 }
 
 impl Budget {
-    /// A new turn brings a new budget.
-    pub(super) fn renew(&mut self, turn: u64) {
+    /// A new turn brings a new budget. Turns are counted by their last bits: a channel that is dispatched again
+    /// after exactly 2³² of them has what it left over then.
+    pub(super) fn renew(&mut self, turn: u32) {
         if self.turn != turn {
             *self = Self { turn, read: BYTES_PER_TURN, write: BYTES_PER_TURN };
         }
+    }
+
+    pub(super) fn to_read(self) -> usize {
+        self.read as usize
+    }
+
+    pub(super) fn to_write(self) -> usize {
+        self.write as usize
+    }
+
+    pub(super) fn note_read(&mut self, count: usize) {
+        self.read = self.read.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    pub(super) fn note_written(&mut self, count: usize) {
+        self.write = self.write.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
 }
 
@@ -68,7 +96,7 @@ pub(super) fn call_channel<P: Probe>(
     let state = if P::ACTIVE { slot.channel.state() } else { "" };
     let mut context = Context::new(core, registry, key, &mut slot.ready, &mut slot.budget);
     call_hooks(&mut *slot.channel, &mut context, probe, cause);
-    if context.is_closed() || (!slot.registered && !register(slot, registry, key)) {
+    if context.is_closed() || !register(slot, registry, key) {
         return None;
     }
     if P::ACTIVE && slot.channel.state() != state {
@@ -82,14 +110,27 @@ fn wants_a_turn(slot: &Slot) -> bool {
     (slot.ready.readable && slot.channel.readable()) || (slot.ready.writable && slot.channel.writable())
 }
 
+/// Has the kernel watch what is waited for, if it does not already; answers whether it does.
 fn register(slot: &mut Slot, registry: &mio::Registry, key: Key) -> bool {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    let result = registry.register(slot.channel.socket(), Token(key.to_bits()), both);
+    let wanted = if slot.ready.writable { Registered::Input } else { Registered::Both };
+    if slot.registered >= wanted {
+        return true;
+    }
+    let interest = match wanted {
+        Registered::Both => Interest::READABLE | Interest::WRITABLE,
+        Registered::Input | Registered::Nothing => Interest::READABLE,
+    };
+    let (socket, token) = (slot.channel.socket(), Token(key.to_bits()));
+    let result = match slot.registered {
+        Registered::Nothing => registry.register(socket, token, interest),
+        Registered::Input | Registered::Both => registry.reregister(socket, token, interest),
+    };
     if let Err(error) = &result {
         error!("cannot register {key}: {error}");
+        return false;
     }
-    slot.registered = result.is_ok();
-    slot.registered
+    slot.registered = wanted;
+    true
 }
 
 fn call_hooks<P: Probe>(

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
 
 use log::{debug, error};
 use mio::event::Source;
@@ -11,6 +10,7 @@ use mio::net::TcpStream;
 
 use super::Shared;
 use super::channel::HttpChannel;
+use crate::clock::Instant;
 use crate::http1::Service;
 use crate::reactor::{Context, Dispatcher, Listener};
 
@@ -38,13 +38,13 @@ fn take_in<S: Service + std::fmt::Debug + 'static>(
     stream: TcpStream,
     peer: SocketAddr,
 ) {
-    let Some(place) = shared.population.enter(peer.ip()) else {
+    let Some(place) = shared.population.enter(peer) else {
         // Without a word: an answer would take the very place that there is not.
         debug!("{} has as many connections as it may have", peer.ip());
         return;
     };
     debug!("Incoming connection from {}", python_address(peer));
-    cx.adopt(HttpChannel::new(stream, peer, place, cx.now(), Rc::clone(shared)));
+    cx.adopt(HttpChannel::new(stream, place, cx.now(), Rc::clone(shared)));
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {

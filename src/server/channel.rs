@@ -8,9 +8,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::rc::Rc;
-use std::time::Instant;
 
 use log::debug;
 use mio::event::Source;
@@ -18,7 +17,7 @@ use mio::net::TcpStream;
 
 use super::Shared;
 use super::population::{Occupation, Place};
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::http1::{Connection, Flushed, Service, Turn};
 use crate::reactor::{Context, Dispatcher, transmit};
 use crate::sys;
@@ -29,7 +28,6 @@ const REQUESTS_PER_TURN: u32 = 16;
 /// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
 pub struct HttpChannel<S> {
     stream: TcpStream,
-    peer: SocketAddr,
     connection: Connection,
     shared: Rc<Shared<S>>,
     place: Place,
@@ -39,25 +37,19 @@ pub struct HttpChannel<S> {
 
 impl<S> fmt::Debug for HttpChannel<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpChannel({}, {})", self.peer, self.connection.state())
+        write!(f, "HttpChannel({}, {})", self.place.peer(), self.connection.state())
     }
 }
 
 impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
-    pub(super) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: Place,
-        now: Now,
-        shared: Rc<Shared<S>>,
-    ) -> Self {
+    pub(super) fn new(stream: TcpStream, place: Place, now: Now, shared: Rc<Shared<S>>) -> Self {
         let mut connection = Connection::new(now);
         if shared.draining.get() {
             connection.drain(now);
         }
-        Self { stream, peer, connection, shared, place, budget: (now.monotonic, REQUESTS_PER_TURN) }
+        Self { stream, connection, shared, place, budget: (now.monotonic, REQUESTS_PER_TURN) }
     }
 
     /// Calls the protocol with everything it may use in this turn.
@@ -139,7 +131,7 @@ impl<S: Service> HttpChannel<S> {
         };
         while let Some(exchange) = self.connection.take_finished(now, all) {
             let mut dates = self.shared.dates.borrow_mut();
-            log.borrow_mut().record(self.peer.ip(), dates.log(now.wall), &exchange);
+            log.borrow_mut().record(self.place.peer().ip(), dates.log(now.wall), &exchange);
         }
     }
 }
@@ -183,7 +175,7 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        debug!("{}: time-out in {}", self.peer, self.connection.state());
+        debug!("{}: time-out in {}", self.place.peer(), self.connection.state());
         self.with_turn(cx.now(), |connection, turn| connection.handle_timeout(turn));
         if self.connection.wants_reset() {
             sys::socket::reset_on_close(&self.stream)?;
@@ -196,7 +188,7 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
         if !self.place.take_eviction() || self.occupation() == Occupation::Busy {
             return Ok(());
         }
-        debug!("{}: makes room in {}", self.peer, self.connection.state());
+        debug!("{}: makes room in {}", self.place.peer(), self.connection.state());
         if self.connection.is_idle() {
             self.close_if_quiet(cx)?;
         } else {
@@ -211,13 +203,13 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        debug!("{}: {error} in {}", self.peer, self.connection.state());
+        debug!("{}: {error} in {}", self.place.peer(), self.connection.state());
         cx.close();
     }
 
     fn handle_close(&mut self, now: Now) {
         self.log_exchanges(now, true);
-        debug!("Closed connection from {}", self.peer);
+        debug!("Closed connection from {}", self.place.peer());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -230,5 +222,18 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
 
     fn unsent(&self) -> u64 {
         self.connection.output().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::FileService;
+
+    /// What an idle connection costs is this, its slot in the loop, its seat, and its entry among the timers.
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<HttpChannel<FileService>>() <= 208, "{}", size_of::<HttpChannel<FileService>>());
+        assert!(size_of::<Connection>() <= 128, "{}", size_of::<Connection>());
     }
 }

@@ -7,11 +7,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::rc::Rc;
-use std::time::Instant;
 
+use crate::clock::Instant;
 use crate::reactor::{Room, Waker};
 use crate::slab::{Key, Slab};
 
@@ -99,10 +99,15 @@ pub(super) struct Population {
 pub(super) struct Place {
     population: Rc<Population>,
     key: Key,
-    address: IpAddr,
+    peer: SocketAddr,
 }
 
 impl Place {
+    /// Whose it is.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// Tells what the connection is doing since `now`; `channel` is its key on the loop.
     pub(super) fn occupy(&self, occupation: Occupation, now: Instant, channel: Key) {
         self.population.occupy(self.key, occupation, now, channel);
@@ -116,7 +121,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.population.leave(self.key, self.address);
+        self.population.leave(self.key, self.peer.ip());
     }
 }
 
@@ -154,11 +159,11 @@ impl Population {
         }
     }
 
-    /// Takes a place for a connection from `address`, unless that has as many as it may have.
-    pub(super) fn enter(self: &Rc<Self>, address: IpAddr) -> Option<Place> {
+    /// Takes a place for a connection from `peer`, unless its address has as many as it may have.
+    pub(super) fn enter(self: &Rc<Self>, peer: SocketAddr) -> Option<Place> {
         if let Some(most) = self.capacity.per_address {
             let mut per_address = self.per_address.borrow_mut();
-            let count = per_address.entry(address).or_default();
+            let count = per_address.entry(peer.ip()).or_default();
             if *count >= most.get() {
                 return None;
             }
@@ -167,7 +172,7 @@ impl Population {
         let occupation = Occupation::Busy;
         let seat = Seat { channel: None, since: 0, occupation, listed: false, leaving: false };
         let key = self.seats.borrow_mut().insert(seat);
-        Some(Place { population: Rc::clone(self), key, address })
+        Some(Place { population: Rc::clone(self), key, peer })
     }
 
     /// Brings it about that the listener `key` is woken when a place, and with it a descriptor, is free.
@@ -295,7 +300,7 @@ mod tests {
 
         /// A newcomer from the address with this last number.
         fn enter(&mut self, last: u8) -> Option<(Place, Key)> {
-            let place = self.population.enter(IpAddr::from([127, 0, 0, last]))?;
+            let place = self.population.enter(SocketAddr::from(([127, 0, 0, last], 1)))?;
             Some((place, self.channels.insert(())))
         }
 

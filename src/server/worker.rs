@@ -5,12 +5,13 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, info, warn};
 use mio::event::Source;
 
 use super::{Acceptor, AccessLog, Capacity, Shared};
+use crate::clock::Instant;
 use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor};
 use crate::sys::descriptor::drain_pipe;

@@ -6,7 +6,7 @@ use crate::http1::body::{BodyReader, Framing, Step};
 use crate::http1::error::Error;
 use crate::http1::exchange::Exchange;
 use crate::http1::grammar::is_tchar;
-use crate::http1::head::{Method, as_known_version, field_space, parse};
+use crate::http1::head::{FEW_FIELDS, MAX_FIELDS, Method, field_space, parse};
 use crate::http1::response::{Envelope, Response};
 use crate::http1::scan::HeadScan;
 use crate::http1::service::Service;
@@ -70,19 +70,25 @@ impl Connection {
         let State::Headers(scan) = &mut self.state else {
             return false;
         };
-        match scan.find(window, &turn.settings.limits) {
+        match scan.find(window.bytes(), &turn.settings.limits) {
             Ok(None) if self.read_closed => {
                 self.end_of_input();
                 false
             }
             Ok(None) => false,
             Ok(Some(_)) if turn.requests == 0 => {
+                // It is found anew in the next turn.
+                *scan = HeadScan::default();
                 self.out_of_budget = true;
                 false
             }
             Ok(Some(length)) => {
                 turn.requests -= 1;
-                self.head_found(window, length, turn);
+                if scan.fields() <= FEW_FIELDS {
+                    self.head_found::<S, FEW_FIELDS>(window, length, turn);
+                } else {
+                    self.head_found::<S, MAX_FIELDS>(window, length, turn);
+                }
                 true
             }
             Err(error) => {
@@ -92,16 +98,16 @@ impl Connection {
         }
     }
 
-    fn head_found<S: Service + ?Sized>(
+    /// `FIELDS`: room for so many field lines.
+    fn head_found<S: Service + ?Sized, const FIELDS: usize>(
         &mut self,
         window: &mut Window<'_>,
         length: usize,
         turn: &mut Turn<'_, S>,
     ) {
-        let head = as_known_version(&window.bytes()[..length]);
-        let accepted = match parse(&head, &mut field_space(), &turn.settings.limits) {
-            Ok(mut request) => {
-                request.line = &window.bytes()[..request.line.len()];
+        let head = &window.bytes()[..length];
+        let accepted = match parse(head, &mut field_space::<FIELDS>(), &turn.settings.limits) {
+            Ok(request) => {
                 let response = turn.service.handle(&request, turn.now);
                 let answer = Answer {
                     to_head: request.method == Method::Head,
@@ -259,7 +265,8 @@ impl Connection {
         let Answer { response, to_head, keep_alive, exchange } = answer;
         let status = response.status;
         let without_body = to_head || status.is_bodiless();
-        let is_last = turn.settings.limits.requests.is_some_and(|most| self.answered + 1 >= most.get());
+        let is_last =
+            turn.settings.limits.requests.is_some_and(|most| u64::from(self.answered) + 1 >= most.get());
         // The peer does not know yet that we close: something may be on its way.
         let surprising = keep_alive && (self.draining || is_last) || response.close;
         let then = match keep_alive && !surprising {
@@ -276,19 +283,17 @@ impl Connection {
             date: turn.dates.http(turn.now.wall),
             keep_alive: then == Then::KeepAlive,
         };
-        let tail = self.output.tail();
-        let before = tail.len();
-        response.write_head(envelope, tail);
-        self.queued += (tail.len() - before) as u64;
-        let body = self.queued..self.queued + if without_body { 0 } else { response.body.len() };
-        self.queued = body.end;
+        response.write_head(envelope, self.output.tail());
+        if let Some(exchange) = exchange {
+            let begin = self.output.taken() + self.output.len();
+            let body = begin..begin + if without_body { 0 } else { response.body.len() };
+            let pending = exchange.answered(status, self.begun, body);
+            self.pending.get_or_insert_default().push_back(pending);
+        }
         if !without_body {
             response.body.push_to(&mut self.output);
         }
-        if let Some(exchange) = exchange {
-            self.pending.push_back(exchange.answered(status, self.begun, body));
-        }
-        self.answered += 1;
+        self.answered = self.answered.saturating_add(1);
         self.empty_lines = 0;
         // The request's own time is over; the answer's begins.
         self.enter(State::Writing(then), turn.now);

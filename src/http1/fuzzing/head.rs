@@ -5,7 +5,7 @@ use crate::chat::InBuffer;
 use crate::http1::body::Framing;
 use crate::http1::error::Error;
 use crate::http1::grammar::{is_host_and_port, is_tchar};
-use crate::http1::head::{MAX_FIELDS, Request, Version, as_known_version, field_space, parse};
+use crate::http1::head::{MAX_FIELDS, Request, Version, field_space, parse};
 use crate::http1::scan::HeadScan;
 use crate::http1::settings::Limits;
 use crate::http1::target::Target;
@@ -79,8 +79,8 @@ fn check(data: &[u8], limits: &Limits) {
 fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
     let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
     for piece in pieces {
-        let mut window = buffer.open(piece);
-        match scan.find(&mut window, limits) {
+        let window = buffer.open(piece);
+        match scan.find(window.bytes(), limits) {
             Err(error) => return Outcome::Refused(error),
             Ok(Some(length)) => return outcome(window.bytes(), length, limits),
             Ok(None) => buffer.close(window),
@@ -91,12 +91,8 @@ fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
 }
 
 fn outcome(bytes: &[u8], length: usize, limits: &Limits) -> Outcome {
-    let head = as_known_version(&bytes[..length]);
-    match parse(&head, &mut field_space(), limits) {
-        Ok(mut request) => {
-            request.line = &bytes[..request.line.len()];
-            Outcome::Accepted(Box::new(Head::of(&request, length)))
-        }
+    match parse(&bytes[..length], &mut field_space::<MAX_FIELDS>(), limits) {
+        Ok(request) => Outcome::Accepted(Box::new(Head::of(&request, length))),
         Err(error) => Outcome::Refused(error),
     }
 }
@@ -130,7 +126,11 @@ fn field(line: &[u8], limits: &Limits) -> (String, Vec<u8>) {
 
 /// A head that we accept is the same head to httparse.
 fn check_httparse(head: &Head, bytes: &[u8]) {
-    let known = as_known_version(bytes);
+    // It knows 1.0 and 1.1 only.
+    let mut known = bytes.to_vec();
+    if head.version == Version::Http11 {
+        known[head.line.len() - 1] = b'1';
+    }
     let mut space = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut theirs = httparse::Request::new(&mut space);
     assert_eq!(theirs.parse(&known), Ok(httparse::Status::Complete(bytes.len())));

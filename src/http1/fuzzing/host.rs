@@ -4,7 +4,7 @@ use crate::http1::error::Error;
 use crate::http1::grammar::{
     is_field_value_byte, is_host_and_port, is_percent_encoding_valid, is_target_byte, trim_ows,
 };
-use crate::http1::head::{Method, field_space, parse};
+use crate::http1::head::{FEW_FIELDS, Method, field_space, parse};
 use crate::http1::settings::Limits;
 use crate::http1::target::{Target, parse_target};
 
@@ -90,7 +90,7 @@ fn authority_of(target: &[u8]) -> Option<&[u8]> {
 
 /// The whole parser says of a `Host` and of a target what its parts say.
 fn check_in_a_head(data: &[u8]) {
-    let verdict = |head: &[u8]| parse(head, &mut field_space(), &Limits::default()).err();
+    let verdict = |head: &[u8]| parse(head, &mut field_space::<FEW_FIELDS>(), &Limits::default()).err();
     let is_value = data.iter().copied().all(is_field_value_byte);
     if is_value {
         let head = [b"GET / HTTP/1.1\r\nHost: ", data, b"\r\n\r\n"].concat();
