@@ -42,6 +42,10 @@ pub struct Args {
     #[argh(option, default = "\"exclusive\".into()")]
     pub accept: String,
 
+    /// accept a connection only when its first bytes are here (Linux)
+    #[argh(switch)]
+    pub defer_accept: bool,
+
     /// print the version and exit
     #[argh(switch)]
     pub version: bool,
@@ -156,12 +160,13 @@ pub enum Command {
 }
 
 /// Options that take no value.
-const SWITCHES: [&str; 7] = [
+const SWITCHES: [&str; 8] = [
     "--help",
     "--version",
     "--listing",
     "--dotfiles",
     "--no-symlinks",
+    "--defer-accept",
     "--precompressed",
     "--no-server-header",
 ];

@@ -67,6 +67,8 @@ pub struct Config {
     pub access_log: AccessLogTo,
     /// How workers share the port.
     pub accept: AcceptMode,
+    /// Whether the kernel keeps connections to itself until they say something.
+    pub defer_accept: bool,
     /// How long answers that are due may take when the server drains.
     pub grace: Duration,
     /// What of the directory is served, and how.
@@ -101,6 +103,7 @@ impl Config {
             logfile: args.logfile.as_ref().map(PathBuf::from),
             workers: workers(&args.workers)?,
             accept: accept_mode(&args.accept)?,
+            defer_accept: args.defer_accept,
             access_log: access_log(&args.access_log),
             root: root(Path::new(&args.root))?,
             grace: seconds("--graceful-timeout", args.graceful_timeout.as_deref(), GRACE)?,

@@ -66,6 +66,9 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
         .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
     let bound = bind(&config.host, config.port, config.accept, config.workers)
         .map_err(|error| ConfigError::Start(error.to_string()))?;
+    if config.defer_accept {
+        bound.defer_accept().map_err(|error| start_error("--defer-accept", error))?;
+    }
     let capacity = capacity(config, descriptors, cached_files)?;
     let master = Master::new(config.workers, config.grace)
         .map_err(|error| start_error("cannot set up the master process", error))?;

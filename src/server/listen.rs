@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
@@ -34,6 +35,14 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl Bound {
+    /// Has the kernel hand connections over only when their first bytes are here. (see [`socket::defer_accept`])
+    ///
+    /// # Errors
+    /// As [`socket::defer_accept`].
+    pub fn defer_accept(&self) -> io::Result<()> {
+        self.sockets.iter().flatten().try_for_each(|listener| socket::defer_accept(listener.as_fd()))
+    }
+
     /// The sockets of the worker in this seat; the others' are closed. Call it in the worker.
     #[must_use]
     pub fn into_worker(mut self, seat: usize) -> Vec<TcpListener> {

@@ -11,7 +11,7 @@
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
 //! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, a descriptor that mio
-//! shows as a number only, and `sendfile` outside Linux.
+//! shows as a number only, `TCP_DEFER_ACCEPT`, and `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
 

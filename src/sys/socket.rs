@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -68,6 +70,38 @@ fn set_notsent_lowat(socket: &Socket) -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn set_notsent_lowat(_: &Socket) -> io::Result<()> {
     Ok(())
+}
+
+/// Has the kernel keep connections of `listener` to itself until their first bytes are here, or a second has gone by
+/// (`TCP_DEFER_ACCEPT`, tcp(7)): the first read of an accepted connection then finds something.
+///
+/// # Errors
+/// As setsockopt(2); `Unsupported` outside Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
+    let seconds: libc::c_int = 1;
+    #[allow(clippy::cast_possible_truncation, reason = "the size of an int")]
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the value is an int that lives until the call returns, and `length` is its size.
+    let result = unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            length,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// As on Linux; here there is none.
+///
+/// # Errors
+/// `Unsupported`.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn defer_accept(_: BorrowedFd<'_>) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Sets on an accepted socket what the system does not hand down from the listener. On Linux it hands

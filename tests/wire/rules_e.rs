@@ -404,6 +404,21 @@ fn e15_a_connection_is_seen_before_it_says_anything() {
     holds("E15", format!("a silent client is accepted after {seen:.1?}: no TCP_DEFER_ACCEPT"), "off");
 }
 
+/// The other way round: who says something is accepted with it, who says nothing a second later, and both are
+/// answered.
+#[test]
+fn a_deferred_accept_waits_for_the_first_bytes() {
+    let (_folder, server) = serve(&["--defer-accept"]);
+    let worker = server.workers[0];
+    let (base, begun) = (descriptors_at_rest(&server), Instant::now());
+    let mut silent = server.connect();
+    eventually("it is accepted at last", || descriptors(worker) == base + 1);
+    // Never early, however slow the machine is.
+    assert!(begun.elapsed() >= SECOND / 2, "accepted after {:.1?}", begun.elapsed());
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    assert_eq!(silent.get("/ok", "").status, 200);
+}
+
 #[test]
 fn e16_a_small_answer_is_one_segment_without_delay() {
     let (folder, server) = serve(&[]);
