@@ -70,7 +70,7 @@ pub struct Args {
     #[argh(option, arg_name = "seconds")]
     pub max_age: Option<String>,
 
-    /// believe for so long what was found at a path (default 0: look each time)
+    /// believe for so long what was found at a path (default 1; 0: look each time)
     #[argh(option, arg_name = "seconds")]
     pub file_cache: Option<String>,
 

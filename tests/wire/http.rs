@@ -256,7 +256,8 @@ fn half_open_connections_cost_nothing() {
 /// RULES C20, E9: a storm of short and reset connections leaves nothing behind.
 #[test]
 fn churn_leaves_no_descriptors() {
-    let (_folder, server) = server();
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["--file-cache", "0"]);
     let descriptors = || {
         let folder = format!("/proc/{}/fd", server.workers[0]);
         std::fs::read_dir(folder).expect("descriptors").count()

@@ -219,7 +219,7 @@ fn listings() {
         }
         rustix::fs::mkfifoat(rustix::fs::CWD, root.join("list/fifo"), rustix::fs::Mode::RWXU)
             .expect("a FIFO");
-        let server = start(&root, &["--listing", "--max-age", "60"]);
+        let server = start(&root, &["--listing", "--max-age", "60", "--file-cache", "0"]);
         let mut client = server.connect();
         let page = client.get("/list/", "");
         assert_eq!(page.status, 200);

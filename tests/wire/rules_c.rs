@@ -32,7 +32,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
     folder.write_sparse("sparse", 200_000_000);
-    let server = Server::start(&folder.root(), options);
+    // Descriptors are counted here: those of connections, and of files that are being sent.
+    let server = Server::start(&folder.root(), &[&["--file-cache", "0"], options].concat());
     // The worker has set itself up once it has answered.
     assert_eq!(server.connect().get("/ok", "").status, 200);
     (folder, server)
@@ -41,7 +42,8 @@ fn serve(options: &[&str]) -> (Folder, Server) {
 /// With as many descriptors for the server as `most`.
 fn serve_with_descriptors(most: u64, options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
-    let server = Server::start_with(&folder.root(), options, |command| {
+    let options = [&["--file-cache", "0"], options].concat();
+    let server = Server::start_with(&folder.root(), &options, |command| {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         // SAFETY: setrlimit(2) is one system call, and nothing else happens between fork and exec.
         unsafe { command.pre_exec(move || Ok(setrlimit(Resource::Nofile, limit)?)) };

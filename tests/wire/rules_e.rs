@@ -24,7 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
-    let server = Server::start(&folder.root(), options);
+    // Descriptors are counted here: those of connections, and of files that are being sent.
+    let server = Server::start(&folder.root(), &[&["--file-cache", "0"], options].concat());
     assert_eq!(server.connect().get("/ok", "").status, 200);
     (folder, server)
 }

@@ -17,6 +17,15 @@ use crate::support::{Client, Folder, Response, Server, parse_all, with_both_twin
 /// More than any socket takes at once.
 const LARGE: usize = 20 << 20;
 
+/// With both twins, each without the file cache and with it; `later` waits until what was found before is no
+/// longer believed.
+fn in_every_way(test: impl Fn(&dyn Fn(&Path) -> Server, &dyn Fn())) {
+    for (seconds, validity) in [("0", Duration::ZERO), ("0.05", Duration::from_millis(50))] {
+        let later = || thread::sleep(validity * 2);
+        with_both_twins(|start| test(&|root| start(root, &["--file-cache", seconds]), &later));
+    }
+}
+
 /// Asks for a file that does not fit into the socket, and for another one behind it, and reads a little.
 fn begin_download(server: &Server, target: &str) -> (Client, Vec<u8>) {
     let mut client = server.connect();
@@ -35,11 +44,12 @@ fn finish_download(mut client: Client, mut received: Vec<u8>) -> Vec<Response> {
 #[test]
 fn b13_a_file_that_is_cut_ends_the_connection() {
     let lengths = [0, 1024];
-    with_both_twins(|start| {
+    in_every_way(|start, later| {
         let folder = Folder::new();
-        let server = start(&folder.root(), &[]);
+        let server = start(&folder.root());
         for length in lengths {
             folder.write("large", vec![b'A'; LARGE]);
+            later();
             let (mut client, mut received) = begin_download(&server, "/large");
             let file = OpenOptions::new().write(true).open(folder.root().join("large")).expect("the file");
             file.set_len(length).expect("cut");
@@ -54,10 +64,11 @@ fn b13_a_file_that_is_cut_ends_the_connection() {
             let other = received[body..].iter().position(|byte| ![b'A', 0].contains(byte));
             assert_eq!(other, None, "cut to {length}: nothing but the file");
             assert_eq!(server.connect().get("/ok", "").status, 200);
+            later();
             assert_eq!(server.connect().get("/large", "").body.len() as u64, length);
         }
     });
-    let count = lengths.len() * 2;
+    let count = lengths.len() * 4;
     holds(
         "B13",
         format_args!("{count} cuts while sending: {count} closed early, 0 padded, 0 answers inside"),
@@ -90,10 +101,10 @@ fn b17_no_file_is_mapped() {
 
 #[test]
 fn b14_a_file_that_grows_has_the_length_it_had() {
-    with_both_twins(|start| {
+    in_every_way(|start, _| {
         let folder = Folder::new();
         folder.write("large", vec![b'A'; LARGE]);
-        let server = start(&folder.root(), &[]);
+        let server = start(&folder.root());
         let (client, received) = begin_download(&server, "/large");
         let mut file = OpenOptions::new().append(true).open(folder.root().join("large")).expect("the file");
         file.write_all(&vec![b'B'; 1 << 20]).expect("grow");
@@ -103,20 +114,21 @@ fn b14_a_file_that_grows_has_the_length_it_had() {
     });
     holds(
         "B14",
-        "20 MiB, 1 MiB appended while sending × both twins: exactly 20 MiB",
+        "20 MiB, 1 MiB appended while sending × both twins × file cache off and on: exactly 20 MiB",
         "exactly Content-Length bytes",
     );
 }
 
 #[test]
 fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
-    with_both_twins(|start| {
+    in_every_way(|start, later| {
         let folder = Folder::new();
         folder.write("large", vec![b'A'; LARGE]);
-        let server = start(&folder.root(), &[]);
+        let server = start(&folder.root());
         let (client, received) = begin_download(&server, "/large");
         folder.write("new", vec![b'B'; LARGE]);
         fs::rename(folder.root().join("new"), folder.root().join("large")).expect("replace");
+        later();
         let new = server.connect().get("/large", "");
         let responses = finish_download(client, received);
         assert!(responses[0].body == vec![b'A'; LARGE], "the old content, complete");
@@ -126,7 +138,7 @@ fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
     });
     holds(
         "B15",
-        "old and new content complete × both twins: 0 mixed bytes; new ETag",
+        "old and new content complete × both twins × file cache off and on: 0 mixed bytes; new ETag",
         "0 mixed bytes; new ETag",
     );
 }
@@ -144,14 +156,14 @@ fn b16_what_is_said_of_a_file_is_said_of_that_file() {
     const SWAPS: u64 = 50_000;
     const PATIENCE: Duration = Duration::from_secs(2);
     let (swapped, asked) = (AtomicU64::new(0), AtomicU64::new(0));
-    with_both_twins(|start| {
+    in_every_way(|start, _| {
         let folder = Folder::new();
         // One that is read and leaves with its head, and one that is sent by the kernel.
         let contents = [vec![b'A'; 3_000], vec![b'B'; 50_000]];
         let names = ["x", "y"].map(|name| folder.root().join(name));
         fs::write(&names[0], &contents[0]).expect("a file");
         fs::write(&names[1], &contents[1]).expect("a file");
-        let server = start(&folder.root(), &[]);
+        let server = start(&folder.root());
         let mut client = server.connect();
         let tags =
             ["/x", "/y"].map(|target| client.get(target, "").field("ETag").expect("a tag").to_string());
@@ -188,7 +200,7 @@ fn b20_a_root_that_is_moved_or_removed() {
         // The root by a link, as a deployment switches it.
         let current = folder.beside("current");
         symlink("root", &current).expect("a link");
-        let server = start(&current, &["--listing"]);
+        let server = start(&current, &["--listing", "--file-cache", "0"]);
         let mut asker = Asker::new(&server);
         fs::create_dir(folder.beside("next")).expect("another");
         fs::write(folder.beside("next/ok"), "next\n").expect("a file");

@@ -105,7 +105,7 @@ fn b5_b6_renames_race_with_requests() {
     let tally = Tally::default();
     with_both_twins(|start| {
         let folder = folder();
-        let server = start(&folder.root(), &["--log", "critical"]);
+        let server = start(&folder.root(), &["--log", "critical", "--file-cache", "0"]);
         let stop = AtomicBool::new(false);
         let until = Instant::now() + duration();
         thread::scope(|scope| {
