@@ -139,7 +139,10 @@ impl DateCache {
             return;
         }
         self.second = Some(second);
-        self.http = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+        self.http.clear();
+        // Writing into a String cannot fail.
+        let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(second));
+        let _ = write!(self.http, "{date}");
         let (date, time) = (&self.http[5..16], &self.http[17..25]);
         self.log.clear();
         let (day, month, year) = (&date[..2], &date[3..6], &date[7..]);
