@@ -11,7 +11,7 @@
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
 //! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, a descriptor that mio
-//! shows as a number only, `TCP_DEFER_ACCEPT`, and `sendfile` outside Linux.
+//! shows as a number only, `TCP_DEFER_ACCEPT`, `select`, and `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod directory;
 pub mod fallback;
 pub mod process;
 pub mod readiness;
+pub mod select;
 pub mod sendfile;
 pub mod signal;
 pub mod socket;

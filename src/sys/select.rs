@@ -1,0 +1,110 @@
+//! `select(2)`, the oldest way to wait for many descriptors: for the course, which begins with it.
+//!
+//! The kernel is handed a bit for every descriptor number, in each call anew, and looks at all of them. The
+//! server itself waits with epoll or kqueue, through mio.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_insert, fd_set_num_elements};
+use rustix::io::Errno;
+
+/// How many descriptors a set has room for: numbers from 0 to 1023. C's `FD_SET` writes past the end of its
+/// set for any other; here it is refused.
+pub const FD_SETSIZE: RawFd = 1024;
+
+/// Waits until one of `read` can be read, one of `write` can be written, or `timeout` is over; answers the
+/// numbers of those that are ready. A signal ends the wait early, with none.
+///
+/// # Errors
+/// As select(2); `InvalidInput` for a descriptor that is [`FD_SETSIZE`] or more.
+pub fn select(
+    read: &[BorrowedFd<'_>],
+    write: &[BorrowedFd<'_>],
+    timeout: Option<Duration>,
+) -> io::Result<(Vec<RawFd>, Vec<RawFd>)> {
+    let (mut readable, mut writable) = (set_of(read)?, set_of(write)?);
+    let bound = read.iter().chain(write).map(|file| file.as_raw_fd() + 1).max().unwrap_or(0);
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    // SAFETY: every number in the sets comes from a borrowed descriptor, which is open as long as it is borrowed;
+    // `bound` is FD_SETSIZE at the most, and both sets have so many bits.
+    let result = unsafe {
+        rustix::event::select(bound, Some(&mut readable), Some(&mut writable), None, timeout.as_ref())
+    };
+    match result {
+        Ok(_) => Ok((FdSetIter::new(&readable).collect(), FdSetIter::new(&writable).collect())),
+        Err(Errno::INTR) => Ok((Vec::new(), Vec::new())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether `file` has a number that select(2) can wait for.
+///
+/// # Errors
+/// `InvalidInput`, with a line that says why not.
+pub fn check(file: BorrowedFd<'_>) -> io::Result<()> {
+    let number = file.as_raw_fd();
+    if number < FD_SETSIZE {
+        return Ok(());
+    }
+    let line = format!("descriptor {number} is too large for select, which has room for 0 to 1023");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, line))
+}
+
+fn set_of(files: &[BorrowedFd<'_>]) -> io::Result<Vec<FdSetElement>> {
+    let mut set = vec![FdSetElement::default(); fd_set_num_elements(files.len(), FD_SETSIZE)];
+    for file in files {
+        check(*file)?;
+        fd_set_insert(&mut set, file.as_raw_fd());
+    }
+    Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+    use std::time::Instant;
+
+    #[test]
+    fn only_what_is_ready_is_named() {
+        let (mut here, there) = UnixStream::pair().expect("a pair");
+        let both = [here.as_fd(), there.as_fd()];
+        let (readable, writable) = select(&both, &both, None).expect("select");
+        assert_eq!((readable.len(), writable.len()), (0, 2));
+
+        here.write_all(b"x").expect("write");
+        let both = [here.as_fd(), there.as_fd()];
+        let (readable, writable) = select(&both, &[], None).expect("select");
+        assert_eq!((readable, writable), (vec![there.as_raw_fd()], vec![]));
+    }
+
+    #[test]
+    fn it_waits_no_longer_than_told() {
+        let (here, _there) = UnixStream::pair().expect("a pair");
+        let begun = Instant::now();
+        let ready = select(&[here.as_fd()], &[], Some(Duration::from_millis(20))).expect("select");
+        assert_eq!(ready, (vec![], vec![]));
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn large_descriptors_are_refused_with_a_plain_message() {
+        let (here, _there) = UnixStream::pair().expect("a pair");
+        // Any number will do that is free; at the limit of descriptors there is none so large.
+        let Ok(large) = rustix::io::fcntl_dupfd_cloexec(&here, FD_SETSIZE) else {
+            return println!("not run: no descriptor may be as large as {FD_SETSIZE}");
+        };
+        let error = select(&[large.as_fd()], &[], Some(Duration::ZERO)).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert!(error.to_string().ends_with("is too large for select, which has room for 0 to 1023"));
+        let error = select(&[], &[large.as_fd()], Some(Duration::ZERO)).expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+}
