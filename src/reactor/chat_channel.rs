@@ -1,6 +1,7 @@
 //! `asynchat.async_chat` whole: a [`Chat`] on a socket on the loop.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::net::TcpStream;
@@ -16,17 +17,33 @@ pub struct ChatChannel<H> {
     chat: Chat,
     handler: H,
     read_closed: bool,
+    /// How long the peer has from one byte that it takes to the next.
+    patience: Option<Duration>,
+    deadline: Option<Instant>,
 }
 
 impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
     /// A channel on an accepted (or connected) socket.
     pub fn new(socket: TcpStream, chat: Chat, handler: H) -> Self {
-        Self { socket, chat, handler, read_closed: false }
+        Self { socket, chat, handler, read_closed: false, patience: None, deadline: None }
+    }
+
+    /// Closes the channel when the peer has not taken a byte for so long; asynchat waits for ever.
+    ///
+    /// What the peer sends does not count, only what it has been sent: who lets a message trickle in has no
+    /// longer for it than who is silent.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
     }
 
     /// Sends what there is; closes once the peer has closed and has been sent everything.
     fn initiate_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        transmit(cx, &self.socket, self.chat.output())?;
+        let sent = transmit(cx, &self.socket, self.chat.output())?;
+        if sent.bytes > 0 || self.deadline.is_none() {
+            self.deadline = self.patience.map(|patience| cx.now().monotonic + patience);
+        }
         // An idle connection holds no buffer.
         drop(self.chat.output().reclaim());
         let done = self.read_closed && !self.chat.wants_write();
@@ -48,6 +65,11 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
 
     fn writable(&self) -> bool {
         self.chat.wants_write()
+    }
+
+    /// With [`ChatChannel::with_patience`]; what is left unsent then is lost.
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
