@@ -140,6 +140,23 @@ fn unsafe_stays_on_its_island() {
     assert!((1..=20).contains(&blocks), "{blocks} unsafe blocks");
 }
 
+/// Nor do the programs of the course need any: what they ask of the system is safe outside of `sys`.
+#[test]
+fn the_examples_need_nothing_unsafe() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut read = 0;
+    for folder in [root.clone(), root.join("shared")] {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                read += 1;
+                assert!(!code(&path).contains("unsafe"), "{}", path.display());
+            }
+        }
+    }
+    assert!(read > 20, "{read} examples were read");
+}
+
 /// What is shipped stands on no runtime and on no interpreter; tests and benchmarks may.
 #[test]
 fn no_runtime_is_shipped() {

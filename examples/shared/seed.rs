@@ -1,0 +1,248 @@
+//! What Python has in its standard library and the lab's programs take for granted: `argparse`, `logging`, the
+//! `repr` of bytes, `KeyboardInterrupt`. Nothing here is about servers: a rung can be read without it.
+//!
+//! | Python | here |
+//! |---|---|
+//! | `def main(host='localhost', port=9090)` | [`TcpArgs`], [`WebArgs`], [`LabArgs`] |
+//! | `if __name__ == "__main__": main()` | [`main`] |
+//! | `socket.getaddrinfo`, hidden in `bind` | [`resolve`] |
+//! | `logging.basicConfig(format=…)`, `logging.debug` | [`basic_config`], `log::debug!` |
+//! | `f"{data}"` of bytes, of an address | [`Repr`], [`Pair`] |
+//! | `clientsocket.recv(1024)` | [`recv`] |
+//! | `process.join()` | [`join_processes`] |
+//! | `except KeyboardInterrupt` | [`on_ctrl_c`], [`wait_for_ctrl_c`] |
+
+#![allow(dead_code, unreachable_pub, reason = "each rung uses a part of it")]
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::thread;
+
+use argh::{FromArgs, TopLevelCommand};
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use rustix::io::Errno;
+use rustix::process::WaitOptions;
+use stheno::sys::readiness;
+use stheno::sys::signal::{Signal, Signals};
+
+/// The answer of every web rung, whatever is asked: 71 bytes of page.
+pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
+    Content-Type: text/html\r\n\
+    Content-Length: 71\r\n\r\n\
+    <html><head><title>Success</title></head><body>Index page</body></html>";
+
+/// The name of this program.
+const NAME: &str = env!("CARGO_CRATE_NAME");
+
+/// The options of a TCP rung that has no others.
+#[derive(FromArgs)]
+#[argh(description = "A TCP echo server.")]
+pub struct TcpArgs {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    pub host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    pub port: u16,
+}
+
+/// The options of a web rung that has no others.
+#[derive(FromArgs)]
+#[argh(description = "A web server with one page, which takes a while.")]
+pub struct WebArgs {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    pub host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    pub port: u16,
+
+    /// milliseconds that the database takes (default 300)
+    #[argh(option, default = "300", arg_name = "ms")]
+    pub db: u64,
+
+    /// connections that may wait to be accepted (default 128)
+    #[argh(option, default = "128")]
+    pub backlog: u16,
+}
+
+/// The options of the first steps of the HTTP server.
+#[derive(FromArgs)]
+#[argh(description = "Simple asynchronous web-server.")]
+pub struct LabArgs {
+    /// address or name to listen on (default 127.0.0.1)
+    #[argh(option, default = "\"127.0.0.1\".into()")]
+    pub host: String,
+
+    /// port to listen on (default 9000; 0 = any free one)
+    #[argh(option, default = "9000")]
+    pub port: u16,
+}
+
+/// Reads the command line, runs `program`, and says what went wrong in one line.
+pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let args = match A::from_args(&[NAME], &words) {
+        Ok(args) => args,
+        Err(exit) if exit.status.is_ok() => {
+            print!("{}", exit.output);
+            return ExitCode::SUCCESS;
+        }
+        Err(exit) => {
+            let line: Vec<&str> = exit.output.split_whitespace().collect();
+            eprintln!("{NAME}: {} (see {NAME} --help)", line.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match program(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let advice = match error.kind() {
+                ErrorKind::AddrInUse => "; choose another with --port, or --port 0 for any free one",
+                ErrorKind::AddrNotAvailable => "; choose another with --host",
+                _ => "",
+            };
+            eprintln!("{NAME}: {error}{advice}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The address of a host, of IPv4 if it has one: the lab's sockets are all AF_INET.
+pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let found = (host, port).to_socket_addrs().map(Iterator::collect);
+    let found: Vec<SocketAddr> = found
+        .map_err(|error| io::Error::other(format!("cannot find the host '{host}' of --host: {error}")))?;
+    let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    first.copied().ok_or_else(|| io::Error::other(format!("the host '{host}' has no address")))
+}
+
+/// Bytes as Python prints them: `b'Hey server\n'`.
+pub struct Repr<'a>(pub &'a [u8]);
+
+impl fmt::Display for Repr<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quote = if self.0.contains(&b'\'') && !self.0.contains(&b'"') { '"' } else { '\'' };
+        write!(f, "b{quote}")?;
+        for byte in self.0 {
+            match byte {
+                b'\n' => f.write_str("\\n")?,
+                b'\r' => f.write_str("\\r")?,
+                b'\t' => f.write_str("\\t")?,
+                b'\\' => f.write_str("\\\\")?,
+                b' '..=b'~' if char::from(*byte) == quote => write!(f, "\\{quote}")?,
+                b' '..=b'~' => write!(f, "{}", char::from(*byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        write!(f, "{quote}")
+    }
+}
+
+/// An address as Python prints it: `('127.0.0.1', 56365)`.
+pub struct Pair(pub SocketAddr);
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "('{}', {})", self.0.ip(), self.0.port())
+    }
+}
+
+/// `recv(2)`, once more if a signal has interrupted it, as Python does (PEP 475). Empty: the peer has closed.
+pub fn recv<'b>(socket: &mut impl Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    loop {
+        match socket.read(buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result.map(|count| &buffer[..count]),
+        }
+    }
+}
+
+/// How a line of the log begins.
+#[derive(Clone, Copy)]
+pub enum Format {
+    /// `[%(levelname)s] (%(threadName)-10s) %(message)s`
+    Threads,
+    /// `[%(levelname)s] (%(processName)-10s) (%(threadName)-10s) %(message)s`
+    Processes,
+    /// `%(name)s: %(process)d %(message)s`
+    Server,
+}
+
+/// Python's process name: set in a child after the fork, with [`name_process`].
+static PROCESS: OnceLock<String> = OnceLock::new();
+
+/// Gives a forked process the name that Python's `multiprocessing` gives it.
+pub fn name_process(number: usize) {
+    // Once for each process: a second name would change nothing.
+    let _ = PROCESS.set(format!("Process-{number}"));
+}
+
+/// Sends what `log::debug!` says to standard error, in this format.
+pub fn basic_config(format: &'static Format) {
+    // Once for each program: a second format would change nothing.
+    let _ = log::set_logger(format);
+    log::set_max_level(LevelFilter::Debug);
+}
+
+impl Log for Format {
+    /// Everything that the rung says, and what is wrong in the libraries below it.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with(NAME) || metadata.level() <= Level::Warn
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let level = if record.level() == Level::Warn { "WARNING" } else { record.level().as_str() };
+        let thread = thread::current();
+        let thread = thread.name().map_or("Thread", |name| if name == "main" { "MainThread" } else { name });
+        let process = PROCESS.get().map_or("MainProcess", String::as_str);
+        let message = record.args();
+        let line = match self {
+            Self::Threads => format!("[{level}] ({thread:<10}) {message}\n"),
+            Self::Processes => format!("[{level}] ({process:<10}) ({thread:<10}) {message}\n"),
+            Self::Server => format!("{NAME}: {} {message}\n", std::process::id()),
+        };
+        // In one call, so that lines of several processes do not mix. Nobody to say it to is no error.
+        let _ = io::stderr().write_all(line.as_bytes());
+    }
+
+    fn flush(&self) {}
+}
+
+/// Waits until every child process has ended. (`Process.join`)
+pub fn join_processes() {
+    while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
+}
+
+/// Waits for Ctrl+C (or `kill`), if `signals` are those. Python raises `KeyboardInterrupt` in the main thread.
+pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
+    let mut came = false;
+    while !came {
+        readiness::wait_readable(signals.as_fd(), None)?;
+        signals.take(|_| came = true)?;
+    }
+    Ok(())
+}
+
+/// At Ctrl+C (or `kill`) prints `message` and ends the program, whatever the other threads wait for.
+pub fn on_ctrl_c(message: &'static str) -> io::Result<()> {
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    thread::Builder::new().name("KeyboardInterrupt".into()).spawn(move || {
+        if wait_for_ctrl_c(&signals).is_ok() {
+            println!("{message}");
+            std::process::exit(0);
+        }
+    })?;
+    Ok(())
+}

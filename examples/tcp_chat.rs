@@ -1,0 +1,105 @@
+//! - New here: messages, not bytes: a *terminator* ends one, a *producer* makes one: `asynchat.async_chat`.
+//! - Try it: `cargo run --example tcp_chat`, then `printf 'one\ntwo\nhalf' | nc -N localhost 9090`.
+//! - What it costs: a line is kept until it is whole, so there has to be a limit to it.
+//! - Break it: take MAX_LINE away and send `cat /dev/zero | nc localhost 9090`: the memory goes.
+//!
+//! It echoes lines. No read ends where a line ends; who looks for the end of a line in what a read has brought
+//! fails when the network splits it.
+
+#[path = "shared/ctrl_c.rs"]
+mod ctrl_c;
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use ctrl_c::CtrlC;
+use log::debug;
+use mio::event::Source;
+use seed::{Format, Repr, TcpArgs};
+use stheno::chat::{Chat, Handler, SimpleProducer, Terminator};
+use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
+use stheno::sys::socket;
+
+/// Bytes that a line may have. A longer one is answered by goodbye.
+const MAX_LINE: usize = 64 * 1024;
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: TcpArgs) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let serversocket = socket::listen(seed::resolve(&args.host, args.port)?, 128, false)?;
+    let mut reactor = Reactor::new()?;
+    reactor.add(CtrlC::new()?);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    reactor.add(EchoServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
+    reactor.run()
+}
+
+/// The listener, as in `tcp_reactor`.
+#[derive(Debug)]
+struct EchoServer {
+    listener: Listener,
+}
+
+impl Dispatcher for EchoServer {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.listener
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.accept(cx, &(), |cx, socket, address| {
+            debug!("New client: {address}");
+            let chat = Chat::new(Terminator::bytes(b"\n"));
+            cx.adopt(ChatChannel::new(socket, chat, Echo { address, line: Vec::new() }));
+        })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.listener.deadline()
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.resume(cx)
+    }
+}
+
+/// One client. The channel reads and sends; what is left to say here is what a line means.
+#[derive(Debug)]
+struct Echo {
+    address: SocketAddr,
+    line: Vec<u8>,
+}
+
+impl Handler for Echo {
+    /// A part of a line.
+    fn collect_incoming_data(&mut self, chat: &mut Chat, data: &[u8]) {
+        self.line.extend_from_slice(data);
+        if self.line.len() > MAX_LINE {
+            self.line.clear();
+            chat.set_terminator(Terminator::None);
+            chat.close_when_done();
+        }
+    }
+
+    /// The end of a line.
+    fn found_terminator(&mut self, chat: &mut Chat) {
+        let mut line = std::mem::take(&mut self.line);
+        line.push(b'\n');
+        debug!("Recv: {} from {}", Repr(&line), self.address);
+        // It is on its way; the channel sees to the rest, in pieces of 512 bytes.
+        debug!("Send: {} to {}", Repr(&line), self.address);
+        chat.push_with_producer(SimpleProducer::new(line));
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        debug!("Bye-bye: {}", self.address);
+    }
+}

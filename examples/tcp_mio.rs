@@ -1,0 +1,140 @@
+//! - New here: epoll or kqueue, through mio: the kernel keeps the list, and tells of each *change* once.
+//! - Try it: `cargo run --example tcp_mio`, and `nc localhost 9090` in several terminals.
+//! - What it costs: one system call to register a client; a turn costs what is ready, however many are idle.
+//! - Break it: take one of the two inner loops away: input that was left unread is never told of again.
+//!
+//! By hand what the next rung, `tcp_reactor`, has in a library. The other way to break it: a client that sends
+//! without a pause keeps the loop to itself; the reactor gives each channel a share of a turn.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd};
+use std::process::ExitCode;
+
+use log::{debug, error};
+use mio::net::{TcpListener, TcpStream};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use seed::{Format, Repr, TcpArgs};
+use socket2::{Domain, Socket, Type};
+use stheno::sys::signal::{Signal, Signals};
+
+const LISTENER: Token = Token(0);
+const CTRL_C: Token = Token(1);
+
+struct Server {
+    poll: Poll,
+    serversocket: TcpListener,
+    /// By token. A token is used once, so no late event reaches another client.
+    clients: HashMap<Token, Client>,
+    next: Token,
+}
+
+struct Client {
+    socket: TcpStream,
+    address: SocketAddr,
+    /// What has been read and not been sent back.
+    message: Vec<u8>,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: TcpArgs) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_nonblocking(true)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(128)?;
+    let mut serversocket = TcpListener::from_std(serversocket.into());
+
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let poll = Poll::new()?;
+    poll.registry().register(&mut serversocket, LISTENER, Interest::READABLE)?;
+    poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), CTRL_C, Interest::READABLE)?;
+    let mut server = Server { poll, serversocket, clients: HashMap::new(), next: Token(2) };
+    while server.turn()? {}
+    println!("Shutting down");
+    Ok(())
+}
+
+impl Server {
+    /// Answers `false` when Ctrl+C has come.
+    fn turn(&mut self) -> io::Result<bool> {
+        let mut events = Events::with_capacity(1024);
+        match self.poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => result?,
+        }
+        for event in &events {
+            match event.token() {
+                LISTENER => self.accept()?,
+                CTRL_C => return Ok(false),
+                token => self.serve(token)?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Accepts everyone who waits: there is no second event for those who are left.
+    fn accept(&mut self) -> io::Result<()> {
+        loop {
+            match self.serversocket.accept() {
+                Ok((mut socket, address)) => {
+                    debug!("New client: {address}");
+                    let both = Interest::READABLE | Interest::WRITABLE;
+                    self.poll.registry().register(&mut socket, self.next, both)?;
+                    self.clients.insert(self.next, Client { socket, address, message: Vec::new() });
+                    self.next.0 += 1;
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // Out of descriptors: tried again when somebody leaves.
+                Err(error) => {
+                    error!("accepting pauses: {error}");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, token: Token) -> io::Result<()> {
+        let Some(client) = self.clients.get_mut(&token) else { return Ok(()) };
+        match client.echo() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Ok(()) | Err(_) => {
+                debug!("Bye-bye: {}", client.address);
+                self.clients.remove(&token);
+                self.accept()
+            }
+        }
+    }
+}
+
+impl Client {
+    /// Sends and reads in turn, as far as it goes: until the end, or until one of the two would block.
+    fn echo(&mut self) -> io::Result<()> {
+        loop {
+            while !self.message.is_empty() {
+                let sent = self.socket.write(&self.message)?;
+                debug!("Send: {} to {}", Repr(&self.message[..sent]), self.address);
+                self.message.drain(..sent);
+            }
+            let mut buffer = [0; 1024];
+            let message = seed::recv(&mut self.socket, &mut buffer)?;
+            debug!("Recv: {} from {}", Repr(message), self.address);
+            if message.is_empty() {
+                return Ok(());
+            }
+            self.message.extend_from_slice(message);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! - New here: fork. Every process has the listener from its parent, and accepts on it.
+//! - Try it: `cargo run --example tcp_multiprocess`, and a `nc localhost 9090` for each core, and one more.
+//! - What it costs: a process for each core, 50 KiB each; and as many clients as processes, no more.
+//! - Break it: `kill` one of them: nobody takes its place. `kill -9` the first: nobody ends the others.
+//!
+//! The lab's server with processes. The port is bound once, before the fork: a child that binds again fails.
+//! What is broken here on purpose (respawning, orphans) is what `stheno::master` is for.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+use log::debug;
+use seed::{Format, Repr};
+use socket2::{Domain, Socket, Type};
+use stheno::sys::process::{self, Forked, Pid};
+use stheno::sys::signal::{self, Signal, Signals};
+
+/// What ends the parent, and through it the others.
+const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
+
+/// An echo server with a process for every core.
+#[derive(FromArgs)]
+struct Args {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    port: u16,
+
+    /// processes that serve (default: one for each core)
+    #[argh(option)]
+    processes: Option<NonZeroUsize>,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(128)?;
+    let serversocket = TcpListener::from(serversocket);
+
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    debug!("Number of processes: {processes}");
+    let signals = Signals::install(&ENDING)?;
+    let mut children = Vec::new();
+    for number in 1..=processes {
+        match start_process(number) {
+            Ok(Forked::Child) => return worker_process(&serversocket),
+            Ok(Forked::Parent(child)) => children.push(child),
+            Err(error) => {
+                terminate(&children);
+                return Err(error);
+            }
+        }
+    }
+    let ended = seed::wait_for_ctrl_c(&signals);
+    println!("Shutting down...");
+    terminate(&children);
+    ended
+}
+
+/// Forks. No signal may come in between: the child has to give up first what the parent does about it.
+fn start_process(number: usize) -> io::Result<Forked> {
+    let _held_back = signal::Blocked::all();
+    let forked = process::fork()?;
+    if matches!(forked, Forked::Child) {
+        signal::reset(&ENDING)?;
+        seed::name_process(number);
+    }
+    Ok(forked)
+}
+
+/// Ends all children, and waits until they have ended.
+fn terminate(children: &[Pid]) {
+    for child in children {
+        // It may have ended by itself: Ctrl+C goes to every process of the terminal.
+        let _ = process::send(*child, Signal::Terminate);
+    }
+    seed::join_processes();
+}
+
+fn worker_process(serversocket: &TcpListener) -> io::Result<()> {
+    loop {
+        let (clientsocket, client_address) = serversocket.accept()?;
+        debug!("New client: {client_address}");
+        let _ = echo(clientsocket);
+        debug!("Bye-bye: {client_address}");
+    }
+}
+
+fn echo(mut clientsocket: TcpStream) -> io::Result<()> {
+    let address = clientsocket.peer_addr()?;
+    let mut buffer = [0; 1024];
+    loop {
+        let message = seed::recv(&mut clientsocket, &mut buffer)?;
+        debug!("Recv: {} from {address}", Repr(message));
+        if message.is_empty() {
+            return Ok(());
+        }
+        clientsocket.write_all(message)?;
+        debug!("Send: {} to {address}", Repr(message));
+    }
+}

@@ -1,0 +1,141 @@
+//! - New here: both: cores × 10 threads, each of which accepts.
+//! - Try it: `cargo run --example tcp_multiprocess_threads -- --processes 2 --threads 2`, and four clients.
+//! - What it costs: less than so many processes; and whoever brings his process down takes ten clients along.
+//! - Break it: one silent client more than there are threads: as in the pool, the next one waits for ever.
+//!
+//! The lab's server with processes and threads.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use argh::FromArgs;
+use log::debug;
+use seed::{Format, Repr};
+use socket2::{Domain, Socket, Type};
+use stheno::sys::process::{self, Forked, Pid};
+use stheno::sys::signal::{self, Signal, Signals};
+
+/// What ends the parent, and through it the others.
+const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
+
+/// An echo server with a process for every core, and threads in each.
+#[derive(FromArgs)]
+struct Args {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    port: u16,
+
+    /// processes that serve (default: one for each core)
+    #[argh(option)]
+    processes: Option<NonZeroUsize>,
+
+    /// threads of each process (default 10)
+    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
+    threads: NonZeroUsize,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(5)?;
+    let serversocket = TcpListener::from(serversocket);
+
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    debug!("Number of processes: {processes}");
+    let signals = Signals::install(&ENDING)?;
+    let mut children = Vec::new();
+    for number in 1..=processes {
+        match start_process(number) {
+            Ok(Forked::Child) => return worker_process(serversocket, args.threads.get()),
+            Ok(Forked::Parent(child)) => children.push(child),
+            Err(error) => {
+                terminate(&children);
+                return Err(error);
+            }
+        }
+    }
+    let ended = seed::wait_for_ctrl_c(&signals);
+    println!("Shutting down...");
+    terminate(&children);
+    ended
+}
+
+/// Forks. No signal may come in between: the child has to give up first what the parent does about it.
+fn start_process(number: usize) -> io::Result<Forked> {
+    let _held_back = signal::Blocked::all();
+    let forked = process::fork()?;
+    if matches!(forked, Forked::Child) {
+        signal::reset(&ENDING)?;
+        seed::name_process(number);
+    }
+    Ok(forked)
+}
+
+/// Ends all children, and waits until they have ended.
+fn terminate(children: &[Pid]) {
+    for child in children {
+        // It may have ended by itself: Ctrl+C goes to every process of the terminal.
+        let _ = process::send(*child, Signal::Terminate);
+    }
+    seed::join_processes();
+}
+
+/// Starts the threads, after the fork: a fork takes only the thread along that calls it.
+fn worker_process(serversocket: TcpListener, threads: usize) -> io::Result<()> {
+    let serversocket = Arc::new(serversocket);
+    for number in 1..=threads {
+        let serversocket = Arc::clone(&serversocket);
+        let thread = thread::Builder::new().name(format!("Thread-{number}"));
+        thread.spawn(move || worker_thread(&serversocket))?;
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn worker_thread(serversocket: &TcpListener) {
+    loop {
+        let Ok((clientsocket, client_address)) = serversocket.accept() else {
+            // No descriptor is free, say. Asking again at once would only keep the core busy.
+            thread::sleep(Duration::from_millis(100));
+            continue;
+        };
+        debug!("New client {client_address}");
+        let _ = echo(clientsocket);
+        debug!("Bye-bye: {client_address}");
+    }
+}
+
+fn echo(mut clientsocket: TcpStream) -> io::Result<()> {
+    let address = clientsocket.peer_addr()?;
+    let mut buffer = [0; 1024];
+    loop {
+        let message = seed::recv(&mut clientsocket, &mut buffer)?;
+        debug!("Recv: {} from {address}", Repr(message));
+        if message.is_empty() {
+            return Ok(());
+        }
+        clientsocket.write_all(message)?;
+        debug!("Send: {} to {address}", Repr(message));
+    }
+}

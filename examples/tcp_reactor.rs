@@ -1,0 +1,116 @@
+//! - New here: the loop in a library, and what a client is at in an object with hooks: `asyncore.dispatcher`.
+//! - Try it: `cargo run --example tcp_reactor`, and `nc localhost 9090` in several terminals.
+//! - What it costs: a small object for each client, and a share of each turn for those who have much to say.
+//! - Break it: say `true` in `writable` all the time: the loop never waits, and a core is busy for nothing.
+//!
+//! What `asyncore` asked for: say what you wait for (`readable`, `writable`), and do a little when it is there.
+
+#[path = "shared/ctrl_c.rs"]
+mod ctrl_c;
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use ctrl_c::CtrlC;
+use log::debug;
+use mio::event::Source;
+use mio::net::TcpStream;
+use seed::{Format, Repr, TcpArgs};
+use stheno::clock::Now;
+use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor};
+use stheno::sys::socket;
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: TcpArgs) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let serversocket = socket::listen(seed::resolve(&args.host, args.port)?, 128, false)?;
+    let mut reactor = Reactor::new()?;
+    reactor.add(CtrlC::new()?);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    reactor.add(EchoServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
+    reactor.run()
+}
+
+/// The listener. Each connection becomes a channel of its own.
+#[derive(Debug)]
+struct EchoServer {
+    listener: Listener,
+}
+
+impl Dispatcher for EchoServer {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.listener
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.accept(cx, &(), |cx, socket, address| {
+            debug!("New client: {address}");
+            cx.adopt(Echo { socket, address, message: Vec::new() });
+        })
+    }
+
+    /// Out of descriptors, accepting pauses; this is when it goes on.
+    fn deadline(&self) -> Option<Instant> {
+        self.listener.deadline()
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.resume(cx)
+    }
+}
+
+/// One client.
+#[derive(Debug)]
+struct Echo {
+    socket: TcpStream,
+    address: SocketAddr,
+    /// What has been read and not been sent back.
+    message: Vec<u8>,
+}
+
+impl Dispatcher for Echo {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    /// Back-pressure: nothing is read from a client who does not take what is his.
+    fn readable(&self) -> bool {
+        self.message.is_empty()
+    }
+
+    fn writable(&self) -> bool {
+        !self.message.is_empty()
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut is_over = false;
+        if let Some(message) = cx.recv(&mut self.socket)? {
+            debug!("Recv: {} from {}", Repr(message), self.address);
+            is_over = message.is_empty();
+            self.message.extend_from_slice(message);
+        }
+        if is_over {
+            cx.close();
+        }
+        Ok(())
+    }
+
+    fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(sent) = cx.send(&self.socket, &self.message, false)? {
+            debug!("Send: {} to {}", Repr(&self.message[..sent]), self.address);
+            self.message.drain(..sent);
+        }
+        Ok(())
+    }
+
+    fn handle_close(&mut self, _now: Now) {
+        debug!("Bye-bye: {}", self.address);
+    }
+}

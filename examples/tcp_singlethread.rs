@@ -1,0 +1,75 @@
+//! - New here: socket, bind, listen, accept, recv, send, close; each *blocks* until it has what it waits for.
+//! - Try it: `cargo run --example tcp_singlethread`, and elsewhere `nc localhost 9090`; Ctrl+D ends it.
+//! - What it costs: nothing but one thread; but there is one client at a time, and the client says how long.
+//! - Break it: start a second `nc`: it is connected, and gets no answer before the first one has gone.
+//!
+//! The lab's `tcp_singlethread`.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroU64;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+use seed::Repr;
+use socket2::{Domain, Socket, Type};
+
+/// An echo server with one thread: one client at a time.
+#[derive(FromArgs)]
+struct Args {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    port: u16,
+
+    /// seconds that a client may be silent (default 10)
+    #[argh(option, default = "NonZeroU64::MIN.saturating_add(9)")]
+    timeout: NonZeroU64,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(5)?;
+    let serversocket = TcpListener::from(serversocket);
+
+    seed::on_ctrl_c("Shutting down")?;
+    println!("Starting Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    loop {
+        let (clientsocket, client_address) = serversocket.accept()?;
+        println!("New client {client_address}");
+        // What goes wrong with one client is no reason to leave the others alone.
+        let _ = echo(clientsocket, Duration::from_secs(args.timeout.get()));
+        println!("Bye-bye: {client_address}");
+    }
+}
+
+/// Sends everything back, until the client has no more to say, or says nothing for `timeout`.
+fn echo(mut clientsocket: TcpStream, timeout: Duration) -> io::Result<()> {
+    clientsocket.set_read_timeout(Some(timeout))?;
+    clientsocket.set_write_timeout(Some(timeout))?;
+    let mut buffer = [0; 1024];
+    loop {
+        let data = seed::recv(&mut clientsocket, &mut buffer)?;
+        println!("Recv: {}", Repr(data));
+        if data.is_empty() {
+            return Ok(());
+        }
+        // One send may take less than all. This is the loop that sends the rest; the lab's own never ended.
+        clientsocket.write_all(data)?;
+        println!("Send: {}", Repr(data));
+    }
+}

@@ -1,0 +1,69 @@
+//! - New here: the loop is in a runtime; the code looks as with threads, with an `await` where it waits.
+//! - Try it: `cargo run --example tcp_tokio`, and `nc localhost 9090` in several terminals.
+//! - What it costs: for each client a task: what it is at, as the compiler has written it down, and no stack.
+//! - Break it: put `std::thread::sleep` into a task: all wait. What does not await does not let go.
+//!
+//! The lab's `asyncio`, with the echo. What is below it: `web_futures`.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use log::{debug, error};
+use seed::{Format, Repr, TcpArgs};
+use socket2::{Domain, Socket, Type};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(args: TcpArgs) -> io::Result<()> {
+    seed::basic_config(&Format::Processes);
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_nonblocking(true)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(128)?;
+    let serversocket = TcpListener::from_std(StdListener::from(serversocket))?;
+
+    seed::on_ctrl_c("Shutting down")?;
+    println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
+    loop {
+        match serversocket.accept().await {
+            Ok((clientsocket, client_address)) => {
+                debug!("New client: {client_address}");
+                tokio::spawn(async move {
+                    // What goes wrong with one client is the end of its own task only.
+                    let _ = client_handler(clientsocket, client_address).await;
+                    debug!("Bye-bye: {client_address}");
+                });
+            }
+            Err(error) => {
+                error!("accepting pauses: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn client_handler(mut clientsocket: TcpStream, address: SocketAddr) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    loop {
+        let count = clientsocket.read(&mut buffer).await?;
+        let message = &buffer[..count];
+        debug!("Recv: {} from {address}", Repr(message));
+        if message.is_empty() {
+            return Ok(());
+        }
+        clientsocket.write_all(message).await?;
+        debug!("Send: {} to {address}", Repr(message));
+    }
+}

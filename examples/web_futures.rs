@@ -1,0 +1,322 @@
+//! - New here: what a runtime is made of: tasks, wakers, sockets that keep them, timers; on our reactor.
+//! - Try it: `cargo run --example web_futures`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
+//! - What it costs: two allocations for a task, and a write to wake the loop each time; Tokio spares that one.
+//! - Break it: return `Pending` in `sleep` without leaving a waker: nobody ever comes back to that task.
+//!
+//! ```text
+//!               readiness                    wake (its number)                  poll
+//! kernel ──► Reactor ──► Watch (a channel) ──────────────────► Executor (a channel) ──► task ──► Socket
+//!                          ▲                                     ▲ deadline                         │
+//!                          └──────────── a waker, where it would block ─────────────────────────────┘
+//! ```
+//!
+//! A future is asked (`poll`) and says `Ready`, or `Pending` and leaves a *waker* where somebody finds it: the
+//! loop when the socket is ready, or the executor when the time has come. The waker says which task to ask again.
+//! That is all. `web_reactor` is the same with the states written down by hand.
+
+#[path = "shared/ctrl_c.rs"]
+mod ctrl_c;
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll, Wake};
+use std::time::{Duration, Instant};
+
+use mio::event::Source;
+use stheno::reactor::{self, Context, Dispatcher, NoSource, Reactor, SharedSource};
+use stheno::slab::Key;
+use stheno::sys::socket;
+
+fn main() -> ExitCode {
+    seed::main(run)
+}
+
+// The server, as in `web_tokio`.
+
+fn run(args: seed::WebArgs) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = socket::listen(address, args.backlog.into(), false)?;
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    spawn(serve(Socket::new(serversocket), Duration::from_millis(args.db)));
+    let mut reactor = Reactor::new()?;
+    reactor.add(ctrl_c::CtrlC::new()?);
+    reactor.add(Executor::new(reactor.waker()));
+    reactor.run()
+}
+
+async fn serve(serversocket: Socket<TcpListener>, database: Duration) {
+    loop {
+        match serversocket.when(READABLE, TcpListener::accept).await {
+            // A client that goes away without its answer is no news.
+            Ok((client, _)) => spawn(async move { drop(client_handler(client, database).await) }),
+            // Out of descriptors, say: tried again when some may have become free.
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()> {
+    client.set_nonblocking(true)?;
+    let client = Socket::new(client);
+    client.when(READABLE, |mut client| client.read(&mut [0; 1024])).await?;
+    sleep(database).await;
+    let mut page = seed::PAGE;
+    while !page.is_empty() {
+        let sent = client.when(WRITABLE, |mut client| client.write(page)).await?;
+        page = &page[sent..];
+    }
+    Ok(())
+}
+
+// The runtime. All of it is on one thread; wakers alone may travel.
+
+/// A future that runs by itself.
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What tasks leave for the executor while it polls them.
+#[derive(Default)]
+struct Left {
+    tasks: Vec<Task>,
+    watches: Vec<Watch>,
+    /// By time, and by a number, for several at one time.
+    timers: BTreeMap<(Instant, usize), task::Waker>,
+    timers_so_far: usize,
+}
+
+thread_local! {
+    static LEFT: RefCell<Left> = RefCell::default();
+}
+
+/// Starts a task. (`tokio::spawn`)
+fn spawn(task: impl Future<Output = ()> + 'static) {
+    LEFT.with_borrow_mut(|left| left.tasks.push(Box::pin(task)));
+}
+
+/// Is over when the time has come. (`tokio::time::sleep`)
+async fn sleep(duration: Duration) {
+    let until = Instant::now() + duration;
+    let is_over = |cx: &mut task::Context<'_>| {
+        if until <= Instant::now() {
+            return Poll::Ready(());
+        }
+        LEFT.with_borrow_mut(|left| {
+            left.timers_so_far += 1;
+            left.timers.insert((until, left.timers_so_far), cx.waker().clone());
+        });
+        Poll::Pending
+    };
+    poll_fn(is_over).await;
+}
+
+/// Puts the number of its task on the executor's list, and wakes the loop for the executor.
+struct TaskWaker {
+    task: usize,
+    ready: Arc<Mutex<Vec<usize>>>,
+    reactor: reactor::Waker,
+    executor: Key,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.task);
+        // It fails when the loop is gone, and its tasks with it.
+        let _ = self.reactor.wake(self.executor);
+    }
+}
+
+/// Polls tasks. To the reactor it is a channel like any other, without a descriptor.
+struct Executor {
+    source: NoSource,
+    reactor: reactor::Waker,
+    tasks: HashMap<usize, (Task, task::Waker)>,
+    tasks_so_far: usize,
+    ready: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Executor {
+    fn new(reactor: reactor::Waker) -> Self {
+        Self { source: NoSource, reactor, tasks: HashMap::new(), tasks_so_far: 0, ready: Arc::default() }
+    }
+
+    /// Polls those who are to be polled now. Who is woken meanwhile has the next turn, so that all get theirs.
+    fn poll_tasks(&mut self) {
+        for number in std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner)) {
+            let Some((task, waker)) = self.tasks.get_mut(&number) else { continue };
+            let poll = AssertUnwindSafe(|| task.as_mut().poll(&mut task::Context::from_waker(waker)));
+            // A task that panics is over as well, and takes no other along.
+            if !matches!(catch_unwind(poll), Ok(Poll::Pending)) {
+                self.tasks.remove(&number);
+            }
+        }
+    }
+
+    /// Takes in new tasks, and gives new sockets to the loop.
+    fn take_left(&mut self, cx: &mut Context<'_>) {
+        let (tasks, watches) =
+            LEFT.with_borrow_mut(|left| (std::mem::take(&mut left.tasks), std::mem::take(&mut left.watches)));
+        for watch in watches {
+            watch.waiting.borrow_mut().reactor = Some(self.reactor.clone());
+            cx.adopt(watch);
+        }
+        for task in tasks {
+            self.tasks_so_far += 1;
+            let (ready, reactor) = (Arc::clone(&self.ready), self.reactor.clone());
+            let waker = TaskWaker { task: self.tasks_so_far, ready, reactor, executor: cx.key() };
+            let waker = task::Waker::from(Arc::new(waker));
+            waker.wake_by_ref();
+            self.tasks.insert(self.tasks_so_far, (task, waker));
+        }
+    }
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Executor({} tasks)", self.tasks.len())
+    }
+}
+
+impl Dispatcher for Executor {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.source
+    }
+
+    /// Once, at the beginning.
+    fn readable(&self) -> bool {
+        self.tasks_so_far == 0
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.handle_wake(cx)
+    }
+
+    fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.poll_tasks();
+        self.take_left(cx);
+        Ok(())
+    }
+
+    /// When the first of those who sleep is to be woken.
+    fn deadline(&self) -> Option<Instant> {
+        LEFT.with_borrow(|left| left.timers.keys().next().map(|(until, _)| *until))
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let due = LEFT.with_borrow_mut(|left| {
+            let later = left.timers.split_off(&(cx.now().monotonic, usize::MAX));
+            std::mem::replace(&mut left.timers, later)
+        });
+        due.into_values().for_each(task::Waker::wake);
+        Ok(())
+    }
+}
+
+/// Who waits for a socket, and where its channel is.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The one who wants to read, and the one who wants to write.
+    wakers: [Option<task::Waker>; 2],
+    reactor: Option<reactor::Waker>,
+    channel: Option<Key>,
+}
+
+const READABLE: usize = 0;
+const WRITABLE: usize = 1;
+
+/// A socket as a task has it.
+struct Socket<S> {
+    socket: Rc<S>,
+    waiting: Rc<RefCell<Waiting>>,
+}
+
+impl<S: AsRawFd + 'static> Socket<S> {
+    fn new(socket: S) -> Self {
+        let (socket, waiting) = (Rc::new(socket), Rc::default());
+        let watch = Watch { source: SharedSource(socket.clone()), waiting: Rc::clone(&waiting) };
+        LEFT.with_borrow_mut(|left| left.watches.push(watch));
+        Self { socket, waiting }
+    }
+}
+
+impl<S> Socket<S> {
+    /// Tries `call`, and again whenever the socket is ready, until it does not say "would block".
+    async fn when<T>(&self, ready: usize, mut call: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
+        let try_call = |cx: &mut task::Context<'_>| match call(&self.socket) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.waiting.borrow_mut().wakers[ready] = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        };
+        poll_fn(try_call).await
+    }
+}
+
+/// The channel shares the descriptor: it has to go as well.
+impl<S> Drop for Socket<S> {
+    fn drop(&mut self) {
+        let waiting = self.waiting.borrow();
+        if let (Some(reactor), Some(channel)) = (&waiting.reactor, waiting.channel) {
+            // It fails when the loop is gone, and the channel with it.
+            let _ = reactor.wake(channel);
+        }
+    }
+}
+
+/// The same socket as the loop has it: a channel that does nothing but wake.
+#[derive(Debug)]
+struct Watch {
+    source: SharedSource,
+    waiting: Rc<RefCell<Waiting>>,
+}
+
+impl Watch {
+    fn wake(&mut self, ready: usize) -> io::Result<()> {
+        self.waiting.borrow_mut().wakers[ready].take().into_iter().for_each(task::Waker::wake);
+        Ok(())
+    }
+}
+
+impl Dispatcher for Watch {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.source
+    }
+
+    /// Also once at the beginning, to learn the key of the channel.
+    fn readable(&self) -> bool {
+        let waiting = self.waiting.borrow();
+        waiting.wakers[READABLE].is_some() || waiting.channel.is_none()
+    }
+
+    fn writable(&self) -> bool {
+        self.waiting.borrow().wakers[WRITABLE].is_some()
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.waiting.borrow_mut().channel = Some(cx.key());
+        if Rc::strong_count(&self.waiting) == 1 {
+            cx.close();
+        }
+        self.wake(READABLE)
+    }
+
+    fn handle_write(&mut self, _: &mut Context<'_>) -> io::Result<()> {
+        self.wake(WRITABLE)
+    }
+
+    /// The task has dropped its socket.
+    fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        cx.close();
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! - New here: the page on the reactor: the wait is a *deadline* of the channel, `handle_timeout` its end.
+//! - Try it: `cargo run --example web_reactor`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
+//! - What it costs: an object of a few dozen bytes for each client that waits; no thread, no stack.
+//! - Break it: put `std::thread::sleep` into `handle_read`: the loop sleeps, and everyone with it.
+
+#[path = "shared/ctrl_c.rs"]
+mod ctrl_c;
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use ctrl_c::CtrlC;
+use mio::event::Source;
+use mio::net::TcpStream;
+use seed::WebArgs;
+use stheno::chat::OutQueue;
+use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor, transmit};
+use stheno::sys::socket;
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: WebArgs) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = socket::listen(address, args.backlog.into(), false)?;
+    let mut reactor = Reactor::new()?;
+    reactor.add(CtrlC::new()?);
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let listener = Listener::new(serversocket, AcceptMode::Shared);
+    reactor.add(WebServer { listener, database: Duration::from_millis(args.db) });
+    reactor.run()
+}
+
+/// The listener, as in `tcp_reactor`.
+#[derive(Debug)]
+struct WebServer {
+    listener: Listener,
+    database: Duration,
+}
+
+impl Dispatcher for WebServer {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.listener
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let database = self.database;
+        self.listener.accept(cx, &(), |cx, socket, _| {
+            cx.adopt(Client { socket, database, state: State::Reading, output: OutQueue::new() });
+        })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.listener.deadline()
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.listener.resume(cx)
+    }
+}
+
+/// What a client is at, by what it waits for: `Reading ──► Asking ──► Writing ──► closed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The database, which answers then.
+    Asking(Instant),
+    Writing,
+}
+
+#[derive(Debug)]
+struct Client {
+    socket: TcpStream,
+    database: Duration,
+    state: State,
+    output: OutQueue,
+}
+
+impl Dispatcher for Client {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    fn readable(&self) -> bool {
+        self.state == State::Reading
+    }
+
+    fn writable(&self) -> bool {
+        self.state == State::Writing
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Asking(until) => Some(until),
+            State::Reading | State::Writing => None,
+        }
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if cx.recv(&mut self.socket)?.is_some() {
+            self.state = State::Asking(cx.now().monotonic + self.database);
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, _cx: &mut Context<'_>) -> io::Result<()> {
+        self.output.push(seed::PAGE);
+        self.state = State::Writing;
+        Ok(())
+    }
+
+    fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if transmit(cx, &self.socket, &mut self.output)?.drained {
+            cx.close();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,128 @@
+//! - New here: the page of `web_singlethread` on `select`: nobody sleeps, they stand in a row of times.
+//! - Try it: `cargo run --example web_select`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
+//! - What it costs: as `tcp_select`, and a row of times; the next one is how long `select` may wait.
+//! - Break it: `thread::sleep` in place of the row: one client's 0.3 s are everyone's, as in the first rung.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use seed::WebArgs;
+use socket2::{Domain, Socket, Type};
+use stheno::sys::select::{self, select};
+use stheno::sys::signal::{Signal, Signals};
+
+/// Every client stands in one of the three tables: by what it waits for.
+struct Server {
+    serversocket: TcpListener,
+    database: Duration,
+    /// For its request.
+    readers: HashMap<RawFd, TcpStream>,
+    /// For the database; the one whose answer comes first stands first.
+    sleepers: VecDeque<(Instant, TcpStream)>,
+    /// For room to send the rest of the page.
+    writers: HashMap<RawFd, (TcpStream, &'static [u8])>,
+    accepting: bool,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: WebArgs) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_nonblocking(true)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(args.backlog.into())?;
+    let serversocket = TcpListener::from(serversocket);
+
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let (readers, sleepers, writers) = (HashMap::new(), VecDeque::new(), HashMap::new());
+    let database = Duration::from_millis(args.db);
+    let mut server = Server { serversocket, database, readers, sleepers, writers, accepting: true };
+    while !server.turn(signals.as_fd())? {}
+    println!("Shutting down");
+    Ok(())
+}
+
+impl Server {
+    /// Answers whether Ctrl+C has come.
+    fn turn(&mut self, signals: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut reading: Vec<_> = self.readers.values().map(AsFd::as_fd).collect();
+        reading.push(signals);
+        if self.accepting {
+            reading.push(self.serversocket.as_fd());
+        }
+        let writing: Vec<_> = self.writers.values().map(|(client, _)| client.as_fd()).collect();
+        let next = self.sleepers.front().map(|(until, _)| until.saturating_duration_since(Instant::now()));
+        let (rlist, wlist) = select(&reading, &writing, Some(next.unwrap_or(Duration::from_secs(60))))?;
+
+        self.accepting = true;
+        for fileno in &rlist {
+            if let Some(client) = self.readers.remove(fileno) {
+                self.read(client);
+            } else if *fileno == self.serversocket.as_raw_fd() {
+                self.accept();
+            }
+        }
+        for fileno in wlist {
+            if let Some((client, rest)) = self.writers.remove(&fileno) {
+                self.write(client, rest);
+            }
+        }
+        while self.sleepers.front().is_some_and(|(until, _)| *until <= Instant::now()) {
+            if let Some((_, client)) = self.sleepers.pop_front() {
+                self.write(client, seed::PAGE);
+            }
+        }
+        Ok(rlist.contains(&signals.as_raw_fd()))
+    }
+
+    fn accept(&mut self) {
+        match self.serversocket.accept() {
+            Ok((client, address)) => {
+                let allowed = select::check(client.as_fd()).and_then(|()| client.set_nonblocking(true));
+                match allowed {
+                    Ok(()) => drop(self.readers.insert(client.as_raw_fd(), client)),
+                    Err(error) => eprintln!("{error}: {address} is turned away"),
+                }
+            }
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::ConnectionAborted].contains(&error.kind()) => {}
+            // Out of descriptors: `select` would say "ready" again and again. Not before something else happens.
+            Err(_) => self.accepting = false,
+        }
+    }
+
+    fn read(&mut self, mut client: TcpStream) {
+        match seed::recv(&mut client, &mut [0; 1024]) {
+            Ok(_) => self.sleepers.push_back((Instant::now() + self.database, client)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readers.insert(client.as_raw_fd(), client);
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Sends what the client's socket takes; when all of the page has left, the client is dropped, and so closed.
+    fn write(&mut self, mut client: TcpStream, page: &'static [u8]) {
+        let sent = match client.write(page) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(_) => return,
+        };
+        if sent < page.len() {
+            self.writers.insert(client.as_raw_fd(), (client, &page[sent..]));
+        } else {
+            self.accepting = true;
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! - New here: the page of `web_multithread`, by a fixed number of threads.
+//! - Try it: `cargo run --example web_threadpool`, then `ab -c 10 -n 40 http://127.0.0.1:9090/`.
+//! - What it costs: m threads answer m/0.3 requests a second, not one more: with 10 of them 33.
+//! - Break it: 100 users at once, who ask again at once: they wait 3 s each, all but ten of them in the queue.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use argh::FromArgs;
+use socket2::{Domain, Socket, Type};
+use stheno::sys::signal::{Signal, Signals};
+
+/// A web server with a pool of threads.
+#[derive(FromArgs)]
+struct Args {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    port: u16,
+
+    /// threads of the pool (default 10)
+    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
+    threads: NonZeroUsize,
+
+    /// milliseconds that the database takes (default 300)
+    #[argh(option, default = "300", arg_name = "ms")]
+    db: u64,
+
+    /// connections that may wait to be accepted (default 128)
+    #[argh(option, default = "128")]
+    backlog: u16,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(args.backlog.into())?;
+    let serversocket = TcpListener::from(serversocket);
+
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    let serversocket = Arc::new(serversocket);
+    for number in 1..=args.threads.get() {
+        let serversocket = Arc::clone(&serversocket);
+        let database = Duration::from_millis(args.db);
+        let thread = thread::Builder::new().name(format!("Thread-{number}"));
+        thread.spawn(move || worker_thread(&serversocket, database))?;
+    }
+    seed::wait_for_ctrl_c(&signals)?;
+    // The threads end with the program; none of them owes its client more than 0.3 s of work.
+    println!("Shutting down...");
+    Ok(())
+}
+
+fn worker_thread(serversocket: &TcpListener, database: Duration) {
+    loop {
+        match serversocket.accept() {
+            Ok((clientsocket, _)) => drop(answer(clientsocket, database)),
+            // No descriptor is free, say. Asking again at once would only keep the core busy.
+            Err(_) => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+}
+
+fn answer(mut clientsocket: TcpStream, database: Duration) -> io::Result<()> {
+    seed::recv(&mut clientsocket, &mut [0; 1024])?;
+    thread::sleep(database);
+    clientsocket.write_all(seed::PAGE)
+}

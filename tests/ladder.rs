@@ -1,0 +1,21 @@
+//! The ladder of the course (`examples/`): every rung does over the wire what it says, and the log that it prints
+//! on the way is the lab's.
+//!
+//! One script for all echo rungs, one for all web rungs, and a test for each mistake of the lab's programs that is
+//! not made again. `STHENO_GOLDEN=write cargo test --test ladder` writes the transcripts in `tests/golden` anew.
+
+#![allow(unreachable_pub, reason = "the parts of one test crate")]
+
+#[path = "ladder/echo.rs"]
+mod echo;
+#[path = "ladder/golden.rs"]
+mod golden;
+#[path = "ladder/map.rs"]
+mod map;
+#[allow(dead_code, reason = "each test uses a part of it")]
+#[path = "ladder/rung.rs"]
+mod rung;
+#[path = "ladder/steps.rs"]
+mod steps;
+#[path = "ladder/web.rs"]
+mod web;

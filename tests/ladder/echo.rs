@@ -1,0 +1,356 @@
+//! One client script over every echo rung: several clients, split writes, a half-close, a silent client, a big
+//! echo with a slow reader, a reset; then what is particular to one of them.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use stheno::sys::process::raise_descriptor_limit;
+
+use crate::golden;
+use crate::rung::{PATIENCE, Rung, connect};
+
+/// More than the buffers of both sides hold, with or without a queue in between.
+const TOO_MUCH: usize = 64 * 1024 * 1024;
+
+macro_rules! echo_rungs {
+    ($($name:ident $options:expr;)*) => {
+        /// Every rung that echoes.
+        pub const RUNGS: &[&str] = &[$(stringify!($name)),*];
+
+        $(mod $name {
+            const NAME: &str = stringify!($name);
+            const OPTIONS: &[&str] = &$options;
+
+            #[test]
+            fn speaks_to_several_clients() {
+                super::several_clients(NAME, OPTIONS);
+            }
+
+            #[test]
+            fn keeps_nothing_from_a_slow_reader() {
+                super::slow_reader(NAME, OPTIONS);
+            }
+
+            #[test]
+            fn outlives_silence_and_resets() {
+                super::silence_and_resets(NAME, OPTIONS);
+            }
+
+            #[test]
+            fn logs_what_the_lab_logs() {
+                super::transcript(NAME, OPTIONS);
+            }
+        })*
+    };
+}
+
+echo_rungs! {
+    tcp_singlethread ["--timeout", "20"];
+    tcp_multithread ["--timeout", "20"];
+    tcp_threadpool ["--threads", "4"];
+    tcp_multiprocess ["--processes", "4"];
+    tcp_multiprocess_threads ["--processes", "2", "--threads", "2"];
+    tcp_select [];
+    tcp_mio [];
+    tcp_reactor [];
+    tcp_chat [];
+    tcp_tokio [];
+}
+
+/// Whether it serves one client after the other.
+fn is_single(name: &str) -> bool {
+    name == "tcp_singlethread"
+}
+
+fn say(client: &mut TcpStream, text: &[u8]) {
+    client.write_all(text).expect("send");
+}
+
+/// Reads as much as `text` is long, and that is `text`.
+fn hear(client: &mut TcpStream, text: &[u8]) {
+    let mut heard = vec![0; text.len()];
+    client.read_exact(&mut heard).expect("an echo");
+    assert_eq!(String::from_utf8_lossy(&heard), String::from_utf8_lossy(text));
+}
+
+/// Closes the sending half, and reads up to the end.
+fn finish(client: &mut TcpStream) -> Vec<u8> {
+    client.shutdown(Shutdown::Write).expect("a half-close");
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).expect("the end");
+    rest
+}
+
+fn several_clients(name: &str, options: &[&str]) {
+    let rung = Rung::start_quiet(name, options);
+    // All at once, each with a message that comes in two pieces, and a half-close right behind it.
+    let mut clients: Vec<TcpStream> = (0..3).map(|_| rung.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        say(client, b"Mess");
+        say(client, format!("age {number}\n").as_bytes());
+        client.shutdown(Shutdown::Write).expect("a half-close");
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).expect("the end");
+        assert_eq!(String::from_utf8_lossy(&heard), format!("Message {number}\n"));
+    }
+    // In turns, so that each of them waits for the others; one after the other where it cannot be helped.
+    let count = if is_single(name) { 1 } else { 3 };
+    let mut clients: Vec<TcpStream> = (0..count).map(|_| rung.connect()).collect();
+    for round in 0..5 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            let text = format!("Client {number}, message {round}\n");
+            say(client, &text.as_bytes()[..3]);
+            say(client, &text.as_bytes()[3..]);
+            hear(client, text.as_bytes());
+        }
+    }
+    assert!(clients.iter_mut().all(|client| finish(client).is_empty()));
+    // Half-closed with much to say still on its way back.
+    let text = "A line of thirty-two characters\n".repeat(4000);
+    let mut client = rung.connect();
+    let mut sender = client.try_clone().expect("a clone");
+    let sent = text.clone();
+    let sender = std::thread::spawn(move || {
+        say(&mut sender, sent.as_bytes());
+        sender.shutdown(Shutdown::Write).expect("a half-close");
+    });
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).expect("the end");
+    sender.join().expect("the sender");
+    assert!(heard == text.as_bytes(), "{} bytes of {}", heard.len(), text.len());
+    let transcript = rung.stop();
+    assert!(transcript.status.success(), "{transcript:?}");
+}
+
+/// A client that sends and does not read, until the rung reads no more from it; then it reads everything. The
+/// loop for partial sends of the lab's programs 1 and 8 never ended here.
+fn slow_reader(name: &str, options: &[&str]) {
+    let rung = Rung::start_quiet(name, options);
+    let mut client = rung.connect();
+    client.set_nonblocking(true).expect("non-blocking");
+    let line = |number: usize| format!("{number:099}\n").into_bytes();
+    let content: Vec<u8> = (0..TOO_MUCH / 100).flat_map(line).collect();
+    let mut sent = 0;
+    while sent < content.len() {
+        match client.write(&content[sent..content.len().min(sent + 64 * 1024)]) {
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock && !has_room_soon(&client) => break,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert!(sent < content.len(), "{name} reads on and on from a client that takes nothing");
+    client.set_nonblocking(false).expect("blocking");
+    let end = content.len().min((sent / 100 + 1000) * 100);
+    let mut sender = client.try_clone().expect("a clone");
+    let content = std::sync::Arc::new(content);
+    let rest = std::sync::Arc::clone(&content);
+    let sender = std::thread::spawn(move || {
+        say(&mut sender, &rest[sent..end]);
+        sender.shutdown(Shutdown::Write).expect("a half-close");
+    });
+    let mut heard = Vec::new();
+    client.read_to_end(&mut heard).expect("the end");
+    sender.join().expect("the sender");
+    assert!(heard == content[..end], "{} bytes of {end}", heard.len());
+    assert!(rung.stop().status.success());
+}
+
+/// Whether the other side takes more within a time in which it would have, if it were reading at all.
+fn has_room_soon(client: &TcpStream) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 150_000_000 };
+    poll(&mut [PollFd::from_borrowed_fd(client.as_fd(), PollFlags::OUT)], Some(&timeout)).expect("poll") > 0
+}
+
+/// Nobody's silence, and nobody's sudden end in the middle of an echo, is anybody else's trouble. The lab's
+/// `select` server ended with the first client that was gone when it wanted to send.
+fn silence_and_resets(name: &str, options: &[&str]) {
+    let rung = Rung::start_quiet(name, options);
+    let silent = (!is_single(name)).then(|| rung.connect());
+    for _ in 0..5 {
+        let mut rude = rung.connect();
+        say(&mut rude, &b"going\n".repeat(10_000));
+        hear(&mut rude, b"going\n");
+        socket2::SockRef::from(&rude).set_linger(Some(Duration::ZERO)).expect("linger");
+        drop(rude);
+        // Whoever comes next gets the descriptor that has become free: it must be his alone.
+        let mut polite = rung.connect();
+        say(&mut polite, b"still there?\n");
+        hear(&mut polite, b"still there?\n");
+        assert!(finish(&mut polite).is_empty());
+    }
+    if let Some(mut silent) = silent {
+        say(&mut silent, b"at last\n");
+        hear(&mut silent, b"at last\n");
+    }
+    let transcript = rung.stop();
+    assert!(transcript.status.success(), "{transcript:?}");
+}
+
+/// The same conversation with each of them; what is logged is compared with the lab's lines.
+fn transcript(name: &str, options: &[&str]) {
+    let rung = Rung::start(name, golden_options(name).unwrap_or(options));
+    let mut first = rung.connect();
+    say(&mut first, b"Hey server\n");
+    hear(&mut first, b"Hey server\n");
+    let mut second = connect(rung.address);
+    let ports = [&first, &second].map(|client| client.local_addr().expect("an address").port());
+    if is_single(name) {
+        finish(&mut first);
+    }
+    say(&mut second, b"It's \\ \"\t\x00\xff\r\n");
+    hear(&mut second, b"It's \\ \"\t\x00\xff\r\n");
+    say(&mut second, b"It's bytes\n");
+    hear(&mut second, b"It's bytes\n");
+    if !is_single(name) {
+        finish(&mut first);
+    }
+    finish(&mut second);
+    if name == "tcp_singlethread" {
+        rung.wait_for_out(&format!("Bye-bye: 127.0.0.1:{}", ports[1]));
+    } else {
+        for port in ports {
+            let bye = if name == "tcp_select" { "Bye-Bye" } else { "Bye-bye" };
+            rung.wait_for(&format!("{bye}: 127.0.0.1:{port}"));
+        }
+    }
+    let port = rung.address.port();
+    golden::compare(name, &rung.stop(), port, &ports);
+}
+
+/// No more threads and processes than clients, so that it is known who serves whom.
+fn golden_options(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "tcp_threadpool" => Some(&["--threads", "2"]),
+        "tcp_multiprocess" => Some(&["--processes", "2"]),
+        "tcp_multiprocess_threads" => Some(&["--processes", "2", "--threads", "1"]),
+        _ => None,
+    }
+}
+
+#[test]
+fn ten_seconds_of_silence_are_the_end() {
+    for name in ["tcp_singlethread", "tcp_multithread"] {
+        let rung = Rung::start_quiet(name, &["--timeout", "1"]);
+        let begun = Instant::now();
+        let mut silent = rung.connect();
+        // It waits behind the silent one in the one, beside it in the other.
+        let mut next = rung.connect();
+        say(&mut next, b"Hey server\n");
+        hear(&mut next, b"Hey server\n");
+        assert_eq!(begun.elapsed() >= Duration::from_secs(1), is_single(name), "{name}");
+        assert_eq!(silent.read(&mut [0; 1]).expect("the end"), 0, "{name}");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{name}");
+        assert!(finish(&mut next).is_empty());
+        assert!(rung.stop().status.success());
+    }
+}
+
+/// The lab's threads that wait in `accept` never see the shutdown event, and nor does one whose client is silent.
+#[test]
+fn every_thread_of_the_pool_sees_the_shutdown() {
+    let rung = Rung::start("tcp_threadpool", &[]);
+    let mut silent = rung.connect();
+    rung.wait_for("New client");
+    let begun = Instant::now();
+    let transcript = rung.stop();
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    assert_eq!(silent.read(&mut [0; 1]).expect("the end"), 0);
+    assert!(transcript.status.success());
+    let last_words = transcript.err.iter().filter(|line| line.ends_with("Shutting down thread"));
+    assert_eq!(last_words.count(), 10, "{:?}", transcript.err);
+    assert_eq!(transcript.out.last().map(String::as_str), Some("Shutting down..."));
+}
+
+/// The lab's `-w` binds in each child, so that all but one fail. Here one socket serves them all.
+#[test]
+fn every_process_serves_and_none_is_left() {
+    for (signal, to_all) in [(Signal::INT, false), (Signal::INT, true), (Signal::TERM, false)] {
+        let rung = Rung::start("tcp_multiprocess", &["--processes", "4"]);
+        let mut clients: Vec<TcpStream> = (0..4).map(|_| rung.connect()).collect();
+        for client in &mut clients {
+            say(client, b"who?\n");
+            hear(client, b"who?\n");
+        }
+        for number in 1..=4 {
+            rung.wait_for(&format!("(Process-{number} ) (MainThread) Recv: b'who?\\n'"));
+        }
+        // A terminal sends Ctrl+C to the whole group.
+        if to_all {
+            rustix::process::kill_process_group(rung.pid(), signal).expect("kill");
+        } else {
+            rustix::process::kill_process(rung.pid(), signal).expect("kill");
+        }
+        let transcript = rung.wait();
+        assert!(transcript.status.success(), "{transcript:?}");
+        assert_eq!(transcript.out.last().map(String::as_str), Some("Shutting down..."));
+        assert!(clients.iter_mut().all(|client| client.read(&mut [0; 1]).expect("the end") == 0));
+    }
+}
+
+/// A set of select(2) has no room for a descriptor of 1024 or more: C programs write past its end.
+#[test]
+fn select_refuses_large_descriptors() {
+    let allowed = raise_descriptor_limit();
+    if allowed < 4096 {
+        return println!("not run: 4096 descriptors are needed, {allowed} are allowed");
+    }
+    let rung = Rung::start("tcp_select", &[]);
+    let mut served: Vec<TcpStream> = Vec::new();
+    let refused = loop {
+        let mut client = rung.connect();
+        say(&mut client, b"Hey server\n");
+        let mut heard = [0; 11];
+        match client.read_exact(&mut heard) {
+            Ok(()) => served.push(client),
+            Err(_) => break client,
+        }
+        assert!(served.len() < 1024, "nobody is refused");
+    };
+    let address = refused.local_addr().expect("an address");
+    let line = rung.wait_for("is too large");
+    let plain = "descriptor 1024 is too large for select, which has room for 0 to 1023: ";
+    assert_eq!(line, format!("[ERROR] (MainProcess) (MainThread) {plain}{address} is turned away"));
+    assert!(served.len() > 1000, "{}", served.len());
+    // The others are served as before, and when one of them leaves there is room for another.
+    assert!(finish(&mut served[0]).is_empty());
+    for client in [&mut rung.connect(), &mut served[1]] {
+        say(client, b"still there?\n");
+        hear(client, b"still there?\n");
+    }
+    assert!(rung.stop().status.success());
+}
+
+/// A line has a limit; asynchat has none.
+#[test]
+fn a_line_without_an_end_is_the_end() {
+    let rung = Rung::start("tcp_chat", &[]);
+    let mut client = rung.connect();
+    say(&mut client, b"first\n");
+    hear(&mut client, b"first\n");
+    let mut sent = 0;
+    while client.write_all(&[b'x'; 4096]).is_ok() {
+        sent += 4096;
+        assert!(sent < TOO_MUCH, "it keeps whatever comes");
+    }
+    assert!(rung.stop().status.success());
+}
+
+/// It ends at a limit that it has set itself, and says so.
+#[test]
+fn too_many_threads_are_too_many() {
+    let (code, out, err) = crate::rung::run("toomanythreads", &["--limit", "256"]);
+    let counts: Vec<usize> = out.lines().map(|line| line.parse().expect("a number")).collect();
+    assert!(counts.len() > 20 && counts.len() < 256, "{out}");
+    assert!(counts.iter().enumerate().all(|(at, count)| *count == at + 2), "{out}");
+    assert!(err.starts_with("toomanythreads: can't start new thread: "), "{err}");
+    assert_eq!((code, err.lines().count()), (1, 1));
+
+    let (code, out, err) = crate::rung::run("toomanythreads", &["--threads", "3"]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "2\n3\n4\n", ""));
+}

@@ -1,0 +1,102 @@
+//! What holds for every rung: how it begins, what its command line says, and that the map shows it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::rung::{Rung, run};
+use crate::{echo, web};
+
+const STEPS: [&str; 3] = ["async_server_step1", "async_server_step2", "async_server_step3"];
+
+fn servers() -> impl Iterator<Item = &'static str> {
+    echo::RUNGS.iter().copied().chain(web::rungs()).chain(STEPS)
+}
+
+fn source(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
+    fs::read_to_string(path).expect("a rung")
+}
+
+#[test]
+fn each_begins_with_four_lines() {
+    for name in servers().chain(["toomanythreads"]) {
+        let source = source(name);
+        for (line, begin) in source.lines().zip(["New here", "Try it", "What it costs", "Break it"]) {
+            assert!(line.starts_with(&format!("//! - {begin}: ")), "{name}: {line}");
+        }
+        assert!(source.contains(&format!("cargo run --example {name}")), "{name}");
+    }
+}
+
+/// `examples/README.md` has a row for each, with as many lines of code as it has.
+#[test]
+fn the_map_is_true() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/README.md");
+    let map = fs::read_to_string(path).expect("the map");
+    for name in servers().chain(["toomanythreads"]) {
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let lines = source(name).lines().filter(is_code).count();
+        let row = format!("| [`{name}`]({name}.rs) | {lines} |");
+        assert!(map.contains(&row), "no row begins with {row}");
+    }
+}
+
+#[test]
+fn a_bad_word_is_one_clear_line() {
+    for name in servers().chain(["toomanythreads"]) {
+        let (code, out, err) = run(name, &["--prot", "1"]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{name}: {err}");
+        assert!(err.starts_with(&format!("{name}: ")) && err.contains("--prot"), "{err}");
+        let (code, out, _) = run(name, &["--help"]);
+        assert!(code == 0 && out.contains("Usage: "), "{name}: {out}");
+    }
+    for (name, option) in [
+        ("tcp_singlethread", "--timeout"),
+        ("tcp_threadpool", "--threads"),
+        ("web_threadpool", "--threads"),
+        ("tcp_multiprocess", "--processes"),
+        ("web_multiprocess", "--processes"),
+        ("tcp_multiprocess_threads", "--threads"),
+    ] {
+        let (code, _, err) = run(name, &[option, "0"]);
+        assert_eq!((code, err.lines().count()), (2, 1), "{name}: {err}");
+        assert!(err.contains(option), "{name}: {err}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_one_clear_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    for name in servers() {
+        let (code, out, err) = run(name, &["--host", "127.0.0.1", "--port", &port]);
+        assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{name}: {err}");
+        assert!(err.starts_with(&format!("{name}: ")) && err.contains("--port"), "{err}");
+    }
+    let (code, _, err) = run("tcp_select", &["--host", "no such host.invalid"]);
+    assert!(code == 1 && err.contains("--host") && err.lines().count() == 1, "{err}");
+    let (code, _, err) = run("async_server_step3", &["-r", "/no such folder"]);
+    assert!(code == 1 && err.contains("/no such folder") && err.lines().count() == 1, "{err}");
+}
+
+/// The defaults are the lab's: started twice without a word, the second finds the first one's port taken, or
+/// somebody else's.
+#[test]
+fn the_ports_are_the_labs() {
+    for (name, port) in servers().map(|name| (name, if STEPS.contains(&name) { "9000" } else { "9090" })) {
+        let help = run(name, &["--help"]).1;
+        let host = if port == "9000" { "default 127.0.0.1" } else { "default localhost" };
+        let words: Vec<&str> = help.split_whitespace().collect();
+        let help = words.join(" ");
+        assert!(help.contains(&format!("(default {port};")) && help.contains(host), "{name}: {help}");
+    }
+}
+
+/// The name that is given is the name that is shown, with the real port behind it.
+#[test]
+fn the_first_line_says_where() {
+    let rung = Rung::start("tcp_reactor", &["--host", "127.0.0.1"]);
+    let line = rung.wait_for_out("Starting");
+    assert_eq!(line, format!("Starting TCP Echo Server at 127.0.0.1:{}", rung.address.port()));
+    assert!(rung.stop().status.success());
+}

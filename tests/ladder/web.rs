@@ -1,0 +1,102 @@
+//! The page of 71 bytes, by every web rung.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::rung::Rung;
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 71\r\n\r\n";
+const BODY: &str = "<html><head><title>Success</title></head><body>Index page</body></html>";
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// How many requests each of them serves at the same time, as it is started here; at the most eight are asked.
+const RUNGS: &[(&str, &[&str], u32)] = &[
+    ("web_singlethread", &[], 1),
+    ("web_multithread", &[], 8),
+    ("web_threadpool", &["--threads", "4"], 4),
+    ("web_multiprocess", &["--processes", "4"], 4),
+    ("web_select", &[], 8),
+    ("web_reactor", &[], 8),
+    ("web_tokio", &[], 8),
+    ("web_futures", &[], 8),
+];
+
+/// Every rung that serves the page.
+pub fn rungs() -> impl Iterator<Item = &'static str> {
+    RUNGS.iter().map(|(name, _, _)| *name)
+}
+
+fn ask(client: &mut TcpStream) {
+    client.write_all(REQUEST).expect("send");
+}
+
+fn hear_page(client: &mut TcpStream) {
+    let mut page = String::new();
+    client.read_to_string(&mut page).expect("the page, and the end");
+    assert_eq!(page, format!("{HEAD}{BODY}"));
+}
+
+#[test]
+fn the_page_has_71_bytes() {
+    assert_eq!(BODY.len(), 71);
+}
+
+#[test]
+fn every_rung_serves_the_page() {
+    for (name, options, _) in RUNGS {
+        let rung = Rung::start(name, &[*options, &["--db", "20"]].concat());
+        let begun = Instant::now();
+        let mut client = rung.connect();
+        ask(&mut client);
+        hear_page(&mut client);
+        assert!(begun.elapsed() >= Duration::from_millis(20), "{name} does not ask its database");
+        // One that has said all it wanted to is no less entitled to an answer.
+        let mut client = rung.connect();
+        ask(&mut client);
+        client.shutdown(Shutdown::Write).expect("a half-close");
+        hear_page(&mut client);
+        // Nor is one who comes behind one that is gone before its answer.
+        let mut rude = rung.connect();
+        ask(&mut rude);
+        socket2::SockRef::from(&rude).set_linger(Some(Duration::ZERO)).expect("linger");
+        drop(rude);
+        let mut client = rung.connect();
+        ask(&mut client);
+        hear_page(&mut client);
+        let (address, transcript) = (rung.address, rung.stop());
+        assert!(transcript.status.success(), "{name}: {transcript:?}");
+        let first = match *name {
+            "web_tokio" => format!("Serving on ('127.0.0.1', {})", address.port()),
+            _ => format!("Starting Web Server at localhost:{}", address.port()),
+        };
+        let several = matches!(*name, "web_threadpool" | "web_multiprocess");
+        let last = if several { "Shutting down..." } else { "Shutting down" };
+        assert_eq!(transcript.out, [first.as_str(), last], "{name}");
+        assert!(transcript.err.is_empty(), "{name}: {transcript:?}");
+    }
+}
+
+/// X = min(m/S, …): with m at a time, eight requests take 8/m times the database, and no longer than that by much.
+#[test]
+fn the_wait_is_what_the_model_says() {
+    const DATABASE: Duration = Duration::from_millis(200);
+    for (name, options, at_once) in RUNGS {
+        let rung = Rung::start(name, &[*options, &["--db", "200"]].concat());
+        // Another that says nothing holds up the first rung for ever, and none of the others.
+        let silent = (*at_once > 1).then(|| rung.connect());
+        let rounds = 8_u32.div_ceil(*at_once);
+        let begun = Instant::now();
+        let mut clients: Vec<TcpStream> = (0..8).map(|_| rung.connect()).collect();
+        clients.iter_mut().for_each(ask);
+        clients.iter_mut().for_each(hear_page);
+        let took = begun.elapsed();
+        assert!(took >= DATABASE * rounds, "{name}: {took:?}");
+        if *at_once > 1 {
+            // One after the other it would take eight times as long.
+            assert!(took < DATABASE * 8, "{name}: {took:?}");
+        }
+        drop(silent);
+        assert!(rung.stop().status.success());
+    }
+}
