@@ -39,8 +39,9 @@
 //! # Using the library
 //!
 //! The reactor serves any protocol. An echo server is a [`reactor::Dispatcher`] and a
-//! [`reactor::Listener`] (`tests/reactor.rs` has one); a conversation in lines is a [`chat::Handler`] on a
-//! [`reactor::ChatChannel`]. The HTTP core runs without the reactor as well:
+//! [`reactor::Listener`] (`examples/tcp_reactor.rs`); a conversation in lines is a [`chat::Handler`] on a
+//! [`reactor::ChatChannel`] (`examples/tcp_chat.rs`). The way from a blocking server to there is a ladder of small
+//! programs: `examples/README.md`. The HTTP core runs without the reactor as well:
 //!
 //! ```
 //! use stheno::clock::{DateCache, Now};
