@@ -53,10 +53,10 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(128)?;
     let serversocket = TcpListener::from(serversocket);
 
+    let signals = Signals::install(&ENDING)?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
     debug!("Number of processes: {processes}");
-    let signals = Signals::install(&ENDING)?;
     let mut children = Vec::new();
     for number in 1..=processes {
         match start_process(number) {

@@ -47,10 +47,10 @@ fn main() -> ExitCode {
 fn run(args: seed::WebArgs) -> io::Result<()> {
     let address = seed::resolve(&args.host, args.port)?;
     let serversocket = socket::listen(address, args.backlog.into(), false)?;
-    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    spawn(serve(Socket::new(serversocket), Duration::from_millis(args.db)));
     let mut reactor = Reactor::new()?;
     reactor.add(ctrl_c::CtrlC::new()?);
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    spawn(serve(Socket::new(serversocket), Duration::from_millis(args.db)));
     reactor.add(Executor::new(reactor.waker()));
     reactor.run()
 }

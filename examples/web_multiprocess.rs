@@ -57,9 +57,9 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from(serversocket);
 
+    let signals = Signals::install(&ENDING)?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
-    let signals = Signals::install(&ENDING)?;
     let mut children = Vec::new();
     for _ in 0..processes {
         match start_process() {

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use stheno::sys::process::raise_descriptor_limit;
 
 use crate::golden;
-use crate::rung::{PATIENCE, Rung, connect};
+use crate::rung::{PATIENCE, Rung, connect, expect_end};
 
 /// More than the buffers of both sides hold, with or without a queue in between.
 const TOO_MUCH: usize = 64 * 1024 * 1024;
@@ -127,8 +127,8 @@ fn several_clients(name: &str, options: &[&str]) {
     assert!(transcript.status.success(), "{transcript:?}");
 }
 
-/// A client that sends and does not read, until the rung reads no more from it; then it reads everything. The
-/// loop for partial sends of the lab's programs 1 and 8 never ended here.
+/// A client that sends and does not read, until the rung reads no more from it; then it reads everything. A send
+/// takes less than all of its bytes then, and the loop for the rest of the lab's programs 1 and 8 does not end.
 fn slow_reader(name: &str, options: &[&str]) {
     let rung = Rung::start_quiet(name, options);
     let mut client = rung.connect();
@@ -164,7 +164,8 @@ fn slow_reader(name: &str, options: &[&str]) {
 fn has_room_soon(client: &TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let timeout = Timespec { tv_sec: 0, tv_nsec: 150_000_000 };
-    poll(&mut [PollFd::from_borrowed_fd(client.as_fd(), PollFlags::OUT)], Some(&timeout)).expect("poll") > 0
+    // An interrupted wait says nothing.
+    poll(&mut [PollFd::from_borrowed_fd(client.as_fd(), PollFlags::OUT)], Some(&timeout)) != Ok(0)
 }
 
 /// Nobody's silence, and nobody's sudden end in the middle of an echo, is anybody else's trouble. The lab's
@@ -234,19 +235,19 @@ fn golden_options(name: &str) -> Option<&'static [&'static str]> {
 }
 
 #[test]
-fn ten_seconds_of_silence_are_the_end() {
+fn so_much_silence_is_the_end() {
     for name in ["tcp_singlethread", "tcp_multithread"] {
         let rung = Rung::start_quiet(name, &["--timeout", "1"]);
         let begun = Instant::now();
         let mut silent = rung.connect();
-        // It waits behind the silent one in the one, beside it in the other.
+        // In the one it waits behind the silent one, in the other beside it.
         let mut next = rung.connect();
         say(&mut next, b"Hey server\n");
         hear(&mut next, b"Hey server\n");
-        assert_eq!(begun.elapsed() >= Duration::from_secs(1), is_single(name), "{name}");
-        assert_eq!(silent.read(&mut [0; 1]).expect("the end"), 0, "{name}");
+        assert!(begun.elapsed() >= Duration::from_secs(1) || !is_single(name), "{name}");
+        expect_end(&mut silent);
         assert!(begun.elapsed() >= Duration::from_secs(1), "{name}");
-        assert!(finish(&mut next).is_empty());
+        expect_end(&mut next);
         assert!(rung.stop().status.success());
     }
 }
@@ -260,7 +261,7 @@ fn every_thread_of_the_pool_sees_the_shutdown() {
     let begun = Instant::now();
     let transcript = rung.stop();
     assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
-    assert_eq!(silent.read(&mut [0; 1]).expect("the end"), 0);
+    expect_end(&mut silent);
     assert!(transcript.status.success());
     let last_words = transcript.err.iter().filter(|line| line.ends_with("Shutting down thread"));
     assert_eq!(last_words.count(), 10, "{:?}", transcript.err);
@@ -289,7 +290,7 @@ fn every_process_serves_and_none_is_left() {
         let transcript = rung.wait();
         assert!(transcript.status.success(), "{transcript:?}");
         assert_eq!(transcript.out.last().map(String::as_str), Some("Shutting down..."));
-        assert!(clients.iter_mut().all(|client| client.read(&mut [0; 1]).expect("the end") == 0));
+        clients.iter_mut().for_each(expect_end);
     }
 }
 

@@ -1,10 +1,11 @@
 //! A rung of the ladder, started as a student starts it, on a port of its own.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 struct Said {
     lines: Mutex<Vec<String>>,
+    is_over: AtomicBool,
     more: Condvar,
 }
 
@@ -40,16 +42,29 @@ pub struct Transcript {
     pub err: Vec<String>,
 }
 
-/// The program, beside this test: `target/debug/examples`.
+/// The program, beside this test: `target/debug/examples`. `cargo test` builds it; `cargo test --test ladder` does
+/// not, so it is seen to that it is not an old one.
 pub fn command(name: &str) -> Command {
     let mut path = std::env::current_exe().expect("this test");
     path.pop();
     path.pop();
     let path: PathBuf = path.join("examples").join(name);
-    assert!(path.exists(), "{} is not there: cargo build --examples", path.display());
+    assert!(is_fresh(&path), "{} is missing or old: cargo test --no-run", path.display());
     let mut command = Command::new(path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Whether it is as new as everything it was built from, which cargo lists beside it: `program: source source …`.
+fn is_fresh(program: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|facts| facts.modified());
+    let (Ok(built), Ok(list)) = (changed(program), std::fs::read_to_string(program.with_extension("d")))
+    else {
+        return false;
+    };
+    let sources = list.split_once(": ").map_or("", |(_, sources)| sources).replace("\\ ", "\0");
+    let mut sources = sources.split_whitespace().map(|source| source.replace('\0', " "));
+    sources.all(|source| changed(Path::new(&source)).is_ok_and(|changed| changed <= built))
 }
 
 /// Runs it to its end: for starts that fail. Answers exit code, standard output and error.
@@ -94,6 +109,21 @@ impl Rung {
 
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// How many descriptors its first process has.
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.pid().as_raw_nonzero());
+        std::fs::read_dir(folder).expect("descriptors").count()
+    }
+
+    /// Waits until it has no more than so many: what has been served has been closed.
+    pub fn wait_for_descriptors(&self, most: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.descriptors() > most {
+            assert!(Instant::now() < until, "{} descriptors, and there were {most}", self.descriptors());
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Waits until a line with `text` has come on standard output, and answers it.
@@ -150,7 +180,8 @@ impl Said {
                 return line.clone();
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "it never said {text:?}: {lines:?}");
+            let is_over = left.is_zero() || self.is_over.load(Ordering::SeqCst);
+            assert!(!is_over, "it never said {text:?}: {lines:?}");
             lines = self.more.wait_timeout(lines, left).expect("lines").0;
         }
     }
@@ -163,6 +194,9 @@ fn listen(stream: impl Read + Send + 'static, said: &Arc<Said>) -> JoinHandle<()
             said.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             said.more.notify_all();
         }
+        let _lines = said.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        said.is_over.store(true, Ordering::SeqCst);
+        said.more.notify_all();
     })
 }
 
@@ -176,6 +210,22 @@ impl Drop for Rung {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Some bytes, as they come; 0 at the end. A read with a time-out is interrupted when the process is stopped and
+/// goes on (signal(7)).
+pub fn read_some(client: &mut TcpStream, piece: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match client.read(piece) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Waits for the end, before which nothing comes.
+pub fn expect_end(client: &mut TcpStream) {
+    assert_eq!(read_some(client, &mut [0; 1]).expect("an end, and no reset"), 0);
 }
 
 pub fn connect(address: SocketAddr) -> TcpStream {

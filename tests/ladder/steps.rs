@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use crate::golden;
-use crate::rung::Rung;
+use crate::rung::{Rung, expect_end, read_some};
 
 /// What the lab's curl sends.
 const CURL: &[u8] =
@@ -20,7 +20,7 @@ fn step_1_closes_without_an_answer() {
         let mut curl = rung.connect();
         ports.push(curl.local_addr().expect("an address").port());
         curl.write_all(CURL).expect("send");
-        assert_eq!(curl.read(&mut [0; 1]).expect("an end, and no reset"), 0);
+        expect_end(&mut curl);
     }
     rung.wait_for("(2 so far)");
     let port = rung.address.port();
@@ -41,7 +41,7 @@ fn step_2_collects_and_never_answers() {
     curl.write_all(CURL).expect("send");
     rung.wait_for("Incoming data: ");
     curl.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
-    let error = curl.read(&mut [0; 1]).expect_err("nothing comes");
+    let error = read_some(&mut curl, &mut [0; 1]).expect_err("nothing comes");
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     let port = rung.address.port();
     golden::compare("async_server_step2", &rung.stop(), port, &ports);
@@ -205,7 +205,7 @@ fn step_3_waits_so_long_and_no_longer() {
     slow.write_all(b"GET / HTTP/1.1\r\n").expect("send");
     slow.set_read_timeout(Some(Duration::from_millis(100))).expect("a time-out");
     let end = loop {
-        match slow.read(&mut [0; 1]) {
+        match read_some(&mut slow, &mut [0; 1]) {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             end => break end,
         }
@@ -215,6 +215,6 @@ fn step_3_waits_so_long_and_no_longer() {
     // Bytes on the way when it closes make the close a reset.
     assert!(matches!(end, Ok(0)) || end.is_err());
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
-    assert_eq!(silent.read(&mut [0; 1]).expect("the end"), 0);
+    expect_end(&mut silent);
     assert!(rung.stop().status.success());
 }

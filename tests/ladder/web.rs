@@ -46,6 +46,7 @@ fn the_page_has_71_bytes() {
 fn every_rung_serves_the_page() {
     for (name, options, _) in RUNGS {
         let rung = Rung::start(name, &[*options, &["--db", "20"]].concat());
+        let descriptors = rung.descriptors();
         let begun = Instant::now();
         let mut client = rung.connect();
         ask(&mut client);
@@ -64,6 +65,7 @@ fn every_rung_serves_the_page() {
         let mut client = rung.connect();
         ask(&mut client);
         hear_page(&mut client);
+        rung.wait_for_descriptors(descriptors);
         let (address, transcript) = (rung.address, rung.stop());
         assert!(transcript.status.success(), "{name}: {transcript:?}");
         let first = match *name {
@@ -85,17 +87,17 @@ fn the_wait_is_what_the_model_says() {
         let rung = Rung::start(name, &[*options, &["--db", "200"]].concat());
         // Another that says nothing holds up the first rung for ever, and none of the others.
         let silent = (*at_once > 1).then(|| rung.connect());
-        let rounds = 8_u32.div_ceil(*at_once);
-        let begun = Instant::now();
-        let mut clients: Vec<TcpStream> = (0..8).map(|_| rung.connect()).collect();
-        clients.iter_mut().for_each(ask);
-        clients.iter_mut().for_each(hear_page);
-        let took = begun.elapsed();
-        assert!(took >= DATABASE * rounds, "{name}: {took:?}");
-        if *at_once > 1 {
-            // One after the other it would take eight times as long.
-            assert!(took < DATABASE * 8, "{name}: {took:?}");
-        }
+        // One after the other it would take eight times as long. A machine that is busy has more than one try.
+        let mut tries = (0..3).map(|_| {
+            let begun = Instant::now();
+            let mut clients: Vec<TcpStream> = (0..8).map(|_| rung.connect()).collect();
+            clients.iter_mut().for_each(ask);
+            clients.iter_mut().for_each(hear_page);
+            let took = begun.elapsed();
+            assert!(took >= DATABASE * 8_u32.div_ceil(*at_once), "{name}: {took:?}");
+            took
+        });
+        assert!(tries.any(|took| took < DATABASE * 8 || *at_once == 1), "{name}");
         drop(silent);
         assert!(rung.stop().status.success());
     }
