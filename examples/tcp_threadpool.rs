@@ -3,8 +3,8 @@
 //! - What it costs: so many threads, whatever comes; and an event that tells them when to stop.
 //! - Break it: as many silent clients as threads: nobody else is served, and no time-out ends it.
 //!
-//! The lab's thread pool. There a thread that waits in `accept` never sees the event. Here whoever sets it also
-//! knocks at the door once for every thread, and hangs up on the clients that are being served.
+//! The lab's thread pool. There a thread that waits in `accept` never sees the event. Here whoever sets it hangs
+//! up on the clients that are being served, and knocks at the door until every thread has gone.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Builder};
+use std::thread::{self, Builder, ScopedJoinHandle};
 use std::time::Duration;
 
 use argh::FromArgs;
@@ -66,15 +66,22 @@ fn serve(args: Args) -> io::Result<()> {
     let pool = &Pool { serversocket, shutdown_event: AtomicBool::new(false), clients };
     // At the end of the scope all of its threads are joined.
     thread::scope(|scope| {
-        let mut ended = (0..args.threads.get()).try_for_each(|number| {
+        let (mut threads, mut ended) = (Vec::new(), Ok(()));
+        for number in 0..args.threads.get() {
             let thread = Builder::new().name(format!("Thread-{}", number + 1));
-            thread.spawn_scoped(scope, move || worker_thread(pool, number)).map(drop)
-        });
+            match thread.spawn_scoped(scope, move || worker_thread(pool, number)) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => ended = Err(error),
+            }
+        }
         if ended.is_ok() {
             ended = seed::wait_for_ctrl_c(&signals);
             println!("Shutting down...");
         }
-        pool.shut_down();
+        pool.hang_up();
+        while !threads.iter().all(ScopedJoinHandle::is_finished) {
+            pool.knock();
+        }
         ended
     })
 }
@@ -88,7 +95,7 @@ fn worker_thread(pool: &Pool, number: usize) {
         };
         let clientsocket = Arc::new(clientsocket);
         pool.set_client(number, Some(Arc::clone(&clientsocket)));
-        // Asked when the client stands in its place: now either this thread or `shut_down` sees the other.
+        // Asked when the client stands in its place: now either this thread or `hang_up` sees the other.
         if !pool.shutdown_event.load(Ordering::SeqCst) {
             debug!("New client: {client_address}");
             let _ = echo(&clientsocket);
@@ -118,8 +125,8 @@ impl Pool {
         *self.clients[number].lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Sets the event, and sees to it that every thread looks at it.
-    fn shut_down(&self) {
+    /// Sets the event, and ends what the threads are at.
+    fn hang_up(&self) {
         self.shutdown_event.store(true, Ordering::SeqCst);
         for client in &self.clients {
             if let Some(client) = &*client.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -127,10 +134,13 @@ impl Pool {
                 let _ = client.shutdown(Shutdown::Both);
             }
         }
-        for _ in &self.clients {
-            // A knock. Where it finds no room in the queue there are clients enough to wake the threads.
-            let address = self.serversocket.local_addr();
-            let _ = address.and_then(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)));
-        }
+    }
+
+    /// Wakes one of the threads that wait in `accept`.
+    fn knock(&self) {
+        let address = self.serversocket.local_addr();
+        // It may fail: no descriptor is free, say, until a thread has closed its client's.
+        let _ = address.and_then(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)));
+        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 use stheno::sys::process::raise_descriptor_limit;
 
 use crate::golden;
@@ -325,6 +325,28 @@ fn select_refuses_large_descriptors() {
         hear(client, b"still there?\n");
     }
     assert!(rung.stop().status.success());
+}
+
+/// A rung that is out of descriptors goes on when it has one again, and ends when it is told to. The lab's servers
+/// end, or ask again and again.
+#[test]
+fn who_finds_no_descriptor_waits_for_one() {
+    for name in ["tcp_threadpool", "tcp_select", "tcp_mio", "tcp_reactor", "tcp_chat", "tcp_tokio"] {
+        let rung = Rung::start_quiet(name, &[]);
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = Some(rung.descriptors() as u64 + 3);
+        prlimit(Some(rung.pid()), Resource::Nofile, Rlimit { current, maximum }).expect("a limit");
+        let mut clients: Vec<TcpStream> = (0..10).map(|_| rung.connect()).collect();
+        for client in &mut clients {
+            say(client, b"Hey server\n");
+            hear(client, b"Hey server\n");
+            assert!(finish(client).is_empty(), "{name}");
+        }
+        // All places are taken when it is told to end.
+        let taken: Vec<TcpStream> = (0..10).map(|_| rung.connect()).collect();
+        assert!(rung.stop().status.success(), "{name}");
+        drop(taken);
+    }
 }
 
 /// A line has a limit; asynchat has none.
