@@ -151,7 +151,9 @@ impl Executor {
 
     /// Polls those who are to be polled now. Who is woken meanwhile has the next turn, so that all get theirs.
     fn poll_tasks(&mut self) {
-        for number in std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner)) {
+        // The list is free again before the first is polled: a task may wake itself.
+        let ready = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
+        for number in ready {
             let Some((task, waker)) = self.tasks.get_mut(&number) else { continue };
             let poll = AssertUnwindSafe(|| task.as_mut().poll(&mut task::Context::from_waker(waker)));
             // A task that panics is over as well, and takes no other along.
