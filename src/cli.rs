@@ -1,21 +1,29 @@
 //! The words of the command line, as they were written. What they mean is checked in [`crate::config`].
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 
 /// Simple asynchronous web-server.
-#[derive(Debug, FromArgs, PartialEq, Eq)]
+#[derive(ArgsInfo, Debug, FromArgs, PartialEq, Eq)]
 #[argh(
     note = "Signals: SIGINT (Ctrl+C) and SIGQUIT stop at once; SIGTERM lets answers that are due finish, within --graceful-timeout.",
-    note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line.",
+    note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line or configuration file.",
     example = "stheno -w 2 -r examples/site"
 )]
 pub struct Args {
+    /// read options from a TOML file as well: the names below are its keys, and what stands on the command line wins
+    #[argh(option, arg_name = "file")]
+    pub config: Option<String>,
+
+    /// say whether options and files are fine, and exit
+    #[argh(switch)]
+    pub check: bool,
+
     /// address or name to listen on (default 127.0.0.1; 0.0.0.0 or :: for all)
     #[argh(option, default = "\"127.0.0.1\".into()")]
     pub host: String,
 
     /// port to listen on (default 9000; 0 = any free one, the start-up lines tell)
-    #[argh(option, default = "\"9000\".into()")]
+    #[argh(option, arg_name = "n", default = "\"9000\".into()")]
     pub port: String,
 
     /// least level that is logged: debug, info, warning, error, critical (default info)
@@ -23,19 +31,19 @@ pub struct Args {
     pub log: String,
 
     /// file that the log is appended to (default: standard error)
-    #[argh(option)]
+    #[argh(option, arg_name = "file")]
     pub logfile: Option<String>,
 
     /// worker processes (default 1; 0 = one per core)
-    #[argh(option, short = 'w', default = "\"1\".into()")]
+    #[argh(option, short = 'w', arg_name = "n", default = "\"1\".into()")]
     pub workers: String,
 
     /// directory that is served (default .)
-    #[argh(option, short = 'r', default = "\".\".into()")]
+    #[argh(option, short = 'r', arg_name = "folder", default = "\".\".into()")]
     pub root: String,
 
     /// file that gets a line for every answer, - for standard output, off for none (default -)
-    #[argh(option, default = "\"-\".into()")]
+    #[argh(option, arg_name = "file", default = "\"-\".into()")]
     pub access_log: String,
 
     /// how workers share the port: exclusive, shared, reuseport (default exclusive)
@@ -159,17 +167,76 @@ pub enum Command {
     Print(String),
 }
 
-/// Options that take no value.
-const SWITCHES: [&str; 8] = [
-    "--help",
-    "--version",
-    "--listing",
-    "--dotfiles",
-    "--no-symlinks",
-    "--defer-accept",
-    "--precompressed",
-    "--no-server-header",
-];
+/// What stands behind an option, as the name of its value in [`Args`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing: it is there or not.
+    Nothing,
+    /// Words of any kind.
+    Text,
+    /// A path.
+    Path,
+    /// A whole number.
+    Number,
+    /// Seconds, perhaps with decimals.
+    Seconds,
+}
+
+/// One option of the command line, and so one key of a configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its long name, without dashes.
+    pub name: &'static str,
+    /// Its letter, if it has one.
+    pub short: Option<char>,
+    /// What stands behind it.
+    pub takes: Takes,
+    /// Whether it may stand several times.
+    pub repeats: bool,
+}
+
+impl Known {
+    fn of(flag: &FlagInfo<'static>) -> Self {
+        let takes = match flag.kind {
+            FlagInfoKind::Switch => Takes::Nothing,
+            FlagInfoKind::Option { arg_name: "file" | "folder" } => Takes::Path,
+            FlagInfoKind::Option { arg_name: "n" | "bytes" | "bytes/s" } => Takes::Number,
+            FlagInfoKind::Option { arg_name: "seconds" } => Takes::Seconds,
+            FlagInfoKind::Option { .. } => Takes::Text,
+        };
+        let name = flag.long.trim_start_matches("--");
+        Self { name, short: flag.short, takes, repeats: flag.optionality == Optionality::Repeating }
+    }
+
+    fn is_called(&self, word: &str) -> bool {
+        match word.strip_prefix("--") {
+            Some(name) => name == self.name,
+            None => {
+                self.short.is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
+            }
+        }
+    }
+}
+
+/// Every option, `--help` among them. The table is [`Args`] itself: there is no other.
+#[must_use]
+pub fn options() -> Vec<Known> {
+    Args::get_args_info().flags.iter().map(Known::of).collect()
+}
+
+/// The options that stand among these words, values left out.
+#[must_use]
+pub fn given(words: &[String]) -> Vec<Known> {
+    let options = options();
+    let mut given = Vec::new();
+    let mut is_value = false;
+    for word in split(words.iter().cloned()) {
+        let known = options.iter().find(|known| !is_value && known.is_called(&word));
+        is_value = known.is_some_and(|known| known.takes != Takes::Nothing);
+        given.extend(known);
+    }
+    given
+}
 
 /// Reads the words behind the program's name.
 ///
@@ -191,6 +258,9 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String>
 /// Writes `--port=8080`, `-w=4` and `-w4` as `--port 8080` and `-w 4`, and `-h` as `--help`. A word that is an
 /// option's value is left as it is.
 fn split(words: impl IntoIterator<Item = String>) -> Vec<String> {
+    let options = options();
+    let is_switch =
+        |word: &str| options.iter().any(|known| known.takes == Takes::Nothing && known.is_called(word));
     let mut split = Vec::new();
     let mut is_value = false;
     for word in words {
@@ -206,7 +276,7 @@ fn split(words: impl IntoIterator<Item = String>) -> Vec<String> {
             }
             _ if !is_value && word == "-h" => split.push("--help".into()),
             _ => {
-                is_value = !is_value && word.starts_with('-') && !SWITCHES.contains(&word.as_str());
+                is_value = !is_value && word.starts_with('-') && !is_switch(&word);
                 split.push(word);
             }
         }
@@ -272,6 +342,13 @@ mod tests {
             ("127.0.0.1", "9000", "info")
         );
         assert_eq!((args.logfile, args.workers.as_str(), args.root.as_str()), (None, "1", "."));
+    }
+
+    #[test]
+    fn options_are_told_from_values() {
+        let words = ["--listing", "-w4", "-r", "--port", "--host=x", "--log", "debug"].map(String::from);
+        let names: Vec<&str> = given(&words).iter().map(|known| known.name).collect();
+        assert_eq!(names, ["listing", "workers", "root", "host", "log"]);
     }
 
     #[test]

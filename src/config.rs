@@ -1,4 +1,11 @@
 //! What the server is told to do, checked.
+//!
+//! [`Config::load`] is the one way from words to a [`Config`]: the words of the command line, and behind them
+//! those that a configuration file comes to, are read by the same parser and checked by the same functions.
+//! What is wrong is said with the place where it stands.
+
+mod fault;
+mod file;
 
 use std::fmt::Display;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -9,11 +16,14 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::cli::Args;
+use crate::cli::{self, Args, Command};
 use crate::files::Options;
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 use crate::reactor::AcceptMode;
 use crate::sys::{beneath, process};
+
+use fault::Fault;
+pub use fault::{ConfigError, Sources};
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
 const MAX_WORKERS: usize = 1024;
@@ -79,23 +89,54 @@ pub struct Config {
     pub connections: Option<usize>,
     /// Connections of one address with one worker, if they are limited.
     pub per_address: Option<NonZeroU32>,
-}
-
-/// Why there is none; each a line that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A word of the command line: exit code 2.
-    Usage(String),
-    /// Something outside of it: exit code 1.
-    Start(String),
+    /// Which options stand in a configuration file, and where.
+    pub sources: Sources,
 }
 
 impl Config {
-    /// Checks the words of the command line.
+    /// Reads the words behind the program's name, and the file that `--config` names, and checks all of it. What
+    /// stands on the command line wins.
+    ///
+    /// It changes nothing, so it may be called again while the server runs; then it says what the server would
+    /// do if it were started now.
     ///
     /// # Errors
-    /// The first thing that is wrong with them, or with the root.
-    pub fn of(args: &Args) -> Result<Self, ConfigError> {
+    /// The first thing that is wrong with them, or with the root. `--help` and `--version` are refused: they are
+    /// no configuration.
+    pub fn load(words: &[String]) -> Result<Self, ConfigError> {
+        let read = |words: &[String]| match cli::parse(words.iter().cloned()) {
+            Ok(Command::Serve(args)) => Ok(args),
+            Ok(Command::Print(_)) => {
+                Err(ConfigError::Usage("this prints something, and serves nothing".into()))
+            }
+            Err(line) => Err(ConfigError::Usage(line)),
+        };
+        let args = read(words)?;
+        let Some(path) = args.config.as_ref().map(PathBuf::from) else {
+            return Self::of(&args, Sources::default());
+        };
+        let mut entries = file::read(&path)?;
+        let given = cli::given(words);
+        entries.retain(|entry| !given.contains(&entry.option));
+        let mut all = words.to_vec();
+        all.extend(entries.iter().flat_map(|entry| entry.words.iter().cloned()));
+        let lines = entries.iter().map(|entry| (entry.option.name, entry.line)).collect();
+        Self::of(&*read(&all)?, Sources::new(path, lines))
+    }
+
+    fn of(args: &Args, sources: Sources) -> Result<Self, ConfigError> {
+        Self::checked(args)
+            .map(|config| Self { sources: sources.clone(), ..config })
+            .map_err(|fault| sources.explain(fault))
+    }
+
+    /// Words that say that something which an option asks for cannot be had, and where the option stands.
+    #[must_use]
+    pub fn start_error(&self, option: &'static str, line: String) -> ConfigError {
+        self.sources.explain(Fault::start(option, line))
+    }
+
+    fn checked(args: &Args) -> Result<Self, Fault> {
         Ok(Self {
             host: host(&args.host),
             port: port(&args.port)?,
@@ -111,12 +152,9 @@ impl Config {
             settings: settings(args)?,
             connections: connections(args)?,
             per_address: per_address(args)?,
+            sources: Sources::default(),
         })
     }
-}
-
-fn usage(option: &str, value: &str, wanted: &str) -> ConfigError {
-    ConfigError::Usage(format!("{option} {value:?}: {wanted}"))
 }
 
 /// An IPv6 address may stand in brackets, as in a URL.
@@ -124,20 +162,20 @@ fn host(value: &str) -> String {
     value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value).into()
 }
 
-fn port(value: &str) -> Result<u16, ConfigError> {
-    value.parse().map_err(|_| usage("--port", value, "give a number from 0 to 65535"))
+fn port(value: &str) -> Result<u16, Fault> {
+    value.parse().map_err(|_| Fault::usage("--port", value, "give a number from 0 to 65535"))
 }
 
-fn workers(value: &str) -> Result<usize, ConfigError> {
+fn workers(value: &str) -> Result<usize, Fault> {
     match value.parse() {
         Ok(0) => Ok(process::cores()),
         Ok(count) if count <= MAX_WORKERS => Ok(count),
-        _ => Err(usage("-w", value, "give a number from 0 (one per core) to 1024")),
+        _ => Err(Fault::usage("--workers", value, "give a number from 0 (one per core) to 1024")),
     }
 }
 
 /// Python's level names and Rust's, in any case.
-fn level(value: &str) -> Result<LevelFilter, ConfigError> {
+fn level(value: &str) -> Result<LevelFilter, Fault> {
     match value.to_ascii_lowercase().as_str() {
         "off" => Ok(LevelFilter::Off),
         "critical" | "fatal" | "error" => Ok(LevelFilter::Error),
@@ -145,24 +183,23 @@ fn level(value: &str) -> Result<LevelFilter, ConfigError> {
         "info" => Ok(LevelFilter::Info),
         "debug" => Ok(LevelFilter::Debug),
         "trace" | "notset" => Ok(LevelFilter::Trace),
-        _ => Err(usage("--log", value, "give debug, info, warning, error or critical")),
+        _ => Err(Fault::usage("--log", value, "give debug, info, warning, error or critical")),
     }
 }
 
-fn accept_mode(value: &str) -> Result<AcceptMode, ConfigError> {
+fn accept_mode(value: &str) -> Result<AcceptMode, Fault> {
     let modes = [AcceptMode::Exclusive, AcceptMode::Shared, AcceptMode::Reuseport];
     modes
         .into_iter()
         .find(|mode| mode.to_string() == value)
-        .ok_or_else(|| usage("--accept", value, "give exclusive, shared or reuseport"))
+        .ok_or_else(|| Fault::usage("--accept", value, "give exclusive, shared or reuseport"))
 }
 
-fn files(args: &Args) -> Result<Options, ConfigError> {
+fn files(args: &Args) -> Result<Options, Fault> {
     let option = "--max-age";
-    let max_age = args
-        .max_age
-        .as_deref()
-        .map(|value| value.parse().map_err(|_| usage(option, value, "give whole seconds, 0 to 4294967295")));
+    let max_age = args.max_age.as_deref().map(|value| {
+        value.parse().map_err(|_| Fault::usage(option, value, "give whole seconds, 0 to 4294967295"))
+    });
     Ok(Options {
         listing: args.listing,
         dotfiles: args.dotfiles,
@@ -175,14 +212,14 @@ fn files(args: &Args) -> Result<Options, ConfigError> {
 }
 
 /// Zero is a value here: look again each time.
-fn file_cache(value: Option<&str>) -> Result<Duration, ConfigError> {
+fn file_cache(value: Option<&str>) -> Result<Duration, Fault> {
     match value {
         Some("0") => Ok(Duration::ZERO),
         value => seconds("--file-cache", value, FILE_CACHE),
     }
 }
 
-fn settings(args: &Args) -> Result<Settings, ConfigError> {
+fn settings(args: &Args) -> Result<Settings, Fault> {
     Ok(Settings {
         limits: limits(args)?,
         timeouts: timeouts(args)?,
@@ -191,9 +228,10 @@ fn settings(args: &Args) -> Result<Settings, ConfigError> {
     })
 }
 
-fn timeouts(args: &Args) -> Result<Timeouts, ConfigError> {
+fn timeouts(args: &Args) -> Result<Timeouts, Fault> {
     let default = Timeouts::default();
-    let rate = |option: &str, value: Option<&str>, default| number(option, value, default, 1..=u64::MAX);
+    let rate =
+        |option: &'static str, value: Option<&str>, default| number(option, value, default, 1..=u64::MAX);
     let linger = seconds("--linger-timeout", args.linger_timeout.as_deref(), default.linger)?;
     let body_idle = seconds("--body-timeout", args.body_timeout.as_deref(), default.body_idle)?;
     let write_idle = seconds("--write-timeout", args.write_timeout.as_deref(), default.write_idle)?;
@@ -212,9 +250,9 @@ fn timeouts(args: &Args) -> Result<Timeouts, ConfigError> {
     })
 }
 
-fn limits(args: &Args) -> Result<Limits, ConfigError> {
+fn limits(args: &Args) -> Result<Limits, Fault> {
     let default = Limits::default();
-    let size = |option: &str, value: &Option<String>, default: usize, least: usize| {
+    let size = |option: &'static str, value: &Option<String>, default: usize, least: usize| {
         number(option, value.as_deref(), default, least..=MAX_HEAD)
     };
     let limits = Limits {
@@ -234,33 +272,33 @@ fn limits(args: &Args) -> Result<Limits, ConfigError> {
     Ok(Limits { drained_body: limits.drained_body.min(limits.body), ..limits })
 }
 
-fn connections(args: &Args) -> Result<Option<usize>, ConfigError> {
+fn connections(args: &Args) -> Result<Option<usize>, Fault> {
     let value = args.max_connections.as_deref();
     value.map(|_| number("--max-connections", value, 0, 1..=usize::MAX)).transpose()
 }
 
-fn per_address(args: &Args) -> Result<Option<NonZeroU32>, ConfigError> {
+fn per_address(args: &Args) -> Result<Option<NonZeroU32>, Fault> {
     let value = args.max_connections_per_ip.as_deref();
     Ok(NonZeroU32::new(number("--max-connections-per-ip", value, 0, 0..=u32::MAX)?))
 }
 
 /// A span of time in seconds, with decimals if need be.
-fn seconds(option: &str, value: Option<&str>, default: Duration) -> Result<Duration, ConfigError> {
+fn seconds(option: &'static str, value: Option<&str>, default: Duration) -> Result<Duration, Fault> {
     let Some(value) = value else {
         return Ok(default);
     };
     let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|time| (MIN_TIME..=MAX_TIME).contains(time))
-        .ok_or_else(|| usage(option, value, "give seconds, from 0.001 to 86400"))
+        .ok_or_else(|| Fault::usage(option, value, "give seconds, from 0.001 to 86400"))
 }
 
 fn number<T>(
-    option: &str,
+    option: &'static str,
     value: Option<&str>,
     default: T,
     range: RangeInclusive<T>,
-) -> Result<T, ConfigError>
+) -> Result<T, Fault>
 where
     T: FromStr + PartialOrd + Display,
 {
@@ -269,7 +307,7 @@ where
     };
     value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
         let (least, most) = (range.start(), range.end());
-        usage(option, value, &format!("give a number from {least} to {most}"))
+        Fault::usage(option, value, &format!("give a number from {least} to {most}"))
     })
 }
 
@@ -281,8 +319,8 @@ fn access_log(value: &str) -> AccessLogTo {
     }
 }
 
-fn root(path: &Path) -> Result<PathBuf, ConfigError> {
-    let complain = |what: String| ConfigError::Start(format!("cannot serve {}: {what}", path.display()));
+fn root(path: &Path) -> Result<PathBuf, Fault> {
+    let complain = |what: String| Fault::start("--root", format!("cannot serve {}: {what}", path.display()));
     let advise =
         |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
     let root = path.canonicalize().map_err(advise)?;
@@ -299,13 +337,9 @@ fn root(path: &Path) -> Result<PathBuf, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::{Command, parse};
 
     fn config(line: &[&str]) -> Result<Config, ConfigError> {
-        match parse(line.iter().map(ToString::to_string)) {
-            Ok(Command::Serve(args)) => Config::of(&args),
-            other => panic!("not arguments: {other:?}"),
-        }
+        Config::load(&line.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
     #[test]
@@ -314,9 +348,9 @@ mod tests {
             ("--port", "65536"),
             ("--port", "-1"),
             ("--port", ""),
-            ("-w", "1025"),
-            ("-w", "-1"),
-            ("-w", "two"),
+            ("--workers", "1025"),
+            ("--workers", "-1"),
+            ("--workers", "two"),
             ("--log", "loud"),
             ("--accept", "first"),
         ] {

@@ -11,7 +11,7 @@ use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
 use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
-use stheno::server::{AccessLog, Bound, Capacity, LogTarget, Worker, bind};
+use stheno::server::{AccessLog, Bound, Capacity, LogTarget, Worker, bind, resolve};
 use stheno::sys::fallback;
 use stheno::sys::process::{self, Pid};
 
@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     match start() {
         Ok(code) => code,
         Err(ConfigError::Usage(line)) => complain(&format!("{line} (see stheno --help)"), 2),
+        Err(ConfigError::File(line)) => complain(&line, 2),
         Err(ConfigError::Start(line)) => complain(&line, 1),
     }
 }
@@ -39,8 +40,8 @@ fn start() -> Result<ExitCode, ConfigError> {
     let words: Result<Vec<String>, _> =
         std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
     let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
-    let args = match cli::parse(words).map_err(ConfigError::Usage)? {
-        Command::Serve(args) => args,
+    let checks_only = match cli::parse(words.iter().cloned()).map_err(ConfigError::Usage)? {
+        Command::Serve(args) => args.check,
         Command::Print(text) => {
             let _ = io::stdout().write_all(text.as_bytes());
             return Ok(ExitCode::SUCCESS);
@@ -49,25 +50,39 @@ fn start() -> Result<ExitCode, ConfigError> {
     if let Ok(names) = std::env::var(fallback::VARIABLE) {
         fallback::force(&names).map_err(ConfigError::Usage)?;
     }
-    serve(&Config::of(&args)?)
+    let config = Config::load(&words)?;
+    if checks_only { check(&config) } else { serve(&config) }
+}
+
+/// Looks at everything that a start would need, and leaves it as it is: a server may be running with it.
+fn check(config: &Config) -> Result<ExitCode, ConfigError> {
+    if let Some(path) = &config.logfile {
+        LogTarget::check(path).map_err(|error| bad_log(config, "--logfile", path, &error))?;
+    }
+    if let AccessLogTo::File(path) = &config.access_log {
+        LogTarget::check(path).map_err(|error| bad_log(config, "--access-log", path, &error))?;
+    }
+    resolve(&config.host, config.port).map_err(|error| config.start_error("--host", error.to_string()))?;
+    let descriptors = process::raise_descriptor_limit();
+    capacity(config, descriptors, cached_files(config, descriptors))?;
+    let _ = io::stdout().write_all(b"configuration is fine\n");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     // Everything that can fail is opened here, before there is a process to clean up.
     let start_error = |what: &str, error: io::Error| ConfigError::Start(format!("{what}: {error}"));
-    init_log(config.log, config.logfile.as_deref())?;
-    let access_log = open_access_log(&config.access_log)?;
+    init_log(config)?;
+    let access_log = open_access_log(config)?;
     let descriptors = process::raise_descriptor_limit();
-    let cached_files = match config.files.file_cache.is_zero() {
-        true => 0,
-        false => config.files.cached_files.min(descriptors / CACHED_SHARE),
-    };
-    let service = FileService::with_options(&config.root, Options { cached_files, ..config.files })
-        .map_err(|error| start_error(&format!("cannot serve {}", config.root.display()), error))?;
+    let cached_files = cached_files(config, descriptors);
+    let service = FileService::with_options(&config.root, Options { cached_files, ..config.files }).map_err(
+        |error| config.start_error("--root", format!("cannot serve {}: {error}", config.root.display())),
+    )?;
     let bound = bind(&config.host, config.port, config.accept, config.workers)
-        .map_err(|error| ConfigError::Start(error.to_string()))?;
+        .map_err(|error| config.start_error("--host", error.to_string()))?;
     if config.defer_accept {
-        bound.defer_accept().map_err(|error| start_error("--defer-accept", error))?;
+        bound.defer_accept().map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
     }
     let capacity = capacity(config, descriptors, cached_files)?;
     let master = Master::new(config.workers, config.grace)
@@ -129,16 +144,25 @@ impl Work for Server<'_> {
     }
 }
 
+/// How many files the file cache may hold open.
+fn cached_files(config: &Config, descriptors: usize) -> usize {
+    match config.files.file_cache.is_zero() {
+        true => 0,
+        false => config.files.cached_files.min(descriptors / CACHED_SHARE),
+    }
+}
+
 /// The descriptors of a worker set the limit: the file of every answer needs one beside its connection.
 fn capacity(config: &Config, descriptors: usize, cached_files: usize) -> Result<Capacity, ConfigError> {
     let fitting = Capacity::fitting(descriptors - cached_files);
     let connections = config.connections.unwrap_or(fitting);
     if connections > fitting {
-        return Err(ConfigError::Start(format!(
+        let line = format!(
             "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
              allowed: raise ulimit -n, or give {fitting} or less",
             Capacity::descriptors_for(connections).saturating_add(cached_files),
-        )));
+        );
+        return Err(config.start_error("--max-connections", line));
     }
     if config.connections.is_none() && connections < FEW_CONNECTIONS {
         log::warn!(
@@ -149,21 +173,19 @@ fn capacity(config: &Config, descriptors: usize, cached_files: usize) -> Result<
 }
 
 /// The seed's format: `name: pid message`.
-fn init_log(level: LevelFilter, file: Option<&Path>) -> Result<(), ConfigError> {
+fn init_log(config: &Config) -> Result<(), ConfigError> {
+    let level = config.log;
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Warn.min(level)).filter_module("stheno", level);
     builder.format(|out, record| {
         let name = record.target().split("::").next().unwrap_or_default();
         writeln!(out, "{name}: {} {}", std::process::id(), record.args())
     });
-    let target = match file {
+    let target = match &config.logfile {
         None => LogTarget::standard(&io::stderr()).ok(),
-        Some(path) => Some(LogTarget::open(path).map_err(|error| {
-            let path = path.display();
-            ConfigError::Start(format!(
-                "cannot write the log file {path}: {error}; give another with --logfile"
-            ))
-        })?),
+        Some(path) => {
+            Some(LogTarget::open(path).map_err(|error| bad_log(config, "--logfile", path, &error))?)
+        }
     };
     if let Some(target) = target {
         builder.target(env_logger::Target::Pipe(Box::new(target)));
@@ -172,19 +194,23 @@ fn init_log(level: LevelFilter, file: Option<&Path>) -> Result<(), ConfigError> 
     Ok(())
 }
 
-fn open_access_log(to: &AccessLogTo) -> Result<Option<LogTarget>, ConfigError> {
-    let opened = match to {
-        AccessLogTo::Off => return Ok(None),
+fn open_access_log(config: &Config) -> Result<Option<LogTarget>, ConfigError> {
+    match &config.access_log {
+        AccessLogTo::Off => Ok(None),
         // A server without standard output serves without an access log.
-        AccessLogTo::Stdout => return Ok(LogTarget::standard(&io::stdout()).ok()),
-        AccessLogTo::File(path) => LogTarget::open(path).map_err(|error| (path, error)),
-    };
-    opened.map(Some).map_err(|(path, error)| {
-        let path = path.display();
-        ConfigError::Start(format!(
-            "cannot write the access log {path}: {error}; give another with --access-log"
-        ))
-    })
+        AccessLogTo::Stdout => Ok(LogTarget::standard(&io::stdout()).ok()),
+        AccessLogTo::File(path) => {
+            let opened = LogTarget::open(path);
+            opened.map(Some).map_err(|error| bad_log(config, "--access-log", path, &error))
+        }
+    }
+}
+
+/// Says which log cannot be written, and where it was asked for.
+fn bad_log(config: &Config, option: &'static str, path: &Path, error: &io::Error) -> ConfigError {
+    let what = if option == "--logfile" { "log file" } else { "access log" };
+    let path = path.display();
+    config.start_error(option, format!("cannot write the {what} {path}: {error}; give another with {option}"))
 }
 
 /// The start-up lines: where it is, what it serves, who does the work, how to stop it.

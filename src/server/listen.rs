@@ -57,16 +57,7 @@ impl Bound {
 /// # Errors
 /// When the host has no address, or one of its addresses cannot be listened on.
 pub fn bind(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Bound, BindError> {
-    let resolved = (host, port).to_socket_addrs();
-    let resolved = resolved.map_err(|error| BindError(format!("cannot find the host '{host}': {error}")))?;
-    let mut wanted: Vec<SocketAddr> = Vec::new();
-    for mut address in resolved {
-        // ::ffff:127.0.0.1 is 127.0.0.1.
-        address.set_ip(address.ip().to_canonical());
-        if !wanted.contains(&address) {
-            wanted.push(address);
-        }
-    }
+    let wanted = resolve(host, port)?;
     let mut bound = Bound {
         addresses: Vec::new(),
         sockets: (0..if mode == AcceptMode::Reuseport { workers } else { 1 }).map(|_| Vec::new()).collect(),
@@ -89,6 +80,24 @@ pub fn bind(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<B
         (true, Some((address, error))) => Err(explain(address, &error)),
         (true, None) => Err(BindError(format!("the host '{host}' has no address"))),
     }
+}
+
+/// The addresses of a host, each once.
+///
+/// # Errors
+/// When it has none.
+pub fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, BindError> {
+    let resolved = (host, port).to_socket_addrs();
+    let resolved = resolved.map_err(|error| BindError(format!("cannot find the host '{host}': {error}")))?;
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for mut address in resolved {
+        // ::ffff:127.0.0.1 is 127.0.0.1.
+        address.set_ip(address.ip().to_canonical());
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
 }
 
 impl Bound {

@@ -5,10 +5,14 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::descriptor;
+
+/// How a log is opened: it never blocks, and what is written goes to its end.
+const FLAGS: OFlags =
+    OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// An open file for log lines. What it does not take is lost.
 #[derive(Debug)]
@@ -20,14 +24,24 @@ impl LogTarget {
     /// # Errors
     /// As open(2); a FIFO that nobody reads is an error.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::WRONLY
-            | OFlags::APPEND
-            | OFlags::CREATE
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
-        Ok(Self(rustix::fs::open(path, flags, mode)?))
+        Ok(Self(rustix::fs::open(path, FLAGS | OFlags::CREATE, mode)?))
+    }
+
+    /// Whether [`LogTarget::open`] would succeed, without making a file.
+    ///
+    /// # Errors
+    /// As it would fail.
+    pub fn check(path: &Path) -> io::Result<()> {
+        match rustix::fs::open(path, FLAGS, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new("."));
+                let rights = Access::WRITE_OK | Access::EXEC_OK;
+                Ok(rustix::fs::accessat(rustix::fs::CWD, folder, rights, AtFlags::EACCESS)?)
+            }
+            result => Ok(drop(result?)),
+        }
     }
 
     /// One of the standard streams, without making it non-blocking for those who share it, if that can be

@@ -29,7 +29,7 @@ use crate::reactor::Waker;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
-pub use listen::{BindError, Bound, bind};
+pub use listen::{BindError, Bound, bind, resolve};
 pub use log_target::LogTarget;
 pub use population::Capacity;
 use population::Population;

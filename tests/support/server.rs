@@ -54,6 +54,17 @@ impl Server {
         }
         command.args(options);
         prepare(&mut command);
+        Self::run(command)
+    }
+
+    /// Serves what a configuration file says, with these options beside, and nothing else.
+    pub fn start_from_file(path: &str, options: &[&str]) -> Self {
+        let mut command = command();
+        command.args(["--config", path]).args(options).stdout(Stdio::null()).stderr(Stdio::piped());
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server");
         let said = Arc::new(Said::default());
         let stderr = child.stderr.take().expect("standard error");

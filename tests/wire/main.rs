@@ -5,6 +5,7 @@ mod support;
 
 mod access_log;
 mod command;
+mod config_file;
 mod corpus;
 mod file_cache;
 mod files;
