@@ -8,12 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use mio::event::Source;
-use mio::net::TcpStream;
 use stheno::chat::{Chat, Handler, OutQueue, Terminator};
 use stheno::clock::Instant;
 use stheno::clock::Now;
 use stheno::reactor::{
-    AcceptMode, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, transmit,
+    AcceptMode, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,
 };
 use stheno::slab::Key;
 use stheno::sys::socket;
@@ -27,7 +26,7 @@ use rules::holds;
 /// Echoes until end of file.
 #[derive(Debug)]
 struct Echo {
-    socket: TcpStream,
+    socket: Stream,
     output: OutQueue,
     read_closed: bool,
 }
@@ -73,8 +72,8 @@ struct Acceptor<F> {
     make: F,
 }
 
-trait Make: Fn(TcpStream, &mut Context<'_>) {}
-impl<F: Fn(TcpStream, &mut Context<'_>)> Make for F {}
+trait Make: Fn(Stream, &mut Context<'_>) {}
+impl<F: Fn(Stream, &mut Context<'_>)> Make for F {}
 
 struct AcceptorOf<F>(Acceptor<F>);
 
@@ -119,7 +118,7 @@ fn serve<P: Probe>(
     address
 }
 
-fn echo(socket: TcpStream, cx: &mut Context<'_>) {
+fn echo(socket: Stream, cx: &mut Context<'_>) {
     cx.adopt(Echo { socket, output: OutQueue::new(), read_closed: false });
 }
 
@@ -199,7 +198,7 @@ fn a_line_echo_on_chat() {
 /// Closes by deadline; one whose deadline moves is not closed before the new one.
 #[derive(Debug)]
 struct Waiting {
-    socket: TcpStream,
+    socket: Stream,
     deadline: Instant,
     moved: bool,
     ended: Rc<RefCell<Vec<Instant>>>,
@@ -257,7 +256,7 @@ fn deadlines() {
 
 /// Panics on `!`, echoes nothing.
 #[derive(Debug)]
-struct Touchy(TcpStream);
+struct Touchy(Stream);
 
 impl Dispatcher for Touchy {
     fn socket(&mut self) -> &mut dyn Source {
@@ -291,7 +290,7 @@ fn a_panic_drops_one_channel() {
 
 #[derive(Debug)]
 struct Sleeper {
-    socket: TcpStream,
+    socket: Stream,
     key: Rc<Cell<Option<Key>>>,
     woken: Rc<Cell<u32>>,
 }
@@ -390,7 +389,7 @@ fn a_probe_sees_everything() {
 #[test]
 fn stop_and_close_all() {
     #[derive(Debug)]
-    struct Stopper(TcpStream, Rc<Cell<bool>>);
+    struct Stopper(Stream, Rc<Cell<bool>>);
     impl Dispatcher for Stopper {
         fn socket(&mut self) -> &mut dyn Source {
             &mut self.0
@@ -420,7 +419,7 @@ fn stop_and_close_all() {
 /// Fails to move its deadline, and panics at the end.
 #[derive(Debug)]
 struct Stubborn {
-    socket: TcpStream,
+    socket: Stream,
     deadline: Instant,
     calls: Rc<Cell<u32>>,
 }
@@ -465,7 +464,7 @@ fn a_deadline_that_stands_does_not_hold_the_turn_and_a_panic_at_the_end_not_the_
 /// Never has enough: stops with input unread, and is called again.
 #[derive(Debug)]
 struct Greedy {
-    socket: TcpStream,
+    socket: Stream,
     calls: Rc<RefCell<Vec<Key>>>,
 }
 

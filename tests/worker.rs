@@ -51,7 +51,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             capacity: Capacity { connections: 100, per_address: None },
             service: Moody,
             access_log: None,
-            listeners: vec![listener],
+            listeners: vec![listener.into()],
             accept: AcceptMode::Exclusive,
             life: life.into(),
             grace: Duration::from_secs(1),

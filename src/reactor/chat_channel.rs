@@ -4,16 +4,16 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::event::Source;
-use mio::net::TcpStream;
 
 use super::dispatcher::{Context, Dispatcher};
+use super::socket::Stream;
 use super::transmit::transmit;
 use crate::chat::{Chat, Handler};
 
 /// A conversation in frames with one peer.
 #[derive(Debug)]
 pub struct ChatChannel<H> {
-    socket: TcpStream,
+    socket: Stream,
     chat: Chat,
     handler: H,
     read_closed: bool,
@@ -24,7 +24,7 @@ pub struct ChatChannel<H> {
 
 impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
     /// A channel on an accepted (or connected) socket.
-    pub fn new(socket: TcpStream, chat: Chat, handler: H) -> Self {
+    pub fn new(socket: Stream, chat: Chat, handler: H) -> Self {
         Self { socket, chat, handler, read_closed: false, patience: None, deadline: None }
     }
 

@@ -2,19 +2,18 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use log::warn;
 use mio::event::Source;
-use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
 use super::dispatcher::Context;
+use super::socket::{ListenSocket, Peer, Stream};
 use crate::clock::Instant;
-use crate::sys::{readiness, socket};
+use crate::sys::readiness;
 
 /// How many connections are accepted before everyone else gets a turn.
 const ACCEPTS_PER_TURN: u32 = 16;
@@ -75,7 +74,7 @@ impl Room for () {}
 /// A listening socket. (`dispatcher.listen`, `dispatcher.accept`)
 #[derive(Debug)]
 pub struct Listener {
-    socket: mio::net::TcpListener,
+    socket: ListenSocket,
     exclusive: bool,
     /// Whether it stands in epoll now; of an exclusive one only.
     watched: bool,
@@ -87,27 +86,21 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Watches `socket`, which has to be non-blocking. Where the system or its kernel knows no exclusive
-    /// wake-up, it is shared.
+    /// Watches `socket`. Where the system or its kernel knows no exclusive wake-up, it is shared. A Unix socket
+    /// cannot be had once for each process: for [`AcceptMode::Reuseport`] it is exclusive.
     #[must_use]
-    pub fn new(socket: TcpListener, mode: AcceptMode) -> Self {
+    pub fn new(socket: impl Into<ListenSocket>, mode: AcceptMode) -> Self {
+        let socket = socket.into();
+        let is_one_for_all = mode == AcceptMode::Reuseport && matches!(socket, ListenSocket::Unix(_));
         Self {
-            socket: mio::net::TcpListener::from_std(socket),
-            exclusive: mode == AcceptMode::Exclusive,
+            socket,
+            exclusive: mode == AcceptMode::Exclusive || is_one_for_all,
             watched: false,
             accepted: 0,
             paused_until: None,
             pause: PAUSE,
             complained: None,
         }
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// As getsockname(2).
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
     }
 
     /// Accepts what waits, up to a bound and while there is `room`, and calls `each` for every connection: for
@@ -122,7 +115,7 @@ impl Listener {
         &mut self,
         cx: &mut Context<'_>,
         room: &impl Room,
-        mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
+        mut each: impl FnMut(&mut Context<'_>, Stream, Peer),
     ) -> io::Result<()> {
         for _ in 0..ACCEPTS_PER_TURN {
             if room.is_full() {
@@ -138,7 +131,7 @@ impl Listener {
                 Ok((stream, peer)) => {
                     self.accepted += 1;
                     self.pause = PAUSE;
-                    match socket::prepare_accepted(stream.as_fd()) {
+                    match self.socket.prepare(&stream) {
                         Ok(()) => each(cx, stream, peer),
                         Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
                     }
@@ -179,7 +172,7 @@ impl Listener {
     pub fn accept_rest(
         &mut self,
         cx: &mut Context<'_>,
-        mut each: impl FnMut(&mut Context<'_>, TcpStream, SocketAddr),
+        mut each: impl FnMut(&mut Context<'_>, Stream, Peer),
     ) {
         for _ in 0..MAX_REST {
             match self.socket.accept() {
@@ -287,7 +280,7 @@ impl Source for Listener {
                 result => return result,
             }
         }
-        self.socket.register(registry, token, Interest::READABLE)
+        self.socket.as_source().register(registry, token, Interest::READABLE)
     }
 
     fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
@@ -299,7 +292,7 @@ impl Source for Listener {
         if self.exclusive {
             return self.unwatch(registry);
         }
-        self.socket.deregister(registry)
+        self.socket.as_source().deregister(registry)
     }
 }
 

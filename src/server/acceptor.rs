@@ -1,18 +1,16 @@
 //! The listener on the loop: makes a channel of every connection. (the seed's `AsyncHTTPServer`)
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use log::{debug, error};
 use mio::event::Source;
-use mio::net::TcpStream;
 
 use super::Shared;
 use super::channel::HttpChannel;
 use crate::clock::Instant;
 use crate::http1::Service;
-use crate::reactor::{Context, Dispatcher, Listener};
+use crate::reactor::{Context, Dispatcher, Listener, Peer, Stream};
 
 /// Accepts connections for one listening socket.
 #[derive(Debug)]
@@ -35,12 +33,12 @@ impl<S> Acceptor<S> {
 fn take_in<S: Service + std::fmt::Debug + 'static>(
     shared: &Rc<Shared<S>>,
     cx: &mut Context<'_>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: Stream,
+    peer: Peer,
 ) {
     let Some(place) = shared.population.enter(peer) else {
         // Without a word: an answer would take the very place that there is not.
-        debug!("{} has as many connections as it may have", peer.ip());
+        debug!("{peer}: its address has as many connections as it may have");
         return;
     };
     debug!("Incoming connection from {}", python_address(peer));
@@ -99,6 +97,9 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 }
 
 /// `('127.0.0.1', 56365)`: an address as the seed's log shows it.
-fn python_address(address: SocketAddr) -> String {
-    format!("('{}', {})", address.ip(), address.port())
+fn python_address(peer: Peer) -> String {
+    match peer {
+        Peer::Internet(address) => format!("('{}', {})", address.ip(), address.port()),
+        Peer::Unix => peer.to_string(),
+    }
 }

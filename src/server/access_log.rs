@@ -4,6 +4,8 @@
 //! 127.0.0.1 - - [23/Nov/2026:08:30:00 +0000] "GET / HTTP/1.1" 200 5120 "-" "curl/8.5" 0.000
 //! ```
 //!
+//! Who comes through a Unix socket has no address: `unix:` stands there.
+//!
 //! Bytes are those of the body that were sent; the time runs from the first byte of the request to the
 //! last byte of the answer, in seconds. Whatever a client sends stays within its quotes and its line:
 //! quotes and backslashes get a backslash, control bytes and bytes above 7E are written as `\xNN`.
@@ -13,7 +15,6 @@
 //! target takes nothing, lines are dropped and counted, and the server goes on.
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use log::warn;
@@ -21,6 +22,7 @@ use rustix::io::Errno;
 
 use super::LogTarget;
 use crate::http1::Exchange;
+use crate::reactor::Peer;
 
 /// What a pipe takes in one piece (pipe(7)).
 const PIECE: usize = 4096;
@@ -43,7 +45,7 @@ impl AccessLog {
     }
 
     /// Adds the line of one exchange.
-    pub fn record(&mut self, peer: IpAddr, stamp: &str, exchange: &Exchange) {
+    pub fn record(&mut self, peer: Peer, stamp: &str, exchange: &Exchange) {
         let before = self.lines.len();
         self.write_line(peer, stamp, exchange);
         if self.lines.len() > PIECE && before > 0 {
@@ -53,10 +55,13 @@ impl AccessLog {
         }
     }
 
-    fn write_line(&mut self, peer: IpAddr, stamp: &str, exchange: &Exchange) {
+    fn write_line(&mut self, peer: Peer, stamp: &str, exchange: &Exchange) {
         let lines = &mut self.lines;
         // Writing into a String cannot fail.
-        let _ = write!(lines, "{peer} - - [{stamp}] \"");
+        let _ = match peer {
+            Peer::Internet(address) => write!(lines, "{} - - [{stamp}] \"", address.ip()),
+            Peer::Unix => write!(lines, "{peer} - - [{stamp}] \""),
+        };
         escape(lines, &exchange.request_line, Exchange::MAX_LINE);
         let _ = write!(lines, "\" {} {} \"", exchange.status.code(), exchange.sent);
         escape(lines, exchange.referer.as_deref().unwrap_or(b"-"), Exchange::MAX_FIELD);
@@ -156,8 +161,8 @@ mod tests {
         (read.into(), AccessLog::new(write.into()))
     }
 
-    fn peer() -> IpAddr {
-        IpAddr::from([127, 0, 0, 1])
+    fn peer() -> Peer {
+        Peer::Internet(([127, 0, 0, 1], 4711).into())
     }
 
     /// RULES C17.
@@ -181,7 +186,7 @@ mod tests {
         let long = vec![0u8; 10_000];
         let mut worst = exchange(&long, Some(&long));
         worst.referer = Some(long.as_slice().into());
-        log.write_line(IpAddr::from([0xffff; 8]), "23/Nov/2026:08:30:00 +0000", &worst);
+        log.write_line(Peer::Internet(([0xffff; 8], 0).into()), "23/Nov/2026:08:30:00 +0000", &worst);
         assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
     }
 

@@ -8,18 +8,16 @@
 
 use std::fmt;
 use std::io;
-use std::net::Shutdown;
 use std::rc::Rc;
 
 use log::debug;
 use mio::event::Source;
-use mio::net::TcpStream;
 
 use super::Shared;
 use super::population::{Occupation, Place};
 use crate::clock::{Instant, Now};
 use crate::http1::{Connection, Flushed, Service, Turn};
-use crate::reactor::{Context, Dispatcher, transmit};
+use crate::reactor::{Context, Dispatcher, Peer, Stream, transmit};
 use crate::sys;
 
 /// Requests that one connection is answered in one turn: hyper's figure for the same bound.
@@ -27,7 +25,7 @@ const REQUESTS_PER_TURN: u32 = 16;
 
 /// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
 pub struct HttpChannel<S> {
-    stream: TcpStream,
+    stream: Stream,
     connection: Connection,
     shared: Rc<Shared<S>>,
     place: Place,
@@ -44,7 +42,7 @@ impl<S> fmt::Debug for HttpChannel<S> {
 impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
-    pub(super) fn new(stream: TcpStream, place: Place, now: Now, shared: Rc<Shared<S>>) -> Self {
+    pub(super) fn new(stream: Stream, place: Place, now: Now, shared: Rc<Shared<S>>) -> Self {
         let mut connection = Connection::new(now);
         if shared.draining.get() {
             connection.drain(now);
@@ -88,7 +86,7 @@ impl<S: Service> HttpChannel<S> {
                     self.with_turn(cx.now(), |connection, turn| connection.resume(turn));
                 }
                 // The peer may be gone already: then the next read will tell.
-                Flushed::Shutdown => drop(self.stream.shutdown(Shutdown::Write)),
+                Flushed::Shutdown => drop(self.stream.shutdown_write()),
                 Flushed::CloseIfQuiet => self.close_if_quiet(cx)?,
                 Flushed::Close => {}
             }
@@ -131,7 +129,7 @@ impl<S: Service> HttpChannel<S> {
         };
         while let Some(exchange) = self.connection.take_finished(now, all) {
             let mut dates = self.shared.dates.borrow_mut();
-            log.borrow_mut().record(self.place.peer().ip(), dates.log(now.wall), &exchange);
+            log.borrow_mut().record(self.place.peer(), dates.log(now.wall), &exchange);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 
-use crate::reactor::AcceptMode;
+use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
 
 /// Connections that may wait to be accepted; the kernel takes the less of this and `net.core.somaxconn`.
@@ -45,9 +45,9 @@ impl Bound {
 
     /// The sockets of the worker in this seat; the others' are closed. Call it in the worker.
     #[must_use]
-    pub fn into_worker(mut self, seat: usize) -> Vec<TcpListener> {
+    pub fn into_worker(mut self, seat: usize) -> Vec<ListenSocket> {
         let set = if self.sockets.len() == 1 { 0 } else { seat };
-        self.sockets.swap_remove(set)
+        self.sockets.swap_remove(set).into_iter().map(Into::into).collect()
     }
 }
 
@@ -151,7 +151,8 @@ mod tests {
         }
         let sockets = bound.into_worker(2);
         assert_eq!(sockets.len(), 1);
-        assert_eq!(sockets[0].local_addr().expect("an address"), address);
+        let ours = rustix::net::getsockname(std::os::fd::AsFd::as_fd(&sockets[0])).expect("an address");
+        assert_eq!(SocketAddr::try_from(ours).expect("an address"), address);
     }
 
     #[test]

@@ -7,12 +7,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::clock::Instant;
-use crate::reactor::{Room, Waker};
+use crate::reactor::{Peer, Room, Waker};
 use crate::slab::{Key, Slab};
 
 /// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the
@@ -99,12 +99,12 @@ pub(super) struct Population {
 pub(super) struct Place {
     population: Rc<Population>,
     key: Key,
-    peer: SocketAddr,
+    peer: Peer,
 }
 
 impl Place {
     /// Whose it is.
-    pub(super) fn peer(&self) -> SocketAddr {
+    pub(super) fn peer(&self) -> Peer {
         self.peer
     }
 
@@ -160,10 +160,10 @@ impl Population {
     }
 
     /// Takes a place for a connection from `peer`, unless its address has as many as it may have.
-    pub(super) fn enter(self: &Rc<Self>, peer: SocketAddr) -> Option<Place> {
-        if let Some(most) = self.capacity.per_address {
+    pub(super) fn enter(self: &Rc<Self>, peer: Peer) -> Option<Place> {
+        if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
             let mut per_address = self.per_address.borrow_mut();
-            let count = per_address.entry(peer.ip()).or_default();
+            let count = per_address.entry(address).or_default();
             if *count >= most.get() {
                 return None;
             }
@@ -256,10 +256,10 @@ impl Population {
         leaving
     }
 
-    fn leave(&self, key: Key, address: IpAddr) {
+    fn leave(&self, key: Key, address: Option<IpAddr>) {
         self.take_eviction(key);
         self.seats.borrow_mut().remove(key);
-        if self.capacity.per_address.is_some() {
+        if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
             let mut per_address = self.per_address.borrow_mut();
             let left = per_address.get_mut(&address).map(|count| {
                 *count -= 1;
@@ -300,7 +300,7 @@ mod tests {
 
         /// A newcomer from the address with this last number.
         fn enter(&mut self, last: u8) -> Option<(Place, Key)> {
-            let place = self.population.enter(SocketAddr::from(([127, 0, 0, last], 1)))?;
+            let place = self.population.enter(Peer::Internet(([127, 0, 0, last], 1).into()))?;
             Some((place, self.channels.insert(())))
         }
 
@@ -395,6 +395,8 @@ mod tests {
     #[test]
     fn an_address_has_so_many_places() {
         let mut bench = Bench::new(100, 2);
+        let unaddressed: Vec<_> = (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a place")).collect();
+        drop(unaddressed);
         let first = bench.enter(2).expect("a place");
         let _second = bench.enter(2).expect("a place");
         assert!(bench.enter(2).is_none());

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use mio::event::Source;
 use super::{Acceptor, AccessLog, Capacity, Shared};
 use crate::clock::Instant;
 use crate::http1::{Service, Settings};
-use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor};
+use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
 use crate::sys::descriptor::drain_pipe;
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
@@ -47,7 +46,7 @@ pub struct Worker<S> {
     /// Where a line for every answer goes, if anywhere.
     pub access_log: Option<AccessLog>,
     /// The sockets it accepts from.
-    pub listeners: Vec<TcpListener>,
+    pub listeners: Vec<ListenSocket>,
     /// How it shares them with the other workers.
     pub accept: AcceptMode,
     /// The reading end of a pipe whose other end only the master holds: its end is the master's.

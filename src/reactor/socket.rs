@@ -1,0 +1,173 @@
+//! Stream sockets of either family: TCP, and Unix sockets in the file system.
+//!
+//! Once it is connected, a socket is a descriptor to be received from and sent to, whatever family it is of. So a
+//! [`Stream`] is nothing but that: no larger than a descriptor, without a question in front of every call.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use mio::event::Source;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::net::{RecvFlags, Shutdown};
+
+use crate::sys::socket;
+
+/// A connected stream socket. It has to be non-blocking.
+#[derive(Debug)]
+pub struct Stream(OwnedFd);
+
+impl Stream {
+    /// Closes the sending half.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.0, Shutdown::Write)?)
+    }
+}
+
+impl From<OwnedFd> for Stream {
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// recv(2).
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.0, buffer, RecvFlags::empty())?.1)
+    }
+}
+
+impl Source for Stream {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.0.as_raw_fd()).register(registry, token, interest)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.0.as_raw_fd()).reregister(registry, token, interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        SourceFd(&self.0.as_raw_fd()).deregister(registry)
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// Somebody with an address.
+    Internet(SocketAddr),
+    /// Somebody on this machine, behind a Unix socket: there is no address to tell one from another.
+    Unix,
+}
+
+impl Peer {
+    /// The address without the port, if there is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Internet(address) => Some(address.ip()),
+            Self::Unix => None,
+        }
+    }
+}
+
+/// An address with its port, or `unix:`, as nginx has it.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Internet(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix:"),
+        }
+    }
+}
+
+/// A listening socket. It has to be non-blocking.
+#[derive(Debug)]
+pub enum ListenSocket {
+    /// Of TCP.
+    Tcp(mio::net::TcpListener),
+    /// Of a file.
+    Unix(mio::net::UnixListener),
+}
+
+impl ListenSocket {
+    /// accept(2): a connection, non-blocking and closed on exec, and who is at its other end.
+    ///
+    /// # Errors
+    /// As accept(2).
+    pub fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                Ok((Stream(stream.into()), Peer::Internet(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream(std::os::unix::net::UnixStream::from(stream).into()), Peer::Unix))
+            }
+        }
+    }
+
+    /// Sets on an accepted connection what the listener does not hand down.
+    ///
+    /// # Errors
+    /// As setsockopt(2).
+    pub(super) fn prepare(&self, stream: &Stream) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) => socket::prepare_accepted(stream.as_fd()),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn as_source(&mut self) -> &mut dyn Source {
+        match self {
+            Self::Tcp(listener) => listener,
+            Self::Unix(listener) => listener,
+        }
+    }
+}
+
+impl From<std::net::TcpListener> for ListenSocket {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self::Tcp(mio::net::TcpListener::from_std(listener))
+    }
+}
+
+impl From<std::os::unix::net::UnixListener> for ListenSocket {
+    fn from(listener: std::os::unix::net::UnixListener) -> Self {
+        Self::Unix(mio::net::UnixListener::from_std(listener))
+    }
+}
+
+impl AsFd for ListenSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every connection has one of each.
+    #[test]
+    fn they_are_no_larger_than_they_were() {
+        assert_eq!(size_of::<Stream>(), size_of::<std::net::TcpStream>());
+        assert_eq!(size_of::<Peer>(), size_of::<SocketAddr>());
+        assert_eq!(size_of::<Option<IpAddr>>(), size_of::<IpAddr>());
+    }
+}
