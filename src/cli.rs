@@ -19,12 +19,20 @@ pub struct Args {
     pub check: bool,
 
     /// address or name to listen on (default 127.0.0.1; 0.0.0.0 or :: for all)
-    #[argh(option, default = "\"127.0.0.1\".into()")]
-    pub host: String,
+    #[argh(option)]
+    pub host: Option<String>,
 
     /// port to listen on (default 9000; 0 = any free one, the start-up lines tell)
-    #[argh(option, arg_name = "n", default = "\"9000\".into()")]
-    pub port: String,
+    #[argh(option, arg_name = "n")]
+    pub port: Option<String>,
+
+    /// listen there (several times, if need be): HOST:PORT, [IPV6]:PORT, :PORT for all addresses, or unix:PATH. Then --host and --port count only if they are given, too
+    #[argh(option, arg_name = "place")]
+    pub listen: Vec<String>,
+
+    /// rights of the files of Unix sockets (default 0666: everyone on this machine may connect)
+    #[argh(option, arg_name = "octal")]
+    pub unix_mode: Option<String>,
 
     /// least level that is logged: debug, info, warning, error, critical (default info)
     #[argh(option, default = "\"info\".into()")]
@@ -176,6 +184,10 @@ pub enum Takes {
     Text,
     /// A path.
     Path,
+    /// A place to listen, which may be a path.
+    Place,
+    /// A number in octal digits.
+    Octal,
     /// A whole number.
     Number,
     /// Seconds, perhaps with decimals.
@@ -200,6 +212,8 @@ impl Known {
         let takes = match flag.kind {
             FlagInfoKind::Switch => Takes::Nothing,
             FlagInfoKind::Option { arg_name: "file" | "folder" } => Takes::Path,
+            FlagInfoKind::Option { arg_name: "place" } => Takes::Place,
+            FlagInfoKind::Option { arg_name: "octal" } => Takes::Octal,
             FlagInfoKind::Option { arg_name: "n" | "bytes" | "bytes/s" } => Takes::Number,
             FlagInfoKind::Option { arg_name: "seconds" } => Takes::Seconds,
             FlagInfoKind::Option { .. } => Takes::Text,
@@ -325,8 +339,8 @@ mod tests {
         let joined = args(&["--port=8080", "-w=4", "-r=a=b", "--access-log=-"]).expect("arguments");
         assert_eq!(spaced, joined);
         assert_eq!(
-            (spaced.port.as_str(), spaced.workers.as_str(), spaced.root.as_str()),
-            ("8080", "4", "a=b")
+            (spaced.port.as_deref(), spaced.workers.as_str(), spaced.root.as_str()),
+            (Some("8080"), "4", "a=b")
         );
         assert_eq!(args(&["-w4", "-ra=b"]).expect("arguments").root, "a=b");
         for odd in ["--x=y", "-h", "-w4"] {
@@ -337,10 +351,7 @@ mod tests {
     #[test]
     fn the_seeds_defaults() {
         let args = args(&[]).expect("arguments");
-        assert_eq!(
-            (args.host.as_str(), args.port.as_str(), args.log.as_str()),
-            ("127.0.0.1", "9000", "info")
-        );
+        assert_eq!((args.host, args.port, args.log.as_str()), (None, None, "info"), "see config");
         assert_eq!((args.logfile, args.workers.as_str(), args.root.as_str()), (None, "1", "."));
     }
 

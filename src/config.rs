@@ -20,10 +20,18 @@ use crate::cli::{self, Args, Command};
 use crate::files::Options;
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 use crate::reactor::AcceptMode;
+use crate::server::{Place, Target};
 use crate::sys::{beneath, process};
 
 use fault::Fault;
 pub use fault::{ConfigError, Sources};
+
+/// Where the seed listens.
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 9000;
+
+/// Who may connect to a Unix socket: everyone on this machine, as to a port of it. nginx has the same.
+const UNIX_MODE: u32 = 0o666;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
 const MAX_WORKERS: usize = 1024;
@@ -61,10 +69,10 @@ pub enum AccessLogTo {
 /// A checked configuration. Making one opens nothing but the root, to see that it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Address or name to listen on.
-    pub host: String,
-    /// Port; 0 for any.
-    pub port: u16,
+    /// Where to listen: one place at least.
+    pub listen: Vec<Place>,
+    /// The rights of the files of Unix sockets.
+    pub unix_mode: u32,
     /// What is logged.
     pub log: LevelFilter,
     /// Where the log goes, if not to standard error.
@@ -117,7 +125,13 @@ impl Config {
         };
         let mut entries = file::read(&path)?;
         let given = cli::given(words);
-        entries.retain(|entry| !given.contains(&entry.option));
+        let is_given = |name: &str| given.iter().any(|option| option.name == name);
+        entries.retain(|entry| match entry.option.name {
+            // Where to listen is one question: what the command line says of it is no addition to a list.
+            "listen" => !["listen", "host", "port"].into_iter().any(is_given),
+            name @ ("host" | "port") => !is_given("listen") && !is_given(name),
+            name => !is_given(name),
+        });
         let mut all = words.to_vec();
         all.extend(entries.iter().flat_map(|entry| entry.words.iter().cloned()));
         let lines = entries.iter().map(|entry| (entry.option.name, entry.line)).collect();
@@ -138,8 +152,8 @@ impl Config {
 
     fn checked(args: &Args) -> Result<Self, Fault> {
         Ok(Self {
-            host: host(&args.host),
-            port: port(&args.port)?,
+            listen: places(args)?,
+            unix_mode: unix_mode(args.unix_mode.as_deref())?,
             log: level(&args.log)?,
             logfile: args.logfile.as_ref().map(PathBuf::from),
             workers: workers(&args.workers)?,
@@ -157,12 +171,42 @@ impl Config {
     }
 }
 
+/// Every place of the list, behind the one that host and port make, if these are asked for or there is no list.
+fn places(args: &Args) -> Result<Vec<Place>, Fault> {
+    let mut places = Vec::new();
+    if args.listen.is_empty() || args.host.is_some() || args.port.is_some() {
+        let host = host(args.host.as_deref().unwrap_or(HOST));
+        places.push(Place::HostAndPort(host, port(args.port.as_deref())?));
+    }
+    for text in &args.listen {
+        let target = match Target::parse(text) {
+            Some(Target::Unix(path)) => std::path::absolute(path).ok().map(Target::Unix),
+            target => target,
+        };
+        places.push(Place::Listed(target.ok_or_else(|| {
+            Fault::usage("--listen", text, "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")
+        })?));
+    }
+    Ok(places)
+}
+
+fn unix_mode(value: Option<&str>) -> Result<u32, Fault> {
+    let Some(value) = value else {
+        return Ok(UNIX_MODE);
+    };
+    let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777 && !value.starts_with('+'));
+    mode.ok_or_else(|| Fault::usage("--unix-mode", value, "give octal digits, 0 to 0777"))
+}
+
 /// An IPv6 address may stand in brackets, as in a URL.
 fn host(value: &str) -> String {
     value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value).into()
 }
 
-fn port(value: &str) -> Result<u16, Fault> {
+fn port(value: Option<&str>) -> Result<u16, Fault> {
+    let Some(value) = value else {
+        return Ok(PORT);
+    };
     value.parse().map_err(|_| Fault::usage("--port", value, "give a number from 0 to 65535"))
 }
 

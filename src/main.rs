@@ -1,7 +1,6 @@
 //! The server's command: words → configuration → sockets → master → workers.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
 use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
-use stheno::server::{AccessLog, Bound, Capacity, LogTarget, Worker, bind, resolve};
+use stheno::server::{AccessLog, Address, BindError, Bound, Capacity, LogTarget, Worker, bind};
 use stheno::sys::fallback;
 use stheno::sys::process::{self, Pid};
 
@@ -62,7 +61,10 @@ fn check(config: &Config) -> Result<ExitCode, ConfigError> {
     if let AccessLogTo::File(path) = &config.access_log {
         LogTarget::check(path).map_err(|error| bad_log(config, "--access-log", path, &error))?;
     }
-    resolve(&config.host, config.port).map_err(|error| config.start_error("--host", error.to_string()))?;
+    config
+        .listen
+        .iter()
+        .try_for_each(|place| place.check().map_err(|error| cannot_listen(config, &error)))?;
     let descriptors = process::raise_descriptor_limit();
     capacity(config, descriptors, cached_files(config, descriptors))?;
     let _ = io::stdout().write_all(b"configuration is fine\n");
@@ -79,8 +81,8 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     let service = FileService::with_options(&config.root, Options { cached_files, ..config.files }).map_err(
         |error| config.start_error("--root", format!("cannot serve {}: {error}", config.root.display())),
     )?;
-    let bound = bind(&config.host, config.port, config.accept, config.workers)
-        .map_err(|error| config.start_error("--host", error.to_string()))?;
+    let bound = bind(&config.listen, config.unix_mode, config.accept, config.workers)
+        .map_err(|error| cannot_listen(config, &error))?;
     if config.defer_accept {
         bound.defer_accept().map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
     }
@@ -97,11 +99,20 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     }
 }
 
+/// Host and port make one place, and either may stand in the file.
+fn cannot_listen(config: &Config, error: &BindError) -> ConfigError {
+    let option = match error.option {
+        "--host" if config.sources.place("--host").is_none() => "--port",
+        option => option,
+    };
+    config.start_error(option, error.to_string())
+}
+
 /// What the master has its workers do.
 struct Server<'a> {
     config: &'a Config,
     capacity: Capacity,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<Address>,
     /// What every worker is born with. It is a fork of this process, so each takes a copy of its own.
     kept: Option<(Bound, FileService, Option<LogTarget>)>,
 }
@@ -214,14 +225,14 @@ fn bad_log(config: &Config, option: &'static str, path: &Path, error: &io::Error
 }
 
 /// The start-up lines: where it is, what it serves, who does the work, how to stop it.
-fn announce(config: &Config, addresses: &[SocketAddr], workers: &[Pid]) {
+fn announce(config: &Config, addresses: &[Address], workers: &[Pid]) {
     let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
     let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
     let mut text = format!("{bold}stheno {}{plain}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("  root     {}\n", config.root.display());
     for address in addresses {
-        text += &format!("  url      {bold}{}{plain}\n", url(*address));
+        text += &format!("  url      {bold}{}{plain}\n", url(address));
     }
     text += &format!("  workers  {} (pid {})\n", workers.len(), pids.join(", "));
     text += &format!("  poller   {poller}, accept {}\n", config.accept);
@@ -230,7 +241,11 @@ fn announce(config: &Config, addresses: &[SocketAddr], workers: &[Pid]) {
 }
 
 /// An address as a link; one that stands for all is shown as the one that always works.
-fn url(address: SocketAddr) -> String {
+fn url(address: &Address) -> String {
+    let address = match address {
+        Address::Internet(address) => address,
+        Address::Unix(path) => return format!("unix:{}", path.display()),
+    };
     if !address.ip().is_unspecified() {
         return format!("http://{address}/");
     }

@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("server", &["chat", "clock", "http1", "reactor", "slab", "sys"]),
     ("master", &["sys"]),
     ("cli", &[]),
-    ("config", &["cli", "files", "http1", "reactor", "sys"]),
+    ("config", &["cli", "files", "http1", "reactor", "server", "sys"]),
     ("lib", &[]),
     ("main", &[]),
     ("fuzzing", &["chat", "clock", "files", "http1"]),

@@ -139,6 +139,13 @@ fn word(takes: Takes, value: &DeValue<'_>, folder: &Path) -> Result<String, Stri
     match (takes, value) {
         (Takes::Text, DeValue::String(text)) => Ok(text.to_string()),
         (Takes::Path, DeValue::String(path)) => Ok(from_folder(folder, path)),
+        (Takes::Place, DeValue::String(place)) => Ok(match place.strip_prefix("unix:") {
+            Some(path) if !path.is_empty() => format!("unix:{}", from_folder(folder, path)),
+            _ => place.to_string(),
+        }),
+        (Takes::Octal, DeValue::String(digits)) => Ok(digits.to_string()),
+        // 0o660 is as clear as "0660", and 660 is not: it is another number.
+        (Takes::Octal, DeValue::Integer(number)) if number.radix() == 8 => Ok(number.as_str().into()),
         (Takes::Number | Takes::Seconds, DeValue::Integer(number)) => {
             // 0x10 and 0b1 are numbers of TOML, and no numbers of the command line.
             let decimal = i128::from_str_radix(number.as_str(), number.radix());
@@ -149,6 +156,7 @@ fn word(takes: Takes, value: &DeValue<'_>, folder: &Path) -> Result<String, Stri
             let wanted = match takes {
                 Takes::Number => "a whole number",
                 Takes::Seconds => "a number of seconds",
+                Takes::Octal => "a text of octal digits, or a number that begins with 0o,",
                 _ => "a text in quotes",
             };
             Err(format!("{wanted} is wanted, and this is {}", kind(other)))

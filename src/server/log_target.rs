@@ -40,7 +40,7 @@ impl LogTarget {
                 let rights = Access::WRITE_OK | Access::EXEC_OK;
                 Ok(rustix::fs::accessat(rustix::fs::CWD, folder, rights, AtFlags::EACCESS)?)
             }
-            result => Ok(drop(result?)),
+            result => result.map(drop).map_err(Into::into),
         }
     }
 

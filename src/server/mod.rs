@@ -8,6 +8,7 @@
 //! | `listen` | the sockets, made before the fork |
 //! | `log_target` | files for log lines, never waited for |
 //! | `population` | how many connections there may be, and who has to go |
+//! | `unix` | the files of Unix sockets |
 //! | `worker` | the loop, and how it ends |
 
 mod acceptor;
@@ -16,6 +17,7 @@ mod channel;
 mod listen;
 mod log_target;
 mod population;
+mod unix;
 mod worker;
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +31,7 @@ use crate::reactor::Waker;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
-pub use listen::{BindError, Bound, bind, resolve};
+pub use listen::{Address, BindError, Bound, Place, Target, bind};
 pub use log_target::LogTarget;
 pub use population::Capacity;
 use population::Population;

@@ -5,11 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 
 /// Unsent bytes that the kernel holds for one connection before it says that it is full. A client that
 /// never reads pins 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
@@ -38,6 +41,56 @@ pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Makes a non-blocking listening socket at `path`, where nothing may lie, with `mode` as the rights of its
+/// file. Nobody can connect before it has them: that is what listen(2) allows.
+///
+/// # Errors
+/// As socket(2), bind(2), chmod(2), listen(2); `InvalidInput` when the path is too long for an address.
+pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<UnixListener> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&address)?;
+    #[allow(clippy::useless_conversion, reason = "the type of a mode differs between systems")]
+    let mode = Mode::from_raw_mode(mode.try_into().unwrap_or_default());
+    let listening = rustix::fs::chmodat(CWD, path, mode, rustix::fs::AtFlags::empty())
+        .map_err(io::Error::from)
+        .and_then(|()| socket.listen(backlog))
+        .and_then(|()| socket.set_nonblocking(true));
+    if let Err(error) = listening {
+        // It was made by us, just now.
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    Ok(socket.into())
+}
+
+/// Whether a path is short enough for the address of a Unix socket.
+///
+/// # Errors
+/// `InvalidInput` when it is not.
+pub fn check_unix_path(path: &Path) -> io::Result<()> {
+    SockAddr::unix(path).map(drop)
+}
+
+/// Whether somebody listens at the socket `path`. A stale file is what a process leaves that was killed.
+///
+/// # Errors
+/// As connect(2), when neither can be told.
+pub fn is_answered(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A full queue must not hold us up; it belongs to somebody.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
+            // A datagram socket, say.
+            Some(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => Ok(true),
+            _ => Err(error),
+        },
+    }
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd"))]

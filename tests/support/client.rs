@@ -2,6 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use super::response::{Response, assert_begins, parse_each};
@@ -18,9 +21,18 @@ pub struct Client {
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("connect");
+        stream.set_nodelay(true).expect("no delay");
+        Self::over(stream)
+    }
+
+    /// Over a Unix socket: what is read from and written to is a descriptor, whatever its type says.
+    pub fn connect_unix(path: &Path) -> Self {
+        Self::over(OwnedFd::from(UnixStream::connect(path).expect("connect")).into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
-        stream.set_nodelay(true).expect("no delay");
         Self { stream, received: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct Server {
     child: Child,
     said: Arc<Said>,
     pub addresses: Vec<SocketAddr>,
+    /// The files of its Unix sockets.
+    pub files: Vec<PathBuf>,
     pub workers: Vec<i32>,
 }
 
@@ -79,16 +81,24 @@ impl Server {
         let address = |url: &String| url["http://".len()..url.find("/ (").unwrap_or(url.len() - 1)].parse();
         let pids = after("workers").concat();
         let pids = pids.split_once("(pid ").expect("pids").1.trim_end_matches(')');
+        let (files, urls): (Vec<String>, Vec<String>) =
+            after("url").into_iter().partition(|url| url.starts_with("unix:"));
         Self {
             child,
             said,
-            addresses: after("url").iter().map(|url| address(url).expect("an address")).collect(),
+            addresses: urls.iter().map(|url| address(url).expect("an address")).collect(),
+            files: files.iter().map(|url| url["unix:".len()..].into()).collect(),
             workers: pids.split(", ").map(|pid| pid.parse().expect("a pid")).collect(),
         }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]
+    }
+
+    /// A client of its first Unix socket.
+    pub fn connect_unix(&self) -> Client {
+        Client::connect_unix(&self.files[0])
     }
 
     pub fn connect(&self) -> Client {

@@ -10,6 +10,7 @@ mod corpus;
 mod file_cache;
 mod files;
 mod http;
+mod listeners;
 mod mutations;
 mod options;
 mod processes;
