@@ -94,6 +94,22 @@ pub struct Args {
     #[argh(switch)]
     pub no_server_header: bool,
 
+    /// user that workers become, by name or number (only root may ask for it)
+    #[argh(option, arg_name = "who")]
+    pub user: Option<String>,
+
+    /// group that workers belong to, by name or number (default: the user's; only root may ask for it)
+    #[argh(option, arg_name = "who")]
+    pub group: Option<String>,
+
+    /// whether workers can read the root and nothing else: on, off (default on, as far as the kernel knows how)
+    #[argh(option, default = "\"on\".into()")]
+    pub sandbox: String,
+
+    /// do not start where the kernel cannot keep workers in
+    #[argh(switch)]
+    pub require_sandbox: bool,
+
     /// a whole head, from its first byte (default 10)
     #[argh(option, arg_name = "seconds")]
     pub header_timeout: Option<String>,
@@ -160,8 +176,9 @@ pub struct Args {
 }
 
 /// Where `--help` begins a new heading: before these options.
-const HEADINGS: [(&str, &str); 3] = [
+const HEADINGS: [(&str, &str); 4] = [
     ("--listing", "Files:"),
+    ("--user", "Rights:"),
     ("--header-timeout", "Limits of time, in seconds; and of speed, in bytes per second:"),
     ("--max-connections ", "Limits of number, and of size in bytes:"),
 ];
@@ -188,6 +205,8 @@ pub enum Takes {
     Place,
     /// A number in octal digits.
     Octal,
+    /// A name, or a number.
+    Who,
     /// A whole number.
     Number,
     /// Seconds, perhaps with decimals.
@@ -214,6 +233,7 @@ impl Known {
             FlagInfoKind::Option { arg_name: "file" | "folder" } => Takes::Path,
             FlagInfoKind::Option { arg_name: "place" } => Takes::Place,
             FlagInfoKind::Option { arg_name: "octal" } => Takes::Octal,
+            FlagInfoKind::Option { arg_name: "who" } => Takes::Who,
             FlagInfoKind::Option { arg_name: "n" | "bytes" | "bytes/s" } => Takes::Number,
             FlagInfoKind::Option { arg_name: "seconds" } => Takes::Seconds,
             FlagInfoKind::Option { .. } => Takes::Text,

@@ -6,6 +6,8 @@
 
 mod fault;
 mod file;
+mod listen;
+mod rights;
 
 use std::fmt::Display;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -20,18 +22,12 @@ use crate::cli::{self, Args, Command};
 use crate::files::Options;
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 use crate::reactor::AcceptMode;
-use crate::server::{Place, Target};
+use crate::server::{Jail, Place};
+use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
 
 use fault::Fault;
 pub use fault::{ConfigError, Sources};
-
-/// Where the seed listens.
-const HOST: &str = "127.0.0.1";
-const PORT: u16 = 9000;
-
-/// Who may connect to a Unix socket: everyone on this machine, as to a port of it. nginx has the same.
-const UNIX_MODE: u32 = 0o666;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
 const MAX_WORKERS: usize = 1024;
@@ -97,6 +93,10 @@ pub struct Config {
     pub connections: Option<usize>,
     /// Connections of one address with one worker, if they are limited.
     pub per_address: Option<NonZeroU32>,
+    /// Who workers become, if they are not to stay who they are.
+    pub identity: Option<Identity>,
+    /// Whether workers put themselves into a jail.
+    pub jail: Jail,
     /// Which options stand in a configuration file, and where.
     pub sources: Sources,
 }
@@ -152,8 +152,8 @@ impl Config {
 
     fn checked(args: &Args) -> Result<Self, Fault> {
         Ok(Self {
-            listen: places(args)?,
-            unix_mode: unix_mode(args.unix_mode.as_deref())?,
+            listen: listen::places(args)?,
+            unix_mode: listen::unix_mode(args.unix_mode.as_deref())?,
             log: level(&args.log)?,
             logfile: args.logfile.as_ref().map(PathBuf::from),
             workers: workers(&args.workers)?,
@@ -166,48 +166,11 @@ impl Config {
             settings: settings(args)?,
             connections: connections(args)?,
             per_address: per_address(args)?,
+            identity: rights::identity(args)?,
+            jail: rights::jail(args)?,
             sources: Sources::default(),
         })
     }
-}
-
-/// Every place of the list, behind the one that host and port make, if these are asked for or there is no list.
-fn places(args: &Args) -> Result<Vec<Place>, Fault> {
-    let mut places = Vec::new();
-    if args.listen.is_empty() || args.host.is_some() || args.port.is_some() {
-        let host = host(args.host.as_deref().unwrap_or(HOST));
-        places.push(Place::HostAndPort(host, port(args.port.as_deref())?));
-    }
-    for text in &args.listen {
-        let target = match Target::parse(text) {
-            Some(Target::Unix(path)) => std::path::absolute(path).ok().map(Target::Unix),
-            target => target,
-        };
-        places.push(Place::Listed(target.ok_or_else(|| {
-            Fault::usage("--listen", text, "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")
-        })?));
-    }
-    Ok(places)
-}
-
-fn unix_mode(value: Option<&str>) -> Result<u32, Fault> {
-    let Some(value) = value else {
-        return Ok(UNIX_MODE);
-    };
-    let mode = u32::from_str_radix(value, 8).ok().filter(|mode| *mode <= 0o777 && !value.starts_with('+'));
-    mode.ok_or_else(|| Fault::usage("--unix-mode", value, "give octal digits, 0 to 0777"))
-}
-
-/// An IPv6 address may stand in brackets, as in a URL.
-fn host(value: &str) -> String {
-    value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(value).into()
-}
-
-fn port(value: Option<&str>) -> Result<u16, Fault> {
-    let Some(value) = value else {
-        return Ok(PORT);
-    };
-    value.parse().map_err(|_| Fault::usage("--port", value, "give a number from 0 to 65535"))
 }
 
 fn workers(value: &str) -> Result<usize, Fault> {

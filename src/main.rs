@@ -10,9 +10,11 @@ use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
 use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
-use stheno::server::{AccessLog, Address, BindError, Bound, Capacity, LogTarget, Worker, bind};
-use stheno::sys::fallback;
+use stheno::server::{
+    AccessLog, Address, BindError, Bound, Capacity, Confinement, Jail, LogTarget, Worker, bind,
+};
 use stheno::sys::process::{self, Pid};
+use stheno::sys::{fallback, sandbox};
 
 /// Fewer connections than this are worth a word at the start, unless they were asked for.
 const FEW_CONNECTIONS: usize = 256;
@@ -91,12 +93,26 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
         .map_err(|error| start_error("cannot set up the master process", error))?;
 
     let addresses = bound.addresses.clone();
-    let mut server = Server { config, capacity, addresses, kept: Some((bound, service, access_log)) };
+    let mut server =
+        Server { config, capacity, addresses, kept: Some((bound, service, access_log, confinement(config))) };
     let ended = master.run(&mut server);
     match ended.map_err(|error| start_error("cannot run worker processes", error))? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
         Ended::BootFailed => Err(ConfigError::Start("the workers could not start".into())),
     }
+}
+
+/// What workers give up. Whether the kernel can keep them in is said once, here.
+fn confinement(config: &Config) -> Confinement {
+    if config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
+        log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
+    }
+    let access_log = match &config.access_log {
+        AccessLogTo::File(path) => Some(path.as_path()),
+        _ => None,
+    };
+    let logs = config.logfile.as_deref().into_iter().chain(access_log);
+    Confinement::new(config.identity, config.jail, &config.root, logs)
 }
 
 /// Host and port make one place, and either may stand in the file.
@@ -114,20 +130,26 @@ struct Server<'a> {
     capacity: Capacity,
     addresses: Vec<Address>,
     /// What every worker is born with. It is a fork of this process, so each takes a copy of its own.
-    kept: Option<(Bound, FileService, Option<LogTarget>)>,
+    kept: Option<(Bound, FileService, Option<LogTarget>, Confinement)>,
 }
 
 impl Work for Server<'_> {
     fn work(&mut self, seat: usize, life: OwnedFd) -> i32 {
-        let Some((bound, service, access_log)) = self.kept.take() else {
+        let Some((bound, service, access_log, confinement)) = self.kept.take() else {
             return BOOT_FAILURE;
         };
+        let listeners = bound.into_worker(seat);
+        // Before the first connection is accepted, and behind everything that has to be opened.
+        if let Err(error) = confinement.enter(service.root()) {
+            log::error!("a worker cannot serve: {error}");
+            return BOOT_FAILURE;
+        }
         let worker = Worker {
             settings: self.config.settings.clone(),
             capacity: self.capacity,
             service,
             access_log: access_log.map(AccessLog::new),
-            listeners: bound.into_worker(seat),
+            listeners,
             accept: self.config.accept,
             life,
             grace: self.config.grace,

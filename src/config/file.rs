@@ -126,18 +126,23 @@ fn words(option: Known, value: &DeValue<'_>, folder: &Path) -> Result<Vec<String
     }
     match value {
         DeValue::Array(items) if option.repeats => {
-            let words =
-                items.iter().map(|item| Ok([flag.clone(), word(option.takes, item.get_ref(), folder)?]));
+            let words = items.iter().map(|item| Ok([flag.clone(), word(option, item.get_ref(), folder)?]));
             Ok(words.collect::<Result<Vec<_>, String>>()?.concat())
         }
-        value => Ok(vec![flag, word(option.takes, value, folder)?]),
+        value => Ok(vec![flag, word(option, value, folder)?]),
     }
 }
 
 /// One value as a word.
-fn word(takes: Takes, value: &DeValue<'_>, folder: &Path) -> Result<String, String> {
-    match (takes, value) {
-        (Takes::Text, DeValue::String(text)) => Ok(text.to_string()),
+fn word(option: Known, value: &DeValue<'_>, folder: &Path) -> Result<String, String> {
+    match (option.takes, value) {
+        // These are no paths there.
+        (Takes::Path, DeValue::String(path))
+            if option.name == "access-log" && matches!(&**path, "-" | "off") =>
+        {
+            Ok(path.to_string())
+        }
+        (Takes::Text | Takes::Who, DeValue::String(text)) => Ok(text.to_string()),
         (Takes::Path, DeValue::String(path)) => Ok(from_folder(folder, path)),
         (Takes::Place, DeValue::String(place)) => Ok(match place.strip_prefix("unix:") {
             Some(path) if !path.is_empty() => format!("unix:{}", from_folder(folder, path)),
@@ -146,7 +151,7 @@ fn word(takes: Takes, value: &DeValue<'_>, folder: &Path) -> Result<String, Stri
         (Takes::Octal, DeValue::String(digits)) => Ok(digits.to_string()),
         // 0o660 is as clear as "0660", and 660 is not: it is another number.
         (Takes::Octal, DeValue::Integer(number)) if number.radix() == 8 => Ok(number.as_str().into()),
-        (Takes::Number | Takes::Seconds, DeValue::Integer(number)) => {
+        (Takes::Number | Takes::Seconds | Takes::Who, DeValue::Integer(number)) => {
             // 0x10 and 0b1 are numbers of TOML, and no numbers of the command line.
             let decimal = i128::from_str_radix(number.as_str(), number.radix());
             decimal.map(|number| number.to_string()).map_err(|_| "this number is too large".into())
@@ -164,13 +169,10 @@ fn word(takes: Takes, value: &DeValue<'_>, folder: &Path) -> Result<String, Stri
     }
 }
 
-/// A path as it is to be understood outside of the file. `-` and `off` are none.
+/// A path as it is to be understood outside of the file.
 fn from_folder(folder: &Path, path: &str) -> String {
-    match path {
-        "-" | "off" => path.into(),
-        // Both are text: the folder came from the command line, which is.
-        path => folder.join(path).to_string_lossy().into_owned(),
-    }
+    // Both are text: the folder came from the command line, which is.
+    folder.join(path).to_string_lossy().into_owned()
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {

@@ -30,6 +30,7 @@ mod send;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -121,6 +122,12 @@ impl FileService {
             Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
         Ok(Self { root: Root::open(root, symlinks)?, options, kept: Kept::default(), cache })
+    }
+
+    /// The directory that is served: it is the same one, whatever has become of its name.
+    #[must_use]
+    pub fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
     }
 
     /// The options it was made with.

@@ -1,7 +1,7 @@
 //! Opening what a path names, and asking the open descriptor what it is.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -40,6 +40,10 @@ impl Root {
     pub(super) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
         let directory = beneath::open_root(path)?;
         Ok(Self { directory, symlinks })
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 
     /// Opens what is wanted; in a directory, its index.

@@ -5,6 +5,7 @@
 //! | `acceptor` | the listener: makes a channel of every connection |
 //! | `channel` | one connection: bytes from the socket to [`crate::http1::Connection`] and back |
 //! | `access_log` | a line for every answer |
+//! | `confinement` | what a worker gives up before it serves |
 //! | `listen` | the sockets, made before the fork |
 //! | `log_target` | files for log lines, never waited for |
 //! | `population` | how many connections there may be, and who has to go |
@@ -14,6 +15,7 @@
 mod acceptor;
 mod access_log;
 mod channel;
+mod confinement;
 mod listen;
 mod log_target;
 mod population;
@@ -31,6 +33,7 @@ use crate::reactor::Waker;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
+pub use confinement::{Confinement, Jail};
 pub use listen::{Address, BindError, Bound, Place, Target, bind};
 pub use log_target::LogTarget;
 pub use population::Capacity;

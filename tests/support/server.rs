@@ -66,6 +66,24 @@ impl Server {
         Self::run(command)
     }
 
+    /// As [`Server::start`], with the system call `call` of all its processes written down by strace(1), in a file;
+    /// `None` where strace may not do that. The server is its child, and so are the workers the server's.
+    pub fn start_traced(root: &Path, options: &[&str], call: &str, traces: &Path) -> Option<Self> {
+        let trace = format!("trace={call}");
+        let probe = Command::new("strace").args(["-qf", "-o", "/dev/null", "-e", &trace, "true"]).output();
+        if !probe.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let mut command = Command::new("strace");
+        // -D: the tracer is a grandchild, and the server itself the process that was started.
+        command.args(["-D", "-qf", "-e", &trace, "-o"]).arg(traces);
+        command.arg(env!("CARGO_BIN_EXE_stheno")).arg("-r").arg(root);
+        command.args(["--port", "0", "--access-log", "off"]).args(options);
+        command.env_remove("RUST_LOG").env_remove("STHENO_FORCE_FALLBACK");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Some(Self::run(command))
+    }
+
     fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server");
         let said = Arc::new(Said::default());

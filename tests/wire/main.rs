@@ -17,5 +17,6 @@ mod processes;
 mod rules_a;
 mod rules_b;
 mod rules_c;
+mod rules_d_rights;
 mod rules_e;
 mod seed;

@@ -1,0 +1,78 @@
+//! Giving rights up, for good: user and groups, capabilities, and what an exec could win back.
+//!
+//! Linux keeps all of this for each thread. The functions here change the calling thread; a worker has one.
+
+use std::io;
+
+use super::account::Identity;
+
+/// Whether this process may become somebody else.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Becomes `identity`, if it is to be somebody else, without any further group, and lets go of every
+/// capability: effective, permitted, inheritable, ambient, and, as far as that is allowed, of the bounding set.
+/// From here on no exec gives more rights either (`PR_SET_NO_NEW_PRIVS`).
+///
+/// The order is that of OpenBSD's daemons: groups, group, user; each of them needs the rights that the next
+/// one takes away. That they are gone is tried, not believed (RULES D24).
+///
+/// # Errors
+/// As setgroups(2), setresgid(2), setresuid(2), capset(2), prctl(2); `Other` when rights are left.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
+    use rustix::process::{Gid, Uid};
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+    use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+    // Not in kernels before 4.3, where there is nothing to clear.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    for number in 0..u64::BITS {
+        // EINVAL behind the last one that the kernel knows, EPERM for who is not allowed to: then no exec gives
+        // any, for the bit below.
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        if rustix::thread::remove_capability_from_bounding_set(capability).is_err() {
+            break;
+        }
+    }
+    if let Some(Identity { uid, gid }) = identity {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        set_thread_groups(&[])?;
+        set_thread_res_gid(gid, gid, gid)?;
+        set_thread_res_uid(uid, uid, uid)?;
+    }
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    set_no_new_privs(true)?;
+    check(identity)
+}
+
+/// Tries to get back what has been given up.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn check(identity: Option<Identity>) -> io::Result<()> {
+    use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getgroups, getuid};
+    use rustix::thread::{capabilities, no_new_privs, set_thread_res_gid, set_thread_res_uid};
+
+    let left = capabilities(None)?;
+    let mut is_gone = left.effective.is_empty() && left.permitted.is_empty() && left.inheritable.is_empty();
+    is_gone &= no_new_privs()?;
+    if let Some(Identity { uid, gid }) = identity {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        is_gone &= getuid() == uid && geteuid() == uid && getgid() == gid && getegid() == gid;
+        is_gone &= getgroups()?.iter().all(|group| *group == gid);
+        is_gone &= uid.is_root() || set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_err();
+        is_gone &= gid.is_root() || set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).is_err();
+    }
+    if is_gone { Ok(()) } else { Err(io::Error::other("rights that were given up are still there")) }
+}
+
+/// Elsewhere nobody becomes somebody else.
+///
+/// # Errors
+/// `Unsupported` if that is asked for.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
+    identity.map_or(Ok(()), |_| Err(io::ErrorKind::Unsupported.into()))
+}

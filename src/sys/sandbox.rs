@@ -1,0 +1,129 @@
+//! A jail that a process puts itself into: Landlock (landlock(7)), Linux 5.13 and later.
+//!
+//! What is open stays open; what is opened later has to be allowed here. Nothing else is asked of the caller: no
+//! root, no mount, no configuration of the system. The three calls stand in no C library, and they are all there
+//! is of it; the crate `landlock` brings two derive macros and their compilers for them.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Kernels of this ABI and later (6.7) keep everything that [`enter`] promises; earlier ones know no rules for TCP.
+pub const WHOLE_ABI: u32 = 4;
+
+/// Which ABI of Landlock the kernel has; 0 for none.
+#[must_use]
+pub fn abi() -> u32 {
+    backend::abi()
+}
+
+/// Lets the calling thread, and what it forks, read and list what lies beneath `root`, make files and write to
+/// them beneath each of `logs`, and nothing else: no other file, no program, no TCP port or peer (from ABI 4),
+/// no abstract Unix socket and no signal to a process outside (from ABI 6). There is no way back.
+///
+/// A directory is known by its inode: it may be renamed meanwhile. What a hard link in it names belongs to it.
+///
+/// # Errors
+/// As landlock_restrict_self(2): `EPERM` unless [`super::rights::give_up`] was called before; `Unsupported`
+/// where there is no Landlock.
+pub fn enter(root: BorrowedFd<'_>, logs: &[BorrowedFd<'_>]) -> io::Result<()> {
+    backend::enter(root, logs)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod backend {
+    use std::io;
+    use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+    /// `LANDLOCK_ACCESS_FS_*`: what may be done with files.
+    const WRITE_FILE: u64 = 1 << 1;
+    const READ_FILE: u64 = 1 << 2;
+    const READ_DIR: u64 = 1 << 3;
+    const MAKE_REG: u64 = 1 << 8;
+
+    /// Which of them each ABI knows first: everything up to `MAKE_SYM`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
+    const FILE_RIGHTS: [(u32, u64); 4] = [(1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15)];
+
+    /// `LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP`.
+    const NET_RIGHTS: (u32, u64) = (4, 0b11);
+
+    /// `LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | LANDLOCK_SCOPE_SIGNAL`.
+    const SCOPES: (u32, u64) = (6, 0b11);
+
+    const CREATE_RULESET_VERSION: u32 = 1;
+    const RULE_PATH_BENEATH: libc::c_int = 1;
+
+    /// `struct landlock_ruleset_attr`. Kernels that know less of it take it if the rest is zero.
+    #[repr(C)]
+    #[derive(Default)]
+    struct RulesetAttr {
+        handled_access_fs: u64,
+        handled_access_net: u64,
+        scoped: u64,
+    }
+
+    /// `struct landlock_path_beneath_attr`.
+    #[repr(C, packed)]
+    struct PathBeneathAttr {
+        allowed_access: u64,
+        parent_fd: i32,
+    }
+
+    pub(super) fn abi() -> u32 {
+        let version = create_ruleset(None, CREATE_RULESET_VERSION);
+        version.ok().and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
+    }
+
+    pub(super) fn enter(root: BorrowedFd<'_>, logs: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let abi = abi();
+        if abi == 0 {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        let known = |(first, rights): (u32, u64)| if abi >= first { rights } else { 0 };
+        let attr = RulesetAttr {
+            handled_access_fs: FILE_RIGHTS.into_iter().map(known).sum(),
+            handled_access_net: known(NET_RIGHTS),
+            scoped: known(SCOPES),
+        };
+        let ruleset = create_ruleset(Some(&attr), 0)?;
+        // SAFETY: the kernel has just made this descriptor, for us alone.
+        let ruleset = unsafe { OwnedFd::from_raw_fd(ruleset) };
+        add_rule(&ruleset, root, READ_FILE | READ_DIR)?;
+        for folder in logs {
+            add_rule(&ruleset, *folder, WRITE_FILE | MAKE_REG)?;
+        }
+        // SAFETY: `ruleset` is open for the call; it takes no pointer.
+        checked(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
+    }
+
+    fn create_ruleset(attr: Option<&RulesetAttr>, flags: u32) -> io::Result<i32> {
+        let size = attr.map_or(0, |_| size_of::<RulesetAttr>());
+        let attr = attr.map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: `attr` is null with a size of 0, or valid for `size` bytes; it is only read.
+        checked(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attr, size, flags) })
+    }
+
+    fn add_rule(ruleset: &OwnedFd, folder: BorrowedFd<'_>, allowed_access: u64) -> io::Result<()> {
+        let attr = PathBeneathAttr { allowed_access, parent_fd: folder.as_raw_fd() };
+        let (ruleset, kind, attr) = (ruleset.as_raw_fd(), RULE_PATH_BENEATH, &raw const attr);
+        // SAFETY: both descriptors are open for the call; `attr` is valid, and only read.
+        checked(unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, kind, attr, 0) }).map(drop)
+    }
+
+    fn checked(result: libc::c_long) -> io::Result<i32> {
+        i32::try_from(result).ok().filter(|result| *result >= 0).ok_or_else(io::Error::last_os_error)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+mod backend {
+    use std::io;
+    use std::os::fd::BorrowedFd;
+
+    pub(super) fn abi() -> u32 {
+        0
+    }
+
+    pub(super) fn enter(_: BorrowedFd<'_>, _: &[BorrowedFd<'_>]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
