@@ -115,13 +115,9 @@ fn confinement(config: &Config) -> Confinement {
     Confinement::new(config.identity, config.jail, &config.root, logs)
 }
 
-/// Host and port make one place, and either may stand in the file.
+/// Says which place it is, and where it was asked for.
 fn cannot_listen(config: &Config, error: &BindError) -> ConfigError {
-    let option = match error.option {
-        "--host" if config.sources.place("--host").is_none() => "--port",
-        option => option,
-    };
-    config.start_error(option, error.to_string())
+    config.start_error(error.option, error.to_string())
 }
 
 /// What the master has its workers do.

@@ -71,7 +71,7 @@ impl Place {
         }
     }
 
-    /// The options that ask for it: the one to be named, and those to be changed.
+    /// The option that says where it is.
     fn option(&self) -> &'static str {
         match self {
             Self::Listed(_) => "--listen",
@@ -106,33 +106,29 @@ impl Place {
         Ok(addresses)
     }
 
+    /// Says what to do, and which option it is about: of host and port, the one that is in the way.
     fn explain(&self, address: SocketAddr, error: &io::Error) -> BindError {
-        let advice = match (Errno::from_io_error(error), self) {
-            (Some(Errno::ADDRINUSE), Self::HostAndPort(..)) => {
-                "the port is taken; choose another with --port, or --port 0 for any free one"
-            }
-            (Some(Errno::ADDRINUSE), Self::Listed(_)) => "the port is taken; choose another with --listen",
-            (Some(Errno::ACCESS | Errno::PERM), Self::HostAndPort(..)) => {
-                "not permitted; ports below 1024 need root, choose another with --port"
-            }
-            (Some(Errno::ACCESS | Errno::PERM), Self::Listed(_)) => {
-                "not permitted; ports below 1024 need root, choose another with --listen"
-            }
-            (Some(Errno::ADDRNOTAVAIL), _) => {
-                return self.error(format!(
-                    "{address}: this machine has no such address; choose another with {}",
-                    self.option()
-                ));
-            }
-            (Some(Errno::AFNOSUPPORT), _) => {
-                return self.error(format!(
-                    "{address}: this machine does not speak that protocol; choose another with {}",
-                    self.option()
-                ));
-            }
-            _ => return self.error(format!("{address}: {error}")),
+        let (host, port) = match self {
+            Self::Listed(_) => ("--listen", "--listen"),
+            Self::HostAndPort(..) => ("--host", "--port"),
         };
-        self.error(format!("{address}: {advice}"))
+        let (option, advice) = match Errno::from_io_error(error) {
+            Some(Errno::ADDRINUSE) if port == "--port" => {
+                (port, "the port is taken; choose another with --port, or --port 0 for any free one".into())
+            }
+            Some(Errno::ADDRINUSE) => (port, format!("the port is taken; choose another with {port}")),
+            Some(Errno::ACCESS | Errno::PERM) => {
+                (port, format!("not permitted; ports below 1024 need root, choose another with {port}"))
+            }
+            Some(Errno::ADDRNOTAVAIL) => {
+                (host, format!("this machine has no such address; choose another with {host}"))
+            }
+            Some(Errno::AFNOSUPPORT) => {
+                (host, format!("this machine does not speak that protocol; choose another with {host}"))
+            }
+            _ => (host, error.to_string()),
+        };
+        BindError { option, line: format!("cannot listen on {address}: {advice}") }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration file, and `--check`.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -110,6 +111,24 @@ fn mistakes_are_one_line_with_their_place() {
         format_args!("{} mistakes in a file: each one line with its place, at once", cases.len()),
         "exit ≠ 0 in ≤ 1 s",
     );
+}
+
+/// What only the start can find out has its place in the file all the same.
+#[test]
+fn a_port_that_is_taken_has_its_line() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port();
+    for (text, says) in [
+        (format!("root = \"root\"\nhost = \"127.0.0.1\"\nport = {port}\n"), ":3: port: cannot listen on"),
+        (format!("root = \"root\"\nlisten = [\n  \"127.0.0.1:{port}\"\n]\n"), ":2: listen: cannot listen on"),
+        ("root = \"root\"\nport = 0\nhost = \"192.0.2.1\"\n".into(), ":3: host: cannot listen on"),
+    ] {
+        let path = file(&folder, &text);
+        let (code, out, error) = run(&["--config", &path]);
+        assert!(code == 1 && out.is_empty() && error.matches('\n').count() == 1, "{error}");
+        assert!(error.starts_with(&format!("stheno: {path}{says}")), "{error}");
+    }
 }
 
 #[test]

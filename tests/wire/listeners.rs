@@ -5,10 +5,11 @@ use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 
-use crate::support::server::{eventually, run, send};
+use crate::support::server::{command, eventually, run, send};
 use crate::support::{Client, Folder, Server};
 
 /// What stands behind `--listen` for a file beside the root.
@@ -172,6 +173,50 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     let long = "x".repeat(200);
     let (code, _, error) = run(&["-r", root, "--listen", &unix(&folder, &long)]);
     assert!(code == 1 && error.matches('\n').count() == 1, "{error}");
+}
+
+/// A server that is ended with the test, however that ends.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.0.try_wait().is_ok_and(|status| status.is_none()) {
+            send(i32::try_from(self.0.id()).expect("a pid"), Signal::INT);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// None takes the file that another has just made for the stale one that both have found.
+#[test]
+fn of_those_who_start_at_once_one_gets_the_name() {
+    let folder = Folder::new();
+    let path = folder.beside("s.sock");
+    let socket = unix(&folder, "s.sock");
+    for _ in 0..5 {
+        // Dropped, it is a stale file.
+        drop(UnixListener::bind(&path).expect("a socket"));
+        let mut servers: Vec<Started> = (0..4)
+            .map(|_| {
+                let mut command = command();
+                command.args(["--listen", &socket, "--access-log", "off", "-r"]).arg(folder.root());
+                Started(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a server"))
+            })
+            .collect();
+        eventually("three have given up", || {
+            servers.retain_mut(|server| match server.0.try_wait().expect("wait") {
+                Some(status) => {
+                    assert_eq!(status.code(), Some(1));
+                    false
+                }
+                None => true,
+            });
+            servers.len() == 1
+        });
+        assert_eq!(Client::connect_unix(&path).get("/ok", "").status, 200);
+        drop(servers);
+        assert!(!path.exists());
+    }
 }
 
 /// A worker that dies, and one that is killed, is not the one who made the file.
