@@ -26,7 +26,7 @@ pub struct Args {
     #[argh(option, arg_name = "n")]
     pub port: Option<String>,
 
-    /// listen there (several times, if need be): HOST:PORT, [IPV6]:PORT, :PORT for all addresses, or unix:PATH. Then --host and --port count only if they are given, too
+    /// listen there (several times, if need be): HOST:PORT, with an IPv6 address in brackets; :PORT for all addresses; unix:PATH. Then --host and --port count only if they are given, too
     #[argh(option, arg_name = "place")]
     pub listen: Vec<String>,
 

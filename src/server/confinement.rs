@@ -8,7 +8,7 @@ use log::{debug, warn};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 
 use crate::sys::account::Identity;
-use crate::sys::{rights, sandbox};
+use crate::sys::{rights, sandbox, seccomp};
 
 /// Whether workers put themselves into a jail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl Confinement {
     /// that it serves; it is known by its inode from here on, whatever it is renamed to.
     ///
     /// # Errors
-    /// As [`rights::give_up`]; when the root cannot be entered any more; as [`sandbox::enter`] if the jail is
-    /// required. A worker must not serve then.
+    /// As [`rights::give_up`]; when the root cannot be entered any more; as [`sandbox::enter`] and
+    /// [`seccomp::refuse`] if the jail is required. A worker must not serve then.
     pub fn enter(self, root: BorrowedFd<'_>) -> io::Result<()> {
         let explain = |what: &'static str| move |error| io::Error::other(format!("{what}: {error}"));
         rights::give_up(self.identity).map_err(explain("cannot give up its rights"))?;
@@ -71,11 +71,17 @@ impl Confinement {
             return Ok(());
         }
         let logs: Vec<BorrowedFd<'_>> = self.logs.iter().map(std::os::fd::AsFd::as_fd).collect();
-        match sandbox::enter(root, &logs) {
-            Err(error) if self.jail == Jail::Required => Err(explain("cannot enter its jail")(error)),
+        self.jailed("cannot enter its jail", sandbox::enter(root, &logs))?;
+        self.jailed("cannot let go of system calls", seccomp::refuse())
+    }
+
+    /// What a kernel does not know is no error where the best effort is asked for.
+    fn jailed(&self, what: &str, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if self.jail == Jail::Required => Err(io::Error::other(format!("{what}: {error}"))),
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
             Err(error) => {
-                warn!("a worker cannot enter its jail, and serves without: {error}");
+                warn!("a worker {what}, and serves all the same: {error}");
                 Ok(())
             }
             Ok(()) => Ok(()),

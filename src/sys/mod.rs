@@ -11,7 +11,8 @@
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
 //! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, a descriptor that mio
-//! shows as a number only, `TCP_DEFER_ACCEPT`, `select`, the three calls of Landlock, and `sendfile` outside Linux.
+//! shows as a number only, `TCP_DEFER_ACCEPT`, `select`, the three calls of Landlock, the one of seccomp, and
+//! `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod process;
 pub mod readiness;
 pub mod rights;
 pub mod sandbox;
+pub mod seccomp;
 pub mod select;
 pub mod sendfile;
 pub mod signal;

@@ -1,20 +1,22 @@
-//! RULES D24, D25, D27: what a worker may do, and what it holds.
+//! RULES D24 to D27: what a worker may do, and what it holds.
 //!
 //! What is given up belongs to a thread: so the jail is tried from within by threads of this test, which enter it as
 //! a worker does, and the workers themselves are looked at from outside.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
+use std::time::UNIX_EPOCH;
 
 use stheno::server::{Confinement, Jail};
 use stheno::sys::{beneath, rights, sandbox};
@@ -43,6 +45,10 @@ fn check_rights(worker: i32) {
         assert_eq!(u64::from_str_radix(&status(worker, "CapBnd"), 16), Ok(0));
     }
     assert_eq!(status(worker, "NoNewPrivs"), "1");
+    if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        // Landlock cannot be seen from outside; what comes behind it can.
+        eventually("system calls are filtered", || status(worker, "Seccomp") == "2");
+    }
 }
 
 /// Everything that a worker does, done by one that has given up what it can.
@@ -110,7 +116,7 @@ fn d24_workers_give_up_their_rights() {
     }
     // A file that only root may read is one that this worker may not.
     folder.write("private", "root's own");
-    let root_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let root_only = Permissions::from_mode(0o600);
     fs::set_permissions(folder.root().join("private"), root_only).expect("rights");
     let server = Server::start(&folder.root(), &["--user", NOBODY, "--group", NOBODY]);
     assert_eq!(server.connect().get("/private", "").status, 403);
@@ -145,7 +151,7 @@ fn d24_who_may_ask_for_it() {
         assert!(error.contains(says), "{error}");
     }
     // Who may not enter the root after giving up his rights must not serve it.
-    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    let closed = Permissions::from_mode(0o700);
     fs::set_permissions(folder.root(), closed).expect("rights");
     let (code, _, error) = run(&["-r", root, "--port", "0", "--user", NOBODY, "--group", NOBODY]);
     assert!(code == 1 && error.contains("may not enter the root"), "{error}");
@@ -166,6 +172,9 @@ type Tries = BTreeMap<&'static str, Option<io::ErrorKind>>;
 struct House {
     folder: Folder,
     listener: TcpListener,
+    /// A Unix socket outside of the root.
+    socket: PathBuf,
+    _unix: UnixListener,
     /// A name in the abstract space of Unix sockets.
     abstract_name: SocketAddr,
     _abstract: UnixListener,
@@ -179,11 +188,14 @@ impl House {
         fs::create_dir(&logs).expect("a folder");
         fs::write(logs.join("old"), "lines").expect("a file");
         fs::hard_link(folder.beside("secret"), folder.root().join("hard")).expect("a link");
+        let socket = folder.beside("socket");
         let name = format!("stheno-test-{}", logs.display());
         let abstract_name = SocketAddr::from_abstract_name(name).expect("a name");
         Self {
             folder,
             listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
+            _unix: UnixListener::bind(&socket).expect("a socket"),
+            socket,
             _abstract: UnixListener::bind_addr(&abstract_name).expect("a socket"),
             abstract_name,
             logs,
@@ -222,6 +234,10 @@ impl House {
         attempt("run a program", Command::new("/bin/sh").args(["-c", ":"]).status().map(drop));
         attempt("connect", TcpStream::connect(self.listener.local_addr().expect("an address")).map(drop));
         attempt("listen", TcpListener::bind("127.0.0.1:0").map(drop));
+        attempt("change a mode", fs::set_permissions(root.join("ok"), Permissions::from_mode(0o640)));
+        attempt("change a time", File::open(root.join("ok")).and_then(|file| file.set_modified(UNIX_EPOCH)));
+        attempt("send to anybody", UdpSocket::bind("127.0.0.1:0").map(drop));
+        attempt("connect to a Unix socket", UnixStream::connect(&self.socket).map(drop));
         attempt("connect to an abstract socket", UnixStream::connect_addr(&self.abstract_name).map(drop));
         tries
     }
@@ -276,6 +292,11 @@ fn d25_a_worker_sees_the_root_and_nothing_else() {
         ),
         "EACCES; reading and listing go on",
     );
+    holds(
+        "D26",
+        "programs, sockets of every family, modes and times of files: EPERM; a list of what is refused",
+        "EPERM, and the whole suite runs with it",
+    );
 }
 
 /// The jail is no obstacle to anything that the server does, and it is entered: the kernel's own answer says so.
@@ -308,6 +329,8 @@ fn d25_workers_serve_from_within() {
         for _ in 0..20 {
             assert_eq!(server.connect().get("/ok", "").status, 200);
         }
+        let filtered = if want > 0 { "2" } else { "0" };
+        eventually("system calls are filtered, or not", || status(server.workers[0], "Seccomp") == filtered);
         server.stop();
         let mut entered = 0;
         eventually("the traces are complete", || {
