@@ -20,7 +20,7 @@ pub struct Identity {
 /// # Errors
 /// As open(2) and read(2) on `/etc/passwd`, if it is a name; `NotFound` when nobody has it.
 pub fn user(name: &str) -> io::Result<(u32, Option<u32>)> {
-    if let Ok(uid) = name.parse() {
+    if let Some(uid) = number(name) {
         // Without the file a number is still a number.
         let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let known = fields(&text, |line| line.get(2) == Some(&name));
@@ -37,13 +37,18 @@ pub fn user(name: &str) -> io::Result<(u32, Option<u32>)> {
 /// # Errors
 /// As open(2) and read(2) on `/etc/group`, if it is a name; `NotFound` when none has it.
 pub fn group(name: &str) -> io::Result<u32> {
-    if let Ok(gid) = name.parse() {
+    if let Some(gid) = number(name) {
         return Ok(gid);
     }
     let text = fs::read_to_string("/etc/group")?;
     let line = fields(&text, |line| line[0] == name);
     let gid = line.and_then(|line| line.get(2)?.parse().ok());
     gid.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such group"))
+}
+
+/// -1, which is the last number here, means "stay who you are" to setresuid(2): nobody has it.
+fn number(name: &str) -> Option<u32> {
+    name.parse().ok().filter(|number| *number != u32::MAX)
 }
 
 /// The fields of the first line that is wanted. A line has one field at the least.
@@ -62,9 +67,13 @@ mod tests {
         assert_eq!(user("4000000000").expect("a number"), (4_000_000_000, None));
         assert_eq!(group("root").expect("root"), 0);
         assert_eq!(group("77").expect("a number"), 77);
-        for error in
-            [user("no such user").map(|_| ()), group("no such group").map(|_| ()), user("").map(|_| ())]
-        {
+        for error in [
+            user("no such user").map(|_| ()),
+            group("no such group").map(|_| ()),
+            user("").map(|_| ()),
+            user("4294967295").map(|_| ()),
+            group("4294967295").map(|_| ()),
+        ] {
             assert_eq!(error.expect_err("nobody").kind(), io::ErrorKind::NotFound);
         }
     }
