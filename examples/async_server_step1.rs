@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
-use seed::{Format, LabArgs, Pair};
+use seed::{Format, LabArgs};
 use stheno::chat::{Chat, Handler, Terminator};
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
 use stheno::sys::socket;
@@ -49,7 +49,7 @@ impl Dispatcher for AsyncHTTPServer {
     /// asyncore calls `handle_accepted` for each of them.
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.accept(cx, &(), |cx, socket, address| {
-            debug!("Incoming connection from {}", Pair(address));
+            debug!("Incoming connection from {}", address.pair());
             cx.adopt(ChatChannel::new(socket, Chat::new(Terminator::None), AsyncHTTPRequestHandler));
         })
     }

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
-use seed::{Format, LabArgs, Pair, Repr};
+use seed::{Format, LabArgs, Repr};
 use stheno::chat::{Chat, Handler, Terminator};
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
 use stheno::sys::socket;
@@ -48,7 +48,7 @@ impl Dispatcher for AsyncHTTPServer {
     /// asyncore calls `handle_accepted` for each of them.
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.accept(cx, &(), |cx, socket, address| {
-            debug!("Incoming connection from {}", Pair(address));
+            debug!("Incoming connection from {}", address.pair());
             let chat = Chat::new(Terminator::bytes(b"\r\n\r\n"));
             cx.adopt(ChatChannel::new(socket, chat, AsyncHTTPRequestHandler::default()));
         })

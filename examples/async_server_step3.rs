@@ -18,15 +18,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use argh::FromArgs;
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
 use percent_encoding::percent_decode_str;
-use seed::{Format, Pair};
+use seed::Format;
 use stheno::chat::{Chat, Chunk, Handler, Producer, Terminator};
+use stheno::clock::Instant;
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
 use stheno::sys::beneath::{self, Symlinks};
 use stheno::sys::descriptor::{self, Kind};
@@ -89,7 +90,7 @@ impl Dispatcher for AsyncHTTPServer {
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let (root, patience) = (&self.root, self.patience);
         self.listener.accept(cx, &(), |cx, socket, address| {
-            debug!("Incoming connection from {}", Pair(address));
+            debug!("Incoming connection from {}", address.pair());
             let handler = AsyncHTTPRequestHandler::new(Rc::clone(root));
             let chat = Chat::new(Terminator::bytes(b"\r\n\r\n"));
             cx.adopt(ChatChannel::new(socket, chat, handler).with_patience(patience));

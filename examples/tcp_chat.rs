@@ -12,16 +12,15 @@ mod ctrl_c;
 mod seed;
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
 use seed::{Format, Repr, TcpArgs};
 use stheno::chat::{Chat, Handler, SimpleProducer, Terminator};
-use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
+use stheno::clock::Instant;
+use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Peer, Reactor};
 use stheno::sys::socket;
 
 /// Bytes that a line may have. A longer one is answered by goodbye.
@@ -72,7 +71,7 @@ impl Dispatcher for EchoServer {
 /// One client. The channel reads and sends; what is left to say here is what a line means.
 #[derive(Debug)]
 struct Echo {
-    address: SocketAddr,
+    address: Peer,
     line: Vec<u8>,
 }
 

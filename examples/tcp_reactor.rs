@@ -11,17 +11,14 @@ mod ctrl_c;
 mod seed;
 
 use std::io;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
-use mio::net::TcpStream;
 use seed::{Format, Repr, TcpArgs};
-use stheno::clock::Now;
-use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor};
+use stheno::clock::{Instant, Now};
+use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Peer, Reactor, Stream};
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
@@ -69,8 +66,8 @@ impl Dispatcher for EchoServer {
 /// One client.
 #[derive(Debug)]
 struct Echo {
-    socket: TcpStream,
-    address: SocketAddr,
+    socket: Stream,
+    address: Peer,
     /// What has been read and not been sent back.
     message: Vec<u8>,
 }

@@ -31,9 +31,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{self, Poll, Wake};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
+use stheno::clock::Instant;
 use stheno::reactor::{self, Context, Dispatcher, NoSource, Reactor, SharedSource};
 use stheno::slab::Key;
 use stheno::sys::socket;
@@ -305,7 +306,10 @@ impl Dispatcher for Watch {
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.waiting.borrow_mut().channel = Some(cx.key());
+        if self.waiting.borrow_mut().channel.replace(cx.key()).is_none() {
+            // Watched for room as well: the reactor does not see when a write of the task's does not fit.
+            cx.set_writable(false);
+        }
         if Rc::strong_count(&self.waiting) == 1 {
             cx.close();
         }

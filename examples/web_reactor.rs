@@ -10,14 +10,14 @@ mod seed;
 
 use std::io;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ctrl_c::CtrlC;
 use mio::event::Source;
-use mio::net::TcpStream;
 use seed::WebArgs;
 use stheno::chat::OutQueue;
-use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor, transmit};
+use stheno::clock::Instant;
+use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor, Stream, transmit};
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
@@ -74,7 +74,7 @@ enum State {
 
 #[derive(Debug)]
 struct Client {
-    socket: TcpStream,
+    socket: Stream,
     database: Duration,
     state: State,
     output: OutQueue,

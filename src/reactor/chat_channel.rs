@@ -1,7 +1,7 @@
 //! `asynchat.async_chat` whole: a [`Chat`] on a socket on the loop.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 
@@ -9,6 +9,7 @@ use super::dispatcher::{Context, Dispatcher};
 use super::socket::Stream;
 use super::transmit::transmit;
 use crate::chat::{Chat, Handler};
+use crate::clock::Instant;
 
 /// A conversation in frames with one peer.
 #[derive(Debug)]

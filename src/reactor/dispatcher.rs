@@ -154,6 +154,11 @@ impl<'a> Context<'a> {
         self.ready.readable = readable;
     }
 
+    /// As [`Context::set_readable`]. A channel that has said `false` once is watched for room from then on.
+    pub fn set_writable(&mut self, writable: bool) {
+        self.ready.writable = writable;
+    }
+
     /// Closes the channel when the hook returns. (`dispatcher.close`)
     pub fn close(&mut self) {
         self.closed = true;

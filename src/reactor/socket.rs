@@ -82,6 +82,17 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// `('127.0.0.1', 56365)`, as the seed's log shows an address; `unix:` where there is none.
+    #[must_use]
+    pub fn pair(&self) -> String {
+        match self {
+            Self::Internet(address) => format!("('{}', {})", address.ip(), address.port()),
+            Self::Unix => self.to_string(),
+        }
+    }
+}
+
 /// An address with its port, or `unix:`, as nginx has it.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -41,7 +41,7 @@ fn take_in<S: Service + std::fmt::Debug + 'static>(
         debug!("{peer}: its address has as many connections as it may have");
         return;
     };
-    debug!("Incoming connection from {}", python_address(peer));
+    debug!("Incoming connection from {}", peer.pair());
     cx.adopt(HttpChannel::new(stream, place, cx.now(), Rc::clone(shared)));
 }
 
@@ -93,13 +93,5 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 
     fn state(&self) -> &'static str {
         "Listening"
-    }
-}
-
-/// `('127.0.0.1', 56365)`: an address as the seed's log shows it.
-fn python_address(peer: Peer) -> String {
-    match peer {
-        Peer::Internet(address) => format!("('{}', {})", address.ip(), address.port()),
-        Peer::Unix => peer.to_string(),
     }
 }

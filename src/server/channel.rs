@@ -17,7 +17,7 @@ use super::Shared;
 use super::population::{Occupation, Place};
 use crate::clock::{Instant, Now};
 use crate::http1::{Connection, Flushed, Service, Turn};
-use crate::reactor::{Context, Dispatcher, Peer, Stream, transmit};
+use crate::reactor::{Context, Dispatcher, Stream, transmit};
 use crate::sys;
 
 /// Requests that one connection is answered in one turn: hyper's figure for the same bound.

@@ -395,7 +395,8 @@ mod tests {
     #[test]
     fn an_address_has_so_many_places() {
         let mut bench = Bench::new(100, 2);
-        let unaddressed: Vec<_> = (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a place")).collect();
+        let unaddressed: Vec<_> =
+            (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a place")).collect();
         drop(unaddressed);
         let first = bench.enter(2).expect("a place");
         let _second = bench.enter(2).expect("a place");
