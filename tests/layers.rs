@@ -137,7 +137,8 @@ fn unsafe_stays_on_its_island() {
         // RULES B17: a mapped file that is cut kills the process.
         assert!(!code(&path).contains("mmap"), "{}", path.display());
     }
-    assert!((1..=20).contains(&blocks), "{blocks} unsafe blocks");
+    // Landlock, seccomp and shared memory have no safe binding: each block more is a decision that is made here.
+    assert!((1..=30).contains(&blocks), "{blocks} unsafe blocks");
 }
 
 /// Nor do the programs of the course need any: what they ask of the system is safe outside of `sys`.
