@@ -22,18 +22,21 @@ pub struct Chat {
     terminator: Terminator,
     input: InBuffer,
     output: OutQueue,
+    /// Whether a hook has thrown away what is unread, in the turn that is on.
+    discarded: bool,
 }
 
 impl Chat {
     /// A conversation whose frames end as `terminator` says.
     #[must_use]
     pub fn new(terminator: Terminator) -> Self {
-        Self { terminator, input: InBuffer::new(), output: OutQueue::new() }
+        Self { terminator, input: InBuffer::new(), output: OutQueue::new(), discarded: false }
     }
 
     /// Changes what ends a frame, from the next unread byte on; also in the middle of a turn.
     pub fn set_terminator(&mut self, terminator: Terminator) {
         self.terminator = terminator;
+        self.input.search_anew();
     }
 
     /// What ends the current frame.
@@ -42,25 +45,31 @@ impl Chat {
         &self.terminator
     }
 
-    /// Queues bytes.
+    /// Queues bytes; behind [`Chat::close_when_done`] they are lost.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.output.push(bytes);
+        if !self.output.is_closing() {
+            self.output.push(bytes);
+        }
     }
 
-    /// Queues a producer.
+    /// Queues a producer; behind [`Chat::close_when_done`] it is lost.
     pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
-        self.output.push_with_producer(producer);
+        if !self.output.is_closing() {
+            self.output.push_with_producer(producer);
+        }
     }
 
-    /// Ends the conversation once everything queued has left.
+    /// Ends the conversation once everything queued has left. What is unread of the bytes that have come
+    /// already is still handed to the handler, as in asynchat.
     pub fn close_when_done(&mut self) {
         self.output.close_when_done();
     }
 
-    /// Throws away what has come and what has not left.
+    /// Throws away what has come and what has not left, a [`Chat::close_when_done`] with it: emergencies only.
     pub fn discard_buffers(&mut self) {
         self.input.clear();
         self.output.discard_buffers();
+        self.discarded = true;
     }
 
     /// What waits to be sent, for the driver.
@@ -80,11 +89,15 @@ impl Chat {
         !self.output.is_empty()
     }
 
-    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does.
+    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does. Without bytes it looks
+    /// at those that are held back once more: for the end of file.
     pub fn receive(&mut self, bytes: &[u8], handler: &mut impl Handler) {
         let mut window = self.input.open(bytes);
-        while !window.bytes().is_empty() && self.step(&mut window, handler) {}
-        self.input.close(window);
+        self.discarded = false;
+        while !window.bytes().is_empty() && self.step(&mut window, handler) && !self.discarded {}
+        if !self.discarded {
+            self.input.close(window);
+        }
     }
 
     /// One part of a frame; `false` when the rest has to wait for more input.
@@ -180,6 +193,79 @@ mod tests {
             assert_eq!(recorder.frames, frames, "in steps of {step}");
             assert_eq!(recorder.part, b"the rest, whatever\r\n", "in steps of {step}");
         }
+    }
+
+    /// Found by the oracle: what had been searched for the old terminator was not searched for the new one.
+    #[test]
+    fn a_terminator_that_is_set_between_two_reads_counts_from_the_first_unread_byte() {
+        let (mut chat, mut recorder) = (Chat::new(Terminator::bytes(b"\r\n")), Recorder::default());
+        chat.receive(b"a\r", &mut recorder);
+        chat.receive(b"", &mut recorder);
+        chat.set_terminator(Terminator::bytes(b"\r"));
+        chat.receive(b"b", &mut recorder);
+        assert_eq!((recorder.frames, recorder.part), (vec![b"a".to_vec()], b"b".to_vec()));
+    }
+
+    /// Throws everything away at the end of the first frame.
+    struct Discards(u32);
+
+    impl Handler for Discards {
+        fn collect_incoming_data(&mut self, _: &mut Chat, _: &[u8]) {}
+
+        fn found_terminator(&mut self, chat: &mut Chat) {
+            self.0 += 1;
+            chat.discard_buffers();
+        }
+    }
+
+    #[test]
+    fn discarding_in_a_hook_forgets_the_rest_of_what_has_just_come() {
+        let (mut chat, mut handler) = (Chat::new(Terminator::bytes(b"\n")), Discards(0));
+        chat.push(b"unsent");
+        chat.close_when_done();
+        chat.receive(b"one\ntwo\nthr", &mut handler);
+        assert_eq!(handler.0, 1, "the second line is gone");
+        assert!(!chat.output().is_done() && !chat.wants_write(), "and so are the output and its end");
+        chat.receive(b"ee\n", &mut handler);
+        assert_eq!(handler.0, 2);
+    }
+
+    #[test]
+    fn what_is_pushed_behind_the_end_is_lost() {
+        let mut chat = Chat::new(Terminator::None);
+        chat.push(b"the end");
+        chat.close_when_done();
+        chat.push(b", or not?");
+        chat.push_with_producer(crate::chat::SimpleProducer::new(b"no".to_vec()));
+        assert_eq!(chat.output().to_bytes().expect("bytes"), b"the end");
+        assert!(chat.output().is_done());
+    }
+
+    /// Sets another terminator as soon as the first byte of a frame is there.
+    struct Hasty(Vec<Terminator>);
+
+    impl Handler for Hasty {
+        fn collect_incoming_data(&mut self, chat: &mut Chat, _: &[u8]) {
+            self.0.push(chat.get_terminator().clone());
+            chat.set_terminator(Terminator::bytes(b"!"));
+        }
+
+        fn found_terminator(&mut self, chat: &mut Chat) {
+            self.0.push(chat.get_terminator().clone());
+        }
+    }
+
+    /// asynchat takes the length off *after* the call, from whatever is set by then: a terminator that is set
+    /// in `collect_incoming_data` gets lost there, or is a type error.
+    #[test]
+    fn a_terminator_set_while_a_length_is_collected_stands() {
+        let length = |count| Terminator::Length(NonZeroU64::new(count).expect("not 0"));
+        let (mut chat, mut handler) = (Chat::new(length(4)), Hasty(Vec::new()));
+        chat.receive(b"abc", &mut handler);
+        assert_eq!(handler.0, [length(1)], "what is left, not what was set");
+        assert_eq!(*chat.get_terminator(), Terminator::bytes(b"!"));
+        chat.receive(b"d!", &mut handler);
+        assert_eq!(handler.0[1..], [Terminator::bytes(b"!"), Terminator::bytes(b"!")]);
     }
 
     #[test]

@@ -47,6 +47,13 @@ impl InBuffer {
         *self = Self::new();
     }
 
+    /// Forgets what has been searched: for another terminator, the unread bytes are new.
+    pub fn search_anew(&mut self) {
+        if let Some(held) = &mut self.0 {
+            held.searched = 0;
+        }
+    }
+
     /// Lays a window over the held bytes and `incoming`. Give it back with [`InBuffer::close`]: what it
     /// has not consumed would be lost otherwise.
     pub fn open<'a>(&mut self, incoming: &'a [u8]) -> Window<'a> {

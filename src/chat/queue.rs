@@ -121,15 +121,22 @@ impl OutQueue {
         self.closing = true;
     }
 
+    /// Whether the end stands behind what waits: nothing more is to be queued.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
     /// Whether everything has left and nothing more will come.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.closing && self.is_empty()
     }
 
-    /// Throws away what has not left. (`async_chat.discard_buffers`)
+    /// Throws away what has not left, the end with it. (`async_chat.discard_buffers`)
     pub fn discard_buffers(&mut self) {
         self.waiting = None;
+        self.closing = false;
     }
 
     /// Whether nothing waits. A producer waits until it has said that there is no more.
@@ -383,5 +390,28 @@ mod tests {
         assert!(queue.is_empty());
         queue.push(b"de");
         assert_eq!(queue.to_bytes().expect("bytes"), b"de");
+    }
+
+    /// In asynchat an empty piece is the end of its producer; here `None` is.
+    #[test]
+    fn an_empty_piece_does_not_end_its_producer() {
+        #[derive(Debug)]
+        struct Pieces(Vec<&'static [u8]>);
+        impl Producer for Pieces {
+            fn more(&mut self) -> io::Result<Option<Chunk>> {
+                Ok(self.0.pop().map(|piece| Chunk::Bytes(piece.to_vec())))
+            }
+        }
+        let mut queue = OutQueue::new();
+        queue.push_with_producer(Pieces(vec![b"last", b"", b"first, "]));
+        assert_eq!(queue.to_bytes().expect("bytes"), b"first, last");
+    }
+
+    /// In asynchat a `simple_producer` with a buffer size of 0 drops its data.
+    #[test]
+    fn a_simple_producer_hands_out_a_byte_at_least() {
+        let mut queue = OutQueue::new();
+        queue.push_with_producer(SimpleProducer::with_buffer_size(b"all".to_vec(), 0));
+        assert_eq!(queue.to_bytes().expect("bytes"), b"all");
     }
 }

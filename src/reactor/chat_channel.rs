@@ -77,7 +77,11 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
         while self.readable() {
             match cx.recv(&mut self.socket)? {
                 None => break,
-                Some([]) => self.read_closed = true,
+                Some([]) => {
+                    self.read_closed = true;
+                    // As asynchat does: with another terminator, what was held back may be data after all.
+                    self.chat.receive(&[], &mut self.handler);
+                }
                 Some(bytes) => self.chat.receive(bytes, &mut self.handler),
             }
         }
