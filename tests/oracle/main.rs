@@ -1,0 +1,85 @@
+//! The library beside the original: `stheno::chat` against CPython's own asynchat, and a row for every name.
+//!
+//! What is compared, call by call: each `collect_incoming_data` with its bytes, each `found_terminator`, all bytes
+//! that left in a step, and the close. Both sides read what the peer sends in one piece with one read, so even
+//! the limits of the parts have to be the same. What is not compared: *when within a step* output leaves
+//! (asynchat sends at every `push`, we send once, behind the hooks), and what the peer of a conversation gets
+//! that is discarded while it leaves. What is different on purpose stands in `docs/DICTIONARY.md` as *adapted*.
+
+mod script;
+
+use std::fs;
+use std::path::PathBuf;
+
+use script::{Events, Script, Step, shown};
+use serde_json::{Value, json};
+
+/// Where more scripts stand, made by `oracle.py scripts N`: `scripts/test` sets it.
+const MORE: &str = "STHENO_ORACLE";
+
+fn recorded() -> Vec<Script> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/expected.jsonl");
+    Script::all(&fs::read_to_string(path).expect("tests/oracle/expected.jsonl"))
+}
+
+/// What `Chat` makes of a script, without a socket.
+fn replay(script: &Script) -> Vec<Value> {
+    let events = Events::default();
+    let (mut chat, mut player) = script.begin(&events);
+    for step in script.steps().into_iter().map(Some).chain([None]) {
+        match &step {
+            Some(Step::In(bytes)) => chat.receive(bytes, &mut player),
+            Some(Step::Do(actions)) => player.act(&mut chat, actions),
+            None => {
+                events.borrow_mut().push(json!(["eof"]));
+                chat.receive(b"", &mut player);
+            }
+        }
+        let wire = chat.output().to_bytes().expect("producers without faults");
+        let mut events = events.borrow_mut();
+        // asynchat closes at the end of file and sends nothing more; who is on our side still gets it all.
+        if !wire.is_empty() && step.is_some() {
+            events.push(json!(["wire", shown(&wire)]));
+        }
+        if step.is_none() || chat.output().is_done() {
+            events.push(json!(["close"]));
+            break;
+        }
+    }
+    events.take()
+}
+
+fn compare(scripts: &[Script]) {
+    let mut events = 0;
+    for script in scripts {
+        let ours = replay(script);
+        let same = ours.iter().zip(script.events()).take_while(|(ours, theirs)| ours == theirs).count();
+        assert!(
+            ours == script.events(),
+            "script {}: after {same} events asynchat says {:?}, we say {:?}\n{script:?}",
+            script.number(),
+            script.events().get(same),
+            ours.get(same),
+        );
+        events += ours.len();
+    }
+    println!("{} scripts, {events} events", scripts.len());
+}
+
+#[test]
+fn what_asynchat_does_we_do() {
+    let scripts = recorded();
+    assert_eq!(scripts.len(), 500);
+    compare(&scripts);
+}
+
+#[test]
+fn what_asynchat_does_we_do_in_many_more_scripts() {
+    let Some(path) = std::env::var_os(MORE) else {
+        println!("not run: {MORE} names no file (oracle.py scripts 10000 makes one)");
+        return;
+    };
+    let scripts = Script::all(&fs::read_to_string(path).expect("the file that STHENO_ORACLE names"));
+    assert!(scripts.len() >= 10_000, "{} scripts", scripts.len());
+    compare(&scripts);
+}

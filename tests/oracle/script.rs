@@ -1,0 +1,187 @@
+//! Scripts: what `oracle.py` writes, and what our side makes of it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::num::NonZeroU64;
+use std::rc::Rc;
+
+use serde_json::{Value, json};
+use stheno::chat::{Chat, Chunk, Handler, Producer, SimpleProducer, Terminator};
+
+/// From how many bytes on they are shown as length and checksum; `MANY` in `oracle.py`.
+const MANY: usize = 32;
+
+/// Calls and bytes, as in the scripts.
+pub(crate) type Events = Rc<RefCell<Vec<Value>>>;
+
+/// One conversation, and what asynchat made of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Script(Value);
+
+impl Script {
+    /// The scripts of a file, one a line.
+    pub(crate) fn all(text: &str) -> Vec<Self> {
+        text.lines().map(|line| Self(serde_json::from_str(line).expect("JSON"))).collect()
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.0["script"].as_u64().expect("a number")
+    }
+
+    pub(crate) fn events(&self) -> &[Value] {
+        list(&self.0["events"])
+    }
+
+    pub(crate) fn steps(&self) -> Vec<Step> {
+        list(&self.0["steps"])
+            .iter()
+            .map(|step| match text(&step[0]) {
+                "in" => Step::In(bytes(&step[1])),
+                "do" => Step::Do(list(&step[1]).to_vec()),
+                other => panic!("not a step: {other}"),
+            })
+            .collect()
+    }
+
+    /// Our side of the conversation, before its first step.
+    pub(crate) fn begin(&self, events: &Events) -> (Chat, Player) {
+        let lists = |name: &str| list(&self.0[name]).iter().map(|actions| list(actions).to_vec()).collect();
+        let player = Player {
+            frames: lists("frames"),
+            parts: lists("parts"),
+            frame: Vec::new(),
+            closing: false,
+            lost: false,
+            events: Rc::clone(events),
+        };
+        (Chat::new(terminator(&self.0["terminator"])), player)
+    }
+}
+
+/// What happens in a conversation from outside.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// The peer sends this in one piece.
+    In(Vec<u8>),
+    /// This is done between two reads.
+    Do(Vec<Value>),
+}
+
+/// The handler that does what the script says, and writes down its calls.
+#[derive(Debug)]
+pub(crate) struct Player {
+    frames: VecDeque<Vec<Value>>,
+    parts: VecDeque<Vec<Value>>,
+    frame: Vec<u8>,
+    closing: bool,
+    lost: bool,
+    events: Events,
+}
+
+impl Handler for Player {
+    fn collect_incoming_data(&mut self, chat: &mut Chat, data: &[u8]) {
+        self.events.borrow_mut().push(json!(["data", shown(data)]));
+        self.frame.extend_from_slice(data);
+        let actions = self.parts.pop_front().unwrap_or_default();
+        self.act(chat, &actions);
+    }
+
+    fn found_terminator(&mut self, chat: &mut Chat) {
+        self.events.borrow_mut().push(json!(["found"]));
+        let actions = self.frames.pop_front().unwrap_or_default();
+        self.act(chat, &actions);
+        self.frame.clear();
+    }
+}
+
+impl Player {
+    pub(crate) fn act(&mut self, chat: &mut Chat, actions: &[Value]) {
+        for action in actions {
+            match text(&action[0]) {
+                "terminator" => chat.set_terminator(terminator(&action[1])),
+                "close" => {
+                    self.closing = true;
+                    chat.close_when_done();
+                }
+                // Why not always: see `act` in `oracle.py`.
+                "discard" if self.lost => {}
+                "discard" => {
+                    self.closing = false;
+                    chat.discard_buffers();
+                }
+                kind => {
+                    self.lost |= self.closing;
+                    self.output(chat, kind, action);
+                }
+            }
+        }
+    }
+
+    fn output(&self, chat: &mut Chat, kind: &str, action: &Value) {
+        let number = |value: &Value| usize::try_from(value.as_u64().expect("a number")).expect("a size");
+        match kind {
+            "push" => chat.push(&bytes(&action[1])),
+            "echo" => chat.push(&self.frame),
+            "fill" => {
+                let byte = u8::try_from(number(&action[1])).expect("a byte");
+                chat.push(&vec![byte; number(&action[2])]);
+            }
+            "producer" => {
+                let producer = SimpleProducer::with_buffer_size(bytes(&action[1]), number(&action[2]));
+                chat.push_with_producer(producer);
+            }
+            "pieces" => chat.push_with_producer(Pieces(list(&action[1]).iter().map(bytes).collect())),
+            other => panic!("not an action: {other}"),
+        }
+    }
+}
+
+/// A producer that makes what it has been given.
+#[derive(Debug)]
+struct Pieces(VecDeque<Vec<u8>>);
+
+impl Producer for Pieces {
+    fn more(&mut self) -> io::Result<Option<Chunk>> {
+        Ok(self.0.pop_front().map(Chunk::Bytes))
+    }
+}
+
+/// Bytes as they stand in the events.
+pub(crate) fn shown(data: &[u8]) -> String {
+    if data.len() > MANY {
+        return format!("{}:{:08x}", data.len(), crc32(data));
+    }
+    data.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// CRC-32 as `zlib.crc32` has it: reflected, 0xedb88320.
+fn crc32(data: &[u8]) -> u32 {
+    !data.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))
+    })
+}
+
+fn terminator(value: &Value) -> Terminator {
+    match value {
+        Value::Null => Terminator::None,
+        Value::Number(number) => {
+            Terminator::Length(number.as_u64().and_then(NonZeroU64::new).expect("a length"))
+        }
+        value => Terminator::Bytes(bytes(value).into()),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().expect("a list")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let digits = text(value).as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).expect("ASCII"), 16).expect("hex digits");
+    digits.map(byte).collect()
+}
