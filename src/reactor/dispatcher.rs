@@ -8,7 +8,8 @@ use log::debug;
 use mio::Registry;
 use mio::event::Source;
 
-use super::{Budget, Core, Readiness};
+use super::lent::Core;
+use super::{Budget, Readiness};
 use crate::clock::{Instant, Now};
 use crate::slab::Key;
 use crate::sys;
@@ -112,7 +113,7 @@ pub trait Dispatcher: fmt::Debug {
 /// What the reactor lends a hook while it runs.
 #[derive(Debug)]
 pub struct Context<'a> {
-    core: &'a mut Core,
+    pub(super) core: &'a mut Core,
     registry: &'a Registry,
     key: Key,
     ready: &'a mut Readiness,

@@ -36,8 +36,10 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod calls;
 mod chat_channel;
 mod dispatcher;
+mod lent;
 mod listener;
 mod probe;
 mod shared;
@@ -55,6 +57,7 @@ use std::time::Duration;
 use log::{debug, error};
 use mio::{Events, Poll};
 
+pub use calls::{CallContext, CallKey};
 pub use chat_channel::ChatChannel;
 pub use dispatcher::{Context, Dispatcher};
 pub use listener::{AcceptMode, Listener, Room};
@@ -68,13 +71,11 @@ pub use waker::Waker;
 use crate::clock::{Instant, Now};
 use crate::slab::{Key, Slab};
 use crate::timers::{Armed, Timers};
+use lent::Core;
 use slot::{Budget, Cause, Registered, Slot, Wishes, call_channel};
 
 /// How many events one call to the kernel brings. More only makes the turn longer.
 const EVENTS: usize = 1024;
-
-/// Bytes of the buffer that all channels of a reactor read into. What comes in one round trip fits.
-const SCRATCH: usize = 64 * 1024;
 
 /// Bytes that one channel may move in one turn: enough to keep a fast network busy, little enough that a
 /// big download does not hold up a small answer (lighttpd's figure).
@@ -88,17 +89,6 @@ const AGAIN_PER_TURN: usize = 16;
 /// A deadline that stands although it has been told to its channel comes again no earlier than this, or the
 /// turn would never end.
 const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
-
-/// What a [`Context`] lends to hooks.
-#[derive(Debug)]
-struct Core {
-    now: Now,
-    /// Counts the turns, from 1; it may wrap.
-    turn: u32,
-    scratch: Box<[u8]>,
-    adopted: Vec<Box<dyn Dispatcher>>,
-    stopped: bool,
-}
 
 /// The loop.
 pub struct Reactor<P: Probe = NoProbe> {
@@ -145,13 +135,7 @@ impl<P: Probe> Reactor<P> {
             slots: Slab::new(),
             timers: Timers::default(),
             again: VecDeque::new(),
-            core: Core {
-                now: Now::ask(),
-                turn: 1,
-                scratch: vec![0; SCRATCH].into(),
-                adopted: Vec::new(),
-                stopped: false,
-            },
+            core: Core::new(),
             panics: 0,
             probe,
         })
@@ -194,7 +178,7 @@ impl<P: Probe> Reactor<P> {
         self.again.shrink_to_fit();
     }
 
-    /// How many channels a panic has cost so far.
+    /// How many channels and calls a panic has cost so far.
     #[must_use]
     pub fn panics(&self) -> u64 {
         self.panics
@@ -227,9 +211,10 @@ impl<P: Probe> Reactor<P> {
         self.take_adopted();
     }
 
-    /// Closes every channel now. (`asyncore.close_all`)
+    /// Closes every channel now, and forgets the calls that wait. (`asyncore.close_all`)
     pub fn close_all(&mut self) {
         self.core.now = Now::ask();
+        self.core.calls.clear();
         let keys: Vec<Key> = self.slots.keys().collect();
         for key in keys {
             self.close(key, false);
@@ -264,6 +249,7 @@ impl<P: Probe> Reactor<P> {
             }
         }
         self.handle_timers();
+        self.panics += self.core.run_calls();
         self.take_adopted();
         Ok(())
     }
@@ -272,7 +258,8 @@ impl<P: Probe> Reactor<P> {
         if !self.again.is_empty() {
             return Some(Duration::ZERO);
         }
-        let until_timer = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
+        let next = [self.timers.next(), self.core.calls.next()].into_iter().flatten().min();
+        let until_timer = next.map(|at| at.saturating_duration_since(Instant::now()));
         match (timeout, until_timer) {
             (Some(timeout), Some(until_timer)) => Some(timeout.min(until_timer)),
             (timeout, until_timer) => timeout.or(until_timer),

@@ -3,9 +3,10 @@
 use log::error;
 use mio::{Interest, Token};
 
+use super::BYTES_PER_TURN;
 use super::dispatcher::{Context, Dispatcher};
+use super::lent::Core;
 use super::probe::{Hook, Probe, Readiness};
-use super::{BYTES_PER_TURN, Core};
 use crate::clock::Instant;
 use crate::slab::Key;
 use crate::timers::Armed;
