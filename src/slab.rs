@@ -152,8 +152,13 @@ impl<T> Slab<T> {
 
     /// The keys of all values, in the order of their slots.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
+        self.iter().map(|(key, _)| key)
+    }
+
+    /// All values and their keys, in the order of their slots.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> + '_ {
         self.slots.iter().zip(0u32..).filter_map(|(slot, index)| match slot {
-            Slot::Full { generation, .. } => Some(Key { index, generation: *generation }),
+            Slot::Full { generation, value } => Some((Key { index, generation: *generation }, value)),
             Slot::Empty { .. } => None,
         })
     }

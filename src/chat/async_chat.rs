@@ -89,6 +89,12 @@ impl Chat {
         !self.output.is_empty()
     }
 
+    /// How many bytes wait to be sent, as far as the producers know.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.output.len()
+    }
+
     /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does. Without bytes it looks
     /// at those that are held back once more: for the end of file.
     pub fn receive(&mut self, bytes: &[u8], handler: &mut impl Handler) {

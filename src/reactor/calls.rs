@@ -123,7 +123,7 @@ impl Calls {
         CallKey(key)
     }
 
-    fn cancel(&mut self, CallKey(key): CallKey) -> bool {
+    pub(super) fn cancel(&mut self, CallKey(key): CallKey) -> bool {
         let was_there = self.calls.remove(key).is_some();
         if self.timers.len() > 2 * self.calls.len() + FEW {
             self.timers.shrink(|key| self.calls.contains(key));
@@ -153,7 +153,7 @@ impl Calls {
 }
 
 impl Core {
-    fn call_later(
+    pub(super) fn call_later(
         &mut self,
         delay: Duration,
         function: impl FnOnce(&mut CallContext<'_>) + 'static,
@@ -167,7 +167,7 @@ impl Core {
         self.calls.schedule(self.now.monotonic + delay, None, Box::new(once))
     }
 
-    fn call_every(
+    pub(super) fn call_every(
         &mut self,
         period: Duration,
         function: impl FnMut(&mut CallContext<'_>) + 'static,

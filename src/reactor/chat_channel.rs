@@ -1,6 +1,7 @@
 //! `asynchat.async_chat` whole: a [`Chat`] on a socket on the loop.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use mio::event::Source;
@@ -12,6 +13,10 @@ use crate::chat::{Chat, Handler};
 use crate::clock::Instant;
 
 /// A conversation in frames with one peer.
+///
+/// A peer that closes its half is still sent everything that waits for it (asynchat drops that), and then closed.
+/// While the peer does not take what it has been sent, nothing more is read of it. The socket may be one that is
+/// still connecting: what is pushed meanwhile leaves when it is through, and `handle_error` gets the error if it fails.
 #[derive(Debug)]
 pub struct ChatChannel<H> {
     socket: Stream,
@@ -60,6 +65,10 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
         &mut self.socket
     }
 
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
     fn readable(&self) -> bool {
         !self.read_closed && self.chat.wants_read()
     }
@@ -90,5 +99,9 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
 
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.initiate_send(cx)
+    }
+
+    fn unsent(&self) -> u64 {
+        self.chat.unsent()
     }
 }

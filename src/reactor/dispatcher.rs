@@ -1,10 +1,10 @@
 //! The trait that everything on the loop implements: `asyncore.dispatcher`.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use log::debug;
+use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
@@ -18,11 +18,17 @@ use crate::sys;
 ///
 /// The names are asyncore's. Where the meaning differs: `writable()` is false by default (Python's true
 /// made a loop that never waits); a hook answers with a result instead of raising; `handle_timeout`,
-/// `handle_wake`, `handle_shutdown` and `deadline` are new.
+/// `handle_wake`, `handle_shutdown` and `deadline` are new. All of them, name by name: `docs/DICTIONARY.md`.
 #[allow(unused_variables, reason = "the names are the documentation")]
 pub trait Dispatcher: fmt::Debug {
     /// What the kernel watches. (`dispatcher.socket`)
     fn socket(&mut self) -> &mut dyn Source;
+
+    /// Its descriptor, for a loop that asks the kernel by number: [`super::SimpleLoop`] with select(2) or poll(2).
+    /// `None`: such a loop does not take this channel. ([`super::Reactor`] never asks.)
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Whether `handle_read` should be called when there is something to read. This is where
     /// back-pressure is said.
@@ -50,6 +56,17 @@ pub trait Dispatcher: fmt::Debug {
     /// # Errors
     /// Anything; `handle_error` gets it.
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Urgent data has come (`MSG_OOB`): an exceptional condition in the words of select(2). Only a
+    /// [`super::SimpleLoop`] with select(2) or poll(2) asks for it; epoll is not asked, for no protocol that is worth
+    /// serving uses it.
+    ///
+    /// # Errors
+    /// Anything; `handle_error` gets it.
+    fn handle_expt(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.log_info(Level::Warn, format_args!("unhandled incoming priority event"));
         Ok(())
     }
 
@@ -81,8 +98,19 @@ pub trait Dispatcher: fmt::Debug {
 
     /// A hook has failed.
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        debug!("{}: {error}", cx.key());
+        self.log_info(Level::Debug, format_args!("{}: {error}", cx.key()));
         cx.close();
+    }
+
+    /// Where lines about this channel go, those of the loop's default hooks among them; to the log if it is not
+    /// overridden.
+    fn log_info(&self, level: Level, message: fmt::Arguments<'_>) {
+        log::log!(level, "{message}");
+    }
+
+    /// A line about a hit, as a server logs them. (`dispatcher.log`)
+    fn log(&self, message: fmt::Arguments<'_>) {
+        self.log_info(Level::Info, message);
     }
 
     /// The last call: the channel has been taken out of the reactor and is dropped after it.
@@ -229,6 +257,22 @@ impl<'a> Context<'a> {
         }
         let result = sys::socket::send(socket.as_fd(), bytes, more);
         self.note_written(result, bytes.len())
+    }
+
+    /// As [`Context::send`], with write(2): for pipes and everything else that is no socket. (`file_wrapper.send`)
+    ///
+    /// # Errors
+    /// As write(2), but for those that are no failure.
+    pub fn write(&mut self, file: &mut impl Write, bytes: &[u8]) -> io::Result<Option<usize>> {
+        if !self.may_write() {
+            return Ok(None);
+        }
+        loop {
+            match file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return self.note_written(result, bytes.len()),
+            }
+        }
     }
 
     /// Sends a stretch of a file. As [`Context::send`]; `Some(0)` says that the file has ended.

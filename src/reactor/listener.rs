@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use log::warn;
@@ -262,6 +262,12 @@ impl Verdict {
             Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => Self::Broken,
             _ => Self::NextOne,
         }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

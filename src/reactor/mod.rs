@@ -1,23 +1,23 @@
 //! asyncore: one loop over everything that can be ready.
 //!
 //! ```text
-//!         ┌────────────────────────── turn ──────────────────────────┐
-//!         │ poll ──► events and wakes ──► again list ──► timers       │
-//!         └───┬───────────────────────────────────────────────────────┘
+//!         ┌──────────────────────────────── turn ────────────────────────────────┐
+//!         │ poll ──► events and wakes ──► again list ──► timers ──► calls        │
+//!         └───┬──────────────────────────────────────────────────────────────────┘
 //!             ▼ dispatch(key)
 //!         slab[key] ──► handle_read / handle_write / handle_timeout / …
 //! ```
 //!
 //! [`Reactor::turn`] waits once and calls the hooks of every [`Dispatcher`] that is ready;
-//! [`Reactor::run`] turns until nothing is left (`asyncore.loop`).
+//! [`Reactor::run`] turns until nothing is left (`asyncore.loop`). [`SimpleLoop`] is asyncore's own loop, with the
+//! choice between select(2), poll(2) and this one, to see what it costs to ask everyone.
 //!
 //! **Edge-triggered.** asyncore asked the kernel in every turn about every socket. Here a channel is
 //! registered once, for reading, and once more if a write ever does not fit, and the kernel tells of each
 //! *change* once. The reactor
 //! remembers it in two bits per channel until a call says "would block". So a hook may stop early (its
 //! budget is spent), and the channel goes on the *again* list: the next turn does not wait, and those first
-//! on the list go on in it. It must never
-//! just return with input unread and no bit kept, for no further event would come.
+//! on the list go on in it. It must never just return with input unread and no bit kept, for no further event would come.
 //!
 //! **Stale events.** A token carries the generation of its slab slot. An event for a channel that was
 //! closed in the same turn finds nothing.
@@ -36,6 +36,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod asking;
 mod calls;
 mod chat_channel;
 mod dispatcher;
@@ -43,11 +44,13 @@ mod lent;
 mod listener;
 mod probe;
 mod shared;
+mod simple_loop;
 mod slot;
 mod socket;
 mod source;
 mod transmit;
 mod waker;
+mod with_send;
 
 use std::collections::VecDeque;
 use std::io;
@@ -64,9 +67,11 @@ pub use listener::{AcceptMode, Listener, Room};
 pub use probe::{Hook, NoProbe, Probe, Readiness};
 pub use shared::{NoSource, SharedSource};
 pub use socket::{ListenSocket, Peer, Stream};
-pub use source::FileWrapper;
+pub use simple_loop::{Poller, SimpleLoop};
+pub use source::{FileDispatcher, FileWrapper};
 pub use transmit::{Transmitted, transmit};
 pub use waker::Waker;
+pub use with_send::DispatcherWithSend;
 
 use crate::clock::{Instant, Now};
 use crate::slab::{Key, Slab};

@@ -1,11 +1,14 @@
-//! Descriptors that are no sockets: `asyncore.file_wrapper`.
+//! Descriptors that are no sockets: `asyncore.file_wrapper` and `file_dispatcher`.
 
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
+
+use crate::sys::descriptor;
 
 /// A descriptor that the loop can watch: a pipe's end, say. It has to be non-blocking.
 #[derive(Debug)]
@@ -22,5 +25,69 @@ impl<F: AsRawFd> Source for FileWrapper<F> {
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         SourceFd(&self.0.as_raw_fd()).deregister(registry)
+    }
+}
+
+/// A pipe, a FIFO or a terminal, to read, to write or both, as a part of a dispatcher. (`asyncore.file_dispatcher`)
+///
+/// [`Context::recv`](super::Context::recv) reads it, [`Context::write`](super::Context::write) writes it. Of one that
+/// may be written only, say `readable() == false`. A regular file is no use here: epoll refuses it, and select(2) and
+/// poll(2) call it ready at any time.
+#[derive(Debug)]
+pub struct FileDispatcher {
+    file: File,
+    interest: Interest,
+}
+
+impl FileDispatcher {
+    /// Takes the descriptor over (asyncore made a copy) and makes it non-blocking. (`set_file`)
+    ///
+    /// # Errors
+    /// As fcntl(2).
+    pub fn new(file: impl Into<OwnedFd>) -> io::Result<Self> {
+        let file = file.into();
+        descriptor::set_nonblocking(file.as_fd())?;
+        let interest = match descriptor::access(file.as_fd())? {
+            (true, true) => Interest::READABLE | Interest::WRITABLE,
+            (true, false) => Interest::READABLE,
+            (false, _) => Interest::WRITABLE,
+        };
+        Ok(Self { file: file.into(), interest })
+    }
+}
+
+impl AsFd for FileDispatcher {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Read for FileDispatcher {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read(buffer)
+    }
+}
+
+impl Write for FileDispatcher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Source for FileDispatcher {
+    fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
+        SourceFd(&self.file.as_raw_fd()).register(registry, token, self.interest)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
+        SourceFd(&self.file.as_raw_fd()).reregister(registry, token, self.interest)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        SourceFd(&self.file.as_raw_fd()).deregister(registry)
     }
 }

@@ -111,6 +111,15 @@ pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?)
 }
 
+/// Whether an open descriptor may be read, and whether it may be written (`O_ACCMODE`).
+///
+/// # Errors
+/// As fcntl(2).
+pub fn access(file: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+    let mode = fs::fcntl_getfl(file)? & OFlags::RWMODE;
+    Ok((mode != OFlags::WRONLY, mode != OFlags::RDONLY))
+}
+
 /// Reads everything a non-blocking pipe holds; answers `false` once its other end is closed.
 ///
 /// # Errors

@@ -21,6 +21,7 @@ pub mod beneath;
 pub mod descriptor;
 pub mod directory;
 pub mod fallback;
+pub mod poll;
 pub mod process;
 pub mod readiness;
 pub mod rights;
