@@ -7,6 +7,7 @@
 //! that is discarded while it leaves. What is different on purpose stands in `docs/DICTIONARY.md` as *adapted*.
 
 mod script;
+mod sockets;
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,46 +23,48 @@ fn recorded() -> Vec<Script> {
     Script::all(&fs::read_to_string(path).expect("tests/oracle/expected.jsonl"))
 }
 
-/// What `Chat` makes of a script, without a socket.
-fn replay(script: &Script) -> Vec<Value> {
-    let events = Events::default();
-    let (mut chat, mut player) = script.begin(&events);
+/// What `Chat` makes of a script, without a socket: the events of each step.
+fn replay(script: &Script) -> Vec<Vec<Value>> {
+    let calls = Events::default();
+    let (mut chat, mut player) = script.begin(&calls);
+    let mut all = Vec::new();
     for step in script.steps().into_iter().map(Some).chain([None]) {
         match &step {
             Some(Step::In(bytes)) => chat.receive(bytes, &mut player),
             Some(Step::Do(actions)) => player.act(&mut chat, actions),
-            None => {
-                events.borrow_mut().push(json!(["eof"]));
-                chat.receive(b"", &mut player);
-            }
+            None => chat.receive(b"", &mut player),
         }
         let wire = chat.output().to_bytes().expect("producers without faults");
-        let mut events = events.borrow_mut();
+        let mut events = calls.take();
         // asynchat closes at the end of file and sends nothing more; who is on our side still gets it all.
         if !wire.is_empty() && step.is_some() {
             events.push(json!(["wire", shown(&wire)]));
         }
-        if step.is_none() || chat.output().is_done() {
+        let is_over = step.is_none() || chat.output().is_done();
+        if is_over {
             events.push(json!(["close"]));
+        }
+        all.push(events);
+        if is_over {
             break;
         }
     }
-    events.take()
+    all
 }
 
 fn compare(scripts: &[Script]) {
     let mut events = 0;
     for script in scripts {
-        let ours = replay(script);
-        let same = ours.iter().zip(script.events()).take_while(|(ours, theirs)| ours == theirs).count();
-        assert!(
-            ours == script.events(),
-            "script {}: after {same} events asynchat says {:?}, we say {:?}\n{script:?}",
-            script.number(),
-            script.events().get(same),
-            ours.get(same),
-        );
-        events += ours.len();
+        let (ours, theirs) = (replay(script), script.events());
+        for (step, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert!(
+                ours == theirs,
+                "script {}, step {step}: asynchat {theirs:?}, we {ours:?}; {script:?}",
+                script.number()
+            );
+            events += ours.len();
+        }
+        assert_eq!(ours.len(), theirs.len(), "script {}: who has closed?", script.number());
     }
     println!("{} scripts, {events} events", scripts.len());
 }

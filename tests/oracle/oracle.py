@@ -12,9 +12,9 @@ A script is a conversation. `terminator` stands at the beginning (hex digits, a 
 actions at the 1st, 2nd, … `found_terminator`, `parts` those at the 1st, 2nd, … `collect_incoming_data`. With `full` the
 socket has no room while anything of that happens, so that output waits until the step is over.
 
-What came of it stands in `events`, step by step and in this order: ["data", bytes] and ["found"] as they were called;
-["wire", bytes], all that the peer got in this step; ["close"], with which the script ends. ["eof"] says that the peer
-closed its half, which it does after the last step. Bytes are hex digits, or LENGTH:CRC32 if they are many.
+What came of it stands in `events`, a list for each step: ["data", bytes] and ["found"] as they were called; then ["wire",
+bytes], all that the peer got in this step; then ["close"], with which the script ends. Behind the last step the peer
+closes its half, and one more list stands for that. Bytes are hex digits, or LENGTH:CRC32 if they are many.
 """
 import ast
 import json
@@ -240,16 +240,12 @@ def events_of(script):
                 peer.sendall(bytes.fromhex(body))
                 chat.handle_read()
             else:
-                events.append(["eof"])
                 peer.shutdown(socket.SHUT_WR)
                 chat.handle_read()
             chat.full = False
             wire = flush(chat, peer)
-            events += chat.calls
-            if wire:
-                events.append(["wire", shown(wire)])
+            events.append(chat.calls + [["wire", shown(wire)]] * bool(wire) + [["close"]] * chat.is_over)
             if chat.is_over:
-                events.append(["close"])
                 return events
     finally:
         chat.close()

@@ -29,8 +29,9 @@ impl Script {
         self.0["script"].as_u64().expect("a number")
     }
 
-    pub(crate) fn events(&self) -> &[Value] {
-        list(&self.0["events"])
+    /// What came of each step, and of the end of file behind them; the last list ends with a close.
+    pub(crate) fn events(&self) -> Vec<&[Value]> {
+        list(&self.0["events"]).iter().map(list).collect()
     }
 
     pub(crate) fn steps(&self) -> Vec<Step> {
