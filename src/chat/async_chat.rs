@@ -65,7 +65,8 @@ impl Chat {
         self.output.close_when_done();
     }
 
-    /// Throws away what has come and what has not left, a [`Chat::close_when_done`] with it: emergencies only.
+    /// Throws away what has come and what has not left, a [`Chat::close_when_done`] with it: emergencies
+    /// only.
     pub fn discard_buffers(&mut self) {
         self.input.clear();
         self.output.discard_buffers();
@@ -95,8 +96,8 @@ impl Chat {
         self.output.len()
     }
 
-    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does. Without bytes it looks
-    /// at those that are held back once more: for the end of file.
+    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does. Without bytes it
+    /// looks at those that are held back once more: for the end of file.
     pub fn receive(&mut self, bytes: &[u8], handler: &mut impl Handler) {
         let mut window = self.input.open(bytes);
         self.discarded = false;

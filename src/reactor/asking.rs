@@ -21,9 +21,10 @@ pub(super) type Ask = fn(&[Asked<'_>], Option<Duration>) -> io::Result<Vec<Found
 
 /// The loop.
 ///
-/// It is level-triggered: what a hook has left unread is told again, so there is no *again* list and nothing is
-/// registered. And every turn is O(n): it asks each channel for its wishes and its deadline, and the kernel about
-/// each descriptor. There are no timers, for who asks everyone finds the next deadline on the way.
+/// It is level-triggered: what a hook has left unread is told again, so there is no *again* list and nothing
+/// is registered. And every turn is O(n): it asks each channel for its wishes and its deadline, and the
+/// kernel about each descriptor. There are no timers, for who asks everyone finds the next deadline on the
+/// way.
 pub(super) struct Asking {
     slots: Slab<Slot>,
     pub(super) core: Core,

@@ -1,9 +1,9 @@
 //! Calls at a later time: `call_later` and `call_every`, which asyncore never had and its descendants do
 //! (pyftpdlib's `ioloop`).
 //!
-//! A deadline belongs to a channel and moves with every byte of it ([`super::Dispatcher::deadline`]); a call belongs to
-//! nobody and comes when it was said to. To schedule one and to take one out of the heap is O(log n); to cancel
-//! one is O(1), and what is left of it in the heap goes when half of the heap is such.
+//! A deadline belongs to a channel and moves with every byte of it ([`super::Dispatcher::deadline`]); a call
+//! belongs to nobody and comes when it was said to. To schedule one and to take one out of the heap is O(log
+//! n); to cancel one is O(1), and what is left of it in the heap goes when half of the heap is such.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -176,8 +176,8 @@ impl Core {
         self.calls.schedule(self.now.monotonic + period, Some(period), Box::new(function))
     }
 
-    /// Calls what is due; what is scheduled meanwhile waits for the next turn, however soon it is due. Answers how many
-    /// calls a panic has cost.
+    /// Calls what is due; what is scheduled meanwhile waits for the next turn, however soon it is due.
+    /// Answers how many calls a panic has cost.
     pub(super) fn run_calls(&mut self) -> u64 {
         let now = self.now.monotonic;
         let mut panics = 0;
@@ -200,8 +200,8 @@ impl Core {
 }
 
 impl<P: Probe> Reactor<P> {
-    /// Calls `function` once, when `delay` is over: never earlier, and as soon as the loop gets to it. A call that
-    /// waits does not keep [`Reactor::run`] going. (pyftpdlib's `call_later`)
+    /// Calls `function` once, when `delay` is over: never earlier, and as soon as the loop gets to it. A call
+    /// that waits does not keep [`Reactor::run`] going. (pyftpdlib's `call_later`)
     pub fn call_later(
         &mut self,
         delay: Duration,
@@ -211,8 +211,9 @@ impl<P: Probe> Reactor<P> {
         self.core.call_later(delay, function)
     }
 
-    /// Calls `function` every `period` (a millisecond at least), first when one is over. It keeps step: a call
-    /// that comes late does not make the next one late, and what was missed is left out. (pyftpdlib's `call_every`)
+    /// Calls `function` every `period` (a millisecond at least), first when one is over. It keeps step: a
+    /// call that comes late does not make the next one late, and what was missed is left out. (pyftpdlib's
+    /// `call_every`)
     pub fn call_every(
         &mut self,
         period: Duration,
@@ -267,7 +268,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// 200,000 calls in a scrambled order, half of them cancelled. If one of the three cost O(n), it would not end here.
+    /// 200,000 calls in a scrambled order, half of them cancelled. If one of the three cost O(n), it would
+    /// not end here.
     #[test]
     fn many_calls_come_in_order_and_those_cancelled_do_not() {
         const MANY: u64 = 200_000;

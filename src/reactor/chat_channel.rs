@@ -14,9 +14,10 @@ use crate::clock::Instant;
 
 /// A conversation in frames with one peer.
 ///
-/// A peer that closes its half is still sent everything that waits for it (asynchat drops that), and then closed.
-/// While the peer does not take what it has been sent, nothing more is read of it. The socket may be one that is
-/// still connecting: what is pushed meanwhile leaves when it is through, and `handle_error` gets the error if it fails.
+/// A peer that closes its half is still sent everything that waits for it (asynchat drops that), and then
+/// closed. While the peer does not take what it has been sent, nothing more is read of it. The socket may be
+/// one that is still connecting: what is pushed meanwhile leaves when it is through, and `handle_error` gets
+/// the error if it fails.
 #[derive(Debug)]
 pub struct ChatChannel<H> {
     socket: Stream,

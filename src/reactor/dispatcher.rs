@@ -24,8 +24,8 @@ pub trait Dispatcher: fmt::Debug {
     /// What the kernel watches. (`dispatcher.socket`)
     fn socket(&mut self) -> &mut dyn Source;
 
-    /// Its descriptor, for a loop that asks the kernel by number: [`super::SimpleLoop`] with select(2) or poll(2).
-    /// `None`: such a loop does not take this channel. ([`super::Reactor`] never asks.)
+    /// Its descriptor, for a loop that asks the kernel by number: [`super::SimpleLoop`] with select(2) or
+    /// poll(2). `None`: such a loop does not take this channel. ([`super::Reactor`] never asks.)
     fn fileno(&self) -> Option<BorrowedFd<'_>> {
         None
     }
@@ -60,8 +60,8 @@ pub trait Dispatcher: fmt::Debug {
     }
 
     /// Urgent data has come (`MSG_OOB`): an exceptional condition in the words of select(2). Only a
-    /// [`super::SimpleLoop`] with select(2) or poll(2) asks for it; epoll is not asked, for no protocol that is worth
-    /// serving uses it.
+    /// [`super::SimpleLoop`] with select(2) or poll(2) asks for it; epoll is not asked, for no protocol that
+    /// is worth serving uses it.
     ///
     /// # Errors
     /// Anything; `handle_error` gets it.
@@ -102,8 +102,8 @@ pub trait Dispatcher: fmt::Debug {
         cx.close();
     }
 
-    /// Where lines about this channel go, those of the loop's default hooks among them; to the log if it is not
-    /// overridden.
+    /// Where lines about this channel go, those of the loop's default hooks among them; to the log if it is
+    /// not overridden.
     fn log_info(&self, level: Level, message: fmt::Arguments<'_>) {
         log::log!(level, "{message}");
     }
@@ -259,7 +259,8 @@ impl<'a> Context<'a> {
         self.note_written(result, bytes.len())
     }
 
-    /// As [`Context::send`], with write(2): for pipes and everything else that is no socket. (`file_wrapper.send`)
+    /// As [`Context::send`], with write(2): for pipes and everything else that is no socket.
+    /// (`file_wrapper.send`)
     ///
     /// # Errors
     /// As write(2), but for those that are no failure.

@@ -8,16 +8,16 @@
 //!         slab[key] ──► handle_read / handle_write / handle_timeout / …
 //! ```
 //!
-//! [`Reactor::turn`] waits once and calls the hooks of every [`Dispatcher`] that is ready;
-//! [`Reactor::run`] turns until nothing is left (`asyncore.loop`). [`SimpleLoop`] is asyncore's own loop, with the
-//! choice between select(2), poll(2) and this one, to see what it costs to ask everyone.
+//! [`Reactor::turn`] waits once and calls the hooks of every [`Dispatcher`] that is ready; [`Reactor::run`]
+//! turns until nothing is left (`asyncore.loop`). [`SimpleLoop`] is asyncore's own loop, with the choice
+//! between select(2), poll(2) and this one, to see what it costs to ask everyone.
 //!
 //! **Edge-triggered.** asyncore asked the kernel in every turn about every socket. Here a channel is
 //! registered once, for reading, and once more if a write ever does not fit, and the kernel tells of each
-//! *change* once. The reactor
-//! remembers it in two bits per channel until a call says "would block". So a hook may stop early (its
-//! budget is spent), and the channel goes on the *again* list: the next turn does not wait, and those first
-//! on the list go on in it. It must never just return with input unread and no bit kept, for no further event would come.
+//! *change* once. The reactor remembers it in two bits per channel until a call says "would block". So a hook
+//! may stop early (its budget is spent), and the channel goes on the *again* list: the next turn does not
+//! wait, and those first on the list go on in it. It must never just return with input unread and no bit
+//! kept, for no further event would come.
 //!
 //! **Stale events.** A token carries the generation of its slab slot. An event for a channel that was
 //! closed in the same turn finds nothing.

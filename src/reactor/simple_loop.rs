@@ -51,10 +51,10 @@ impl FromStr for Poller {
 
 /// A loop that can be compared with itself: for teaching, and for small programs. Servers take [`Reactor`].
 ///
-/// With [`Poller::Select`] and [`Poller::Poll`] it is the loop that asyncore was. Each turn costs as much as there
-/// are channels, however few of them are ready. With [`Poller::Mio`] it *is* the reactor, and a turn costs as much as
-/// there are channels that are ready. The channels are the same; for the first two they have to tell their
-/// descriptor ([`Dispatcher::fileno`]).
+/// With [`Poller::Select`] and [`Poller::Poll`] it is the loop that asyncore was. Each turn costs as much as
+/// there are channels, however few of them are ready. With [`Poller::Mio`] it *is* the reactor, and a turn
+/// costs as much as there are channels that are ready. The channels are the same; for the first two they have
+/// to tell their descriptor ([`Dispatcher::fileno`]).
 ///
 /// ```
 /// use std::time::Duration;
@@ -90,8 +90,9 @@ impl SimpleLoop {
     /// Takes a channel in and calls it at once, as [`Reactor::add`] does. (`dispatcher.add_channel`)
     ///
     /// # Errors
-    /// `Unsupported` when it has no [`Dispatcher::fileno`] and select(2) or poll(2) would need it; `InvalidInput`
-    /// when select(2) does not take its descriptor. A channel that a hook hands over is dropped then, and logged.
+    /// `Unsupported` when it has no [`Dispatcher::fileno`] and select(2) or poll(2) would need it;
+    /// `InvalidInput` when select(2) does not take its descriptor. A channel that a hook hands over is
+    /// dropped then, and logged.
     pub fn add(&mut self, channel: impl Dispatcher + 'static) -> io::Result<()> {
         match &mut self.0 {
             Kind::Asks(asking) => asking.add(Box::new(channel)),
@@ -117,8 +118,8 @@ impl SimpleLoop {
         self.len() == 0
     }
 
-    /// Turns until no channel is left, a hook calls `stop`, or `count` turns are over; each waits `timeout` at most.
-    /// (`asyncore.loop(timeout, use_poll, map, count)`)
+    /// Turns until no channel is left, a hook calls `stop`, or `count` turns are over; each waits `timeout`
+    /// at most. (`asyncore.loop(timeout, use_poll, map, count)`)
     ///
     /// # Errors
     /// As [`SimpleLoop::turn`].

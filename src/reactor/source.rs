@@ -28,11 +28,12 @@ impl<F: AsRawFd> Source for FileWrapper<F> {
     }
 }
 
-/// A pipe, a FIFO or a terminal, to read, to write or both, as a part of a dispatcher. (`asyncore.file_dispatcher`)
+/// A pipe, a FIFO or a terminal, to read, to write or both, as a part of a dispatcher.
+/// (`asyncore.file_dispatcher`)
 ///
-/// [`Context::recv`](super::Context::recv) reads it, [`Context::write`](super::Context::write) writes it. Of one that
-/// may be written only, say `readable() == false`. A regular file is no use here: epoll refuses it, and select(2) and
-/// poll(2) call it ready at any time.
+/// [`Context::recv`](super::Context::recv) reads it, [`Context::write`](super::Context::write) writes it. Of
+/// one that may be written only, say `readable() == false`. A regular file is no use here: epoll refuses it,
+/// and select(2) and poll(2) call it ready at any time.
 #[derive(Debug)]
 pub struct FileDispatcher {
     file: File,

@@ -1,7 +1,7 @@
 //! `select(2)` and `poll(2)`: asking the kernel about every descriptor, every time.
 //!
-//! Both are twins: the same question, the same answer. What they cost grows with the descriptors that are asked
-//! about, not with those that are ready; that is the lesson they are here for.
+//! Both are twins: the same question, the same answer. What they cost grows with the descriptors that are
+//! asked about, not with those that are ready; that is the lesson they are here for.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -44,8 +44,8 @@ pub fn can_select(file: BorrowedFd<'_>) -> bool {
     file.as_raw_fd() < SELECT_LIMIT
 }
 
-/// Waits with `poll(2)` until one of `asked` is ready or `timeout` is over; one answer for each question. A signal
-/// ends the wait early, and then nothing is ready.
+/// Waits with `poll(2)` until one of `asked` is ready or `timeout` is over; one answer for each question. A
+/// signal ends the wait early, and then nothing is ready.
 ///
 /// # Errors
 /// As poll(2).
@@ -91,7 +91,8 @@ pub fn select(asked: &[Asked<'_>], timeout: Option<Duration>) -> io::Result<Vec<
     let (mut reads, mut writes) = (set_of(|asked| asked.read), set_of(|asked| asked.write));
     let mut exceptions = reads.clone();
     let timeout = timeout.map(timespec);
-    // SAFETY: the sets have room for every descriptor up to `highest`, and each in them is borrowed, so it is open.
+    // SAFETY: the sets have room for every descriptor up to `highest`, and each in them is borrowed, so it is
+    // open.
     let result = unsafe {
         let sets = (Some(&mut reads[..]), Some(&mut writes[..]), Some(&mut exceptions[..]));
         rustix::event::select(highest + 1, sets.0, sets.1, sets.2, timeout.as_ref())

@@ -1,11 +1,13 @@
 //! The library beside the original: `stheno::chat` against CPython's own asynchat, and a row for every name.
 //!
-//! What is compared, call by call: each `collect_incoming_data` with its bytes, each `found_terminator`, all bytes
-//! that left in a step, and the close. Both sides read what the peer sends in one piece with one read, so even
-//! the limits of the parts have to be the same. What is not compared: *when within a step* output leaves
-//! (asynchat sends at every `push`, we send once, behind the hooks), and what the peer of a conversation gets
-//! that is discarded while it leaves. What is different on purpose stands in `docs/DICTIONARY.md` as *adapted*.
+//! What is compared, call by call: each `collect_incoming_data` with its bytes, each `found_terminator`, all
+//! bytes that left in a step, and the close. Both sides read what the peer sends in one piece with one read,
+//! so even the limits of the parts have to be the same. What is not compared: *when within a step* output
+//! leaves (asynchat sends at every `push`, we send once, behind the hooks), and what the peer of a
+//! conversation gets that is discarded while it leaves. What is different on purpose stands in
+//! `docs/DICTIONARY.md` as *adapted*.
 
+mod dictionary;
 mod script;
 mod sockets;
 

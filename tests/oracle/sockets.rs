@@ -1,7 +1,7 @@
 //! The same scripts over a real socket: a `ChatChannel` on each loop does what asynchat did.
 //!
-//! Peer and loop take turns: a step's bytes are sent, and the next step begins when everything has come of it that
-//! came of it in asynchat. So each step is one read here as well.
+//! Peer and loop take turns: a step's bytes are sent, and the next step begins when everything has come of it
+//! that came of it in asynchat. So each step is one read here as well.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -74,8 +74,8 @@ impl Bench {
     }
 }
 
-/// Whether everything that is done in it is done at the beginning or by hooks: from outside nobody reaches the chat
-/// of a channel.
+/// Whether everything that is done in it is done at the beginning or by hooks: from outside nobody reaches
+/// the chat of a channel.
 fn is_for_a_channel(script: &Script) -> bool {
     script.steps().iter().skip(1).all(|step| matches!(step, Step::In(_)))
 }
