@@ -38,10 +38,63 @@
 //!
 //! # Using the library
 //!
-//! The reactor serves any protocol. An echo server is a [`reactor::Dispatcher`] and a
-//! [`reactor::Listener`] (`examples/tcp_reactor.rs`); a conversation in lines is a [`chat::Handler`] on a
-//! [`reactor::ChatChannel`] (`examples/tcp_chat.rs`). The way from a blocking server to there is a ladder of small
-//! programs: `examples/README.md`. The HTTP core runs without the reactor as well:
+//! The reactor serves any protocol. A listening socket is a [`reactor::Dispatcher`] with a
+//! [`reactor::Listener`]; a conversation in lines is a [`chat::Handler`] on a [`reactor::ChatChannel`]. Both
+//! together are a server, with the names that asyncore and asynchat had (`docs/DICTIONARY.md` has them all):
+//!
+//! ```no_run
+//! use std::io;
+//! use std::time::Duration;
+//!
+//! use stheno::chat::{Chat, Handler, Terminator};
+//! use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
+//! use stheno::sys::socket;
+//!
+//! /// Says every line again. (asynchat.async_chat)
+//! #[derive(Debug, Default)]
+//! struct Echo(Vec<u8>);
+//!
+//! impl Handler for Echo {
+//!     fn collect_incoming_data(&mut self, _: &mut Chat, data: &[u8]) {
+//!         self.0.extend_from_slice(data);
+//!     }
+//!
+//!     fn found_terminator(&mut self, chat: &mut Chat) {
+//!         chat.push(&std::mem::take(&mut self.0));
+//!         chat.push(b"\r\n");
+//!     }
+//! }
+//!
+//! /// Makes an `Echo` of every connection. (asyncore.dispatcher)
+//! #[derive(Debug)]
+//! struct EchoServer(Listener);
+//!
+//! impl Dispatcher for EchoServer {
+//!     fn socket(&mut self) -> &mut dyn mio::event::Source {
+//!         &mut self.0
+//!     }
+//!
+//!     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+//!         self.0.accept(cx, &(), |cx, stream, _peer| {
+//!             let chat = Chat::new(Terminator::bytes(b"\r\n"));
+//!             cx.adopt(ChatChannel::new(stream, chat, Echo::default()));
+//!         })
+//!     }
+//! }
+//!
+//! fn main() -> io::Result<()> {
+//!     let listener = socket::listen(([127, 0, 0, 1], 8007).into(), 128, false)?;
+//!     let mut reactor = Reactor::new()?;
+//!     reactor.add(EchoServer(Listener::new(listener, AcceptMode::Exclusive)));
+//!     reactor.call_every(Duration::from_secs(60), |_| println!("still here"));
+//!     reactor.run() // asyncore.loop()
+//! }
+//! ```
+//!
+//! The same dispatchers run over select(2) and poll(2) as well: [`reactor::SimpleLoop`]. The way from a blocking
+//! server to there is a ladder of small programs: `examples/README.md`.
+//!
+//! The HTTP core runs without the reactor:
 //!
 //! ```
 //! use stheno::clock::{DateCache, Now};

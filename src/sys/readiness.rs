@@ -51,8 +51,8 @@ fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
-/// `poll(2)`: waits until `file` can be read or `timeout` is over, and answers whether it can; a signal ends
-/// the wait early.
+/// `poll(2)`: waits until `file` can be read or `timeout` is over, and answers whether it can; a signal ends the
+/// wait early.
 ///
 /// # Errors
 /// As poll(2).
