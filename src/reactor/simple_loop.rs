@@ -70,7 +70,7 @@ pub struct SimpleLoop(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Asks(Asking),
+    Asks(Box<Asking>),
     IsTold(Box<Reactor<NoProbe>>),
 }
 
@@ -81,8 +81,8 @@ impl SimpleLoop {
     /// As epoll_create1(2).
     pub fn new(poller: Poller) -> io::Result<Self> {
         Ok(Self(match poller {
-            Poller::Select => Kind::Asks(Asking::new(poll::select)?),
-            Poller::Poll => Kind::Asks(Asking::new(poll::poll)?),
+            Poller::Select => Kind::Asks(Box::new(Asking::new(poll::select)?)),
+            Poller::Poll => Kind::Asks(Box::new(Asking::new(poll::poll)?)),
             Poller::Mio => Kind::IsTold(Box::new(Reactor::new()?)),
         }))
     }
