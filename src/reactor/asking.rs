@@ -1,5 +1,6 @@
 //! The loop that asyncore was: every channel is asked in every turn, and the kernel about every one of them.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -24,12 +25,15 @@ pub(super) type Ask = fn(&[Asked<'_>], Option<Duration>) -> io::Result<Vec<Found
 /// It is level-triggered: what a hook has left unread is told again, so there is no *again* list and nothing
 /// is registered. And every turn is O(n): it asks each channel for its wishes and its deadline, and the
 /// kernel about each descriptor. There are no timers, for who asks everyone finds the next deadline on the
-/// way.
+/// way. A panic in a hook costs its channel; a panic in an answer to these questions ends the loop.
 pub(super) struct Asking {
     slots: Slab<Slot>,
     pub(super) core: Core,
     ask: Ask,
-    /// Nothing is ever registered in it: it is here for those who ask their [`Context`] for a registry.
+    /// Those who have been told of urgent data and have had nothing to read since: the kernel would say it
+    /// again in every turn.
+    told: BTreeSet<Key>,
+    /// Nobody waits for it: it is here for those who ask their [`Context`] for a registry.
     poll: mio::Poll,
 }
 
@@ -41,7 +45,13 @@ impl std::fmt::Debug for Asking {
 
 impl Asking {
     pub(super) fn new(ask: Ask) -> io::Result<Self> {
-        Ok(Self { slots: Slab::new(), core: Core::new(), ask, poll: mio::Poll::new()? })
+        Ok(Self {
+            slots: Slab::new(),
+            core: Core::new(),
+            ask,
+            told: BTreeSet::new(),
+            poll: mio::Poll::new()?,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -63,7 +73,11 @@ impl Asking {
         self.core.turn += 1;
         for (key, asked_to_write, found) in found {
             if found.exceptional {
+                self.told.insert(key);
                 self.handle_expt(key);
+            }
+            if found.readable {
+                self.told.remove(&key);
             }
             if found.readable || found.writable {
                 // Who was not asked about may try: the kernel will say when it has no room.
@@ -89,7 +103,7 @@ impl Asking {
             wait = [wait, slot.channel.deadline().map(until)].into_iter().flatten().min();
             let (read, write) = (slot.channel.readable(), slot.channel.writable());
             if let Some(file) = slot.channel.fileno().filter(|_| read || write) {
-                asked.push(Asked { file, read, write });
+                asked.push(Asked { file, read, urgent: read && !self.told.contains(&key), write });
                 keys.push((key, write));
             }
         }
@@ -114,7 +128,8 @@ impl Asking {
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         };
         // Asked about nothing and without waiting, it says whether it would do.
-        (self.ask)(&[Asked { file, read: false, write: false }], Some(Duration::ZERO)).map(drop)
+        (self.ask)(&[Asked { file, read: false, urgent: false, write: false }], Some(Duration::ZERO))
+            .map(drop)
     }
 
     /// Takes in what hooks have handed over. Each is dispatched, and may hand over more.
@@ -186,6 +201,7 @@ impl Asking {
         let Some(mut slot) = self.slots.remove(key) else {
             return;
         };
+        self.told.remove(&key);
         let now = self.core.now;
         let call = AssertUnwindSafe(move || {
             if !panicked {

@@ -21,8 +21,10 @@ pub const SELECT_LIMIT: i32 = 1024;
 pub struct Asked<'a> {
     /// The descriptor.
     pub file: BorrowedFd<'a>,
-    /// Whether it can be read, or has urgent data?
+    /// Whether it can be read?
     pub read: bool,
+    /// Whether it has urgent data?
+    pub urgent: bool,
     /// Whether it can be written?
     pub write: bool,
 }
@@ -51,8 +53,9 @@ pub fn can_select(file: BorrowedFd<'_>) -> bool {
 /// As poll(2).
 pub fn poll(asked: &[Asked<'_>], timeout: Option<Duration>) -> io::Result<Vec<Found>> {
     let flags = |asked: &Asked<'_>| {
-        let read = if asked.read { PollFlags::IN | PollFlags::PRI } else { PollFlags::empty() };
-        read | if asked.write { PollFlags::OUT } else { PollFlags::empty() }
+        let wanted =
+            [(asked.read, PollFlags::IN), (asked.urgent, PollFlags::PRI), (asked.write, PollFlags::OUT)];
+        wanted.into_iter().filter(|(wanted, _)| *wanted).map(|(_, flag)| flag).collect::<PollFlags>()
     };
     let mut files: Vec<_> =
         asked.iter().map(|asked| PollFd::from_borrowed_fd(asked.file, flags(asked))).collect();
@@ -89,7 +92,7 @@ pub fn select(asked: &[Asked<'_>], timeout: Option<Duration>) -> io::Result<Vec<
         set
     };
     let (mut reads, mut writes) = (set_of(|asked| asked.read), set_of(|asked| asked.write));
-    let mut exceptions = reads.clone();
+    let mut exceptions = set_of(|asked| asked.urgent);
     let timeout = timeout.map(timespec);
     // SAFETY: the sets have room for every descriptor up to `highest`, and each in them is borrowed, so it is
     // open.
@@ -125,11 +128,15 @@ mod tests {
     const TWINS: [Twin; 2] = [poll, select];
     const NOW: Option<Duration> = Some(Duration::ZERO);
 
+    fn asked_to_read(file: &UnixStream) -> Asked<'_> {
+        Asked { file: file.as_fd(), read: true, urgent: true, write: false }
+    }
+
     #[test]
     fn the_twins_give_the_same_answers() {
         for ask in TWINS {
             let (ours, mut peer) = UnixStream::pair().expect("a pair");
-            let question = |read, write| [Asked { file: ours.as_fd(), read, write }];
+            let question = |read, write| [Asked { file: ours.as_fd(), read, urgent: read, write }];
             let answer = |readable, writable| vec![Found { readable, writable, exceptional: false }];
             assert_eq!(ask(&question(true, true), NOW).expect("asked"), answer(false, true));
             assert_eq!(ask(&question(true, false), NOW).expect("asked"), answer(false, false));
@@ -150,10 +157,7 @@ mod tests {
             for (_, peer) in pairs.iter_mut().step_by(3) {
                 peer.write_all(b"x").expect("send");
             }
-            let asked: Vec<_> = pairs
-                .iter()
-                .map(|(ours, _)| Asked { file: ours.as_fd(), read: true, write: false })
-                .collect();
+            let asked: Vec<_> = pairs.iter().map(|(ours, _)| asked_to_read(ours)).collect();
             let found = ask(&asked, None).expect("asked");
             assert!(found.iter().enumerate().all(|(at, found)| found.readable == (at % 3 == 0)));
         }
@@ -165,7 +169,7 @@ mod tests {
         let _ = crate::sys::process::raise_descriptor_limit();
         let high = rustix::io::fcntl_dupfd_cloexec(&ours, SELECT_LIMIT).expect("a limit above 1024");
         assert!(can_select(ours.as_fd()) && !can_select(high.as_fd()));
-        let asked = [Asked { file: high.as_fd(), read: false, write: true }];
+        let asked = [Asked { file: high.as_fd(), read: false, urgent: false, write: true }];
         assert!(poll(&asked, NOW).expect("poll")[0].writable);
         assert_eq!(select(&asked, NOW).expect_err("too high").kind(), io::ErrorKind::InvalidInput);
     }
