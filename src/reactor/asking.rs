@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::error;
 
@@ -11,8 +11,8 @@ use super::TIMEOUT_PAUSE;
 use super::dispatcher::{Context, Dispatcher};
 use super::lent::Core;
 use super::probe::{NoProbe, Readiness};
-use super::slot::{Budget, Cause, Slot, call_channel};
-use crate::clock::Now;
+use super::slot::{Budget, Cause, Registered, Slot, call_channel};
+use crate::clock::{Instant, Now};
 use crate::slab::{Key, Slab};
 use crate::sys::poll::{Asked, Found};
 use crate::timers::Armed;
@@ -70,7 +70,7 @@ impl Asking {
     pub(super) fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let found = self.ask_everyone(timeout)?;
         self.core.now = Now::ask();
-        self.core.turn += 1;
+        self.core.turn = self.core.turn.wrapping_add(1);
         for (key, asked_to_write, found) in found {
             if found.exceptional {
                 self.told.insert(key);
@@ -96,7 +96,7 @@ impl Asking {
     /// One question about each channel that wants something; with each answer, whether it was asked to write.
     fn ask_everyone(&self, timeout: Option<Duration>) -> io::Result<Vec<(Key, bool, Found)>> {
         let now = Instant::now();
-        let until = |at: Instant| at.checked_duration_since(now).unwrap_or(TIMEOUT_PAUSE);
+        let until = |at: Instant| if at < now { TIMEOUT_PAUSE } else { at - now };
         let mut wait = [timeout, self.core.calls.next().map(until)].into_iter().flatten().min();
         let (mut asked, mut keys) = (Vec::new(), Vec::new());
         for (key, slot) in self.slots.iter() {
@@ -146,7 +146,7 @@ impl Asking {
                     ready: Readiness::ALL,
                     budget: Budget::default(),
                     // Here nobody has to be.
-                    registered: true,
+                    registered: Registered::Both,
                     again: false,
                     armed: Armed::default(),
                 });

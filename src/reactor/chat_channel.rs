@@ -31,7 +31,8 @@ pub struct ChatChannel<H> {
 
 impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
     /// A channel on an accepted (or connected) socket.
-    pub fn new(socket: Stream, chat: Chat, handler: H) -> Self {
+    pub fn new(socket: impl Into<Stream>, chat: Chat, handler: H) -> Self {
+        let socket = socket.into();
         Self { socket, chat, handler, read_closed: false, patience: None, deadline: None }
     }
 

@@ -35,6 +35,18 @@ impl From<OwnedFd> for Stream {
     }
 }
 
+impl From<mio::net::TcpStream> for Stream {
+    fn from(socket: mio::net::TcpStream) -> Self {
+        Self(socket.into())
+    }
+}
+
+impl From<mio::net::UnixStream> for Stream {
+    fn from(socket: mio::net::UnixStream) -> Self {
+        Self(std::os::unix::net::UnixStream::from(socket).into())
+    }
+}
+
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -121,11 +133,11 @@ impl ListenSocket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
-                Ok((Stream(stream.into()), Peer::Internet(peer)))
+                Ok((stream.into(), Peer::Internet(peer)))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                Ok((Stream(std::os::unix::net::UnixStream::from(stream).into()), Peer::Unix))
+                Ok((stream.into(), Peer::Unix))
             }
         }
     }

@@ -5,10 +5,11 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream as StdStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::clock::Instant;
 use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Poller, SimpleLoop};
 use stheno::sys::socket;
 

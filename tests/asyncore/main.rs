@@ -17,7 +17,7 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use stheno::chat::{Chat, Handler, Terminator};
 use stheno::clock::Now;
-use stheno::reactor::{ChatChannel, Context, Dispatcher, SimpleLoop};
+use stheno::reactor::{ChatChannel, Context, Dispatcher, SimpleLoop, Stream};
 
 /// How long a test waits for what has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +57,7 @@ impl Handler for Lines {
     }
 }
 
-pub(crate) fn lines(socket: TcpStream) -> ChatChannel<Lines> {
+pub(crate) fn lines(socket: impl Into<Stream>) -> ChatChannel<Lines> {
     ChatChannel::new(socket, Chat::new(Terminator::bytes(b"\n")), Lines::default())
 }
 
