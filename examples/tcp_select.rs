@@ -65,9 +65,10 @@ fn serve(args: TcpArgs) -> io::Result<()> {
 
 impl Server {
     fn turn(&mut self) -> io::Result<()> {
-        let (rlist, wlist) = select(
+        let (rlist, wlist, _) = select(
             &self.descriptors(&self.read_waiters),
             &self.descriptors(&self.write_waiters),
+            &[],
             Some(Duration::from_secs(60)),
         )?;
         if rlist.is_empty() && wlist.is_empty() {

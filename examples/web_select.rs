@@ -64,7 +64,8 @@ impl Server {
         }
         let writing: Vec<_> = self.writers.values().map(|(client, _)| client.as_fd()).collect();
         let next = self.sleepers.front().map(|(until, _)| until.saturating_duration_since(Instant::now()));
-        let (rlist, wlist) = select(&reading, &writing, Some(next.unwrap_or(Duration::from_secs(60))))?;
+        let (rlist, wlist, _) =
+            select(&reading, &writing, &[], Some(next.unwrap_or(Duration::from_secs(60))))?;
 
         self.accepting = true;
         for fileno in &rlist {

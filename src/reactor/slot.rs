@@ -3,10 +3,10 @@
 use log::error;
 use mio::{Interest, Token};
 
-use super::BYTES_PER_TURN;
 use super::dispatcher::{Context, Dispatcher};
 use super::lent::Core;
 use super::probe::{Hook, Probe, Readiness};
+use super::{READ_PER_TURN, WRITE_PER_TURN};
 use crate::clock::Instant;
 use crate::slab::Key;
 use crate::timers::Armed;
@@ -47,7 +47,7 @@ impl Budget {
     /// after exactly 2³² of them has what it left over then.
     pub(super) fn renew(&mut self, turn: u32) {
         if self.turn != turn {
-            *self = Self { turn, read: BYTES_PER_TURN, write: BYTES_PER_TURN };
+            *self = Self { turn, read: READ_PER_TURN, write: WRITE_PER_TURN };
         }
     }
 

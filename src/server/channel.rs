@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use log::debug;
@@ -23,6 +24,9 @@ use crate::sys;
 /// Requests that one connection is answered in one turn: hyper's figure for the same bound.
 const REQUESTS_PER_TURN: u32 = 16;
 
+/// From how many bytes taken on a peer counts as one that reads.
+const READS_WELL: u64 = 1024 * 1024;
+
 /// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
 pub struct HttpChannel<S> {
     stream: Stream,
@@ -31,6 +35,8 @@ pub struct HttpChannel<S> {
     place: Place,
     /// What may still be answered in the turn of this time.
     budget: (Instant, u32),
+    /// Whether the kernel holds more of it than of others: the peer has shown that it reads.
+    reads_well: bool,
 }
 
 impl<S> fmt::Debug for HttpChannel<S> {
@@ -47,7 +53,14 @@ impl<S: Service> HttpChannel<S> {
         if shared.draining.get() {
             connection.drain(now);
         }
-        Self { stream, connection, shared, place, budget: (now.monotonic, REQUESTS_PER_TURN) }
+        Self {
+            stream,
+            connection,
+            shared,
+            place,
+            budget: (now.monotonic, REQUESTS_PER_TURN),
+            reads_well: false,
+        }
     }
 
     /// Calls the protocol with everything it may use in this turn.
@@ -77,6 +90,7 @@ impl<S: Service> HttpChannel<S> {
             if sent.bytes > 0 {
                 self.connection.note_progress(cx.now());
                 self.log_exchanges(cx.now(), false);
+                self.look_how_it_reads();
             }
             if !sent.drained {
                 break;
@@ -100,6 +114,15 @@ impl<S: Service> HttpChannel<S> {
         }
         self.place.occupy(self.occupation(), cx.now().monotonic, cx.key());
         Ok(())
+    }
+
+    /// A client that never reads may pin little of the kernel's memory; one that reads gets room.
+    fn look_how_it_reads(&mut self) {
+        if !self.reads_well && self.connection.output().taken() >= READS_WELL {
+            self.reads_well = true;
+            // It is of no consequence but for the cost; a Unix socket has no such option.
+            let _ = sys::socket::be_generous(self.stream.as_fd());
+        }
     }
 
     fn occupation(&self) -> Occupation {

@@ -8,13 +8,10 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-use rustix::event::{FdSetElement, FdSetIter, PollFd, PollFlags, fd_set_insert, fd_set_num_elements};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::readiness::timespec;
-
-/// `select(2)` takes descriptors below this number only: `FD_SETSIZE`, the room in POSIX's `fd_set`.
-pub const SELECT_LIMIT: i32 = 1024;
 
 /// The question about one descriptor.
 #[derive(Clone, Copy, Debug)]
@@ -38,12 +35,6 @@ pub struct Found {
     pub writable: bool,
     /// Urgent data has come (`POLLPRI`; select's third set).
     pub exceptional: bool,
-}
-
-/// Whether `select(2)` takes this descriptor.
-#[must_use]
-pub fn can_select(file: BorrowedFd<'_>) -> bool {
-    file.as_raw_fd() < SELECT_LIMIT
 }
 
 /// Waits with `poll(2)` until one of `asked` is ready or `timeout` is over; one answer for each question. A
@@ -75,46 +66,24 @@ pub fn poll(asked: &[Asked<'_>], timeout: Option<Duration>) -> io::Result<Vec<Fo
 /// As [`poll`], with `select(2)`.
 ///
 /// # Errors
-/// As select(2); `InvalidInput` for a descriptor that is not below [`SELECT_LIMIT`].
+/// As [`super::select::select`].
 pub fn select(asked: &[Asked<'_>], timeout: Option<Duration>) -> io::Result<Vec<Found>> {
-    let Some(highest) = asked.iter().map(|asked| asked.file.as_raw_fd()).max() else {
-        return poll(asked, timeout);
+    let wanted = |is: fn(&Asked<'_>) -> bool| -> Vec<BorrowedFd<'_>> {
+        asked.iter().filter(|asked| is(asked)).map(|asked| asked.file).collect()
     };
-    if highest >= SELECT_LIMIT {
-        let message = "select(2) takes descriptors below 1024 only: use poll(2)";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    let set_of = |wanted: fn(&Asked<'_>) -> bool| {
-        let mut set = vec![FdSetElement::default(); fd_set_num_elements(asked.len(), highest + 1)];
-        for asked in asked.iter().filter(|asked| wanted(asked)) {
-            fd_set_insert(&mut set, asked.file.as_raw_fd());
-        }
-        set
-    };
-    let (mut reads, mut writes) = (set_of(|asked| asked.read), set_of(|asked| asked.write));
-    let mut exceptions = set_of(|asked| asked.urgent);
-    let timeout = timeout.map(timespec);
-    // SAFETY: the sets have room for every descriptor up to `highest`, and each in them is borrowed, so it is
-    // open.
-    let result = unsafe {
-        let sets = (Some(&mut reads[..]), Some(&mut writes[..]), Some(&mut exceptions[..]));
-        rustix::event::select(highest + 1, sets.0, sets.1, sets.2, timeout.as_ref())
-    };
-    match result {
-        Err(Errno::INTR) => return Ok(vec![Found::default(); asked.len()]),
-        result => result?,
-    };
-    let (reads, writes, exceptions) = (members(&reads), members(&writes), members(&exceptions));
+    // Who is asked about nothing is refused as well if it is too large.
+    asked.iter().try_for_each(|asked| super::select::check(asked.file))?;
+    let (read, write) = (wanted(|asked| asked.read), wanted(|asked| asked.write));
+    let (reads, writes, exceptions) =
+        super::select::select(&read, &write, &wanted(|asked| asked.urgent), timeout)?;
+    let members = |numbers: Vec<RawFd>| numbers.into_iter().collect::<BTreeSet<RawFd>>();
+    let (reads, writes, exceptions) = (members(reads), members(writes), members(exceptions));
     let found = asked.iter().map(|asked| Found {
         readable: reads.contains(&asked.file.as_raw_fd()),
         writable: writes.contains(&asked.file.as_raw_fd()),
         exceptional: exceptions.contains(&asked.file.as_raw_fd()),
     });
     Ok(found.collect())
-}
-
-fn members(set: &[FdSetElement]) -> BTreeSet<RawFd> {
-    FdSetIter::new(set).collect()
 }
 
 #[cfg(test)]
@@ -167,8 +136,8 @@ mod tests {
     fn select_has_a_limit_and_poll_has_none() {
         let (ours, _peer) = UnixStream::pair().expect("a pair");
         let _ = crate::sys::process::raise_descriptor_limit();
-        let high = rustix::io::fcntl_dupfd_cloexec(&ours, SELECT_LIMIT).expect("a limit above 1024");
-        assert!(can_select(ours.as_fd()) && !can_select(high.as_fd()));
+        let high = rustix::io::fcntl_dupfd_cloexec(&ours, crate::sys::select::FD_SETSIZE)
+            .expect("a limit above 1024");
         let asked = [Asked { file: high.as_fd(), read: false, urgent: false, write: true }];
         assert!(poll(&asked, NOW).expect("poll")[0].writable);
         assert_eq!(select(&asked, NOW).expect_err("too high").kind(), io::ErrorKind::InvalidInput);

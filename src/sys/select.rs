@@ -7,39 +7,43 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
-use rustix::event::{FdSetElement, FdSetIter, Timespec, fd_set_insert, fd_set_num_elements};
+use rustix::event::{FdSetElement, FdSetIter, fd_set_insert, fd_set_num_elements};
 use rustix::io::Errno;
+
+use super::readiness::timespec;
 
 /// How many descriptors a set has room for: numbers from 0 to 1023. C's `FD_SET` writes past the end of its
 /// set for any other; here it is refused.
 pub const FD_SETSIZE: RawFd = 1024;
 
-/// Waits until one of `read` can be read, one of `write` can be written, or `timeout` is over; answers the
-/// numbers of those that are ready. A signal ends the wait early, with none.
+/// Waits until one of `read` can be read, one of `write` can be written, one of `urgent` has urgent data, or
+/// `timeout` is over; answers the numbers of those that are ready, as Python's `select.select` does. A signal ends
+/// the wait early, with none.
 ///
 /// # Errors
 /// As select(2); `InvalidInput` for a descriptor that is [`FD_SETSIZE`] or more.
 pub fn select(
     read: &[BorrowedFd<'_>],
     write: &[BorrowedFd<'_>],
+    urgent: &[BorrowedFd<'_>],
     timeout: Option<Duration>,
-) -> io::Result<(Vec<RawFd>, Vec<RawFd>)> {
-    let (mut readable, mut writable) = (set_of(read)?, set_of(write)?);
-    let bound = read.iter().chain(write).map(|file| file.as_raw_fd() + 1).max().unwrap_or(0);
-    let timeout = timeout.map(|timeout| Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+) -> io::Result<(Vec<RawFd>, Vec<RawFd>, Vec<RawFd>)> {
+    let mut sets = [set_of(read)?, set_of(write)?, set_of(urgent)?];
+    let all = [read, write, urgent].into_iter().flatten();
+    let bound = all.map(|file| file.as_raw_fd() + 1).max().unwrap_or(0);
+    let timeout = timeout.map(timespec);
+    let [reads, writes, exceptions] = &mut sets;
     // SAFETY: every number in the sets comes from a borrowed descriptor, which is open as long as it is borrowed;
-    // `bound` is FD_SETSIZE at the most, and both sets have so many bits.
+    // `bound` is FD_SETSIZE at the most, and each set has so many bits.
     let result = unsafe {
-        rustix::event::select(bound, Some(&mut readable), Some(&mut writable), None, timeout.as_ref())
+        rustix::event::select(bound, Some(reads), Some(writes), Some(exceptions), timeout.as_ref())
     };
     match result {
-        Ok(_) => Ok((FdSetIter::new(&readable).collect(), FdSetIter::new(&writable).collect())),
-        Err(Errno::INTR) => Ok((Vec::new(), Vec::new())),
-        Err(error) => Err(error.into()),
-    }
+        Err(Errno::INTR) => return Ok(Default::default()),
+        result => result?,
+    };
+    let [reads, writes, exceptions] = sets.map(|set| FdSetIter::new(&set).collect());
+    Ok((reads, writes, exceptions))
 }
 
 /// Whether `file` has a number that select(2) can wait for.
@@ -76,12 +80,12 @@ mod tests {
     fn only_what_is_ready_is_named() {
         let (mut here, there) = UnixStream::pair().expect("a pair");
         let both = [here.as_fd(), there.as_fd()];
-        let (readable, writable) = select(&both, &both, None).expect("select");
+        let (readable, writable, _) = select(&both, &both, &both, None).expect("select");
         assert_eq!((readable.len(), writable.len()), (0, 2));
 
         here.write_all(b"x").expect("write");
         let both = [here.as_fd(), there.as_fd()];
-        let (readable, writable) = select(&both, &[], None).expect("select");
+        let (readable, writable, _) = select(&both, &[], &[], None).expect("select");
         assert_eq!((readable, writable), (vec![there.as_raw_fd()], vec![]));
     }
 
@@ -89,8 +93,8 @@ mod tests {
     fn it_waits_no_longer_than_told() {
         let (here, _there) = UnixStream::pair().expect("a pair");
         let begun = Instant::now();
-        let ready = select(&[here.as_fd()], &[], Some(Duration::from_millis(20))).expect("select");
-        assert_eq!(ready, (vec![], vec![]));
+        let ready = select(&[here.as_fd()], &[], &[], Some(Duration::from_millis(20))).expect("select");
+        assert_eq!(ready, Default::default());
         assert!(begun.elapsed() >= Duration::from_millis(20));
     }
 
@@ -101,10 +105,10 @@ mod tests {
         let Ok(large) = rustix::io::fcntl_dupfd_cloexec(&here, FD_SETSIZE) else {
             return println!("not run: no descriptor may be as large as {FD_SETSIZE}");
         };
-        let error = select(&[large.as_fd()], &[], Some(Duration::ZERO)).expect_err("refused");
+        let error = select(&[large.as_fd()], &[], &[], Some(Duration::ZERO)).expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         assert!(error.to_string().ends_with("is too large for select, which has room for 0 to 1023"));
-        let error = select(&[], &[large.as_fd()], Some(Duration::ZERO)).expect_err("refused");
+        let error = select(&[], &[large.as_fd()], &[], Some(Duration::ZERO)).expect_err("refused");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
 }

@@ -18,6 +18,10 @@ use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 /// never reads pins 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
 pub const NOTSENT_LOWAT: u32 = 128 * 1024;
 
+/// As [`NOTSENT_LOWAT`], for a connection that has shown that it reads. What waits in the kernel leaves when the peer
+/// says that it has room, in its time and not in ours: large files cost a third less.
+pub const GENEROUS_LOWAT: u32 = 4 * 1024 * 1024;
+
 /// Makes a listening socket: non-blocking, `SO_REUSEADDR` (a restart must not wait for TIME_WAIT), and
 /// with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`) set once, here.
 ///
@@ -112,6 +116,24 @@ fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_keepalive(&probes)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    Ok(())
+}
+
+/// Lets the kernel hold [`GENEROUS_LOWAT`] bytes of one connection.
+///
+/// # Errors
+/// As setsockopt(2).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn be_generous(socket: BorrowedFd<'_>) -> io::Result<()> {
+    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(GENEROUS_LOWAT)
+}
+
+/// As on Linux, where there is anything to be done.
+///
+/// # Errors
+/// None.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn be_generous(_: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
