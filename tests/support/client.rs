@@ -101,6 +101,16 @@ impl Client {
         parse_each(&self.read_raw_to_end(), methods)
     }
 
+    /// As [`Client::read_each_to_end`], for a client that may have sent more behind its last request: when that
+    /// comes after the close it is answered with a reset, behind the answers.
+    pub fn read_each_to_the_close(&mut self, methods: &[&str]) -> Vec<Response> {
+        match self.stream.read_to_end(&mut self.received) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            result => drop(result.expect("the server closes")),
+        }
+        parse_each(&std::mem::take(&mut self.received), methods)
+    }
+
     /// Sends a request and reads its answer.
     pub fn ask(&mut self, request: &str) -> Response {
         self.send(request);

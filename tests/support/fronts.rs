@@ -72,7 +72,7 @@ impl Fronts {
         if !ends {
             client.finish();
         }
-        client.read_each_to_end(methods)
+        client.read_each_to_the_close(methods)
     }
 }
 
