@@ -5,7 +5,7 @@ use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 /// Simple asynchronous web-server.
 #[derive(ArgsInfo, Debug, FromArgs, PartialEq, Eq)]
 #[argh(
-    note = "Signals: SIGINT (Ctrl+C) and SIGQUIT stop at once; SIGTERM lets answers that are due finish, within --graceful-timeout.",
+    note = "Signals to the master:\n    TERM        finish the answers that are due, within --grace, and stop\n    INT, QUIT   stop at once (Ctrl+C); a second TERM, INT or QUIT waits 2 s at the most\n    HUP         read the configuration anew, and begin with new workers\n    USR1        open the logs anew\n    USR2        hand over to the program that stands in this one's place now\n    WINCH       send the workers away, until HUP\n    TTIN, TTOU  a worker more, a worker less",
     note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line or configuration file.",
     example = "stheno -w 2 -r examples/site"
 )]
@@ -61,6 +61,10 @@ pub struct Args {
     /// accept a connection only when its first bytes are here (Linux)
     #[argh(switch)]
     pub defer_accept: bool,
+
+    /// file that says which process the master is, for as long as it runs
+    #[argh(option, arg_name = "file")]
+    pub pidfile: Option<String>,
 
     /// print the version and exit
     #[argh(switch)]
@@ -140,7 +144,11 @@ pub struct Args {
 
     /// answers that are due, after SIGTERM (default 30)
     #[argh(option, arg_name = "seconds")]
-    pub graceful_timeout: Option<String>,
+    pub grace: Option<String>,
+
+    /// a worker that does not come back to its loop, before it is ended (default 10; 0 = for ever)
+    #[argh(option, arg_name = "seconds")]
+    pub worker_timeout: Option<String>,
 
     /// connections of one worker (default: what its descriptors allow)
     #[argh(option, arg_name = "n")]

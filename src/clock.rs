@@ -33,6 +33,12 @@ impl Instant {
         Self(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
     }
 
+    /// The same moment on the clock of the standard library: for who counts from another beginning.
+    #[must_use]
+    pub fn to_std(self) -> std::time::Instant {
+        *EPOCH + Duration::from_nanos(self.0.get())
+    }
+
     /// How long it is since `earlier`; zero if that is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {

@@ -36,6 +36,10 @@ const MAX_WORKERS: usize = 1024;
 /// it kills.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long a worker may be away from its loop before it is ended. A file server's hooks take milliseconds; a disk
+/// that takes longer than this is broken.
+const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How long what was found at a path is believed. Long enough to save a busy server two thirds of its work, short
 /// enough that whoever changes a file and reloads the page does not wonder.
 const FILE_CACHE: Duration = Duration::from_secs(1);
@@ -85,6 +89,10 @@ pub struct Config {
     pub defer_accept: bool,
     /// How long answers that are due may take when the server drains.
     pub grace: Duration,
+    /// How long a worker may be away from its loop; zero for ever.
+    pub worker_timeout: Duration,
+    /// The file that says which process the master is.
+    pub pidfile: Option<PathBuf>,
     /// What of the directory is served, and how.
     pub files: Options,
     /// The limits of one connection.
@@ -161,7 +169,13 @@ impl Config {
             defer_accept: args.defer_accept,
             access_log: access_log(&args.access_log),
             root: root(Path::new(&args.root))?,
-            grace: seconds("--graceful-timeout", args.graceful_timeout.as_deref(), GRACE)?,
+            grace: seconds("--grace", args.grace.as_deref(), GRACE)?,
+            worker_timeout: seconds_or_none(
+                "--worker-timeout",
+                args.worker_timeout.as_deref(),
+                WORKER_TIMEOUT,
+            )?,
+            pidfile: args.pidfile.as_ref().map(PathBuf::from),
             files: files(args)?,
             settings: settings(args)?,
             connections: connections(args)?,
@@ -213,16 +227,16 @@ fn files(args: &Args) -> Result<Options, Fault> {
         symlinks: !args.no_symlinks,
         precompressed: args.precompressed,
         max_age: max_age.transpose()?,
-        file_cache: file_cache(args.file_cache.as_deref())?,
+        file_cache: seconds_or_none("--file-cache", args.file_cache.as_deref(), FILE_CACHE)?,
         ..Options::default()
     })
 }
 
-/// Zero is a value here: look again each time.
-fn file_cache(value: Option<&str>) -> Result<Duration, Fault> {
+/// As [`seconds`], where zero is a value with a meaning of its own.
+fn seconds_or_none(option: &'static str, value: Option<&str>, default: Duration) -> Result<Duration, Fault> {
     match value {
         Some("0") => Ok(Duration::ZERO),
-        value => seconds("--file-cache", value, FILE_CACHE),
+        value => seconds(option, value, default),
     }
 }
 

@@ -31,7 +31,7 @@
 //! | 4 | [`cli`], [`config`], the binary | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
 //! | 2 | [`reactor`], [`files`] | `reactor` knows no HTTP, `files` no sockets |
-//! | 1 | [`chat`], [`http1`], [`clock`] | no sockets, no asking for the time |
+//! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
 //! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
 //!
 //! A module imports from below only; a test reads the sources and fails on any other edge.
@@ -125,6 +125,7 @@ pub mod files;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod heartbeat;
 pub mod http1;
 pub mod master;
 pub mod reactor;

@@ -1,17 +1,20 @@
 //! The server's command: words → configuration → sockets → master → workers.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use log::LevelFilter;
 use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
-use stheno::master::{BOOT_FAILURE, Ended, FAILURE, Master, Work};
+use stheno::master::{
+    BOOT_FAILURE, Ended, FAILURE, Image, Master, Notifier, Plan, Post, Predecessor, Surroundings, Work,
+};
 use stheno::server::{
-    AccessLog, Address, BindError, Bound, Capacity, Confinement, Jail, LogTarget, Worker, bind,
+    AccessLog, Address, BindError, Bound, Capacity, Confinement, Inherited, Jail, LogTarget, Worker, bind,
 };
 use stheno::sys::process::{self, Pid};
 use stheno::sys::{fallback, sandbox};
@@ -38,8 +41,7 @@ fn complain(line: &str, code: u8) -> ExitCode {
 }
 
 fn start() -> Result<ExitCode, ConfigError> {
-    let words: Result<Vec<String>, _> =
-        std::env::args_os().skip(1).map(std::ffi::OsString::into_string).collect();
+    let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
     let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
     let checks_only = match cli::parse(words.iter().cloned()).map_err(ConfigError::Usage)? {
         Command::Serve(args) => args.check,
@@ -51,8 +53,25 @@ fn start() -> Result<ExitCode, ConfigError> {
     if let Ok(names) = std::env::var(fallback::VARIABLE) {
         fallback::force(&names).map_err(ConfigError::Usage)?;
     }
+    if checks_only {
+        return check(&Config::load(&words)?);
+    }
+    // What the environment hands over has its number already: first, before anything else gets it.
+    let mut there = Inherited::from_environment().map_err(|error| ConfigError::Start(error.to_string()))?;
+    let predecessor = Predecessor::from_environment();
     let config = Config::load(&words)?;
-    if checks_only { check(&config) } else { serve(&config) }
+    let log = init_log(&config)?;
+    // The log has to be there for these to complain.
+    let notifier = Notifier::from_environment();
+    let current = Setup::open(config, &mut there)?;
+    drop(there);
+    if current.config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
+        log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
+    }
+    let image = Image { program: started_from(), arguments: words.iter().map(OsString::from).collect() };
+    let (pidfile, plan) = (current.config.pidfile.clone(), current.plan());
+    let server = Server { words, log, current: Some(current), next: None };
+    serve(server, plan, Surroundings { pidfile, notifier, predecessor, image })
 }
 
 /// Looks at everything that a start would need, and leaves it as it is: a server may be running with it.
@@ -73,28 +92,9 @@ fn check(config: &Config) -> Result<ExitCode, ConfigError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
-    // Everything that can fail is opened here, before there is a process to clean up.
-    let start_error = |what: &str, error: io::Error| ConfigError::Start(format!("{what}: {error}"));
-    init_log(config)?;
-    let access_log = open_access_log(config)?;
-    let descriptors = process::raise_descriptor_limit();
-    let cached_files = cached_files(config, descriptors);
-    let service = FileService::with_options(&config.root, Options { cached_files, ..config.files }).map_err(
-        |error| config.start_error("--root", format!("cannot serve {}: {error}", config.root.display())),
-    )?;
-    let bound = bind(&config.listen, config.unix_mode, config.accept, config.workers)
-        .map_err(|error| cannot_listen(config, &error))?;
-    if config.defer_accept {
-        bound.defer_accept().map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
-    }
-    let capacity = capacity(config, descriptors, cached_files)?;
-    let master = Master::new(config.workers, config.grace)
+fn serve(mut server: Server, plan: Plan, surroundings: Surroundings) -> Result<ExitCode, ConfigError> {
+    let master = Master::new(plan, surroundings)
         .map_err(|error| start_error("cannot set up the master process", error))?;
-
-    let addresses = bound.addresses.clone();
-    let mut server =
-        Server { config, capacity, addresses, kept: Some((bound, service, access_log, confinement(config))) };
     let ended = master.run(&mut server);
     match ended.map_err(|error| start_error("cannot run worker processes", error))? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),
@@ -102,11 +102,66 @@ fn serve(config: &Config) -> Result<ExitCode, ConfigError> {
     }
 }
 
-/// What workers give up. Whether the kernel can keep them in is said once, here.
-fn confinement(config: &Config) -> Confinement {
-    if config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
-        log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
+fn start_error(what: &str, error: io::Error) -> ConfigError {
+    ConfigError::Start(format!("{what}: {error}"))
+}
+
+/// Where this program was started from: what stands there later is its successor. So it is the path that was
+/// written, not the file that it led to.
+fn started_from() -> PathBuf {
+    let name = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let path = match name.components().count() {
+        0 => None,
+        // A bare name was looked for.
+        1 if !name.as_os_str().as_encoded_bytes().contains(&b'/') => {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&folders).map(|folder| folder.join(&name)).find(|path| path.is_file())
+        }
+        _ => Some(name),
+    };
+    let path = path.and_then(|path| std::path::absolute(path).ok()).filter(|path| path.is_file());
+    path.or_else(|| std::env::current_exe().ok()).unwrap_or_default()
+}
+
+/// Everything that a configuration asks for, open: whatever can fail has been tried, before there is a process to
+/// clean up.
+struct Setup {
+    config: Config,
+    capacity: Capacity,
+    bound: Bound,
+    service: FileService,
+    access_log: Option<LogTarget>,
+    confinement: Confinement,
+}
+
+impl Setup {
+    /// Opens all of it. What is `there` already is not bound a second time.
+    fn open(config: Config, there: &mut Inherited) -> Result<Self, ConfigError> {
+        let access_log = open_access_log(&config)?;
+        let descriptors = process::raise_descriptor_limit();
+        let cached_files = cached_files(&config, descriptors);
+        let service = FileService::with_options(&config.root, Options { cached_files, ..config.files })
+            .map_err(|error| {
+                config.start_error("--root", format!("cannot serve {}: {error}", config.root.display()))
+            })?;
+        let bound = bind(&config.listen, config.unix_mode, config.accept, config.workers, there)
+            .map_err(|error| cannot_listen(&config, &error))?;
+        bound
+            .defer_accept(config.defer_accept)
+            .map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
+        let capacity = capacity(&config, descriptors, cached_files)?;
+        let confinement = confinement(&config);
+        Ok(Self { config, capacity, bound, service, access_log, confinement })
     }
+
+    fn plan(&self) -> Plan {
+        let Config { workers, grace, worker_timeout, .. } = self.config;
+        Plan { workers, grace, worker_timeout }
+    }
+}
+
+/// What workers give up.
+fn confinement(config: &Config) -> Confinement {
     let access_log = match &config.access_log {
         AccessLogTo::File(path) => Some(path.as_path()),
         _ => None,
@@ -120,35 +175,68 @@ fn cannot_listen(config: &Config, error: &BindError) -> ConfigError {
     config.start_error(error.option, error.to_string())
 }
 
-/// What the master has its workers do.
-struct Server<'a> {
-    config: &'a Config,
-    capacity: Capacity,
-    addresses: Vec<Address>,
-    /// What every worker is born with. It is a fork of this process, so each takes a copy of its own.
-    kept: Option<(Bound, FileService, Option<LogTarget>, Confinement)>,
+/// What the master has its workers do. A worker is a fork of the master, so each takes a copy of its own.
+struct Server {
+    /// The words behind the program's name, to be read again.
+    words: Vec<String>,
+    /// Where the log of this process goes.
+    log: LogTarget,
+    /// What is in force; nothing any more on the way out.
+    current: Option<Setup>,
+    /// What is to be in force next if its workers can begin, and where the log goes then.
+    next: Option<(Setup, LogTarget)>,
 }
 
-impl Work for Server<'_> {
-    fn work(&mut self, seat: usize, life: OwnedFd) -> i32 {
-        let Some((bound, service, access_log, confinement)) = self.kept.take() else {
+impl Server {
+    /// Opens what the configuration asks for now, beside what is open.
+    fn open_next(&self) -> Result<(Setup, LogTarget), ConfigError> {
+        let config = Config::load(&self.words)?;
+        let log = log_target(&config)?;
+        let there = self.current.as_ref().map(|setup| setup.bound.inherit()).transpose();
+        let there = there.map_err(|error| start_error("cannot keep the sockets", error))?;
+        Ok((Setup::open(config, &mut there.unwrap_or_default())?, log))
+    }
+
+    /// What is next is in force in this process.
+    fn adopt_next(&mut self) {
+        let Some((setup, log)) = self.next.take() else {
+            return;
+        };
+        log::set_max_level(setup.config.log);
+        if let Err(error) = self.log.redirect(&log) {
+            log::error!("the log goes on to where it went: {error}");
+        }
+        self.current = Some(setup);
+    }
+}
+
+impl Work for Server {
+    fn work(&mut self, post: Post) -> i32 {
+        if post.trial {
+            self.adopt_next();
+        }
+        self.next = None;
+        let Some(setup) = self.current.take() else {
             return BOOT_FAILURE;
         };
-        let listeners = bound.into_worker(seat);
+        let listeners = setup.bound.into_worker(post.seat);
         // Before the first connection is accepted, and behind everything that has to be opened.
-        if let Err(error) = confinement.enter(service.root()) {
+        if let Err(error) = setup.confinement.enter(setup.service.root()) {
             log::error!("a worker cannot serve: {error}");
             return BOOT_FAILURE;
         }
         let worker = Worker {
-            settings: self.config.settings.clone(),
-            capacity: self.capacity,
-            service,
-            access_log: access_log.map(AccessLog::new),
+            settings: setup.config.settings,
+            capacity: setup.capacity,
+            service: setup.service,
+            access_log: setup.access_log.map(AccessLog::new),
+            log: Some(self.log.clone()),
             listeners,
-            accept: self.config.accept,
-            life,
-            grace: self.config.grace,
+            accept: setup.config.accept,
+            signals: post.signals,
+            life: post.life,
+            pulse: post.pulse,
+            grace: setup.config.grace,
         };
         let (code, result) = match worker.boot() {
             Ok(running) => (FAILURE, running.serve()),
@@ -164,12 +252,61 @@ impl Work for Server<'_> {
     }
 
     fn started(&mut self, workers: &[Pid]) {
-        announce(self.config, &self.addresses, workers);
+        if let Some(setup) = &self.current {
+            setup.bound.own_files();
+            announce(setup, workers);
+        }
+    }
+
+    fn reload(&mut self) -> Result<Plan, String> {
+        let (ConfigError::Usage(line) | ConfigError::File(line) | ConfigError::Start(line)) =
+            match self.open_next() {
+                Ok(next) => {
+                    let plan = next.0.plan();
+                    self.next = Some(next);
+                    return Ok(plan);
+                }
+                Err(error) => error,
+            };
+        Err(line)
+    }
+
+    fn reloaded(&mut self, in_force: bool) {
+        if in_force {
+            self.adopt_next();
+            self.current.iter().for_each(|setup| setup.bound.own_files());
+        }
+        self.next = None;
+    }
+
+    fn resized(&mut self, workers: usize) {
+        if let Some(setup) = &mut self.current {
+            setup.bound.keep_for(workers);
+        }
+    }
+
+    fn reopen_logs(&mut self) {
+        let setups =
+            [self.current.as_ref(), self.next.as_ref().map(|(setup, _)| setup)].into_iter().flatten();
+        let access_logs = setups.filter_map(|setup| setup.access_log.as_ref());
+        for log in [&self.log].into_iter().chain(access_logs) {
+            if let Err(error) = log.reopen() {
+                log::error!("cannot open a log anew, and go on with the old file: {error}");
+            }
+        }
+    }
+
+    fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
+        self.current.as_ref().map(|setup| setup.bound.for_successor()).unwrap_or_default()
+    }
+
+    fn handed_over(&mut self) {
+        self.current.iter().for_each(|setup| setup.bound.leave_files());
     }
 
     /// A listener that nobody accepts from would let clients in and leave them alone.
     fn stopping(&mut self) {
-        self.kept = None;
+        (self.current, self.next) = (None, None);
     }
 }
 
@@ -202,25 +339,29 @@ fn capacity(config: &Config, descriptors: usize, cached_files: usize) -> Result<
 }
 
 /// The seed's format: `name: pid message`.
-fn init_log(config: &Config) -> Result<(), ConfigError> {
-    let level = config.log;
+fn init_log(config: &Config) -> Result<LogTarget, ConfigError> {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(LevelFilter::Warn.min(level)).filter_module("stheno", level);
+    // The level may change with a reload, so it is set for all of the process, below; the libraries stay quiet.
+    builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
     builder.format(|out, record| {
         let name = record.target().split("::").next().unwrap_or_default();
         writeln!(out, "{name}: {} {}", std::process::id(), record.args())
     });
-    let target = match &config.logfile {
-        None => LogTarget::standard(&io::stderr()).ok(),
-        Some(path) => {
-            Some(LogTarget::open(path).map_err(|error| bad_log(config, "--logfile", path, &error))?)
-        }
-    };
-    if let Some(target) = target {
-        builder.target(env_logger::Target::Pipe(Box::new(target)));
-    }
+    let target = log_target(config)?;
+    builder.target(env_logger::Target::Pipe(Box::new(target.clone())));
     builder.init();
-    Ok(())
+    log::set_max_level(config.log);
+    Ok(target)
+}
+
+fn log_target(config: &Config) -> Result<LogTarget, ConfigError> {
+    match &config.logfile {
+        // A server without standard error serves without a log.
+        None => LogTarget::standard(&io::stderr())
+            .or_else(|_| LogTarget::open(Path::new("/dev/null")))
+            .map_err(|error| start_error("cannot write a log", error)),
+        Some(path) => LogTarget::open(path).map_err(|error| bad_log(config, "--logfile", path, &error)),
+    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<LogTarget>, ConfigError> {
@@ -243,13 +384,14 @@ fn bad_log(config: &Config, option: &'static str, path: &Path, error: &io::Error
 }
 
 /// The start-up lines: where it is, what it serves, who does the work, how to stop it.
-fn announce(config: &Config, addresses: &[Address], workers: &[Pid]) {
+fn announce(setup: &Setup, workers: &[Pid]) {
+    let config = &setup.config;
     let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
     let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
     let mut text = format!("{bold}stheno {}{plain}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("  root     {}\n", config.root.display());
-    for address in addresses {
+    for address in &setup.bound.addresses {
         text += &format!("  url      {bold}{}{plain}\n", url(address));
     }
     text += &format!("  workers  {} (pid {})\n", workers.len(), pids.join(", "));

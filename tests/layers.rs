@@ -13,12 +13,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("slab", &[]),
     ("timers", &["clock", "slab"]),
     ("clock", &[]),
+    ("heartbeat", &["sys"]),
     ("chat", &[]),
     ("http1", &["chat", "clock"]),
     ("reactor", &["chat", "clock", "slab", "sys", "timers"]),
     ("files", &["chat", "clock", "http1", "sys"]),
-    ("server", &["chat", "clock", "http1", "reactor", "slab", "sys"]),
-    ("master", &["sys"]),
+    ("server", &["chat", "clock", "heartbeat", "http1", "reactor", "slab", "sys"]),
+    ("master", &["heartbeat", "sys"]),
     ("cli", &[]),
     ("config", &["cli", "files", "http1", "reactor", "server", "sys"]),
     ("lib", &[]),
@@ -103,8 +104,22 @@ fn every_arrow_points_down() {
 fn the_floors_have_no_circle() {
     // Each part may import only what stands before it in a list: then no circle can be.
     let order = [
-        "sys", "slab", "clock", "timers", "chat", "http1", "reactor", "files", "server", "master", "cli",
-        "config", "lib", "main", "fuzzing",
+        "sys",
+        "slab",
+        "clock",
+        "timers",
+        "heartbeat",
+        "chat",
+        "http1",
+        "reactor",
+        "files",
+        "server",
+        "master",
+        "cli",
+        "config",
+        "lib",
+        "main",
+        "fuzzing",
     ];
     let floor = |part: &str| order.iter().position(|this| *this == part).expect("in the order");
     for (part, may) in MAY_IMPORT {
@@ -134,8 +149,8 @@ fn unsafe_stays_on_its_island() {
             assert!(!text.contains("allow(unsafe_code)"), "{}", path.display());
         }
         blocks += text.matches("unsafe {").count();
-        // RULES B17: a mapped file that is cut kills the process.
-        assert!(!code(&path).contains("mmap"), "{}", path.display());
+        // RULES B17: a mapped file that is cut kills the process. Memory without a file may be.
+        assert!(!code(&path).replace("mmap_anonymous", "").contains("mmap"), "{}", path.display());
     }
     // Landlock, seccomp and shared memory have no safe binding: each block more is a decision that is made here.
     assert!((1..=30).contains(&blocks), "{blocks} unsafe blocks");

@@ -63,8 +63,16 @@ fn every_signal_is_described() {
             Signal::Interrupt => "SIGINT",
             Signal::Quit => "SIGQUIT",
             Signal::Terminate => "SIGTERM",
+            Signal::Hangup => "SIGHUP",
+            Signal::User1 => "SIGUSR1",
+            Signal::User2 => "SIGUSR2",
+            Signal::Window => "SIGWINCH",
+            Signal::TtyIn => "SIGTTIN",
+            Signal::TtyOut => "SIGTTOU",
             // Nobody sends it; it tells of a worker's end.
             Signal::Child => continue,
+            // The master sends it, to a worker that hangs.
+            Signal::Abort => continue,
         };
         let section = page.split(".SH SIGNALS").nth(1).expect("a section");
         assert!(section.split(".SH").next().expect("its text").contains(name), "{name}");

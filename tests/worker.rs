@@ -6,9 +6,15 @@ use std::thread;
 use std::time::Duration;
 
 use stheno::clock::Now;
+use stheno::heartbeat::Pulse;
 use stheno::http1::{Body, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
 use stheno::server::{Capacity, Worker};
+use stheno::sys::signal::Signals;
+
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
+#[path = "support/rules.rs"]
+mod rules;
 
 /// Answers, unless it is asked not to.
 #[derive(Debug)]
@@ -53,7 +59,10 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             access_log: None,
             listeners: vec![listener.into()],
             accept: AcceptMode::Exclusive,
+            log: None,
+            signals: Signals::install(&[]).expect("a pipe"),
             life: life.into(),
+            pulse: Pulse::unwatched().expect("memory"),
             grace: Duration::from_secs(1),
         };
         worker.boot().expect("a loop").serve()
@@ -72,4 +81,9 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
     assert_eq!(ask(address, "/panic"), b"");
     let error = worker.join().expect("the thread").expect_err("it gives up");
     assert!(error.to_string().contains("10 panics"), "{error}");
+    rules::holds(
+        "D29",
+        "10 panics: 10 connections lost, 10 others answered; the 11th ends the worker",
+        "0 other failures",
+    );
 }

@@ -1,28 +1,62 @@
-//! The master process: forks workers, replaces those that die, ends all of them.
+//! The master process: forks workers, replaces those that die or hang, hands over from one generation of them to the
+//! next, ends all of them.
 //!
-//! It knows neither HTTP nor the loop. What a worker does is a function that it is handed; how a process is
-//! forked is another, because an interpreter in the process may have hooks of its own around it.
+//! It knows neither HTTP nor the loop. What a worker does, and what a configuration is, stands behind the trait
+//! [`Work`]; how a process is forked is a function that can be given, because an interpreter in the process may have
+//! hooks of its own around it.
 //!
 //! ```text
-//! spawn_workers ──► wait for a signal or a timer ──► reap_workers ──► spawn_workers …
-//!                         │ INT, QUIT: stop fast (1 s)
-//!                         └ TERM: drain (grace)          ──► KILL what is left
+//!             first workers ready                 TTIN, TTOU: ±1      WINCH: leave
+//! starting ─────────────────────────► serving ◄──────────────────── crew ────────────► leavers
+//!    │                                 │   ▲                          ▲                   ▲
+//!    │ a worker cannot start       HUP │   │ not ready: told to go    │ all ready         │ drain
+//!    ▼                                 ▼   │                          │                   │
+//! the end ◄──── no leavers left ◄── stopping    trial crew ───────────┘   the old crew ───┘
+//!                 TERM: drain; INT, QUIT: stop; USR2: when the successor is ready, drain
 //! ```
+//!
+//! | file | what stands there |
+//! |---|---|
+//! | `crew` | the workers of one generation, and those that have been told to go |
+//! | `fork` | how a worker begins, and how it is found out that one has ended |
+//! | `notify` | sd_notify(3) |
+//! | `orders` | what each signal does |
+//! | `pidfile` | the file that says which process this is |
+//! | `reload` | from one configuration to the next |
+//! | `seat` | one worker's place, and how soon it is filled again |
+//! | `upgrade` | handing over to another program |
+//! | `watch` | workers that hang |
 
+mod crew;
+mod fork;
+mod notify;
+mod orders;
+mod pidfile;
+mod reload;
 mod seat;
+mod upgrade;
+mod watch;
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use log::{error, info, warn};
+use log::error;
 
-use crate::sys::process::{self, Exit, Forked, Pid};
+use crate::heartbeat::{Board, Pulse};
+use crate::sys::process::{self, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
 
-use seat::Seat;
+use crew::{Crew, Farewell, Leaver};
+pub use notify::Notifier;
+use pidfile::PidFile;
+use reload::Trial;
+use seat::{Holder, Seat};
+use upgrade::Upgrade;
+pub use upgrade::{Image, Predecessor};
+use watch::Watch;
 
 /// A worker leaves with this code when it cannot begin to serve: another try would end the same way.
 pub const BOOT_FAILURE: i32 = 3;
@@ -30,23 +64,100 @@ pub const BOOT_FAILURE: i32 = 3;
 /// A worker leaves with this code when it fails later on, or panics (EX_SOFTWARE, sysexits.h).
 pub const FAILURE: i32 = 70;
 
-/// A worker ends its drain by itself; only one that does not is killed, so much later.
-const MERCY: Duration = Duration::from_secs(1);
+/// No worker takes longer to be ready: loading an application is slow, and this is very slow.
+const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// How long a fast stop may take before it is made sure of.
-const FAST_STOP: Duration = Duration::from_secs(1);
+/// No more workers are asked for than this, by whatever way.
+const MOST_WORKERS: usize = 1024;
+
+/// Three generations, the one that is being killed among them, and some who leave.
+const SLOTS: usize = 4 * MOST_WORKERS;
 
 /// The signals that the master acts on.
-const SIGNALS: [Signal; 4] = Signal::ALL;
+const SIGNALS: [Signal; 10] = Signal::ALL;
+
+/// Those that a worker has a handler for: it acts on the first four, and the others must not end it when somebody
+/// signals all processes of a group or of a name.
+const WORKER_SIGNALS: [Signal; 9] = [
+    Signal::Interrupt,
+    Signal::Quit,
+    Signal::Terminate,
+    Signal::User1,
+    Signal::Hangup,
+    Signal::User2,
+    Signal::Window,
+    Signal::TtyIn,
+    Signal::TtyOut,
+];
+
+/// What a configuration says about processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// How many workers there are; at least 1.
+    pub workers: usize,
+    /// How long each may finish what it is at when it is told to drain.
+    pub grace: Duration,
+    /// How long one may be away from its loop; zero for ever.
+    pub worker_timeout: Duration,
+}
+
+/// What the master is given beside its plan: things of a whole life, which no reload changes.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// The file that says which process it is.
+    pub pidfile: Option<PathBuf>,
+    /// Who is told how it is.
+    pub notifier: Notifier,
+    /// The process that waits for this one to be ready.
+    pub predecessor: Option<Predecessor>,
+    /// What takes over when it is asked for.
+    pub image: Image,
+}
+
+/// What a worker is born with.
+#[derive(Debug)]
+pub struct Post {
+    /// The number of its seat.
+    pub seat: usize,
+    /// Whether it belongs to the configuration that is on trial.
+    pub trial: bool,
+    /// The signals of this process, queued from its first moment on.
+    pub signals: Signals,
+    /// The reading end of a pipe whose other end only the master holds.
+    pub life: OwnedFd,
+    /// What it tells its master by.
+    pub pulse: Pulse,
+}
 
 /// What the master has done.
 pub trait Work {
-    /// Runs in each worker, with the number of its seat and its life line: the reading end of a pipe whose
-    /// other end only the master holds. Answers the exit code: 0, [`BOOT_FAILURE`] or [`FAILURE`].
-    fn work(&mut self, seat: usize, life: OwnedFd) -> i32;
+    /// Runs in each worker. Answers the exit code: 0, [`BOOT_FAILURE`] or [`FAILURE`].
+    fn work(&mut self, post: Post) -> i32;
 
-    /// Runs in the master, once, when the first workers have been forked.
+    /// Runs in the master, once, when the first workers are all ready.
     fn started(&mut self, workers: &[Pid]);
+
+    /// Reads the configuration anew and opens everything that it asks for, beside what is open. Workers on trial are
+    /// forked next.
+    ///
+    /// # Errors
+    /// A line that says why there is no new configuration.
+    fn reload(&mut self) -> Result<Plan, String>;
+
+    /// The new configuration is in force, or given up: what only the other one needs has to go.
+    fn reloaded(&mut self, in_force: bool);
+
+    /// There are so many seats now.
+    fn resized(&mut self, workers: usize);
+
+    /// Opens the logs of this process anew, and those that new workers inherit.
+    fn reopen_logs(&mut self);
+
+    /// The listening sockets, with the name of each, for a successor.
+    fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)>;
+
+    /// A successor serves: what the sockets are called in the file system is its business now.
+    fn handed_over(&mut self);
 
     /// Runs in the master when it begins to stop: no worker will be forked any more, and what was kept for
     /// new ones (listening sockets above all) has to go.
@@ -59,23 +170,41 @@ pub type Fork = fn() -> io::Result<Forked>;
 /// Runs workers and watches over them.
 #[derive(Debug)]
 pub struct Master {
-    seats: Vec<Seat>,
-    grace: Duration,
+    plan: Plan,
     fork: Fork,
     signals: Signals,
-    /// The writing end of every worker's life line: closed when this process ends, however it ends.
+    board: Board,
+    /// Both ends of every worker's life line. The writing end is closed when this process ends, however it ends.
     life: (OwnedFd, OwnedFd),
-    stopping: Option<Stopping>,
-    /// A worker could not begin to serve.
-    boot_failed: bool,
+    /// Where workers say that they are ready.
+    reports: (OwnedFd, OwnedFd),
+    phase: Phase,
+    /// Those who serve.
+    crew: Crew,
+    /// Those who are to take over from them.
+    trial: Option<Trial>,
+    /// Those who have been told to go.
+    leavers: Vec<Leaver>,
+    reload_wanted: bool,
+    upgrade: Option<Upgrade>,
+    watch: Watch,
+    pidfile: Option<PidFile>,
+    notifier: Notifier,
+    predecessor: Option<Predecessor>,
+    image: Image,
+    /// It was started in the foreground of a terminal, and is to end with it.
+    in_foreground: bool,
 }
 
-/// On the way out.
-#[derive(Clone, Copy, Debug)]
-struct Stopping {
-    /// When what is left is killed.
-    deadline: Instant,
-    killed: bool,
+/// Where the master is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The first workers are not all ready yet; until then at the latest they are.
+    Starting(Instant),
+    /// They are.
+    Serving,
+    /// On the way out.
+    Stopping(Ended),
 }
 
 /// How the master has ended.
@@ -88,21 +217,37 @@ pub enum Ended {
 }
 
 impl Master {
-    /// A master for `workers` workers, each with `grace` to finish what it is at when told to drain.
-    ///
-    /// From here on the signals of this process are queued for [`Master::run`].
+    /// A master that does as planned. From here on the signals of this process are queued for [`Master::run`].
     ///
     /// # Errors
-    /// As pipe2(2) and sigaction(2).
-    pub fn new(workers: usize, grace: Duration) -> io::Result<Self> {
+    /// As pipe2(2), sigaction(2) and mmap(2); and when the pid file is another server's, or cannot be written.
+    pub fn new(plan: Plan, surroundings: Surroundings) -> io::Result<Self> {
+        let Surroundings { pidfile, notifier, predecessor, image } = surroundings;
+        let pidfile = pidfile.map(|path| {
+            let named = |error| io::Error::other(format!("the pid file {}: {error}", path.display()));
+            PidFile::prepare(&path).map_err(named)
+        });
+        let now = Instant::now();
+        let in_foreground = process::is_in_foreground() && !signal::is_ignored(Signal::Hangup)?;
         Ok(Self {
-            seats: (0..workers.max(1)).map(|_| Seat::default()).collect(),
-            grace,
+            crew: Crew::new(1, plan.workers, now),
+            watch: Watch::new(plan.worker_timeout, notifier.watchdog(), now),
+            plan,
             fork: process::fork,
             signals: Signals::install(&SIGNALS)?,
+            board: Board::new(SLOTS)?,
             life: descriptor::pipe()?,
-            stopping: None,
-            boot_failed: false,
+            reports: descriptor::pipe()?,
+            phase: Phase::Starting(now + READY_WITHIN),
+            trial: None,
+            leavers: Vec::new(),
+            reload_wanted: false,
+            upgrade: None,
+            pidfile: pidfile.transpose()?,
+            notifier,
+            predecessor,
+            image,
+            in_foreground,
         })
     }
 
@@ -119,182 +264,104 @@ impl Master {
     /// # Errors
     /// When the first workers cannot be forked, or this process cannot wait; no worker is left then.
     pub fn run(mut self, work: &mut dyn Work) -> io::Result<Ended> {
-        for number in 0..self.seats.len() {
-            match self.spawn_worker(number) {
-                Ok(None) => {}
-                Ok(Some(newborn)) => self.become_worker(newborn, work),
-                Err(error) => {
-                    self.kill_workers();
-                    return Err(error);
-                }
-            }
-        }
-        let pids: Vec<Pid> = self.seats.iter().filter_map(Seat::pid).collect();
-        work.started(&pids);
         loop {
-            let timeout = self.next_deadline().map(|at| at.saturating_duration_since(Instant::now()));
-            let waited = readiness::wait_readable(self.signals.as_fd(), timeout);
-            if let Err(error) = waited.and_then(|_| self.take_signals()) {
+            let round = match self.spawn_workers() {
+                Ok(Some(newborn)) => self.become_worker(newborn, work),
+                Ok(None) => self.round(work),
+                Err(error) => Err(error),
+            };
+            if let Phase::Stopping(ended) = self.phase
+                && self.leavers.is_empty()
+            {
+                return Ok(ended);
+            }
+            if let Err(error) = round {
                 self.kill_workers();
                 return Err(error);
             }
-            self.reap_workers();
-            if self.stopping.is_some() {
-                work.stopping();
-                if self.seats.iter().all(|seat| seat.pid().is_none()) {
-                    return Ok(if self.boot_failed { Ended::BootFailed } else { Ended::Stopped });
-                }
-                self.kill_late_workers();
-            } else if let Some(newborn) = self.respawn_workers() {
-                self.become_worker(newborn, work);
-            }
         }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
-        match self.stopping {
-            Some(stopping) => (!stopping.killed).then_some(stopping.deadline),
-            None => self.seats.iter().filter_map(Seat::due).min(),
+    /// Waits for something to happen, and does what is to be done about it.
+    fn round(&mut self, work: &mut dyn Work) -> io::Result<()> {
+        self.wait()?;
+        for signal in self.take_signals()? {
+            self.obey(signal, work);
         }
+        self.reap_workers(work);
+        let now = Instant::now();
+        self.watch.look(now);
+        self.crew.holders_mut().for_each(|holder| self.watch.check(holder, now));
+        self.leavers.iter_mut().for_each(|leaver| leaver.press(now));
+        if let Phase::Starting(deadline) = self.phase {
+            self.look_whether_started(deadline, now, work)?;
+        }
+        self.settle_reload(now, work);
+        self.settle_upgrade(now, work);
+        let (crew, watch) = (&self.crew, &self.watch);
+        self.notifier
+            .ping(now, || crew.is_ready() && crew.holders().all(|holder| watch.is_well(holder, now)));
+        Ok(())
     }
 
-    fn take_signals(&mut self) -> io::Result<()> {
-        let mut taken = Vec::new();
-        self.signals.take(|signal| taken.push(signal))?;
-        for signal in taken {
-            match signal {
-                Signal::Child => {}
-                Signal::Terminate if self.stopping.is_none() => {
-                    self.stop(Signal::Terminate, self.grace + MERCY);
-                    info!("Shutting down: answers that are due have {} s", self.grace.as_secs());
-                }
-                Signal::Interrupt | Signal::Quit if self.stopping.is_none() => {
-                    self.stop(signal, FAST_STOP);
-                    info!("Shutting down");
-                }
-                // Asked twice: no more waiting.
-                Signal::Interrupt | Signal::Quit | Signal::Terminate => {
-                    self.stop(Signal::Interrupt, FAST_STOP)
-                }
+    fn wait(&self) -> io::Result<()> {
+        let upgrade = self.upgrade.as_ref();
+        let files =
+            [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), upgrade.and_then(Upgrade::report)];
+        let files: Vec<BorrowedFd<'_>> = files.into_iter().flatten().collect();
+        let timeout = self.next_deadline().saturating_duration_since(Instant::now());
+        readiness::wait_any(&files, Some(timeout))?;
+        descriptor::drain_pipe(self.reports.0.as_fd(), |_| {}).map(drop)
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let starting = match self.phase {
+            Phase::Starting(deadline) => Some(deadline),
+            Phase::Serving | Phase::Stopping(_) => None,
+        };
+        let crews = [Some(&self.crew), self.trial.as_ref().map(|trial| &trial.crew)];
+        let seats = crews.into_iter().flatten().flat_map(|crew| &crew.seats).filter_map(Seat::due);
+        let leavers = self.leavers.iter().filter_map(Leaver::deadline);
+        let trial = self.trial.as_ref().map(|trial| trial.deadline);
+        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.deadline);
+        let others = [starting, trial, upgrade, self.notifier.next_ping()].into_iter().flatten();
+        seats.chain(leavers).chain(others).fold(self.watch.next(), Instant::min)
+    }
+
+    fn look_whether_started(
+        &mut self,
+        deadline: Instant,
+        now: Instant,
+        work: &mut dyn Work,
+    ) -> io::Result<()> {
+        if self.crew.is_ready() {
+            self.phase = Phase::Serving;
+            if let Some(pidfile) = &mut self.pidfile {
+                pidfile
+                    .publish()
+                    .map_err(|error| io::Error::new(error.kind(), format!("the pid file: {error}")))?;
             }
+            let pids: Vec<Pid> = self.crew.holders().map(|holder| holder.pid).collect();
+            work.started(&pids);
+            match self.predecessor.take() {
+                // He tells the service manager, who listens to nobody else yet.
+                Some(predecessor) => predecessor.relieve(),
+                None => self.notifier.ready(&self.status()),
+            }
+        } else if now >= deadline {
+            error!("the workers are not ready after {} s", READY_WITHIN.as_secs());
+            self.leave(Ended::BootFailed, Farewell::Stop, work);
         }
         Ok(())
     }
 
-    /// Passes the order on, and sets the time after which it is enforced; never a later one than before.
-    fn stop(&mut self, signal: Signal, grace: Duration) {
-        let deadline = Instant::now() + grace;
-        let deadline = self.stopping.map_or(deadline, |stopping| stopping.deadline.min(deadline));
-        let killed = self.stopping.is_some_and(|stopping| stopping.killed);
-        self.stopping = Some(Stopping { deadline, killed });
-        for pid in self.seats.iter().filter_map(Seat::pid) {
-            // It may have ended meanwhile; then it is about to be reaped.
-            let _ = process::send(pid, signal);
-        }
-    }
-
-    fn kill_late_workers(&mut self) {
-        let Some(stopping) = &mut self.stopping else {
-            return;
-        };
-        if !stopping.killed && stopping.deadline <= Instant::now() {
-            // Once is enough: who cannot be ended by this waits for a disk, and the reaping waits for him.
-            stopping.killed = true;
-            for pid in self.seats.iter().filter_map(Seat::pid) {
-                warn!("worker {pid} did not stop in time and is killed");
-                let _ = process::kill(pid);
-            }
-        }
-    }
-
-    /// The way out when this process cannot go on: kills all workers and sees to it that they are gone.
-    fn kill_workers(&mut self) {
-        self.stopping = Some(Stopping { deadline: Instant::now(), killed: true });
-        for pid in self.seats.iter().filter_map(Seat::pid) {
-            let _ = process::kill(pid);
-        }
-        while self.seats.iter().any(|seat| seat.pid().is_some()) {
-            let before = Instant::now();
-            let _ = readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP));
-            let _ = self.signals.take(|_| {});
-            self.reap_workers();
-            if before.elapsed() >= FAST_STOP {
-                return;
-            }
-        }
-    }
-
-    /// One SIGCHLD may stand for several children, and a child that is none of ours may be among them.
-    fn reap_workers(&mut self) {
-        while let Some((pid, exit)) = process::reap() {
-            let Some(number) = self.seats.iter().position(|seat| seat.pid() == Some(pid)) else {
-                info!("a process {pid} that is no worker has ended: {exit}");
-                continue;
-            };
-            let seat = &mut self.seats[number];
-            if self.stopping.is_some() {
-                seat.leave();
-            } else if exit == Exit::Code(BOOT_FAILURE) && seat.is_first() {
-                error!("worker {pid} could not start; see above");
-                seat.leave();
-                self.boot_failed = true;
-                self.stop(Signal::Interrupt, FAST_STOP);
-            } else {
-                let delay = seat.lose(Instant::now());
-                let when = if delay.is_zero() { "now".into() } else { format!("in {delay:?}") };
-                warn!("worker {pid} has died ({exit}); another takes its place {when}");
-            }
-        }
-    }
-
-    /// Fills the seats whose time has come; answers in the child with what it has been born with.
-    fn respawn_workers(&mut self) -> Option<Newborn> {
-        for number in 0..self.seats.len() {
-            if self.seats[number].due().is_none_or(|due| due > Instant::now()) {
-                continue;
-            }
-            match self.spawn_worker(number) {
-                Ok(None) => {}
-                Ok(newborn) => return newborn,
-                Err(error) => {
-                    let delay = self.seats[number].lose(Instant::now());
-                    error!("cannot fork a worker: {error}; next try in {delay:?}");
-                }
-            }
-        }
-        None
-    }
-
-    /// Forks one worker into a seat; answers in the child with what it has been born with.
-    fn spawn_worker(&mut self, seat: usize) -> io::Result<Option<Newborn>> {
-        let life = descriptor::duplicate(self.life.0.as_fd())?;
-        let blocked = signal::Blocked::all();
-        Ok(match (self.fork)()? {
-            Forked::Parent(pid) => {
-                self.seats[seat].take(pid, Instant::now());
-                None
-            }
-            Forked::Child => Some(Newborn { seat, life, blocked }),
-        })
-    }
-
-    /// In the child: gives up everything that is the master's, above all the writing end of the life line,
-    /// and works.
-    fn become_worker(self, newborn: Newborn, work: &mut dyn Work) -> ! {
-        let Newborn { seat, life, blocked } = newborn;
-        let _ = signal::reset(&SIGNALS);
-        drop(self);
-        drop(blocked);
-        let code = catch_unwind(AssertUnwindSafe(|| work.work(seat, life))).unwrap_or(FAILURE);
-        std::process::exit(code)
+    /// What a service manager shows of us.
+    fn status(&self) -> String {
+        format!("{} serving", count(self.crew.seats.len() as u64, "worker"))
     }
 }
 
-/// What a worker has between its fork and its work.
-#[derive(Debug)]
-struct Newborn {
-    seat: usize,
-    life: OwnedFd,
-    /// A signal that is meant for the master must not run the master's handler in the child.
-    blocked: signal::Blocked,
+/// `1 worker`, `2 workers`.
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sys::process::Pid;
+use crate::heartbeat::{Slot, State};
+use crate::sys::process::{self, Pid};
 
 /// A worker that lives shorter than this has failed at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -10,24 +11,41 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 const LONG_LIFE: Duration = Duration::from_secs(10);
 /// The first delay after a second failure in a row, doubled for each after it.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// No delay is longer.
+/// No delay is longer, but for the jitter.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
+/// A delay is longer by up to this part of it, so that workers that die of the same thing do not come back together.
+const JITTER: u32 = 4;
 
-/// A worker's place. The first death is replaced at once; workers that keep dying young are replaced ever
+/// One worker process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder {
+    pub(super) pid: Pid,
+    pub(super) slot: Slot,
+    born: Instant,
+    /// When it was told to end because it does not come back to its loop.
+    pub(super) aborted: Option<Instant>,
+    /// Whether it was killed for that.
+    pub(super) killed: bool,
+}
+
+/// A worker's place. The first who dies is replaced at once; workers that keep dying young are replaced ever
 /// more slowly, so that a crash loop does not take the machine with it (RULES D4).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seat {
-    pid: Option<Pid>,
-    born: Option<Instant>,
+    pub(super) holder: Option<Holder>,
     due: Option<Instant>,
-    generations: u64,
     failures: u32,
 }
 
 impl Seat {
+    /// An empty seat, to be filled now.
+    pub(super) fn vacant(now: Instant) -> Self {
+        Self { holder: None, due: Some(now), failures: 0 }
+    }
+
     /// Who holds it.
     pub(super) fn pid(&self) -> Option<Pid> {
-        self.pid
+        self.holder.map(|holder| holder.pid)
     }
 
     /// When it is to be filled, if it is empty.
@@ -35,59 +53,71 @@ impl Seat {
         self.due
     }
 
-    /// Whether its holder is the first it has had.
-    pub(super) fn is_first(&self) -> bool {
-        self.generations == 1
+    /// Whether its holder serves.
+    pub(super) fn is_ready(&self) -> bool {
+        self.holder.is_some_and(|holder| holder.slot.state() != State::Booting)
     }
 
-    pub(super) fn take(&mut self, pid: Pid, now: Instant) {
-        self.pid = Some(pid);
-        self.born = Some(now);
+    pub(super) fn take(&mut self, pid: Pid, slot: Slot, now: Instant) {
+        self.holder = Some(Holder { pid, slot, born: now, aborted: None, killed: false });
         self.due = None;
-        self.generations += 1;
     }
 
-    /// Empties it for good.
-    pub(super) fn leave(&mut self) {
-        self.pid = None;
+    /// Empties it for good; answers who held it.
+    pub(super) fn leave(&mut self) -> Option<Holder> {
         self.due = None;
+        self.holder.take()
     }
 
     /// Its holder has died, or could not be forked; answers how long the seat stays empty.
     pub(super) fn lose(&mut self, now: Instant) -> Duration {
-        let life = self.born.take().map_or(Duration::ZERO, |born| now.saturating_duration_since(born));
+        let born = self.holder.take().map(|holder| holder.born);
+        let life = born.map_or(Duration::ZERO, |born| now.saturating_duration_since(born));
         if life >= LONG_LIFE {
             self.failures = 0;
         }
         let delay = match self.failures {
-            0 => Duration::ZERO,
-            failures => FIRST_DELAY.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_DELAY),
+            failures if failures > 0 && life < SHORT_LIFE => {
+                FIRST_DELAY.saturating_mul(1 << (failures - 1).min(16)).min(LONGEST_DELAY)
+            }
+            _ => Duration::ZERO,
         };
         if life < SHORT_LIFE {
             self.failures += 1;
         }
-        self.pid = None;
+        let delay = delay + delay.mul_f64(chance()) / JITTER;
         self.due = Some(now + delay);
         delay
     }
 }
 
+/// Somewhere from 0 to 1: the clock's last digits are chance enough for this.
+fn chance() -> f64 {
+    f64::from(u32::try_from(process::monotonic_micros() % 1000).unwrap_or_default()) / 1000.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process;
+    use crate::heartbeat::Board;
 
     #[test]
     fn a_crash_loop_is_slowed_down_and_a_long_life_forgives() {
-        let (mut seat, mut now) = (Seat::default(), Instant::now());
+        let slot = Board::new(1).expect("memory").take(0).expect("a slot");
+        let mut now = Instant::now();
+        let mut seat = Seat::vacant(now);
         let mut live = |seat: &mut Seat, life| {
-            seat.take(process::current(), now);
+            seat.take(process::current(), slot, now);
             now += life;
             seat.lose(now).as_millis()
         };
-        let delays: Vec<_> = (0..9).map(|_| live(&mut seat, Duration::from_millis(10))).collect();
-        assert_eq!(delays, [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        for least in [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
+            let delay = live(&mut seat, Duration::from_millis(10));
+            assert!((least..=least + least / 4).contains(&delay), "{delay} ms, not {least}");
+        }
+        assert_eq!(live(&mut seat, Duration::from_secs(2)), 0, "no crash at its start");
+        assert!(live(&mut seat, Duration::from_millis(10)) >= 5000, "but not forgotten");
         assert_eq!(live(&mut seat, Duration::from_secs(11)), 0);
-        assert_eq!(live(&mut seat, Duration::from_secs(2)), 0);
+        assert_eq!(live(&mut seat, Duration::from_millis(10)), 0);
     }
 }

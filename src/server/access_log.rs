@@ -15,7 +15,7 @@
 //! target takes nothing, lines are dropped and counted, and the server goes on.
 
 use std::fmt::Write as _;
-use std::os::fd::OwnedFd;
+use std::io;
 
 use log::warn;
 use rustix::io::Errno;
@@ -30,7 +30,7 @@ const PIECE: usize = 4096;
 /// Gathers lines and writes them out.
 #[derive(Debug)]
 pub struct AccessLog {
-    target: OwnedFd,
+    target: LogTarget,
     lines: String,
     dropped: u64,
     /// The last write ended within a line.
@@ -41,7 +41,7 @@ impl AccessLog {
     /// Lines go to `target`.
     #[must_use]
     pub fn new(target: LogTarget) -> Self {
-        Self { target: target.into(), lines: String::new(), dropped: 0, torn: false }
+        Self { target, lines: String::new(), dropped: 0, torn: false }
     }
 
     /// Adds the line of one exchange.
@@ -80,12 +80,7 @@ impl AccessLog {
             self.lines.insert(0, '\n');
         }
         let bytes = self.lines.as_bytes();
-        let result = loop {
-            match rustix::io::write(&self.target, bytes) {
-                Err(Errno::INTR) => {}
-                result => break result,
-            }
-        };
+        let result = self.target.write_once(bytes);
         let written = result.unwrap_or(0);
         if let Some(last) = written.checked_sub(1) {
             self.torn = bytes[last] != b'\n';
@@ -95,6 +90,18 @@ impl AccessLog {
         if lost > 0 {
             self.count_lost(lost, result.err());
         }
+    }
+
+    /// Opens the file at its path anew. What was gathered before goes to the old one.
+    ///
+    /// # Errors
+    /// As [`LogTarget::reopen`]; then lines go on to where they went.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.flush();
+        if self.target.reopen()? {
+            self.torn = false;
+        }
+        Ok(())
     }
 
     /// Said at the first loss and each time their number has doubled: a line per lost line would only fill
@@ -158,7 +165,7 @@ mod tests {
 
     fn pipe_log() -> (std::fs::File, AccessLog) {
         let (read, write) = descriptor::pipe().expect("a pipe");
-        (read.into(), AccessLog::new(write.into()))
+        (read.into(), AccessLog::new(LogTarget::from(write)))
     }
 
     fn peer() -> Peer {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rustix::io::Errno;
 
+use super::inherit::{self, Found, Inherited};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
@@ -146,11 +147,15 @@ pub enum Address {
 pub struct Bound {
     /// Where it listens, in the order in which that was asked for.
     pub addresses: Vec<Address>,
-    /// The files of Unix sockets; they go with it, and first: as long as its socket is open, nothing else can
-    /// have a file's inode.
-    files: Vec<SocketFile>,
+    /// The files of Unix sockets, in the order of these; they go with the last who has them, and before the sockets:
+    /// as long as its socket is open, nothing else can have a file's inode.
+    files: Vec<Rc<SocketFile>>,
+    /// The rights that these files are to have.
+    unix_mode: u32,
     /// The sockets of each worker; one set for all of them unless the mode is `reuseport`.
     sockets: Vec<Vec<ListenSocket>>,
+    /// Whether a service manager gave them, so that no configuration changes them.
+    activated: bool,
 }
 
 /// Why there are none: a line that says what to do, and the option that it is about.
@@ -169,48 +174,125 @@ impl fmt::Display for BindError {
 
 impl std::error::Error for BindError {}
 
+impl BindError {
+    /// About what the environment says.
+    pub(super) fn of_environment(line: String) -> Self {
+        Self { option: "LISTEN_FDS", line }
+    }
+}
+
 impl Bound {
-    /// Has the kernel hand connections over only when their first bytes are here (see [`socket::defer_accept`]);
-    /// those through Unix sockets come as before.
+    /// Has the kernel hand connections over only when their first bytes are here (see [`socket::defer_accept`]), or
+    /// no longer so; those through Unix sockets come as before.
     ///
     /// # Errors
     /// As [`socket::defer_accept`].
-    pub fn defer_accept(&self) -> io::Result<()> {
-        let tcp = self.sockets.iter().flatten().filter(|socket| matches!(socket, ListenSocket::Tcp(_)));
-        tcp.into_iter().try_for_each(|listener| socket::defer_accept(listener.as_fd()))
+    pub fn defer_accept(&self, on: bool) -> io::Result<()> {
+        let mut tcp = self.sockets.iter().flatten().filter(|socket| matches!(socket, ListenSocket::Tcp(_)));
+        tcp.try_for_each(|listener| socket::defer_accept(listener.as_fd(), on))
     }
 
     /// The sockets of the worker in this seat; the others' are closed. Call it in the worker: there the files of
-    /// Unix sockets stay.
+    /// Unix sockets stay. A worker for whom there is no set shares that of another.
     #[must_use]
     pub fn into_worker(mut self, seat: usize) -> Vec<ListenSocket> {
-        let set = if self.sockets.len() == 1 { 0 } else { seat };
+        let set = seat % self.sockets.len();
         self.sockets.swap_remove(set)
+    }
+
+    /// There are so many workers now: sockets that nobody accepts from any more are closed, because the kernel
+    /// would go on dealing them connections.
+    pub fn keep_for(&mut self, workers: usize) {
+        self.sockets.truncate(workers.max(1));
+    }
+
+    /// This process serves with it from now on: it removes the files of Unix sockets at the end, also those that
+    /// another process has made. Call it when nothing can go wrong any more.
+    pub fn own_files(&self) {
+        self.files.iter().for_each(|file| file.own(self.unix_mode));
+    }
+
+    /// Another process serves with it from now on, and the files are left to it.
+    pub fn leave_files(&self) {
+        self.files.iter().for_each(|file| file.leave());
+    }
+
+    /// All of them, for a process that is to go on with them, and what [`Inherited`] knows each by there.
+    #[must_use]
+    pub fn for_successor(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
+        let name = inherit::name(self.activated);
+        self.each().map(|socket| (socket.as_fd(), name)).collect()
+    }
+
+    /// The same sockets, for [`bind`] to take those that a new configuration asks for as well.
+    ///
+    /// # Errors
+    /// As fcntl(2): no descriptor is left.
+    pub fn inherit(&self) -> io::Result<Inherited> {
+        let mut files = self.files.iter().cloned();
+        let copies: io::Result<_> = self
+            .each()
+            .map(|socket| {
+                let file = if matches!(socket, ListenSocket::Unix(_)) { files.next() } else { None };
+                Ok(Found { socket: inherit::duplicate(socket)?, file })
+            })
+            .collect();
+        Ok(Inherited::new(copies?, self.activated))
+    }
+
+    /// Every socket once: each set has the Unix sockets.
+    fn each(&self) -> impl Iterator<Item = &ListenSocket> {
+        let is_new = |set: usize, socket: &ListenSocket| set == 0 || matches!(socket, ListenSocket::Tcp(_));
+        let sets = self.sockets.iter().enumerate();
+        sets.flat_map(move |(number, set)| set.iter().filter(move |socket| is_new(number, socket)))
+    }
+
+    /// The sockets of a service manager, which all workers share.
+    fn activated(sockets: Vec<ListenSocket>) -> Result<Self, BindError> {
+        let addresses: io::Result<_> = sockets.iter().map(inherit::address_of).collect();
+        let addresses = addresses
+            .map_err(|error| BindError::of_environment(format!("a socket has no address: {error}")))?;
+        Ok(Self { addresses, files: Vec::new(), unix_mode: 0, sockets: vec![sockets], activated: true })
     }
 }
 
 /// Listens at `places` for `workers` workers. A name with several addresses is bound on all of them, on the same
-/// port; the files of Unix sockets get the rights `unix_mode`.
+/// port; the files of Unix sockets get the rights `unix_mode`. Where one of the sockets that are `there` already
+/// listens, it is taken; the others are left.
 ///
 /// # Errors
 /// When a host has no address, or one of the places cannot be listened on.
-pub fn bind(places: &[Place], unix_mode: u32, mode: AcceptMode, workers: usize) -> Result<Bound, BindError> {
+pub fn bind(
+    places: &[Place],
+    unix_mode: u32,
+    mode: AcceptMode,
+    workers: usize,
+    there: &mut Inherited,
+) -> Result<Bound, BindError> {
+    if let Some(sockets) = there.take_activated() {
+        return Bound::activated(sockets);
+    }
     let sets = if mode == AcceptMode::Reuseport { workers } else { 1 };
-    let mut bound =
-        Bound { addresses: Vec::new(), sockets: (0..sets).map(|_| Vec::new()).collect(), files: Vec::new() };
+    let mut bound = Bound {
+        addresses: Vec::new(),
+        files: Vec::new(),
+        unix_mode,
+        sockets: (0..sets).map(|_| Vec::new()).collect(),
+        activated: false,
+    };
     for place in places {
         match place {
             Place::Listed(Target::Unix(path)) => bound
-                .add_unix(path, unix_mode)
+                .add_unix(path, there)
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
-            place => bound.add_place(place, mode)?,
+            place => bound.add_place(place, mode, there)?,
         }
     }
     Ok(bound)
 }
 
 impl Bound {
-    fn add_place(&mut self, place: &Place, mode: AcceptMode) -> Result<(), BindError> {
+    fn add_place(&mut self, place: &Place, mode: AcceptMode, there: &mut Inherited) -> Result<(), BindError> {
         let (mut port, mut missing) = (None, None);
         let mut wanted = place.resolve()?;
         if let Place::Listed(Target::Everywhere(port)) = place {
@@ -225,7 +307,7 @@ impl Bound {
                 // Any port: the first address chooses it.
                 address.set_port(port);
             }
-            match self.add(address, mode) {
+            match self.add(address, mode, there) {
                 Ok(address) => port = Some(address.port()),
                 // `localhost` may name an address that this machine has not (no IPv6, say).
                 Err(error) if is_missing(&error) => missing = Some((address, error)),
@@ -239,32 +321,55 @@ impl Bound {
         }
     }
 
-    fn add(&mut self, mut address: SocketAddr, mode: AcceptMode) -> io::Result<SocketAddr> {
+    fn add(
+        &mut self,
+        mut address: SocketAddr,
+        mode: AcceptMode,
+        there: &mut Inherited,
+    ) -> io::Result<SocketAddr> {
         let reuse_port = mode == AcceptMode::Reuseport;
-        if reuse_port {
+        let mut kept = there.take(address, reuse_port).into_iter();
+        if let Some(first) = kept.as_slice().first() {
+            address = internet(first)?;
+        } else if reuse_port {
             // With SO_REUSEPORT another server of the same user on this port would go unnoticed; without
             // it, it is in the way.
             address = socket::listen(address, 1, false)?.local_addr()?;
         }
         for set in &mut self.sockets {
-            let socket: TcpListener = socket::listen(address, BACKLOG, reuse_port)?;
-            address = socket.local_addr()?;
-            set.push(socket.into());
+            let socket = match kept.next() {
+                Some(socket) => socket,
+                None => socket::listen(address, BACKLOG, reuse_port)?.into(),
+            };
+            address = internet(&socket)?;
+            set.push(socket);
         }
         self.addresses.push(Address::Internet(address));
         Ok(address)
     }
 
     /// There is one such socket; each set has it.
-    fn add_unix(&mut self, path: &Path, mode: u32) -> Result<(), String> {
-        let (listener, file) = unix::bind(path, mode, BACKLOG)?;
+    fn add_unix(&mut self, path: &Path, there: &mut Inherited) -> Result<(), String> {
+        let (socket, file) = match there.take_unix(path) {
+            Some(kept) => kept,
+            None => {
+                let (listener, file) = unix::bind(path, self.unix_mode, BACKLOG)?;
+                (listener.into(), Rc::new(file))
+            }
+        };
         self.files.push(file);
         for set in &mut self.sockets {
-            let socket: UnixListener = listener.try_clone().map_err(|error| error.to_string())?;
-            set.push(socket.into());
+            set.push(inherit::duplicate(&socket).map_err(|error| error.to_string())?);
         }
         self.addresses.push(Address::Unix(path.into()));
         Ok(())
+    }
+}
+
+fn internet(socket: &ListenSocket) -> io::Result<SocketAddr> {
+    match inherit::address_of(socket)? {
+        Address::Internet(address) => Ok(address),
+        Address::Unix(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -278,7 +383,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn bind_host(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Bound, BindError> {
-        bind(&[Place::HostAndPort(host.into(), port)], 0o666, mode, workers)
+        bind(&[Place::HostAndPort(host.into(), port)], 0o666, mode, workers, &mut Inherited::default())
     }
 
     fn internet(address: &Address) -> SocketAddr {
@@ -347,11 +452,13 @@ mod tests {
             Place::Listed(Target::Unix(path.clone())),
             Place::Listed(Target::Everywhere(0)),
         ];
-        let bound = bind(&places, 0o600, AcceptMode::Reuseport, 2).expect("sockets");
+        let bound =
+            bind(&places, 0o600, AcceptMode::Reuseport, 2, &mut Inherited::default()).expect("sockets");
         assert_eq!(bound.addresses.len(), 3);
         assert_eq!(bound.addresses[1], Address::Unix(path.clone()));
         assert!(internet(&bound.addresses[2]).ip().is_unspecified());
-        let again = bind(&places[1..2], 0o600, AcceptMode::Exclusive, 1).expect_err("in use");
+        let again = bind(&places[1..2], 0o600, AcceptMode::Exclusive, 1, &mut Inherited::default())
+            .expect_err("in use");
         assert_eq!(again.option, "--listen");
         assert!(again.to_string().contains("already in use"), "{again}");
         drop(bound);

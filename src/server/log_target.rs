@@ -1,9 +1,13 @@
 //! Files for log lines, which are written to without ever waiting: a log that takes nothing must not stop
 //! those who have something to say.
+//!
+//! A file can be opened anew by its path ([`LogTarget::reopen`]): whoever rotates logs renames the file and asks for
+//! that, and the next line stands in a new file. One write goes to one file, so no line is lost or split.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,9 +18,17 @@ use crate::sys::descriptor;
 const FLAGS: OFlags =
     OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// An open file for log lines. What it does not take is lost.
+/// An open file for log lines. What it does not take is lost. Clones write to the same file, and when one of them is
+/// opened anew all are.
+#[derive(Clone, Debug)]
+pub struct LogTarget(Arc<Mutex<Opened>>);
+
 #[derive(Debug)]
-pub struct LogTarget(OwnedFd);
+struct Opened {
+    file: OwnedFd,
+    /// Where it was opened; a stream that came with the process has no such place.
+    path: Option<PathBuf>,
+}
 
 impl LogTarget {
     /// Opens a file for appending, and makes it if need be.
@@ -24,8 +36,8 @@ impl LogTarget {
     /// # Errors
     /// As open(2); a FIFO that nobody reads is an error.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mode = Mode::from_raw_mode(0o644);
-        Ok(Self(rustix::fs::open(path, FLAGS | OFlags::CREATE, mode)?))
+        let opened = Opened { file: open(path)?, path: Some(path.into()) };
+        Ok(Self(Arc::new(Mutex::new(opened))))
     }
 
     /// Whether [`LogTarget::open`] would succeed, without making a file.
@@ -51,35 +63,77 @@ impl LogTarget {
     /// When there is no such stream.
     pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
         if descriptor::facts(stream.as_fd())?.kind == descriptor::Kind::Regular {
-            return Ok(Self(descriptor::duplicate(stream)?));
+            return Ok(descriptor::duplicate(stream)?.into());
         }
-        descriptor::reopen_for_append(stream.as_fd())
-            .or_else(|_| {
-                let own = descriptor::duplicate(stream)?;
-                descriptor::set_nonblocking(own.as_fd())?;
-                Ok(own)
-            })
-            .map(Self)
+        let own = descriptor::reopen_for_append(stream.as_fd()).or_else(|_| {
+            let own = descriptor::duplicate(stream)?;
+            descriptor::set_nonblocking(own.as_fd())?;
+            io::Result::Ok(own)
+        });
+        own.map(Self::from)
     }
+
+    /// Opens the file at its path anew; answers whether it has one: a standard stream stays what it is. If it cannot
+    /// be opened, lines go on to where they went.
+    ///
+    /// # Errors
+    /// As open(2), with the path.
+    pub fn reopen(&self) -> io::Result<bool> {
+        let mut opened = self.opened();
+        let Some(path) = &opened.path else {
+            return Ok(false);
+        };
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        opened.file = open(path).map_err(named)?;
+        Ok(true)
+    }
+
+    /// Lines go to where those of `other` go, from now on.
+    ///
+    /// # Errors
+    /// As fcntl(2): no descriptor is left.
+    pub fn redirect(&self, other: &Self) -> io::Result<()> {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ok(());
+        }
+        let other = other.opened();
+        let next = Opened { file: descriptor::duplicate(&other.file)?, path: other.path.clone() };
+        *self.opened() = next;
+        Ok(())
+    }
+
+    /// One write(2).
+    pub(super) fn write_once(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let opened = self.opened();
+        loop {
+            match rustix::io::write(&opened.file, bytes) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        // A panic in between leaves an open file behind in any case.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, FLAGS | OFlags::CREATE, Mode::from_raw_mode(0o644))?)
 }
 
 impl From<OwnedFd> for LogTarget {
     /// An open file that does not block.
     fn from(file: OwnedFd) -> Self {
-        Self(file)
-    }
-}
-
-impl From<LogTarget> for OwnedFd {
-    fn from(target: LogTarget) -> Self {
-        target.0
+        Self(Arc::new(Mutex::new(Opened { file, path: None })))
     }
 }
 
 /// For the log of the process: a line that is not taken is as good as written.
 impl Write for LogTarget {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match rustix::io::write(&self.0, line) {
+        match self.write_once(line) {
             Err(Errno::AGAIN) => Ok(line.len()),
             result => Ok(result?),
         }

@@ -6,6 +6,7 @@
 //! | `channel` | one connection: bytes from the socket to [`crate::http1::Connection`] and back |
 //! | `access_log` | a line for every answer |
 //! | `confinement` | what a worker gives up before it serves |
+//! | `inherit` | sockets that are there already |
 //! | `listen` | the sockets, made before the fork |
 //! | `log_target` | files for log lines, never waited for |
 //! | `population` | how many connections there may be, and who has to go |
@@ -16,6 +17,7 @@ mod acceptor;
 mod access_log;
 mod channel;
 mod confinement;
+mod inherit;
 mod listen;
 mod log_target;
 mod population;
@@ -34,6 +36,7 @@ pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
+pub use inherit::Inherited;
 pub use listen::{Address, BindError, Bound, Place, Target, bind};
 pub use log_target::LogTarget;
 pub use population::Capacity;

@@ -1,12 +1,14 @@
 //! Listening sockets in the file system: made where a stale one may lie, removed at the end.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use log::warn;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 
 use crate::sys::process::{self, Pid};
@@ -16,19 +18,57 @@ use crate::sys::socket;
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The file of a listening socket. Who made it removes it when this is dropped, if it is still the same one; a
-/// forked child does not.
+/// The file of a listening socket. The process that owns it removes it when this is dropped, if it is still the same
+/// one; a forked child does not.
+///
+/// One process made it. When another takes the socket over, the file is owned by both for a moment, and then by the
+/// new one: whoever has to give up leaves it to the other.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     /// The numbers of its file system and inode.
     identity: (u64, u64),
-    maker: Pid,
+    /// Who removes it at the end.
+    owner: Cell<Option<Pid>>,
+    /// The rights that it was given, if that was done by this process.
+    mode: Cell<Option<u32>>,
+}
+
+impl SocketFile {
+    /// The file of a socket that another process has made, and owns until [`SocketFile::own`]; `None` if there is
+    /// no socket.
+    pub(super) fn of_another(path: &Path) -> Option<Self> {
+        let identity = is_socket(path).ok()?.then(|| identity(path).ok())??;
+        Some(Self { path: path.into(), identity, owner: Cell::new(None), mode: Cell::new(None) })
+    }
+
+    /// Whether it is what lies at `path`.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        identity(path).ok() == Some(self.identity)
+    }
+
+    /// This process owns it from now on. It is given the rights `mode` if it was given others before; whatever
+    /// somebody else has seen to meanwhile stays.
+    pub(super) fn own(&self, mode: u32) {
+        self.owner.set(Some(process::current()));
+        let before = self.mode.replace(Some(mode));
+        if before.is_some_and(|before| before != mode) && self.is_at(&self.path) {
+            let rights = std::fs::Permissions::from_mode(mode);
+            if let Err(error) = std::fs::set_permissions(&self.path, rights) {
+                warn!("unix:{} keeps its rights: {error}", self.path.display());
+            }
+        }
+    }
+
+    /// Another process owns it from now on.
+    pub(super) fn leave(&self) {
+        self.owner.set(None);
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.maker == process::current() && identity(&self.path).ok() == Some(self.identity) {
+        if self.owner.get() == Some(process::current()) && self.is_at(&self.path) {
             // Gone already, or in a folder that may not be written any more: then it is stale from now on.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -46,7 +86,8 @@ pub(super) fn bind(path: &Path, mode: u32, backlog: i32) -> Result<(UnixListener
     make_way(path)?;
     let listener = socket::listen_unix(path, mode, backlog).map_err(|error| error.to_string())?;
     let identity = identity(path).map_err(|error| error.to_string())?;
-    Ok((listener, SocketFile { path: path.into(), identity, maker: process::current() }))
+    let (owner, mode) = (Cell::new(Some(process::current())), Cell::new(Some(mode)));
+    Ok((listener, SocketFile { path: path.into(), identity, owner, mode }))
 }
 
 /// Whether [`bind`] could make a socket here, as far as can be told without making one, or asking whether
@@ -130,6 +171,28 @@ mod tests {
         assert!(bind(&path, 0o666, 16).expect_err("in use").contains("already in use"));
         drop(other);
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_goes_with_its_last_owner() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let path = place.path().join("socket");
+        let rights = || std::fs::metadata(&path).expect("a file").mode() & 0o777;
+        let (_listener, first) = bind(&path, 0o600, 16).expect("a socket");
+        let heir = SocketFile::of_another(&path).expect("a socket");
+        assert!(heir.is_at(&path) && !heir.is_at(place.path()));
+        // An heir who gives up before he has begun.
+        drop(SocketFile::of_another(&path));
+        assert!(path.exists());
+        heir.own(0o666);
+        assert_eq!(rights(), 0o600, "what is handed over stays as it is");
+        heir.own(0o640);
+        assert_eq!(rights(), 0o640);
+        first.leave();
+        drop(first);
+        assert!(path.exists());
+        drop(heir);
+        assert!(!path.exists() && SocketFile::of_another(&path).is_none());
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use mio::event::Source;
 
-use super::{Acceptor, AccessLog, Capacity, Shared};
+use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared};
 use crate::clock::Instant;
+use crate::heartbeat::Pulse;
 use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
 use crate::sys::descriptor::drain_pipe;
@@ -45,12 +46,18 @@ pub struct Worker<S> {
     pub service: S,
     /// Where a line for every answer goes, if anywhere.
     pub access_log: Option<AccessLog>,
+    /// Where the lines of this process's log go, for opening it anew.
+    pub log: Option<LogTarget>,
     /// The sockets it accepts from.
     pub listeners: Vec<ListenSocket>,
     /// How it shares them with the other workers.
     pub accept: AcceptMode,
+    /// The signals of this process.
+    pub signals: Signals,
     /// The reading end of a pipe whose other end only the master holds: its end is the master's.
     pub life: OwnedFd,
+    /// What it tells its master by.
+    pub pulse: Pulse,
     /// How long answers may take once it has been told to drain.
     pub grace: Duration,
 }
@@ -60,6 +67,7 @@ pub struct Worker<S> {
 struct Orders {
     stop: Cell<bool>,
     drain: Cell<bool>,
+    reopen: Cell<bool>,
 }
 
 /// A worker whose loop stands.
@@ -74,6 +82,10 @@ pub struct Running<S> {
     /// Shared with every acceptor that is still there.
     alive: Rc<()>,
     grace: Duration,
+    log: Option<LogTarget>,
+    /// A log could not be opened anew.
+    has_old_logs: bool,
+    pulse: Pulse,
     /// When the service was last tended.
     tended: Instant,
     /// When a long turn was last worth a line.
@@ -92,10 +104,10 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
     /// # Errors
     /// When that cannot be done: another try would end the same way.
     pub fn boot(self) -> io::Result<Running<S>> {
-        let signals = Signals::install(&[Signal::Interrupt, Signal::Quit, Signal::Terminate])?;
+        process::set_title("stheno: worker");
         let mut reactor = Reactor::new()?;
         let orders = Rc::new(Orders::default());
-        let signals = FileWrapper(SignalFd(signals));
+        let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
         reactor.add(LifeLine { pipe: FileWrapper(self.life), orders: Rc::clone(&orders) });
         let housekeepers = reactor.len();
@@ -116,6 +128,9 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             listeners,
             alive,
             grace: self.grace,
+            log: self.log,
+            has_old_logs: false,
+            pulse: self.pulse,
             tended: minute.0,
             complained: None,
             crowd: 0,
@@ -131,23 +146,25 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
 
 impl<S: Service> Running<S> {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
+    /// answers that are due, close. SIGINT and SIGQUIT mean: close. SIGUSR1 means: open the logs anew.
     ///
     /// # Errors
     /// When the kernel refuses to wait, or a listening socket is lost: another process should take over.
     pub fn serve(mut self) -> io::Result<()> {
         let mut drained_by: Option<Instant> = None;
+        let mut now = Instant::now();
+        self.pulse.ready();
         // Orders first: they may have come while the loop was being set up, and nothing would wake us.
         while !self.is_over(&mut drained_by) {
             // Before the wait, not behind it: connections that the listeners took in as the loop was set up
             // may be over already, and so may those that the drain has just closed.
             self.flush_log();
-            let rest = self.tend();
-            let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now())).into_iter();
-            let timeout = timeout.chain(rest).min();
-            self.reactor.turn(timeout)?;
+            self.pulse.beat(now.to_std(), self.connections());
+            let rest = self.tend().into_iter().chain([self.pulse.every()]);
+            let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
+            self.reactor.turn(timeout.into_iter().chain(rest).min())?;
             self.give_memory_back();
-            self.look_at_the_clock();
+            now = self.look_at_the_clock();
             self.count_panics()?;
             if drained_by.is_none() && self.has_lost_a_listener() {
                 return Err(io::Error::other("a listening socket is lost"));
@@ -161,14 +178,38 @@ impl<S: Service> Running<S> {
 
     /// Follows the orders; answers whether nothing is left to be done.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
+        if self.orders.reopen.take() {
+            self.reopen_logs();
+        }
         if self.orders.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
             self.shared.draining.set(true);
             self.reactor.shutdown();
-            info!("draining {} connections", self.reactor.len().saturating_sub(self.housekeepers));
+            self.pulse.draining();
+            process::set_title("stheno: draining");
+            info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers;
         self.orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    /// Connections of clients: whatever on the loop is neither ours nor a listener.
+    fn connections(&self) -> usize {
+        let listeners = Rc::strong_count(&self.alive) - 1;
+        self.reactor.len().saturating_sub(self.housekeepers + listeners)
+    }
+
+    /// What was said before goes to the old files. A worker in its jail may not be allowed to open the new ones, and
+    /// that does not change: it is said once.
+    fn reopen_logs(&mut self) {
+        let access_log = self.shared.log.as_ref().map(|log| log.borrow_mut().reopen());
+        let log = self.log.as_ref().map(|log| log.reopen().map(drop));
+        let failed = [access_log, log].into_iter().flatten().filter_map(Result::err).next();
+        if let Some(error) = failed
+            && !std::mem::replace(&mut self.has_old_logs, true)
+        {
+            warn!("cannot open a log anew, and go on with the old file until the next reload: {error}");
+        }
     }
 
     /// Lets the service put away what it no longer needs, once a second at the most; answers when it is its
@@ -197,14 +238,15 @@ impl<S: Service> Running<S> {
         }
     }
 
-    /// What holds the loop up holds everyone up; whoever runs the server should know of it.
-    fn look_at_the_clock(&mut self) {
+    /// What holds the loop up holds everyone up; whoever runs the server should know of it. Answers the time.
+    fn look_at_the_clock(&mut self) -> Instant {
         let now = Instant::now();
         let lag = now.saturating_duration_since(self.reactor.now().monotonic);
         if lag >= LAG && self.complained.is_none_or(|at| now.saturating_duration_since(at) >= LAG_COMPLAINT) {
             self.complained = Some(now);
             warn!("one turn of the loop took {} ms: everyone waited for it", lag.as_millis());
         }
+        now
     }
 
     /// One panic costs one connection. Many mean that something is broken that a new process does not have.
@@ -257,7 +299,9 @@ impl Dispatcher for SignalChannel {
         self.signals.0.0.take(|signal| match signal {
             Signal::Terminate => self.orders.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.orders.stop.set(true),
-            Signal::Child => {}
+            Signal::User1 => self.orders.reopen.set(true),
+            // Meant for the master: whoever signals all processes of this name means no harm.
+            _ => {}
         })
     }
 

@@ -1,12 +1,15 @@
 //! What is asked of an open descriptor: what it is, and bytes of it.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{self, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
+
+/// The number of the first descriptor that a program is handed, behind the standard streams (sd_listen_fds(3)).
+pub const FIRST_PASSED: RawFd = 3;
 
 /// What `fstat(2)` says of an open descriptor. Size, times and type come from one call on the *same*
 /// descriptor that is sent from, so they cannot belong to different files (RULES B16).
@@ -120,6 +123,40 @@ pub fn access(file: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
     Ok((mode != OFlags::WRONLY, mode != OFlags::RDONLY))
 }
 
+/// Takes over a descriptor that this process was started with, and closes it on exec from now on. Call it once
+/// for each, and before anything is opened that might get its number.
+///
+/// # Errors
+/// As fcntl(2): there is no such descriptor.
+pub fn adopt(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(Errno::BADF.into());
+    }
+    // SAFETY: borrowed for the one call that finds out whether it is open.
+    rustix::io::fcntl_setfd(unsafe { BorrowedFd::borrow_raw(number) }, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, and whoever started this process said that it is ours (see the contract above).
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Puts duplicates of `files` at the numbers from `first` on, for a program that is started next: they stay open
+/// across exec. What had these numbers before is closed, so call it only where nothing else is done any more.
+///
+/// # Errors
+/// As dup2(2).
+pub fn place(files: &[BorrowedFd<'_>], first: RawFd) -> io::Result<()> {
+    let behind = first + RawFd::try_from(files.len()).map_err(|_| Errno::MFILE)?;
+    // Out of the way first: one of the files may stand where another one goes.
+    let moved: Result<Vec<OwnedFd>, Errno> =
+        files.iter().map(|file| rustix::io::fcntl_dupfd_cloexec(file, behind)).collect();
+    for (number, file) in (first..).zip(moved?) {
+        // SAFETY: dup2(2) takes any two numbers; the caller gives up what had this one before.
+        if unsafe { libc::dup2(file.as_raw_fd(), number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Reads everything a non-blocking pipe holds; answers `false` once its other end is closed.
 ///
 /// # Errors
@@ -143,7 +180,6 @@ pub fn drain_pipe(pipe: BorrowedFd<'_>, mut each: impl FnMut(&[u8])) -> io::Resu
 /// # Errors
 /// As open(2) on `/dev/fd/N`; sockets cannot be opened this way.
 pub fn reopen_for_append(file: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd;
     let name = format!("/dev/fd/{}", file.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(fs::open(name, flags, fs::Mode::empty())?)

@@ -10,8 +10,9 @@
 //! * every `unsafe` block has a `SAFETY:` line.
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
-//! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, a descriptor that mio
-//! shows as a number only, `TCP_DEFER_ACCEPT`, `select`, the three calls of Landlock, the one of seccomp, and
+//! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, memory that processes share,
+//! descriptors and variables that come with the process, a descriptor that mio shows as a number only,
+//! `TCP_DEFER_ACCEPT`, `select`, the three calls of Landlock, the one of seccomp, and
 //! `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
@@ -29,5 +30,6 @@ pub mod sandbox;
 pub mod seccomp;
 pub mod select;
 pub mod sendfile;
+pub mod shared;
 pub mod signal;
 pub mod socket;

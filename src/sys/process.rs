@@ -1,7 +1,10 @@
 //! Processes: fork, kill, wait, and how many cores there are for them.
 
+use std::ffi::{CString, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::WaitOptions;
 
@@ -82,12 +85,7 @@ pub fn current() -> Pid {
 /// # Errors
 /// As kill(2).
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
-    let signal = match signal {
-        Signal::Interrupt => rustix::process::Signal::INT,
-        Signal::Quit => rustix::process::Signal::QUIT,
-        Signal::Terminate => rustix::process::Signal::TERM,
-        Signal::Child => rustix::process::Signal::CHILD,
-    };
+    let signal = rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?;
     Ok(rustix::process::kill_process(pid.0, signal)?)
 }
 
@@ -116,6 +114,54 @@ pub fn reap() -> Option<(Pid, Exit)> {
             Ok(None) | Err(_) => return None,
         }
     }
+}
+
+/// Takes a variable out of the environment, so that no process that is started from here inherits it. Call it
+/// while this process has one thread.
+#[must_use]
+pub fn take_variable(name: &str) -> Option<OsString> {
+    let value = std::env::var_os(name)?;
+    // SAFETY: the environment is read and written by this one thread only (see the contract above).
+    unsafe { std::env::remove_var(name) };
+    Some(value)
+}
+
+/// Names this process in ps(1) and top(1), as far as the system has a name for it: Linux shows 15 bytes.
+pub fn set_title(title: &str) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Ok(title) = CString::new(title) {
+        // It is for the eye only.
+        let _ = rustix::thread::set_name(&title);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = CString::new(title);
+}
+
+/// Whether this process is in the foreground of a terminal, which sends it signals of its own: SIGWINCH at each
+/// change of the window.
+#[must_use]
+pub fn is_in_foreground() -> bool {
+    let group = terminal().and_then(|terminal| Ok(rustix::termios::tcgetpgrp(&terminal)?));
+    group.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Whether this process has a terminal that it is controlled by, or has it still.
+#[must_use]
+pub fn has_terminal() -> bool {
+    terminal().is_ok()
+}
+
+fn terminal() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open("/dev/tty", flags, Mode::empty())?)
+}
+
+/// Microseconds of the monotonic clock: what sd_notify(3) asks for.
+#[must_use]
+pub fn monotonic_micros() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(time.tv_sec as i64) * 1_000_000 + part(time.tv_nsec as i64) / 1000
 }
 
 /// How many processes can run at once: cores, less what affinity and cgroup quotas take away.

@@ -57,8 +57,17 @@ fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
 /// # Errors
 /// As poll(2).
 pub fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
+    wait_any(&[file], timeout)
+}
+
+/// As [`wait_readable`], for any one of several.
+///
+/// # Errors
+/// As poll(2).
+pub fn wait_any(files: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let timeout = timeout.map(timespec);
-    let mut files = [PollFd::from_borrowed_fd(file, PollFlags::IN)];
+    let mut files: Vec<PollFd<'_>> =
+        files.iter().map(|file| PollFd::from_borrowed_fd(*file, PollFlags::IN)).collect();
     match rustix::event::poll(&mut files, timeout.as_ref()) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
@@ -38,13 +38,56 @@ pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result
     if let SocketAddr::V6(v6) = address {
         socket.set_only_v6(!v6.ip().is_unspecified())?;
     }
-    socket.set_tcp_nodelay(true)?;
-    set_notsent_lowat(&socket)?;
-    watch_for_dead_peers(&socket)?;
+    prepare_listener(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// What accepted sockets inherit.
+fn prepare_listener(socket: &Socket) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    set_notsent_lowat(socket)?;
+    watch_for_dead_peers(socket)
+}
+
+/// A listening socket of either kind.
+#[derive(Debug)]
+pub enum Adopted {
+    /// Of an address.
+    Tcp(TcpListener),
+    /// Of a file.
+    Unix(UnixListener),
+}
+
+/// Makes a listener of a socket that this process was started with: it is looked at whether it is one, and given
+/// the options of [`listen`].
+///
+/// # Errors
+/// `InvalidInput`, and what it is, for anything but a listening TCP or Unix socket; else as getsockopt(2).
+pub fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
+    use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
+    let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    match sockopt::socket_type(&socket) {
+        Err(Errno::NOTSOCK) => return wrong("it is no socket"),
+        kind if kind? != SocketType::STREAM => return wrong("it is no stream socket"),
+        _ => {}
+    }
+    let family = getsockname(&socket)?.address_family();
+    if ![AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(&family) {
+        return wrong("it is neither a TCP nor a Unix socket");
+    }
+    if !sockopt::socket_acceptconn(&socket)? {
+        return wrong("it does not listen");
+    }
+    let socket = Socket::from(socket);
+    socket.set_nonblocking(true)?;
+    if family == AddressFamily::UNIX {
+        return Ok(Adopted::Unix(socket.into()));
+    }
+    prepare_listener(&socket)?;
+    Ok(Adopted::Tcp(socket.into()))
 }
 
 /// Makes a non-blocking listening socket at `path`, where nothing may lie, with `mode` as the rights of its
@@ -95,6 +138,12 @@ pub fn is_answered(path: &Path) -> io::Result<bool> {
             _ => Err(error),
         },
     }
+}
+
+/// Whether several sockets may listen where this one does (`SO_REUSEPORT`).
+#[must_use]
+pub fn has_reuse_port(socket: BorrowedFd<'_>) -> bool {
+    rustix::net::sockopt::socket_reuseport(socket).unwrap_or(false)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "macos", target_os = "freebsd"))]
@@ -148,13 +197,13 @@ fn set_notsent_lowat(_: &Socket) -> io::Result<()> {
 }
 
 /// Has the kernel keep connections of `listener` to itself until their first bytes are here, or a second has gone by
-/// (`TCP_DEFER_ACCEPT`, tcp(7)): the first read of an accepted connection then finds something.
+/// (`TCP_DEFER_ACCEPT`, tcp(7)): the first read of an accepted connection then finds something. Or no longer.
 ///
 /// # Errors
 /// As setsockopt(2); `Unsupported` outside Linux.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
-    let seconds: libc::c_int = 1;
+pub fn defer_accept(listener: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    let seconds = libc::c_int::from(on);
     #[allow(clippy::cast_possible_truncation, reason = "the size of an int")]
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the value is an int that lives until the call returns, and `length` is its size.
@@ -173,10 +222,10 @@ pub fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
 /// As on Linux; here there is none.
 ///
 /// # Errors
-/// `Unsupported`.
+/// `Unsupported` if it is asked for.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn defer_accept(_: BorrowedFd<'_>) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+pub fn defer_accept(_: BorrowedFd<'_>, on: bool) -> io::Result<()> {
+    if on { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
 /// Sets on an accepted socket what the system does not hand down from the listener. On Linux it hands

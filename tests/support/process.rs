@@ -115,6 +115,25 @@ pub fn descriptors_at_rest(server: &Server) -> usize {
     descriptors(worker)
 }
 
+/// The remote ports of the connections that this process holds: who its clients are.
+pub fn clients_of(pid: i32) -> Vec<u16> {
+    let held: Vec<String> = sockets(&pid.to_string())
+        .iter()
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_string()))
+        .collect();
+    let table = fs::read_to_string("/proc/net/tcp").expect("the table");
+    let rows = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let port = |address: &str| u16::from_str_radix(address.split_once(':')?.1, 16).ok();
+    rows.filter(|columns| held.iter().any(|inode| inode == columns[9]))
+        .filter_map(|columns| port(columns[2]).filter(|port| *port != 0))
+        .collect()
+}
+
+/// The short name that ps(1) shows.
+pub fn title(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().into()
+}
+
 /// The names of the sockets that a process holds.
 fn sockets(pid: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");

@@ -46,7 +46,16 @@ impl Server {
 
     /// As [`Server::start`], with the command prepared further.
     pub fn start_with(root: &Path, options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
-        let mut command = command();
+        Self::start_command(command(), root, options, prepare)
+    }
+
+    /// As [`Server::start_with`], by another command: one that ends in being the server.
+    pub fn start_command(
+        mut command: Command,
+        root: &Path,
+        options: &[&str],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         command.arg("-r").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
         if !options.contains(&"--port") {
             command.args(["--port", "0"]);
@@ -138,6 +147,11 @@ impl Server {
         self.said.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// How many of the lines said so far have `text` in them.
+    pub fn count_said(&self, text: &str) -> usize {
+        self.said().iter().filter(|line| line.contains(text)).count()
+    }
+
     pub fn signal(&self, signal: Signal) {
         send(self.master(), signal);
     }
@@ -162,9 +176,7 @@ impl Server {
 
     /// The processes that are its children now.
     pub fn children(&self) -> Vec<i32> {
-        let path = format!("/proc/{0}/task/{0}/children", self.master());
-        let text = std::fs::read_to_string(path).expect("children");
-        text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+        children(self.master())
     }
 }
 
@@ -208,6 +220,18 @@ impl Drop for Server {
 
 pub fn send(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("kill");
+}
+
+/// The processes that are children of this one now.
+pub fn children(pid: i32) -> Vec<i32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
+    text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
+}
+
+/// Whether it runs; one that has ended and waits for its new parent does not.
+pub fn is_alive(pid: i32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
 }
 
 pub fn is_running(pid: i32) -> bool {

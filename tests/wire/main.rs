@@ -17,6 +17,7 @@ mod processes;
 mod rules_a;
 mod rules_b;
 mod rules_c;
+mod rules_d;
 mod rules_d_rights;
 mod rules_e;
 mod seed;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::server::{eventually, is_running, send};
+use crate::support::rules::holds;
+use crate::support::server::{eventually, is_alive, is_running, send};
 use crate::support::{Client, Folder, Server};
 
 /// Clients that ask all the time, each for itself, and count what went wrong.
@@ -179,12 +180,6 @@ fn workers_leave_when_the_master_is_killed() {
     TcpListener::bind(address).expect("the port is free");
 }
 
-/// Whether it runs; one that has ended and waits for its new parent does not.
-fn is_alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
-}
-
 /// RULES E13.
 #[test]
 fn the_port_can_be_taken_again_at_once() {
@@ -259,13 +254,21 @@ fn a_worker_holds_no_foreign_descriptors() {
                 links(&worker.to_string()).into_iter().filter(|link| !inherited.contains(link)).collect()
             };
             let count = |kind: &str| kinds().iter().filter(|link| link.starts_with(kind)).count();
-            eventually("the worker has set itself up", || count("anon_inode:[eventfd]") == 1);
+            // It lets go of the pipe on which it has said that it is ready.
+            eventually("the worker has set itself up", || {
+                count("anon_inode:[eventfd]") == 1 && count("pipe:") <= 3
+            });
             assert_eq!(count("socket:"), sockets, "{mode}: {:?}", kinds());
             assert_eq!(count("anon_inode:[eventpoll]"), 1, "{mode}: {:?}", kinds());
             // Both ends of its signals, the reading end of its life line.
             assert_eq!(count("pipe:"), 3, "{mode}: {:?}", kinds());
         }
     }
+    holds(
+        "D27",
+        "3 workers each: one socket, one epoll, 3 ends of pipes of their own, in 2 accept modes",
+        "nothing else",
+    );
 }
 
 /// What the descriptors of a process are.

@@ -91,7 +91,9 @@ fn b17_no_file_is_mapped() {
             }
             let text = fs::read_to_string(&path).expect("a source");
             let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-            assert!(!code.into_iter().any(|line| line.contains("mmap")), "{}", path.display());
+            // Memory that no file stands behind may be mapped.
+            let maps = |line: &str| line.replace("mmap_anonymous", "").contains("mmap");
+            assert!(!code.into_iter().any(maps), "{}", path.display());
             sources += 1;
         }
     }

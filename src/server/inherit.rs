@@ -1,0 +1,207 @@
+//! Listening sockets that are there already: from whoever started this process, or from the configuration before.
+//!
+//! The environment tells of them in systemd's way (sd_listen_fds(3)): `LISTEN_FDS` of them stand at the numbers from
+//! 3 on, for the process `LISTEN_PID`. Sockets of a service manager are taken as they are, and `--listen`, `--host` and
+//! `--port` are not looked at. Sockets that this server has handed to its own successor are known by their name in
+//! `LISTEN_FDNAMES`; of these, those are taken that the configuration asks for, as in a reload.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::unix::SocketFile;
+use super::{Address, BindError};
+use crate::reactor::ListenSocket;
+use crate::sys::descriptor;
+use crate::sys::process::{self, take_variable};
+use crate::sys::socket::{self, Adopted};
+
+/// How a server names the sockets that it hands to its successor, so that they are told from a service manager's.
+const OWN: &str = "stheno.own";
+const ACTIVATED: &str = "stheno.activated";
+
+/// More descriptors than this are a mistake.
+const MOST: u32 = 65_536;
+
+/// A listening socket, and the file of a Unix socket that this server has made.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) socket: ListenSocket,
+    pub(super) file: Option<Rc<SocketFile>>,
+}
+
+/// Sockets that are there already.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    sockets: Vec<Found>,
+    /// Whether they are to be taken as they are.
+    activated: bool,
+}
+
+impl Inherited {
+    /// The sockets that the environment tells of, and takes the word out of it. Those that were meant for another
+    /// process are left alone. Call it at the start, before anything is opened.
+    ///
+    /// # Errors
+    /// When one of them is no listening TCP or Unix socket.
+    pub fn from_environment() -> Result<Self, BindError> {
+        let text = |name| take_variable(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
+        let (count, pid, names) = (text("LISTEN_FDS"), text("LISTEN_PID"), text("LISTEN_FDNAMES"));
+        if pid.parse() != Ok(process::current().number()) {
+            return Ok(Self::default());
+        }
+        let count: u32 = match count.parse() {
+            Ok(count) if count <= MOST => count,
+            _ => {
+                return Err(BindError::of_environment(format!("LISTEN_FDS={count} is no number of sockets")));
+            }
+        };
+        let numbers = (descriptor::FIRST_PASSED..).take(count as usize);
+        let activated = names.split(':').any(|name| name != OWN);
+        let sockets: Result<Vec<_>, BindError> = numbers.map(|number| adopt(number, activated)).collect();
+        Ok(Self { sockets: sockets?, activated: count > 0 && activated })
+    }
+
+    pub(super) fn new(sockets: Vec<Found>, activated: bool) -> Self {
+        Self { sockets, activated }
+    }
+
+    /// The sockets of a service manager, if these are such; they are taken then.
+    pub(super) fn take_activated(&mut self) -> Option<Vec<ListenSocket>> {
+        self.activated
+            .then(|| std::mem::take(&mut self.sockets).into_iter().map(|found| found.socket).collect())
+    }
+
+    /// The sockets that listen at `address`, where port 0 is any port, and that go with `SO_REUSEPORT` if that is
+    /// asked for.
+    pub(super) fn take(&mut self, address: SocketAddr, reuse_port: bool) -> Vec<ListenSocket> {
+        let is_at = |found: &Found, wanted: SocketAddr| {
+            let Ok(Address::Internet(here)) = address_of(&found.socket) else {
+                return false;
+            };
+            here.ip() == wanted.ip()
+                && [0, here.port()].contains(&wanted.port())
+                && (!reuse_port || socket::has_reuse_port(found.socket.as_fd()))
+        };
+        // The first one settles which port it is.
+        let first = self.sockets.iter().find(|found| is_at(found, address));
+        let Some(Ok(Address::Internet(address))) = first.map(|first| address_of(&first.socket)) else {
+            return Vec::new();
+        };
+        self.take_all(|found| is_at(found, address)).map(|found| found.socket).collect()
+    }
+
+    /// The socket whose file lies at `path`, by whatever way that was written.
+    pub(super) fn take_unix(&mut self, path: &Path) -> Option<(ListenSocket, Rc<SocketFile>)> {
+        let mut taken = self.take_all(|found| found.file.as_ref().is_some_and(|file| file.is_at(path)));
+        taken.next().and_then(|found| Some((found.socket, found.file?)))
+    }
+
+    fn take_all(&mut self, is_wanted: impl Fn(&Found) -> bool) -> impl Iterator<Item = Found> {
+        let (taken, left) = std::mem::take(&mut self.sockets).into_iter().partition(is_wanted);
+        self.sockets = left;
+        Vec::into_iter(taken)
+    }
+}
+
+/// Where a socket listens.
+pub(super) fn address_of(socket: &ListenSocket) -> io::Result<Address> {
+    match socket {
+        ListenSocket::Tcp(listener) => listener.local_addr().map(Address::Internet),
+        ListenSocket::Unix(listener) => {
+            let address = listener.local_addr()?;
+            // An abstract one has no file; a service manager may have made it.
+            Ok(Address::Unix(address.as_pathname().unwrap_or(Path::new("@")).into()))
+        }
+    }
+}
+
+/// The same socket, under another number.
+pub(super) fn duplicate(socket: &ListenSocket) -> io::Result<ListenSocket> {
+    let copy = descriptor::duplicate(socket)?;
+    Ok(match socket {
+        ListenSocket::Tcp(_) => TcpListener::from(copy).into(),
+        ListenSocket::Unix(_) => UnixListener::from(copy).into(),
+    })
+}
+
+/// What a server calls its sockets towards its successor.
+pub(super) fn name(activated: bool) -> &'static str {
+    if activated { ACTIVATED } else { OWN }
+}
+
+fn adopt(number: RawFd, activated: bool) -> Result<Found, BindError> {
+    let socket = descriptor::adopt(number).and_then(socket::adopt).map_err(|error| {
+        BindError::of_environment(format!(
+            "cannot serve on descriptor {number}, which LISTEN_FDS speaks of: {error}"
+        ))
+    })?;
+    let socket: ListenSocket = match socket {
+        Adopted::Tcp(listener) => listener.into(),
+        Adopted::Unix(listener) => listener.into(),
+    };
+    let file = match address_of(&socket) {
+        // The file of a service manager is none of ours.
+        Ok(Address::Unix(path)) if !activated => SocketFile::of_another(&path).map(Rc::new),
+        _ => None,
+    };
+    Ok(Found { socket, file })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn found(reuse_port: bool) -> Found {
+        let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into(), 1, reuse_port).expect("a port");
+        Found { socket: listener.into(), file: None }
+    }
+
+    fn internet(socket: &ListenSocket) -> SocketAddr {
+        match address_of(socket).expect("an address") {
+            Address::Internet(address) => address,
+            Address::Unix(path) => panic!("{}", path.display()),
+        }
+    }
+
+    #[test]
+    fn what_listens_there_is_taken() {
+        let (first, second) = (found(false), found(false));
+        let wanted = internet(&second.socket);
+        let mut inherited = Inherited::new(vec![first, second], false);
+        assert!(inherited.take_activated().is_none());
+        assert!(inherited.take((Ipv4Addr::UNSPECIFIED, wanted.port()).into(), false).is_empty());
+        assert!(inherited.take(wanted, true).is_empty(), "it goes without SO_REUSEPORT");
+        let taken = inherited.take(wanted, false);
+        assert_eq!(taken.len(), 1);
+        assert_eq!(internet(&taken[0]), wanted);
+        assert_eq!(inherited.take((Ipv4Addr::LOCALHOST, 0).into(), false).len(), 1, "any port");
+        assert!(inherited.take((Ipv4Addr::LOCALHOST, 0).into(), false).is_empty());
+    }
+
+    #[test]
+    fn what_was_given_is_taken_as_it_is() {
+        let mut inherited = Inherited::new(vec![found(false)], true);
+        assert_eq!(inherited.take_activated().expect("all of them").len(), 1);
+    }
+
+    /// A file that is not the socket's any more says nothing about it.
+    #[test]
+    fn a_socket_is_known_by_its_file() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, other) = (folder.path().join("socket"), folder.path().join("other"));
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let file = SocketFile::of_another(&path).map(Rc::new);
+        let found = Found { socket: listener.into(), file };
+        let mut inherited = Inherited::new(vec![found], false);
+        std::fs::rename(&path, &other).expect("rename");
+        let _stranger = UnixListener::bind(&path).expect("a socket");
+        assert!(inherited.take_unix(&path).is_none());
+        let (socket, _file) = inherited.take_unix(&other).expect("the socket");
+        assert_eq!(address_of(&socket).expect("an address"), Address::Unix(path));
+    }
+}

@@ -1,0 +1,151 @@
+//! What a service manager is told (sd_notify(3)).
+
+use std::io::ErrorKind;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::{Orphan, SECOND};
+use crate::support::rules::holds;
+use crate::support::server::{eventually, is_alive, send};
+use crate::support::{Folder, Server};
+
+/// Stands in for the service manager.
+struct Manager {
+    socket: UnixDatagram,
+    folder: Folder,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let socket = UnixDatagram::bind(folder.beside("notify")).expect("a socket");
+        socket.set_read_timeout(Some(10 * SECOND)).expect("a time-out");
+        Self { socket, folder }
+    }
+
+    fn start(&self, options: &[&str], watchdog: Option<Duration>) -> Server {
+        Server::start_with(&self.folder.root(), options, |command| {
+            command.env("NOTIFY_SOCKET", self.folder.beside("notify"));
+            if let Some(watchdog) = watchdog {
+                command.env("WATCHDOG_USEC", watchdog.as_micros().to_string());
+            }
+        })
+    }
+
+    /// The next message, as its lines.
+    fn next(&self) -> Vec<String> {
+        let mut bytes = [0; 4096];
+        let count = self.socket.recv(&mut bytes).expect("a message");
+        String::from_utf8_lossy(&bytes[..count]).lines().map(String::from).collect()
+    }
+
+    /// How many messages come within this time; each has to be this one.
+    fn count(&self, message: &str, time: Duration) -> usize {
+        let until = Instant::now() + time;
+        let mut count = 0;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.socket.set_read_timeout(Some(left)).expect("a time-out");
+            let mut bytes = [0; 4096];
+            match self.socket.recv(&mut bytes) {
+                Ok(length) => {
+                    assert_eq!(String::from_utf8_lossy(&bytes[..length]), message);
+                    count += 1;
+                }
+                Err(error) => {
+                    assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}")
+                }
+            }
+        }
+        self.socket.set_read_timeout(Some(10 * SECOND)).expect("a time-out");
+        count
+    }
+}
+
+#[test]
+fn d21_a_service_manager_is_told_in_order() {
+    let manager = Manager::new();
+    let mut server = manager.start(&["-w", "2"], None);
+    assert_eq!(manager.next(), ["READY=1", "STATUS=2 workers serving"]);
+    server.signal(Signal::HUP);
+    let reloading = manager.next();
+    assert_eq!((reloading.len(), reloading[0].as_str()), (3, "RELOADING=1"));
+    let micros: u64 =
+        reloading[1].strip_prefix("MONOTONIC_USEC=").expect("a time").parse().expect("a number");
+    let now = stheno::sys::process::monotonic_micros();
+    assert!(micros <= now && now - micros < 10_000_000, "{micros}, and now it is {now}");
+    assert_eq!(manager.next()[0], "READY=1");
+    server.signal(Signal::TERM);
+    let stopping = manager.next();
+    assert!(stopping[0] == "STOPPING=1" && stopping[1].starts_with("STATUS=Shutting down"), "{stopping:?}");
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(manager.count("nothing more", Duration::from_millis(100)), 0);
+    holds("D21", "READY with 2 workers; RELOADING with its time, READY; STOPPING", "exact order");
+}
+
+#[test]
+fn d21_an_upgrade_moves_the_main_process() {
+    let manager = Manager::new();
+    let mut server = manager.start(&[], None);
+    assert_eq!(manager.next()[0], "READY=1");
+    server.signal(Signal::USR2);
+    assert_eq!(manager.next()[0], "RELOADING=1");
+    let ready = manager.next();
+    let pid = ready.iter().find_map(|line| line.strip_prefix("MAINPID=")).expect("a pid");
+    let successor = Orphan(pid.parse().expect("a number"));
+    assert!(ready[0] == "READY=1" && successor.0 != server.master(), "{ready:?}");
+    assert_eq!(server.wait().code(), Some(0));
+    send(successor.0, Signal::TERM);
+    assert_eq!(manager.next()[0], "STOPPING=1", "the successor has inherited whom to tell");
+    eventually("it is gone", || !is_alive(successor.0));
+    holds(
+        "D21",
+        "an upgrade: RELOADING, then READY with MAINPID; the successor tells when it stops",
+        "exact order",
+    );
+}
+
+#[test]
+fn d21_a_name_that_stands_nowhere() {
+    let folder = Folder::new();
+    let name = format!("stheno-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let socket = UnixDatagram::bind_addr(&address).expect("a socket");
+    socket.set_read_timeout(Some(10 * SECOND)).expect("a time-out");
+    let _server = Server::start_with(&folder.root(), &[], |command| {
+        command.env("NOTIFY_SOCKET", format!("@{name}"));
+    });
+    let mut bytes = [0; 100];
+    let count = socket.recv(&mut bytes).expect("a message");
+    assert!(bytes[..count].starts_with(b"READY=1\n"));
+    holds("D21", "an abstract socket is told as well", "yes");
+}
+
+#[test]
+fn d23_signs_of_life_while_all_workers_beat() {
+    let manager = Manager::new();
+    let watchdog = SECOND;
+    let server = manager.start(&["-w", "2", "--worker-timeout", "0"], Some(watchdog));
+    let begun = manager.next();
+    assert!(begun[0] == "READY=1" || begun[0] == "WATCHDOG=1", "{begun:?}");
+    let alive = manager.count("WATCHDOG=1", 3 * watchdog);
+    assert!((4..=8).contains(&alive), "{alive} in 3 s");
+    send(server.workers[0], Signal::STOP);
+    // One may be on its way, and one more is due before the silence is long enough.
+    let last = manager.count("WATCHDOG=1", watchdog + watchdog / 2);
+    let silent = manager.count("WATCHDOG=1", 2 * watchdog);
+    assert!(last <= 2 && silent == 0, "{last}, then {silent}");
+    send(server.workers[0], Signal::CONT);
+    assert!(manager.count("WATCHDOG=1", 2 * watchdog) >= 2, "and it comes again");
+    holds(
+        "D23",
+        format!("every half second: {alive} in 3 s; a worker is stopped: {last} more, then none"),
+        "stops ≤ 1 period",
+    );
+}

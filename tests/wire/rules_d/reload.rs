@@ -1,0 +1,146 @@
+//! SIGHUP: from one configuration to the next.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::regulars::Regulars;
+use super::{serve, until_workers};
+use crate::support::process::{descriptors, memory};
+use crate::support::rules::holds;
+use crate::support::server::{eventually, is_alive};
+use crate::support::{Folder, Server};
+
+/// Sends HUP and waits until the new generation serves.
+pub(super) fn reload(server: &Server) {
+    let done = "has been read anew";
+    let before = server.count_said(done);
+    server.signal(Signal::HUP);
+    eventually("the new ones serve", || server.count_said(done) > before);
+}
+
+#[test]
+fn d9_a_reload_fails_nobody() {
+    let (_folder, server) = serve(&["-w", "2"]);
+    let regulars = Regulars::start(server.address(), 16);
+    let mut workers: HashSet<i32> = server.workers.iter().copied().collect();
+    for _ in 0..10 {
+        let before = server.children();
+        reload(&server);
+        regulars.wait_for_more(100);
+        eventually("the old ones have gone", || !before.iter().any(|pid| is_alive(*pid)));
+        workers.extend(server.children());
+    }
+    let (answered, failures) = regulars.stop();
+    assert!(failures.is_empty(), "{} of {answered} failed: {failures:?}", failures.len());
+    assert!(workers.len() >= 22, "{workers:?}");
+    holds(
+        "D9",
+        format!("10 HUPs, {answered} answers of keep-alive clients, every byte checked: 0 failed"),
+        "0 failed",
+    );
+}
+
+#[test]
+fn d9_a_broken_configuration_changes_nothing() {
+    let folder = Folder::new();
+    let (first, second, link) = (folder.root(), folder.beside("second"), folder.beside("current"));
+    fs::create_dir(&second).expect("a folder");
+    fs::write(second.join("ok"), "anew\n").expect("a file");
+    symlink(&first, &link).expect("a link");
+    let server = Server::start(&link, &["-w", "2"]);
+    let get = || server.connect().get("/ok", "").text().to_string();
+    assert_eq!(get(), "hello\n");
+    fs::remove_file(&link).expect("the link");
+    server.signal(Signal::HUP);
+    let line = server.wait_for("the old one stays in force");
+    assert!(line.contains("cannot serve") && line.contains("current"), "{line}");
+    assert_eq!(server.count_said("the old one stays in force"), 1);
+    assert_eq!((server.children(), get().as_str()), (server.workers.clone(), "hello\n"));
+    symlink(&second, &link).expect("a link");
+    reload(&server);
+    eventually("only new ones are left", || !server.workers.iter().any(|pid| is_alive(*pid)));
+    assert_eq!(get(), "anew\n");
+    holds(
+        "D9",
+        "a root that is not there: one line, the same workers serve; a root that was replaced: served",
+        "rolled back",
+    );
+}
+
+#[test]
+fn d10_reloads_leak_nothing() {
+    const RELOADS: usize = 200;
+    let (_folder, server) = serve(&["-w", "2"]);
+    let master = server.master();
+    let again = || {
+        reload(&server);
+        until_workers(master, 2);
+    };
+    (0..10).for_each(|_| again());
+    let (descriptors_before, memory_before) = (descriptors(master), memory(master));
+    let worker_before = descriptors(server.children()[0]);
+    (0..RELOADS).for_each(|_| again());
+    eventually("the new one has set itself up", || descriptors(server.children()[0]) == worker_before);
+    let (descriptors_now, memory_now) = (descriptors(master), memory(master));
+    assert_eq!(descriptors_now, descriptors_before);
+    assert!(memory_now <= memory_before + memory_before / 5 + 128, "{memory_before} KiB, then {memory_now}");
+    holds(
+        "D10",
+        format!(
+            "{RELOADS} HUPs: {descriptors_now} descriptors as before, {memory_now} KiB (before: {memory_before}), 2 workers"
+        ),
+        "equal ± 1 %",
+    );
+}
+
+#[test]
+fn d11_old_workers_do_not_pile_up() {
+    let folder = Folder::new();
+    folder.write_sparse("large", 1 << 30);
+    let server = Server::start(&folder.root(), &["-w", "2", "--grace", "2"]);
+    let mut stuck = server.connect();
+    stuck.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    stuck.stream.read_exact(&mut [0; 1000]).expect("the beginning");
+    let (mut most, started) = (0, Instant::now());
+    reload(&server);
+    for _ in 0..20 {
+        server.signal(Signal::HUP);
+        most = most.max(server.children().len());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(server.workers.iter().any(|pid| is_alive(*pid)), "the one with the client has its time");
+    eventually("the second reload comes when its time is over", || {
+        most = most.max(server.children().len());
+        server.count_said("has been read anew") >= 2
+    });
+    let took = started.elapsed();
+    until_workers(server.master(), 2);
+    assert!(!server.workers.iter().any(|pid| is_alive(*pid)));
+    assert!(most <= 4, "{most} workers at a time");
+    drop(stuck);
+    holds(
+        "D11",
+        format!("21 HUPs and a stuck client: at most {most} workers of 2 generations; gone after {took:.1?}"),
+        "≤ 2 generations",
+    );
+}
+
+#[test]
+fn every_accept_mode_can_be_reloaded() {
+    for mode in ["exclusive", "shared", "reuseport"] {
+        let (_folder, server) = serve(&["-w", "2", "--accept", mode]);
+        let regulars = Regulars::start(server.address(), 4);
+        for _ in 0..3 {
+            reload(&server);
+            regulars.wait_for_more(40);
+        }
+        let (_, failures) = regulars.stop();
+        assert!(failures.is_empty(), "{mode}: {failures:?}");
+        until_workers(server.master(), 2);
+    }
+}

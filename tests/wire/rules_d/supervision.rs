@@ -1,0 +1,301 @@
+//! Workers that die, hang, or were never ours; a master that dies.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::regulars::Regulars;
+use super::{SECOND, median, serve};
+use crate::support::process::{clients_of, cpu_time, is_installed, title};
+use crate::support::rules::{holds, not_run};
+use crate::support::server::{command, eventually, is_alive, run, send};
+use crate::support::{Client, Folder, Server, parse_all};
+
+#[test]
+fn d1_d2_a_dead_worker_is_replaced_and_nobody_else_is_hurt() {
+    const ROUNDS: usize = 5;
+    let (_folder, server) = serve(&["-w", "4"]);
+    let regulars = Regulars::start(server.address(), 12);
+    let (mut respawns, mut victims) = (Vec::new(), HashSet::new());
+    for _ in 0..ROUNDS {
+        // Who dies young is a case of its own (D4).
+        std::thread::sleep(SECOND + SECOND / 10);
+        for victim in server.children() {
+            // Stopped first, it takes nobody in any more while we write down who its clients are.
+            send(victim, Signal::STOP);
+            victims.extend(clients_of(victim));
+            let started = Instant::now();
+            send(victim, Signal::KILL);
+            loop {
+                let now = server.children();
+                if now.len() == 4 && !now.contains(&victim) {
+                    break;
+                }
+                assert!(started.elapsed() < 10 * SECOND, "nobody takes the place");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            respawns.push(started.elapsed());
+            regulars.wait_for_more(24);
+        }
+    }
+    let (answered, failures) = regulars.stop();
+    let innocent: Vec<_> = failures.iter().filter(|failure| !victims.contains(&failure.port)).collect();
+    assert!(innocent.is_empty(), "clients of others failed: {innocent:?}");
+    assert!(failures.len() <= victims.len());
+    let (kills, middle) = (respawns.len(), median(&mut respawns));
+    let most = respawns[kills - 1];
+    assert!(middle < Duration::from_millis(50) && most < SECOND, "{respawns:?}");
+    holds(
+        "D1",
+        format!("{kills} deaths: another after p50 {middle:.1?}, max {most:.1?}"),
+        "p50 ≤ 5 ms, max ≤ 50 ms",
+    );
+    let (failed, at_risk) = (failures.len(), victims.len());
+    holds(
+        "D2",
+        format!(
+            "{kills} kills, {answered} answers: {failed} of {at_risk} clients of the victims failed, 0 of the others"
+        ),
+        "0 of the others",
+    );
+}
+
+#[test]
+fn d3_all_workers_killed_at_once() {
+    let (_folder, server) = serve(&["-w", "4"]);
+    let before = server.workers.clone();
+    let started = Instant::now();
+    before.iter().for_each(|pid| send(*pid, Signal::KILL));
+    eventually("four others", || {
+        let now = server.children();
+        now.len() == 4 && !now.iter().any(|pid| before.contains(pid))
+    });
+    let took = started.elapsed();
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    assert!(took < SECOND, "{took:?}");
+    holds("D3", format!("4 killed at once: 4 others after {took:.1?}"), "≤ 100 ms");
+}
+
+#[test]
+fn d4_a_crash_loop_is_slowed_down() {
+    const WATCHED: Duration = Duration::from_secs(6);
+    let (_folder, server) = serve(&["-w", "2"]);
+    // One client of each worker, so that the healthy one is known by its client.
+    let healthy = server.workers[0];
+    let mut clients: Vec<Client> = Vec::new();
+    eventually("the healthy one has a client", || {
+        let mut client = server.connect();
+        client.get("/ok", "");
+        clients.push(client);
+        !clients_of(healthy).is_empty()
+    });
+    let ports = clients_of(healthy);
+    clients.retain(|client| ports.contains(&client.stream.local_addr().expect("an address").port()));
+    let (started, before) = (Instant::now(), cpu_time(server.master()));
+    let mut forks = 0;
+    while started.elapsed() < WATCHED {
+        for pid in server.children().into_iter().filter(|pid| *pid != healthy) {
+            send(pid, Signal::KILL);
+            eventually("it is reaped", || !server.children().contains(&pid));
+            forks += 1;
+        }
+        assert_eq!(clients[0].get("/ok", "").status, 200, "the healthy one serves on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let cpu = cpu_time(server.master()) - before;
+    assert!((4..=10).contains(&forks), "{forks} forks");
+    assert!(cpu <= WATCHED / 20, "{cpu:?} of CPU");
+    let share = cpu.as_secs_f64() / WATCHED.as_secs_f64() * 100.0;
+    holds(
+        "D4",
+        format!("a worker that dies at once: {forks} of them in 6 s, CPU {share:.1} %"),
+        "≤ 10 in 10 s, ≤ 2 %",
+    );
+}
+
+#[test]
+fn d5_what_cannot_start_says_so_at_once() {
+    let folder = Folder::new();
+    let root = folder.root();
+    let root = root.to_str().expect("UTF-8");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let mut slowest = Duration::ZERO;
+    for arguments in [
+        &["-r", root, "--port", &port][..],
+        &["-r", "/no/such/folder"],
+        &["-r", root, "--port", "0", "--grace", "never"],
+        &["-r", root, "--port", "0", "--worker-timeout", "-1"],
+        &["-r", root, "--port", "0", "--pidfile", "/no/such/folder/pid"],
+    ] {
+        let started = Instant::now();
+        let (code, out, error) = run(arguments);
+        slowest = slowest.max(started.elapsed());
+        assert!(code != 0 && out.is_empty() && error.matches('\n').count() == 1, "{arguments:?}: {error}");
+    }
+    assert!(slowest < SECOND, "{slowest:?}");
+    if !is_installed("strace") {
+        return not_run("D5", "without strace no worker fails at its start");
+    }
+    // The master has no epoll, so it is the workers who cannot begin.
+    let mut traced = Command::new("timeout");
+    traced.args(["20", "strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=epoll_create1:error=EMFILE"]);
+    traced.arg(command().get_program()).args(["-r", root, "--port", "0", "-w", "2", "--access-log", "off"]);
+    let output = traced.stdin(Stdio::null()).output().expect("strace");
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    if error.contains("ptrace") {
+        return not_run("D5", "strace may not trace here");
+    }
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("could not start") && !error.contains("  stop "), "no banner: {error}");
+    holds(
+        "D5",
+        format!("5 mistakes, each one line after {slowest:.1?} at most; workers that cannot begin end it"),
+        "≤ 1 s",
+    );
+}
+
+#[test]
+fn d14_workers_do_not_outlive_their_master() {
+    let folder = Folder::new();
+    folder.write("large", vec![b'x'; 50_000_000]);
+    let mut server = Server::start(&folder.root(), &["-w", "3"]);
+    let mut download = server.connect();
+    download.send("GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut received = vec![0; 1000];
+    download.stream.read_exact(&mut received).expect("the beginning");
+    let (workers, address) = (server.workers.clone(), server.address());
+    let started = Instant::now();
+    server.signal(Signal::KILL);
+    assert_eq!(server.wait().code(), None);
+    eventually("nobody is let in any more", || TcpStream::connect(address).is_err());
+    let noticed = started.elapsed();
+    assert!(noticed < SECOND, "{noticed:?}");
+    download.stream.read_to_end(&mut received).expect("the rest");
+    assert_eq!(parse_all(&received, "GET")[0].body.len(), 50_000_000);
+    drop(download);
+    eventually("all workers are gone", || !workers.iter().any(|pid| is_alive(*pid)));
+    TcpListener::bind(address).expect("the port is free");
+    holds(
+        "D14",
+        format!("3 workers let nobody in after {noticed:.1?}; the download went on to its end, 0 left"),
+        "≤ 100 ms",
+    );
+}
+
+#[test]
+fn d15_a_worker_that_hangs_is_ended() {
+    let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
+    let victim = server.workers[0];
+    let started = Instant::now();
+    send(victim, Signal::STOP);
+    server.wait_for("is told to abort");
+    let noticed = started.elapsed();
+    eventually("another has taken the place", || {
+        let now = server.children();
+        now.len() == 2 && !now.contains(&victim)
+    });
+    let replaced = started.elapsed();
+    assert!(noticed >= Duration::from_millis(700) && noticed < 4 * SECOND, "{noticed:?}");
+    assert!(replaced < 8 * SECOND, "{replaced:?}");
+    assert!(server.children().contains(&server.workers[1]), "the other one is left alone");
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    holds(
+        "D15",
+        format!("a time-out of 1 s: told to abort after {noticed:.1?}, replaced after {replaced:.1?}"),
+        "ABRT at the time-out, KILL 1 s later",
+    );
+}
+
+#[test]
+fn d16_a_suspended_host_murders_nobody() {
+    let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
+    let everyone: Vec<i32> = [server.master()].into_iter().chain(server.workers.clone()).collect();
+    everyone.iter().for_each(|pid| send(*pid, Signal::STOP));
+    std::thread::sleep(3 * SECOND);
+    // The master wakes first, and finds nothing but old beats.
+    send(server.master(), Signal::CONT);
+    std::thread::sleep(Duration::from_millis(300));
+    server.workers.iter().for_each(|pid| send(*pid, Signal::CONT));
+    std::thread::sleep(2 * SECOND);
+    assert_eq!(server.children(), server.workers, "{:?}", server.said());
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    holds("D16", "3 s of suspension at a time-out of 1 s: 0 kills", "0 kills");
+}
+
+#[test]
+fn d17_zombies_are_reaped_and_strangers_ignored() {
+    let folder = Folder::new();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "(sleep 0.2; exit 3) & exec \"$0\" \"$@\""]).arg(command().get_program());
+    shell.stdin(Stdio::null()).env_remove("RUST_LOG");
+    let server = Server::start_command(shell, &folder.root(), &["-w", "8"], |_| {});
+    server.wait_for("that is no worker has ended: exit code 3");
+    let mut killed = HashSet::new();
+    for _ in 0..4 {
+        for pid in server.children() {
+            send(pid, Signal::KILL);
+            killed.insert(pid);
+        }
+        eventually("all have been replaced", || {
+            let now = server.children();
+            now.len() == 8 && !now.iter().any(|pid| killed.contains(pid))
+        });
+    }
+    let zombies =
+        killed.iter().filter(|pid| crate::support::server::is_running(**pid) && !is_alive(**pid)).count();
+    assert_eq!(zombies, 0);
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    holds(
+        "D17",
+        format!("{} kills: 0 zombies; a stranger's exit 3 is a line in the log", killed.len()),
+        "0 zombies",
+    );
+}
+
+#[test]
+fn d19_broken_pipes_kill_nobody() {
+    let folder = Folder::new();
+    folder.write("large", vec![b'x'; 5_000_000]);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let server = Server::start_with(&folder.root(), &["-w", "2", "--access-log", "-"], |command| {
+        command.stdout(writer);
+    });
+    drop(reader);
+    for _ in 0..200 {
+        let mut client = server.connect();
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut some = [0; 1000];
+        client.stream.read_exact(&mut some).expect("the beginning");
+        // Unread bytes make the close a reset.
+    }
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    assert_eq!(server.children(), server.workers);
+    holds(
+        "D19",
+        "200 resets in the middle of an answer, and an access log that nobody reads: 0 deaths",
+        "0 deaths",
+    );
+}
+
+#[test]
+fn d28_ps_shows_who_does_what() {
+    let folder = Folder::new();
+    folder.write("large", vec![b'x'; 50_000_000]);
+    let mut server = Server::start(&folder.root(), &[]);
+    let worker = server.workers[0];
+    assert_eq!(title(worker), "stheno: worker");
+    let mut client = server.connect();
+    client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut received = vec![0; 1000];
+    client.stream.read_exact(&mut received).expect("the beginning");
+    server.signal(Signal::TERM);
+    eventually("it says that it is draining", || title(worker) == "stheno: drainin");
+    client.stream.read_to_end(&mut received).expect("the rest");
+    assert_eq!(server.wait().code(), Some(0));
+    holds("D28", "\"stheno: worker\", then \"stheno: drainin\", the 15 bytes that Linux shows", "yes");
+}
