@@ -179,6 +179,12 @@ fn a_unix_socket_outlives_upgrades() {
     assert!(UnixStream::connect(&socket).is_err());
 }
 
+/// The names of what a process holds open.
+fn open_files(pid: i32) -> Vec<PathBuf> {
+    let folder = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
+    folder.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect()
+}
+
 /// What a worker in its jail says when its logs are renamed, twice; and where its lines stand then.
 fn rotate(folder: &Folder, server: &Server, access: &Path) -> (usize, String) {
     for number in ["1", "2"] {
@@ -190,6 +196,10 @@ fn rotate(folder: &Folder, server: &Server, access: &Path) -> (usize, String) {
         server.signal(Signal::USR1);
         eventually("it is there anew", || access.exists());
         eventually("the order has been given", || server.count_said("opened anew").to_string() == number);
+        eventually("the worker has taken it", || {
+            open_files(server.workers[0]).iter().any(|file| file == access)
+                || server.count_said("go on with the old file") > 0
+        });
     }
     assert_eq!(server.connect().get("/ok?3", "").status, 200);
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
