@@ -15,10 +15,15 @@ use crate::slab::Key;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Armed(Option<Instant>);
 
+/// So many entries of keys that are gone are not worth looking for.
+const FEW: usize = 64;
+
 /// A queue of keys by the time at which they have to be looked at.
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Key)>>,
+    /// How many entries there were when those of keys that are gone were last forgotten.
+    tidied: usize,
 }
 
 impl Timers {
@@ -44,10 +49,21 @@ impl Timers {
         self.heap.pop().map(|Reverse((at, key))| (key, at))
     }
 
+    /// Forgets the keys that are gone, when they may be more than the `living` ones: who opens and closes connections
+    /// does not leave an entry of each behind for as long as a time-out takes. It is worth its time: there are twice
+    /// as many entries as after the last one.
+    pub fn tidy(&mut self, living: usize, is_there: impl Fn(Key) -> bool) {
+        if self.heap.len() > 2 * living.max(self.tidied) + FEW {
+            self.heap.retain(|Reverse((_, key))| is_there(*key));
+            self.tidied = self.heap.len();
+        }
+    }
+
     /// Forgets the keys that are gone, and gives memory back that is not needed just now.
     pub fn shrink(&mut self, is_there: impl Fn(Key) -> bool) {
         self.heap.retain(|Reverse((_, key))| is_there(*key));
         self.heap.shrink_to_fit();
+        self.tidied = self.heap.len();
     }
 
     /// How many entries there are, stale ones included.
@@ -104,5 +120,22 @@ mod tests {
         assert_eq!(timers.pop_due(at(20)), Some((key, at(15))));
         assert!(!armed.fired(at(15)), "the overtaken entry means nothing");
         assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_leaves_nothing_behind() {
+        let mut slab = Slab::new();
+        let mut timers = Timers::default();
+        let start = Instant::now();
+        let stays = slab.insert(());
+        timers.arm(stays, start, &mut Armed::default());
+        for _ in 0..10_000 {
+            let key = slab.insert(());
+            timers.arm(key, start + Duration::from_secs(75), &mut Armed::default());
+            slab.remove(key);
+            timers.tidy(slab.len(), |key| slab.contains(key));
+            assert!(timers.len() <= FEW + 4, "{} entries", timers.len());
+        }
+        assert_eq!(timers.pop_due(start), Some((stays, start)));
     }
 }

@@ -20,9 +20,6 @@ use crate::clock::Now;
 use crate::slab::{Key, Slab};
 use crate::timers::{Armed, Timers};
 
-/// So many cancelled calls may always stand in the heap.
-const FEW: usize = 64;
-
 /// Names a call that waits. It goes stale when the call is over or cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallKey(Key);
@@ -125,9 +122,7 @@ impl Calls {
 
     pub(super) fn cancel(&mut self, CallKey(key): CallKey) -> bool {
         let was_there = self.calls.remove(key).is_some();
-        if self.timers.len() > 2 * self.calls.len() + FEW {
-            self.timers.shrink(|key| self.calls.contains(key));
-        }
+        self.timers.tidy(self.calls.len(), |key| self.calls.contains(key));
         was_there
     }
 
@@ -299,7 +294,7 @@ mod tests {
         for _ in 0..100_000 {
             let key = core.call_later(SECOND, |_| ());
             assert!(core.calls.cancel(key) && !core.calls.cancel(key));
-            assert!(core.calls.timers.len() <= FEW + 3);
+            assert!(core.calls.timers.len() <= 100);
         }
     }
 

@@ -260,6 +260,7 @@ impl<P: Probe> Reactor<P> {
         self.handle_timers();
         self.panics += self.core.run_calls();
         self.take_adopted();
+        self.timers.tidy(self.slots.len(), |key| self.slots.contains(key));
         Ok(())
     }
 
