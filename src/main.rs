@@ -16,6 +16,7 @@ use stheno::master::{
 use stheno::server::{
     AccessLog, Address, BindError, Bound, Capacity, Confinement, Inherited, Jail, LogTarget, Worker, bind,
 };
+use stheno::sys::handing::Handed;
 use stheno::sys::process::{self, Pid};
 use stheno::sys::{fallback, sandbox};
 
@@ -150,7 +151,7 @@ impl Setup {
             .defer_accept(config.defer_accept)
             .map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
         let capacity = capacity(&config, descriptors, cached_files)?;
-        let confinement = confinement(&config);
+        let confinement = Confinement::new(config.identity, config.jail);
         Ok(Self { config, capacity, bound, service, access_log, confinement })
     }
 
@@ -158,16 +159,6 @@ impl Setup {
         let Config { workers, grace, worker_timeout, .. } = self.config;
         Plan { workers, grace, worker_timeout }
     }
-}
-
-/// What workers give up.
-fn confinement(config: &Config) -> Confinement {
-    let access_log = match &config.access_log {
-        AccessLogTo::File(path) => Some(path.as_path()),
-        _ => None,
-    };
-    let logs = config.logfile.as_deref().into_iter().chain(access_log);
-    Confinement::new(config.identity, config.jail, &config.root, logs)
 }
 
 /// Says which place it is, and where it was asked for.
@@ -285,15 +276,21 @@ impl Work for Server {
         }
     }
 
-    fn reopen_logs(&mut self) {
+    fn reopen_logs(&mut self) -> Vec<Handed> {
         let setups =
             [self.current.as_ref(), self.next.as_ref().map(|(setup, _)| setup)].into_iter().flatten();
         let access_logs = setups.filter_map(|setup| setup.access_log.as_ref());
-        for log in [&self.log].into_iter().chain(access_logs) {
-            if let Err(error) = log.reopen() {
-                log::error!("cannot open a log anew, and go on with the old file: {error}");
-            }
-        }
+        let logs = [Some(&self.log), self.next.as_ref().map(|(_, log)| log)].into_iter().flatten();
+        let reopened = logs.chain(access_logs).map(LogTarget::reopen);
+        let complain = |error| log::error!("cannot open a log anew, and go on with the old file: {error}");
+        reopened
+            .filter_map(|result| {
+                result.unwrap_or_else(|error| {
+                    complain(error);
+                    None
+                })
+            })
+            .collect()
     }
 
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {

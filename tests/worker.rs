@@ -10,6 +10,7 @@ use stheno::heartbeat::Pulse;
 use stheno::http1::{Body, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
 use stheno::server::{Capacity, Worker};
+use stheno::sys::handing;
 use stheno::sys::signal::Signals;
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
@@ -50,8 +51,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
     let worker = thread::spawn(move || {
-        let (life, _held_open) = std::io::pipe().expect("a pipe");
-        rustix::io::ioctl_fionbio(&life, true).expect("non-blocking");
+        let (_held_open, life) = handing::pair().expect("sockets");
         let worker = Worker {
             settings: Settings::default(),
             capacity: Capacity { connections: 100, per_address: None },
@@ -61,7 +61,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),
-            life: life.into(),
+            life,
             pulse: Pulse::unwatched().expect("memory"),
             grace: Duration::from_secs(1),
         };

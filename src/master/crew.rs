@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::seat::{Holder, Seat};
-use crate::heartbeat::Slot;
+use super::seat::{Holder, Line, Seat};
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
@@ -75,8 +74,8 @@ pub(super) enum Farewell {
 #[derive(Debug)]
 pub(super) struct Leaver {
     pub(super) pid: Pid,
-    /// Of a worker.
-    pub(super) slot: Option<Slot>,
+    /// To a worker.
+    pub(super) line: Option<Line>,
     stop_at: Option<Instant>,
     kill_at: Option<Instant>,
 }
@@ -84,18 +83,18 @@ pub(super) struct Leaver {
 impl Leaver {
     /// Tells the worker to go.
     pub(super) fn of(holder: Holder, farewell: Farewell, now: Instant) -> Self {
-        Self::new(holder.pid, Some(holder.slot), farewell, now)
+        Self::new(holder.pid, Some(holder.line), farewell, now)
     }
 
     /// Tells the process to go.
-    pub(super) fn new(pid: Pid, slot: Option<Slot>, farewell: Farewell, now: Instant) -> Self {
+    pub(super) fn new(pid: Pid, line: Option<Line>, farewell: Farewell, now: Instant) -> Self {
         let (signal, time) = match farewell {
             Farewell::Drain(grace) => (Signal::Terminate, grace + MERCY),
             Farewell::Stop => (Signal::Interrupt, FAST_STOP),
         };
         // It may have ended meanwhile; then it is about to be reaped.
         let _ = process::send(pid, signal);
-        Self { pid, slot, stop_at: None, kill_at: Some(now + time) }
+        Self { pid, line, stop_at: None, kill_at: Some(now + time) }
     }
 
     /// The order has come a second time: what can be finished in a second still is.

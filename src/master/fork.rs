@@ -8,8 +8,10 @@ use std::time::Instant;
 use log::{error, info, warn};
 
 use super::crew::{FAST_STOP, Farewell};
+use super::seat::Line;
 use super::{BOOT_FAILURE, Ended, FAILURE, Master, Phase, Post, SIGNALS, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Pulse, Slot};
+use crate::sys::handing;
 use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{descriptor, readiness};
@@ -55,7 +57,7 @@ impl Master {
 
     /// Forks one worker into a seat; answers in the child with what it has been born with.
     fn spawn_worker(&mut self, trial: bool, seat: usize) -> io::Result<Option<Newborn>> {
-        let life = descriptor::duplicate(&self.life.0)?;
+        let (socket, life) = handing::pair()?;
         let report = descriptor::duplicate(&self.reports.1)?;
         let crew = match &mut self.trial {
             Some(on_trial) if trial => &mut on_trial.crew,
@@ -65,7 +67,7 @@ impl Master {
         let blocked = signal::Blocked::all();
         match (self.fork)() {
             Ok(Forked::Parent(pid)) => {
-                crew.seats[seat].take(pid, slot, Instant::now());
+                crew.seats[seat].take(pid, Line { slot, socket }, Instant::now());
                 Ok(None)
             }
             Ok(Forked::Child) => Ok(Some(Newborn { seat, trial, life, slot, report, blocked })),
@@ -76,8 +78,7 @@ impl Master {
         }
     }
 
-    /// In the child: gives up everything that is the master's, above all the writing end of the life line,
-    /// and works.
+    /// In the child: gives up everything that is the master's, above all the ends of the life lines, and works.
     pub(super) fn become_worker(self, newborn: Newborn, work: &mut dyn Work) -> ! {
         let Newborn { seat, trial, life, slot, report, blocked } = newborn;
         let watch = self.trial.as_ref().filter(|_| trial).map_or(&self.watch, |trial| &trial.watch);
@@ -114,12 +115,12 @@ impl Master {
     pub(super) fn reap_workers(&mut self, work: &mut dyn Work) {
         while let Some((pid, exit)) = process::reap() {
             if let Some(index) = self.leavers.iter().position(|leaver| leaver.pid == pid) {
-                let slot = self.leavers.swap_remove(index).slot;
-                slot.into_iter().for_each(|slot| self.board.free(slot));
+                let line = self.leavers.swap_remove(index).line;
+                line.into_iter().for_each(|line| self.board.free(line.slot));
             } else if self.crew.seat_of(pid).is_some() {
                 self.replace(pid, exit, work);
             } else if let Some(seat) = self.trial.as_mut().and_then(|trial| trial.crew.seat_of(pid)) {
-                seat.leave().into_iter().for_each(|holder| self.board.free(holder.slot));
+                seat.leave().into_iter().for_each(|holder| self.board.free(holder.line.slot));
                 self.fail_trial(format!("its worker {pid} has ended ({exit})"));
             } else if let Some(upgrade) = self.upgrade.as_mut().filter(|upgrade| upgrade.pid == pid) {
                 upgrade.ended = Some(exit);
@@ -134,7 +135,7 @@ impl Master {
         let Some(seat) = self.crew.seat_of(pid) else {
             return;
         };
-        seat.holder.into_iter().for_each(|holder| self.board.free(holder.slot));
+        seat.holder.iter().for_each(|holder| self.board.free(holder.line.slot));
         if exit == Exit::Code(BOOT_FAILURE) && matches!(self.phase, Phase::Starting(_)) {
             error!("worker {pid} could not start; see above");
             seat.leave();

@@ -45,6 +45,7 @@ use std::time::{Duration, Instant};
 use log::error;
 
 use crate::heartbeat::{Board, Pulse};
+use crate::sys::handing::Handed;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
@@ -53,7 +54,7 @@ use crew::{Crew, Farewell, Leaver};
 pub use notify::Notifier;
 use pidfile::PidFile;
 use reload::Trial;
-use seat::{Holder, Seat};
+use seat::Seat;
 use upgrade::Upgrade;
 pub use upgrade::{Image, Predecessor};
 use watch::Watch;
@@ -76,7 +77,7 @@ const SLOTS: usize = 4 * MOST_WORKERS;
 /// The signals that the master acts on.
 const SIGNALS: [Signal; 10] = Signal::ALL;
 
-/// Those that a worker has a handler for: it acts on the first four, and the others must not end it when somebody
+/// Those that a worker has a handler for: it acts on the first three, and the others must not end it when somebody
 /// signals all processes of a group or of a name.
 const WORKER_SIGNALS: [Signal; 9] = [
     Signal::Interrupt,
@@ -123,7 +124,8 @@ pub struct Post {
     pub trial: bool,
     /// The signals of this process, queued from its first moment on.
     pub signals: Signals,
-    /// The reading end of a pipe whose other end only the master holds.
+    /// One of a pair of sockets whose other end only the master holds. Logs that it has opened anew come through it
+    /// ([`crate::sys::handing`]).
     pub life: OwnedFd,
     /// What it tells its master by.
     pub pulse: Pulse,
@@ -150,8 +152,9 @@ pub trait Work {
     /// There are so many seats now.
     fn resized(&mut self, workers: usize);
 
-    /// Opens the logs of this process anew, and those that new workers inherit.
-    fn reopen_logs(&mut self);
+    /// Opens the logs of this process anew, and those that new workers inherit. Answers with each that workers have
+    /// open as well: they are handed over, because a worker may have given up the right to open them.
+    fn reopen_logs(&mut self) -> Vec<Handed>;
 
     /// The listening sockets, with the name of each, for a successor.
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)>;
@@ -174,8 +177,6 @@ pub struct Master {
     fork: Fork,
     signals: Signals,
     board: Board,
-    /// Both ends of every worker's life line. The writing end is closed when this process ends, however it ends.
-    life: (OwnedFd, OwnedFd),
     /// Where workers say that they are ready.
     reports: (OwnedFd, OwnedFd),
     phase: Phase,
@@ -236,7 +237,6 @@ impl Master {
             fork: process::fork,
             signals: Signals::install(&SIGNALS)?,
             board: Board::new(SLOTS)?,
-            life: descriptor::pipe()?,
             reports: descriptor::pipe()?,
             phase: Phase::Starting(now + READY_WITHIN),
             trial: None,

@@ -1,13 +1,16 @@
 //! What each signal does (DESIGN, "Signals"). The handlers only count; here is where the master acts.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Instant;
 
 use log::{debug, error, info, warn};
 
+use super::seat::Line;
 use super::upgrade::Progress;
-use super::{Crew, Ended, Farewell, Holder, Leaver, MOST_WORKERS, Master, Phase, Seat, Upgrade, Work, count};
-use crate::sys::process;
+use super::{Crew, Ended, Farewell, Leaver, MOST_WORKERS, Master, Phase, Seat, Upgrade, Work, count};
+use crate::sys::handing;
+use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
 impl Master {
@@ -50,9 +53,7 @@ impl Master {
             self.leavers.iter_mut().for_each(|leaver| leaver.hurry(now));
             return;
         }
-        let slots = self.crew.holders().map(|holder| holder.slot);
-        let leaving = self.leavers.iter().filter_map(|leaver| leaver.slot);
-        let connections: u64 = slots.chain(leaving).map(|slot| slot.connections()).sum();
+        let connections: u64 = self.lines().map(|(_, line)| line.slot.connections()).sum();
         let status = match farewell {
             _ if connections == 0 => "Shutting down".into(),
             Farewell::Stop => format!("Shutting down: {} closed", count(connections, "connection")),
@@ -78,7 +79,7 @@ impl Master {
         if farewell == Farewell::Stop {
             let leaving = std::mem::take(&mut self.leavers).into_iter();
             self.leavers =
-                leaving.map(|leaver| Leaver::new(leaver.pid, leaver.slot, farewell, now)).collect();
+                leaving.map(|leaver| Leaver::new(leaver.pid, leaver.line, farewell, now)).collect();
         }
         self.dismiss_crew(farewell, now);
         if let Some(trial) = self.trial.take() {
@@ -102,15 +103,25 @@ impl Master {
         self.leavers.extend(holders.map(|holder| Leaver::of(holder, farewell, now)));
     }
 
-    fn reopen_logs(&mut self, work: &mut dyn Work) {
-        work.reopen_logs();
+    /// Every worker that there is, and what connects us with it.
+    fn lines(&self) -> impl Iterator<Item = (Pid, &Line)> {
         let trial = self.trial.as_ref().map(|trial| &trial.crew);
-        let crews = [Some(&self.crew), trial].into_iter().flatten().flat_map(Crew::holders);
-        let pids = crews.map(|holder: &Holder| holder.pid);
-        for pid in
-            pids.chain(self.leavers.iter().filter(|leaver| leaver.slot.is_some()).map(|leaver| leaver.pid))
-        {
-            let _ = process::send(pid, Signal::User1);
+        let holders = [Some(&self.crew), trial].into_iter().flatten().flat_map(Crew::holders);
+        let leavers =
+            self.leavers.iter().filter_map(|leaver| leaver.line.as_ref().map(|line| (leaver.pid, line)));
+        holders.map(|holder| (holder.pid, &holder.line)).chain(leavers)
+    }
+
+    fn reopen_logs(&mut self, work: &mut dyn Work) {
+        let logs = work.reopen_logs();
+        for (pid, line) in self.lines() {
+            let handed = logs.iter().try_for_each(|log| handing::hand(line.socket.as_fd(), log));
+            match handed {
+                // It has just ended, and is about to be reaped.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(error) => warn!("worker {pid} goes on with the old logs: {error}"),
+                Ok(()) => {}
+            }
         }
         info!("the logs are opened anew");
     }

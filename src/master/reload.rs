@@ -43,7 +43,7 @@ impl Master {
     /// Whether no more than two generations would be there.
     fn may_reload(&self) -> bool {
         let serving = (!self.crew.seats.is_empty()).then_some(self.crew.generation);
-        let leaving = self.leavers.iter().filter_map(|leaver| leaver.slot).map(|slot| slot.generation());
+        let leaving = self.leavers.iter().filter_map(|leaver| Some(leaver.line.as_ref()?.slot.generation()));
         let generations: BTreeSet<u64> = leaving.chain(serving).collect();
         let busy = self.trial.is_some() || self.upgrade.is_some() || self.phase != Phase::Serving;
         !busy && generations.len() <= 1

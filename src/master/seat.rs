@@ -1,5 +1,6 @@
 //! A worker's place: who holds it, and when it is filled again.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use crate::heartbeat::{Slot, State};
@@ -16,11 +17,19 @@ const LONGEST_DELAY: Duration = Duration::from_secs(5);
 /// A delay is longer by up to this part of it, so that workers that die of the same thing do not come back together.
 const JITTER: u32 = 4;
 
+/// What connects the master with one worker.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) slot: Slot,
+    /// It is closed when this process ends, however it ends.
+    pub(super) socket: OwnedFd,
+}
+
 /// One worker process.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Holder {
     pub(super) pid: Pid,
-    pub(super) slot: Slot,
+    pub(super) line: Line,
     born: Instant,
     /// When it was told to end because it does not come back to its loop.
     pub(super) aborted: Option<Instant>,
@@ -45,7 +54,7 @@ impl Seat {
 
     /// Who holds it.
     pub(super) fn pid(&self) -> Option<Pid> {
-        self.holder.map(|holder| holder.pid)
+        self.holder.as_ref().map(|holder| holder.pid)
     }
 
     /// When it is to be filled, if it is empty.
@@ -55,11 +64,11 @@ impl Seat {
 
     /// Whether its holder serves.
     pub(super) fn is_ready(&self) -> bool {
-        self.holder.is_some_and(|holder| holder.slot.state() != State::Booting)
+        self.holder.as_ref().is_some_and(|holder| holder.line.slot.state() != State::Booting)
     }
 
-    pub(super) fn take(&mut self, pid: Pid, slot: Slot, now: Instant) {
-        self.holder = Some(Holder { pid, slot, born: now, aborted: None, killed: false });
+    pub(super) fn take(&mut self, pid: Pid, line: Line, now: Instant) {
+        self.holder = Some(Holder { pid, line, born: now, aborted: None, killed: false });
         self.due = None;
     }
 
@@ -100,14 +109,16 @@ fn chance() -> f64 {
 mod tests {
     use super::*;
     use crate::heartbeat::Board;
+    use crate::sys::handing;
 
     #[test]
     fn a_crash_loop_is_slowed_down_and_a_long_life_forgives() {
         let slot = Board::new(1).expect("memory").take(0).expect("a slot");
+        let line = || Line { slot, socket: handing::pair().expect("sockets").0 };
         let mut now = Instant::now();
         let mut seat = Seat::vacant(now);
         let mut live = |seat: &mut Seat, life| {
-            seat.take(process::current(), slot, now);
+            seat.take(process::current(), line(), now);
             now += life;
             seat.lose(now).as_millis()
         };

@@ -64,7 +64,7 @@ impl Watch {
 
     /// How long nothing has been seen of this worker.
     pub(super) fn silence(&self, holder: &Holder, now: Instant) -> Duration {
-        now.saturating_duration_since(holder.slot.last_beat().max(self.forgiven))
+        now.saturating_duration_since(holder.line.slot.last_beat().max(self.forgiven))
     }
 
     /// Whether something has been seen of this worker lately enough for a service manager to be told so.
@@ -75,7 +75,7 @@ impl Watch {
     /// Ends the worker if it hangs. One that sets itself up may have much to load, and does not beat meanwhile.
     pub(super) fn check(&self, holder: &mut Holder, now: Instant) {
         let silence = self.silence(holder, now);
-        let limit = match holder.slot.state() {
+        let limit = match holder.line.slot.state() {
             State::Booting => self.timeout.max(READY_WITHIN),
             State::Ready | State::Draining => self.timeout,
         };
@@ -103,7 +103,8 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::heartbeat::Board;
-    use crate::master::seat::Seat;
+    use crate::master::seat::{Line, Seat};
+    use crate::sys::handing;
 
     #[test]
     fn beats_fit_into_the_shorter_limit() {
@@ -120,7 +121,9 @@ mod tests {
     fn a_late_look_forgives() {
         let start = Instant::now();
         let mut seat = Seat::vacant(start);
-        seat.take(process::current(), Board::new(1).expect("memory").take(1).expect("a slot"), start);
+        let slot = Board::new(1).expect("memory").take(1).expect("a slot");
+        let line = Line { slot, socket: handing::pair().expect("sockets").0 };
+        seat.take(process::current(), line, start);
         let holder = seat.holder.expect("a holder");
         let mut watch = Watch::new(Duration::from_secs(10), None, start);
         let at = |seconds| start + Duration::from_secs(seconds);

@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use super::LogTarget;
 use crate::http1::Exchange;
 use crate::reactor::Peer;
+use crate::sys::handing::Handed;
 
 /// What a pipe takes in one piece (pipe(7)).
 const PIECE: usize = 4096;
@@ -92,13 +93,13 @@ impl AccessLog {
         }
     }
 
-    /// Opens the file at its path anew. What was gathered before goes to the old one.
+    /// Lines go to this file from now on, if it is ours opened anew. What was gathered before goes to the old one.
     ///
     /// # Errors
-    /// As [`LogTarget::reopen`]; then lines go on to where they went.
-    pub fn reopen(&mut self) -> io::Result<()> {
+    /// As [`LogTarget::take_over`]; then lines go on to where they went.
+    pub fn take_over(&mut self, handed: &Handed) -> io::Result<()> {
         self.flush();
-        if self.target.reopen()? {
+        if self.target.take_over(handed)? {
             self.torn = false;
         }
         Ok(())

@@ -1,11 +1,10 @@
 //! What a worker gives up before it serves: the rights of who started it, and the rest of the file system.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::BorrowedFd;
 
-use log::{debug, warn};
-use rustix::fs::{Access, AtFlags, Mode, OFlags};
+use log::warn;
+use rustix::fs::{Access, AtFlags};
 
 use crate::sys::account::Identity;
 use crate::sys::{rights, sandbox, seccomp};
@@ -27,33 +26,13 @@ pub enum Jail {
 pub struct Confinement {
     identity: Option<Identity>,
     jail: Jail,
-    /// Where logs lie that a worker may open anew after they were rotated.
-    logs: Vec<OwnedFd>,
 }
 
 impl Confinement {
-    /// For workers that become `identity`, if it is another, and serve `root`, which is canonical.
-    ///
-    /// A worker may make and write files in the folders of `logs`, so that it can open a rotated log anew. That
-    /// must not let it write what it serves: where the folder and the root are one inside the other it may not.
+    /// For workers that become `identity`, if it is another.
     #[must_use]
-    pub fn new<'a>(
-        identity: Option<Identity>,
-        jail: Jail,
-        root: &Path,
-        logs: impl Iterator<Item = &'a Path>,
-    ) -> Self {
-        let logs = logs.filter_map(|log| {
-            let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty());
-            let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
-            if folder.starts_with(root) || root.starts_with(&folder) {
-                debug!("workers cannot open {} anew: its folder is too near to the root", log.display());
-                return None;
-            }
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::open(&folder, flags, Mode::empty()).ok()
-        });
-        Self { identity, jail, logs: logs.collect() }
+    pub fn new(identity: Option<Identity>, jail: Jail) -> Self {
+        Self { identity, jail }
     }
 
     /// Gives up what the worker does not need, in the worker, once everything is open. `root` is the directory
@@ -70,8 +49,7 @@ impl Confinement {
         if self.jail == Jail::Off {
             return Ok(());
         }
-        let logs: Vec<BorrowedFd<'_>> = self.logs.iter().map(std::os::fd::AsFd::as_fd).collect();
-        self.jailed("cannot enter its jail", sandbox::enter(root, &logs))?;
+        self.jailed("cannot enter its jail", sandbox::enter(root))?;
         self.jailed("cannot let go of system calls", seccomp::refuse())
     }
 

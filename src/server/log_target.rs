@@ -2,7 +2,8 @@
 //! those who have something to say.
 //!
 //! A file can be opened anew by its path ([`LogTarget::reopen`]): whoever rotates logs renames the file and asks for
-//! that, and the next line stands in a new file. One write goes to one file, so no line is lost or split.
+//! that, and the next line stands in a new file. A process that may not open it is handed the new file by one that
+//! may ([`LogTarget::take_over`]). One write goes to one file, so no line is lost or split.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,6 +14,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::descriptor;
+use crate::sys::handing::Handed;
 
 /// How a log is opened: it never blocks, and what is written goes to its end.
 const FLAGS: OFlags =
@@ -73,19 +75,37 @@ impl LogTarget {
         own.map(Self::from)
     }
 
-    /// Opens the file at its path anew; answers whether it has one: a standard stream stays what it is. If it cannot
-    /// be opened, lines go on to where they went.
+    /// Opens the file at its path anew, if it has one: a standard stream stays what it is. Answers with the same
+    /// open file under its path, for those who cannot open it. If it cannot be opened, lines go on to where they
+    /// went.
     ///
     /// # Errors
     /// As open(2), with the path.
-    pub fn reopen(&self) -> io::Result<bool> {
+    pub fn reopen(&self) -> io::Result<Option<Handed>> {
         let mut opened = self.opened();
         let Some(path) = &opened.path else {
-            return Ok(false);
+            return Ok(None);
         };
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        opened.file = open(path).map_err(named)?;
-        Ok(true)
+        let file = open(path).map_err(named)?;
+        let copy = descriptor::duplicate(&file)?;
+        let name = path.as_os_str().as_encoded_bytes().to_vec();
+        opened.file = file;
+        Ok(Some(Handed { name, file: copy }))
+    }
+
+    /// Lines go to this file from now on, if it is the one at our path; answers whether it is.
+    ///
+    /// # Errors
+    /// As fcntl(2): no descriptor is left; then lines go on to where they went.
+    pub fn take_over(&self, handed: &Handed) -> io::Result<bool> {
+        let mut opened = self.opened();
+        let ours =
+            opened.path.as_ref().is_some_and(|path| path.as_os_str().as_encoded_bytes() == handed.name);
+        if ours {
+            opened.file = descriptor::duplicate(&handed.file)?;
+        }
+        Ok(ours)
     }
 
     /// Lines go to where those of `other` go, from now on.

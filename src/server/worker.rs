@@ -1,6 +1,6 @@
 //! One worker process: its loop, and how it ends.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::heartbeat::Pulse;
 use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
-use crate::sys::descriptor::drain_pipe;
+use crate::sys::handing::{self, Handed, Taken};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 
@@ -46,7 +46,7 @@ pub struct Worker<S> {
     pub service: S,
     /// Where a line for every answer goes, if anywhere.
     pub access_log: Option<AccessLog>,
-    /// Where the lines of this process's log go, for opening it anew.
+    /// Where the lines of this process's log go: it is changed when the log has been opened anew.
     pub log: Option<LogTarget>,
     /// The sockets it accepts from.
     pub listeners: Vec<ListenSocket>,
@@ -54,7 +54,8 @@ pub struct Worker<S> {
     pub accept: AcceptMode,
     /// The signals of this process.
     pub signals: Signals,
-    /// The reading end of a pipe whose other end only the master holds: its end is the master's.
+    /// One of a pair of sockets whose other end only the master holds: its end is the master's. Logs that have been
+    /// opened anew come through it.
     pub life: OwnedFd,
     /// What it tells its master by.
     pub pulse: Pulse,
@@ -67,7 +68,8 @@ pub struct Worker<S> {
 struct Orders {
     stop: Cell<bool>,
     drain: Cell<bool>,
-    reopen: Cell<bool>,
+    /// Logs that the master has opened anew.
+    logs: RefCell<Vec<Handed>>,
 }
 
 /// A worker whose loop stands.
@@ -83,8 +85,6 @@ pub struct Running<S> {
     alive: Rc<()>,
     grace: Duration,
     log: Option<LogTarget>,
-    /// A log could not be opened anew.
-    has_old_logs: bool,
     pulse: Pulse,
     /// When the service was last tended.
     tended: Instant,
@@ -109,7 +109,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
         let orders = Rc::new(Orders::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
-        reactor.add(LifeLine { pipe: FileWrapper(self.life), orders: Rc::clone(&orders) });
+        reactor.add(LifeLine { socket: FileWrapper(self.life), orders: Rc::clone(&orders) });
         let housekeepers = reactor.len();
         let shared =
             Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
@@ -129,7 +129,6 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             alive,
             grace: self.grace,
             log: self.log,
-            has_old_logs: false,
             pulse: self.pulse,
             tended: minute.0,
             complained: None,
@@ -146,7 +145,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
 
 impl<S: Service> Running<S> {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close. SIGINT and SIGQUIT mean: close. SIGUSR1 means: open the logs anew.
+    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
     ///
     /// # Errors
     /// When the kernel refuses to wait, or a listening socket is lost: another process should take over.
@@ -178,8 +177,8 @@ impl<S: Service> Running<S> {
 
     /// Follows the orders; answers whether nothing is left to be done.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
-        if self.orders.reopen.take() {
-            self.reopen_logs();
+        for handed in self.orders.logs.take() {
+            self.change_log(&handed);
         }
         if self.orders.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
@@ -199,16 +198,12 @@ impl<S: Service> Running<S> {
         self.reactor.len().saturating_sub(self.housekeepers + listeners)
     }
 
-    /// What was said before goes to the old files. A worker in its jail may not be allowed to open the new ones, and
-    /// that does not change: it is said once.
-    fn reopen_logs(&mut self) {
-        let access_log = self.shared.log.as_ref().map(|log| log.borrow_mut().reopen());
-        let log = self.log.as_ref().map(|log| log.reopen().map(drop));
-        let failed = [access_log, log].into_iter().flatten().filter_map(Result::err).next();
-        if let Some(error) = failed
-            && !std::mem::replace(&mut self.has_old_logs, true)
-        {
-            warn!("cannot open a log anew, and go on with the old file until the next reload: {error}");
+    /// What was said before goes to the old file.
+    fn change_log(&self, handed: &Handed) {
+        let access_log = self.shared.log.as_ref().map(|log| log.borrow_mut().take_over(handed));
+        let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
+        for error in [access_log, log].into_iter().flatten().filter_map(Result::err) {
+            warn!("a log cannot be changed for the new one: {error}");
         }
     }
 
@@ -299,7 +294,6 @@ impl Dispatcher for SignalChannel {
         self.signals.0.0.take(|signal| match signal {
             Signal::Terminate => self.orders.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.orders.stop.set(true),
-            Signal::User1 => self.orders.reopen.set(true),
             // Meant for the master: whoever signals all processes of this name means no harm.
             _ => {}
         })
@@ -311,25 +305,32 @@ impl Dispatcher for SignalChannel {
     }
 }
 
-/// The pipe that ends with the master.
+/// The connection with the master.
 #[derive(Debug)]
 struct LifeLine {
-    pipe: FileWrapper,
+    socket: FileWrapper,
     orders: Rc<Orders>,
 }
 
 impl Dispatcher for LifeLine {
     fn socket(&mut self) -> &mut dyn Source {
-        &mut self.pipe
+        &mut self.socket
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
-        if !drain_pipe(self.pipe.0.as_fd(), |_| {})? && !self.orders.drain.get() {
-            debug!("the master is gone");
-            self.orders.drain.set(true);
+        loop {
+            match handing::take(self.socket.0.as_fd())? {
+                Taken::File(handed) => self.orders.logs.borrow_mut().push(handed),
+                Taken::Nothing => return Ok(()),
+                Taken::End => {
+                    if !self.orders.drain.replace(true) {
+                        debug!("the master is gone");
+                    }
+                    return Ok(());
+                }
+            }
         }
-        Ok(())
     }
 
     fn handle_shutdown(&mut self, _: &mut Context<'_>) -> io::Result<()> {

@@ -22,6 +22,7 @@ pub mod beneath;
 pub mod descriptor;
 pub mod directory;
 pub mod fallback;
+pub mod handing;
 pub mod poll;
 pub mod process;
 pub mod readiness;

@@ -16,8 +16,7 @@ pub fn abi() -> u32 {
     backend::abi()
 }
 
-/// Lets the calling thread, and what it forks, read and list what lies beneath `root`, make files and write to
-/// them beneath each of `logs`, and nothing else: no other file, no program, no TCP port or peer (from ABI 4),
+/// Lets the calling thread, and what it forks, read and list what lies beneath `root`, and nothing else: no other file, no program, no TCP port or peer (from ABI 4),
 /// no abstract Unix socket and no signal to a process outside (from ABI 6). There is no way back.
 ///
 /// A directory is known by its inode: it may be renamed meanwhile. What a hard link in it names belongs to it.
@@ -25,8 +24,8 @@ pub fn abi() -> u32 {
 /// # Errors
 /// As landlock_restrict_self(2): `EPERM` unless [`super::rights::give_up`] was called before; `Unsupported`
 /// where there is no Landlock.
-pub fn enter(root: BorrowedFd<'_>, logs: &[BorrowedFd<'_>]) -> io::Result<()> {
-    backend::enter(root, logs)
+pub fn enter(root: BorrowedFd<'_>) -> io::Result<()> {
+    backend::enter(root)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -35,10 +34,8 @@ mod backend {
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
     /// `LANDLOCK_ACCESS_FS_*`: what may be done with files.
-    const WRITE_FILE: u64 = 1 << 1;
     const READ_FILE: u64 = 1 << 2;
     const READ_DIR: u64 = 1 << 3;
-    const MAKE_REG: u64 = 1 << 8;
 
     /// Which of them each ABI knows first: everything up to `MAKE_SYM`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
     const FILE_RIGHTS: [(u32, u64); 4] = [(1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15)];
@@ -73,7 +70,7 @@ mod backend {
         version.ok().and_then(|version| u32::try_from(version).ok()).unwrap_or(0)
     }
 
-    pub(super) fn enter(root: BorrowedFd<'_>, logs: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(super) fn enter(root: BorrowedFd<'_>) -> io::Result<()> {
         let abi = abi();
         if abi == 0 {
             return Err(io::ErrorKind::Unsupported.into());
@@ -88,9 +85,6 @@ mod backend {
         // SAFETY: the kernel has just made this descriptor, for us alone.
         let ruleset = unsafe { OwnedFd::from_raw_fd(ruleset) };
         add_rule(&ruleset, root, READ_FILE | READ_DIR)?;
-        for folder in logs {
-            add_rule(&ruleset, *folder, WRITE_FILE | MAKE_REG)?;
-        }
         // SAFETY: `ruleset` is open for the call; it takes no pointer.
         checked(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0) }).map(drop)
     }
@@ -123,7 +117,7 @@ mod backend {
         0
     }
 
-    pub(super) fn enter(_: BorrowedFd<'_>, _: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(super) fn enter(_: BorrowedFd<'_>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
