@@ -1,8 +1,7 @@
 //! Making the listening sockets, once, before any worker is forked.
 
-use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,128 +9,13 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::inherit::{self, Found, Inherited};
+use super::place::{BindError, Place, Target};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
 
 /// Connections that may wait to be accepted; the kernel takes the less of this and `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
-
-/// Where to listen, as it is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// One of a list of places.
-    Listed(Target),
-    /// The one place that host and port make together.
-    HostAndPort(String, u16),
-}
-
-/// What stands in a list of places.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// An address or name, and a port; 0 for any.
-    Host(String, u16),
-    /// A port of every address of this machine.
-    Everywhere(u16),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-impl Target {
-    /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return (!path.is_empty()).then(|| Self::Unix(path.into()));
-        }
-        let (host, port) = text.rsplit_once(':')?;
-        // `+80` and ` 80` are numbers to Rust, and typing errors to everyone else.
-        let port = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok())??;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        match bracketed {
-            Some(host) => host.parse::<Ipv6Addr>().ok().map(|host| Self::Host(host.to_string(), port)),
-            None if host.is_empty() => Some(Self::Everywhere(port)),
-            // An IPv6 address without brackets does not say where it ends.
-            None if host.contains([':', '[', ']', '/']) => None,
-            None => Some(Self::Host(host.into(), port)),
-        }
-    }
-}
-
-impl Place {
-    /// Whether it can be found: its name has an address, its path may hold a socket. Nothing is bound.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check(&self) -> Result<(), BindError> {
-        match self {
-            Self::Listed(Target::Unix(path)) => {
-                unix::check(path).map_err(|what| self.error(format!("unix:{}: {what}", path.display())))
-            }
-            _ => self.resolve().map(drop),
-        }
-    }
-
-    /// The option that says where it is.
-    fn option(&self) -> &'static str {
-        match self {
-            Self::Listed(_) => "--listen",
-            Self::HostAndPort(..) => "--host",
-        }
-    }
-
-    fn error(&self, line: String) -> BindError {
-        BindError { option: self.option(), line: format!("cannot listen on {line}") }
-    }
-
-    /// The addresses of a host, each once; none of a Unix socket.
-    fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
-        let (host, port) = match self {
-            Self::HostAndPort(host, port) | Self::Listed(Target::Host(host, port)) => (host.as_str(), *port),
-            Self::Listed(Target::Everywhere(port)) => return Ok(vec![(Ipv6Addr::UNSPECIFIED, *port).into()]),
-            Self::Listed(Target::Unix(_)) => return Ok(Vec::new()),
-        };
-        let resolved = (host, port).to_socket_addrs();
-        let resolved = resolved.map_err(|error| BindError {
-            option: self.option(),
-            line: format!("cannot find the host '{host}': {error}"),
-        })?;
-        let mut addresses: Vec<SocketAddr> = Vec::new();
-        for mut address in resolved {
-            // ::ffff:127.0.0.1 is 127.0.0.1.
-            address.set_ip(address.ip().to_canonical());
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Ok(addresses)
-    }
-
-    /// Says what to do, and which option it is about: of host and port, the one that is in the way.
-    fn explain(&self, address: SocketAddr, error: &io::Error) -> BindError {
-        let (host, port) = match self {
-            Self::Listed(_) => ("--listen", "--listen"),
-            Self::HostAndPort(..) => ("--host", "--port"),
-        };
-        let (option, advice) = match Errno::from_io_error(error) {
-            Some(Errno::ADDRINUSE) if port == "--port" => {
-                (port, "the port is taken; choose another with --port, or --port 0 for any free one".into())
-            }
-            Some(Errno::ADDRINUSE) => (port, format!("the port is taken; choose another with {port}")),
-            Some(Errno::ACCESS | Errno::PERM) => {
-                (port, format!("not permitted; ports below 1024 need root, choose another with {port}"))
-            }
-            Some(Errno::ADDRNOTAVAIL) => {
-                (host, format!("this machine has no such address; choose another with {host}"))
-            }
-            Some(Errno::AFNOSUPPORT) => {
-                (host, format!("this machine does not speak that protocol; choose another with {host}"))
-            }
-            _ => (host, error.to_string()),
-        };
-        BindError { option, line: format!("cannot listen on {address}: {advice}") }
-    }
-}
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,29 +40,6 @@ pub struct Bound {
     sockets: Vec<Vec<ListenSocket>>,
     /// Whether a service manager gave them, so that no configuration changes them.
     activated: bool,
-}
-
-/// Why there are none: a line that says what to do, and the option that it is about.
-#[derive(Debug, PartialEq, Eq)]
-pub struct BindError {
-    /// The option.
-    pub option: &'static str,
-    line: String,
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line)
-    }
-}
-
-impl std::error::Error for BindError {}
-
-impl BindError {
-    /// About what the environment says.
-    pub(super) fn of_environment(line: String) -> Self {
-        Self { option: "LISTEN_FDS", line }
-    }
 }
 
 impl Bound {
@@ -390,41 +251,6 @@ mod tests {
         match address {
             Address::Internet(address) => *address,
             Address::Unix(path) => panic!("{}", path.display()),
-        }
-    }
-
-    #[test]
-    fn places_as_they_are_written() {
-        let host = |host: &str, port| Some(Target::Host(host.into(), port));
-        for (text, want) in [
-            ("127.0.0.1:80", host("127.0.0.1", 80)),
-            ("localhost:0", host("localhost", 0)),
-            ("[::]:8080", host("::", 8080)),
-            ("[2001:db8::1]:443", host("2001:db8::1", 443)),
-            (":80", Some(Target::Everywhere(80))),
-            ("unix:/run/x.sock", Some(Target::Unix("/run/x.sock".into()))),
-            ("unix:x", Some(Target::Unix("x".into()))),
-        ] {
-            assert_eq!(Target::parse(text), want, "{text}");
-        }
-        for text in [
-            "",
-            "80",
-            "localhost",
-            ":",
-            "a:",
-            "a:65536",
-            "a:-1",
-            "a:+1",
-            "a: 1",
-            "::1:80",
-            "[::1]80",
-            "[::1]",
-            "[a]:1",
-            "unix:",
-            "http://a:1",
-        ] {
-            assert_eq!(Target::parse(text), None, "{text}");
         }
     }
 

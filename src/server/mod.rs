@@ -9,6 +9,7 @@
 //! | `inherit` | sockets that are there already |
 //! | `listen` | the sockets, made before the fork |
 //! | `log_target` | files for log lines, never waited for |
+//! | `place` | where to listen, as it is asked for |
 //! | `population` | how many connections there may be, and who has to go |
 //! | `unix` | the files of Unix sockets |
 //! | `worker` | the loop, and how it ends |
@@ -20,6 +21,7 @@ mod confinement;
 mod inherit;
 mod listen;
 mod log_target;
+mod place;
 mod population;
 mod unix;
 mod worker;
@@ -37,8 +39,9 @@ pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
 pub use inherit::Inherited;
-pub use listen::{Address, BindError, Bound, Place, Target, bind};
+pub use listen::{Address, Bound, bind};
 pub use log_target::LogTarget;
+pub use place::{BindError, Place, Target};
 pub use population::Capacity;
 use population::Population;
 pub use worker::{Running, Worker};
