@@ -185,7 +185,7 @@ impl<S: Service> Running<S> {
             self.shared.draining.set(true);
             self.reactor.shutdown();
             self.pulse.draining();
-            process::set_title("stheno: draining");
+            process::set_title("stheno: leaving");
             info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers;

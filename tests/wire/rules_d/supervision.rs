@@ -294,8 +294,8 @@ fn d28_ps_shows_who_does_what() {
     let mut received = vec![0; 1000];
     client.stream.read_exact(&mut received).expect("the beginning");
     server.signal(Signal::TERM);
-    eventually("it says that it is draining", || title(worker) == "stheno: drainin");
+    eventually("it says that it is draining", || title(worker) == "stheno: leaving");
     client.stream.read_to_end(&mut received).expect("the rest");
     assert_eq!(server.wait().code(), Some(0));
-    holds("D28", "\"stheno: worker\", then \"stheno: drainin\", the 15 bytes that Linux shows", "yes");
+    holds("D28", "\"stheno: worker\", then \"stheno: leaving\"", "yes");
 }

@@ -1,0 +1,101 @@
+//! The master over a worker that no request can bring about: one that never comes back from what it does.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal as Kill, getppid, kill_process};
+use stheno::master::{Ended, Master, Plan, Post, Surroundings, Work};
+use stheno::sys::handing::Handed;
+use stheno::sys::process::Pid;
+use stheno::sys::signal::Signal;
+use stheno::sys::{readiness, shared};
+
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
+#[path = "support/rules.rs"]
+mod rules;
+
+/// Says to this very program that it is the server, not the test of it.
+const SERVER: &str = "STHENO_TEST_MASTER";
+
+const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The first worker in seat 0 spins. The second has the master end; until then everyone beats and waits.
+struct Spinning {
+    /// How many workers seat 0 has had, in all processes.
+    births: &'static AtomicU64,
+}
+
+impl Work for Spinning {
+    fn work(&mut self, mut post: Post) -> i32 {
+        let births = if post.seat == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        post.pulse.ready();
+        while births == 1 {
+            std::hint::spin_loop();
+        }
+        if births == 2 {
+            kill_process(getppid().expect("a master"), Kill::TERM).expect("a signal");
+        }
+        let mut over = false;
+        while !over {
+            post.pulse.beat(Instant::now(), 0);
+            readiness::wait_any(&[post.signals.as_fd(), post.life.as_fd()], Some(post.pulse.every()))
+                .expect("a wait");
+            post.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
+        }
+        0
+    }
+
+    fn started(&mut self, _: &[Pid]) {}
+
+    fn reload(&mut self) -> Result<Plan, String> {
+        Err("there is nothing to read".into())
+    }
+
+    fn reloaded(&mut self, _: bool) {}
+
+    fn resized(&mut self, _: usize) {}
+
+    fn reopen_logs(&mut self) -> Vec<Handed> {
+        Vec::new()
+    }
+
+    fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
+        Vec::new()
+    }
+
+    fn handed_over(&mut self) {}
+
+    fn stopping(&mut self) {}
+}
+
+fn serve() {
+    env_logger::Builder::new().filter_level(log::LevelFilter::Info).target(env_logger::Target::Stderr).init();
+    let plan = Plan { workers: 2, grace: Duration::from_secs(1), worker_timeout: TIMEOUT };
+    let master = Master::new(plan, Surroundings::default()).expect("a master");
+    let births = &shared::words(1).expect("memory")[0];
+    assert_eq!(master.run(&mut Spinning { births }).expect("workers"), Ended::Stopped);
+    assert_eq!(births.load(Ordering::SeqCst), 2, "one that spins, and one in its place");
+}
+
+/// RULES D15. The master forks, so it is a process of its own, in which this test runs alone, on the only thread.
+#[test]
+fn d15_a_worker_that_spins_is_ended() {
+    if std::env::var_os(SERVER).is_some() {
+        return serve();
+    }
+    let mut server = Command::new(std::env::current_exe().expect("a path"));
+    server.args(["--exact", "d15_a_worker_that_spins_is_ended", "--test-threads=1", "--nocapture"]);
+    let output = server.env(SERVER, "1").output().expect("a process");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert_eq!(said.matches("is told to abort").count(), 1, "the one, and once: {said}");
+    assert_eq!(said.matches("has died").count(), 1, "{said}");
+    assert!(!said.contains("is killed"), "SIGABRT is enough for who runs: {said}");
+    rules::holds(
+        "D15",
+        format_args!("a worker that spins: ABRT after {TIMEOUT:?}, and another in its seat"),
+        "ended",
+    );
+}
