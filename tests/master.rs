@@ -31,8 +31,10 @@ impl Work for Spinning {
     fn work(&mut self, mut post: Post) -> i32 {
         let births = if post.seat == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         post.pulse.ready();
-        while births == 1 {
-            std::hint::spin_loop();
+        if births == 1 {
+            loop {
+                std::hint::spin_loop();
+            }
         }
         if births == 2 {
             kill_process(getppid().expect("a master"), Kill::TERM).expect("a signal");
