@@ -197,6 +197,14 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         debug!("{}: time-out in {}", self.place.peer(), self.connection.state());
+        // A request that has come since the kernel was asked, in a long turn say, has come in time.
+        if self.connection.is_idle() {
+            cx.set_readable(true);
+            self.handle_read(cx)?;
+            if cx.is_closed() {
+                return Ok(());
+            }
+        }
         self.with_turn(cx.now(), |connection, turn| connection.handle_timeout(turn));
         if self.connection.wants_reset() {
             sys::socket::reset_on_close(&self.stream)?;

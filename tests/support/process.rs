@@ -110,7 +110,8 @@ pub fn descriptors_at_rest(server: &Server) -> usize {
         // What this very process holds, the server may have been born with.
         let inherited = sockets("self");
         let its = sockets(&worker.to_string()).into_iter().filter(|socket| !inherited.contains(socket));
-        its.count() == server.addresses.len()
+        // And the line to its master.
+        its.count() == server.addresses.len() + 1
     });
     descriptors(worker)
 }
