@@ -32,6 +32,10 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 const CROWD: usize = 256;
 const A_FEW: usize = 8;
 
+/// How often what a burst has left free between other things is given back: each burst finds other gaps, and over days
+/// they would add up.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+
 /// More panics in one minute end the worker.
 const MAX_PANICS: u64 = 10;
 
@@ -94,6 +98,8 @@ pub struct Running<S> {
     /// one.
     crowd: usize,
     crowded: bool,
+    /// When memory was last given back.
+    trimmed: Instant,
     /// When the current minute began, and how many panics there had been then.
     minute: (Instant, u64),
 }
@@ -134,6 +140,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             complained: None,
             crowd: 0,
             crowded: false,
+            trimmed: minute.0,
             minute,
         };
         if housekeepers != 2 || running.has_lost_a_listener() {
@@ -229,8 +236,15 @@ impl<S: Service> Running<S> {
             self.crowded = now >= A_FEW;
             self.reactor.shrink();
             self.shared.shrink();
-            process::release_memory();
+            self.trim();
+        } else if self.reactor.now().monotonic.saturating_duration_since(self.trimmed) >= TRIM_EVERY {
+            self.trim();
         }
+    }
+
+    fn trim(&mut self) {
+        self.trimmed = self.reactor.now().monotonic;
+        process::release_memory();
     }
 
     /// What holds the loop up holds everyone up; whoever runs the server should know of it. Answers the time.
