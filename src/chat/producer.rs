@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 /// Makes the bytes of an answer piece by piece, each when the one before it has left.
-pub trait Producer: fmt::Debug {
+///
+/// It may be sent to another thread: whatever drives a connection need not always be the same one.
+pub trait Producer: fmt::Debug + Send {
     /// The next piece, or `None` when there is no more. (`producer.more()`; Python's empty bytes)
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::open::{Found, Root};
@@ -61,13 +61,13 @@ pub(super) struct Listing {
 
 /// The last long list, and what it is the list of.
 #[derive(Debug, Default)]
-pub(super) struct Kept(RefCell<Option<(PathBuf, Facts, Rc<Listing>)>>);
+pub(super) struct Kept(RefCell<Option<(PathBuf, Facts, Arc<Listing>)>>);
 
 impl Kept {
-    fn find(&self, wanted: &Wanted, facts: Facts) -> Option<Rc<Listing>> {
+    fn find(&self, wanted: &Wanted, facts: Facts) -> Option<Arc<Listing>> {
         let kept = self.0.borrow();
         let (path, then, listing) = kept.as_ref()?;
-        (*path == wanted.relative && *then == facts).then(|| Rc::clone(listing))
+        (*path == wanted.relative && *then == facts).then(|| Arc::clone(listing))
     }
 }
 
@@ -100,11 +100,11 @@ pub(super) fn read(
     listing.entries.sort_unstable_by(in_order);
     listing.is_detailed = names <= MAX_DETAILED;
     listing.rows_len = rows_len(&listing);
-    let listing = Rc::new(listing);
+    let listing = Arc::new(listing);
     // What a symlink leads to changes without a trace in the directory.
     let is_settled = now.wall.duration_since(facts.modified).is_ok_and(|age| age > SETTLED);
     if !listing.is_detailed && lookups == 0 && is_settled {
-        *kept.0.borrow_mut() = Some((wanted.relative.clone(), facts, Rc::clone(&listing)));
+        *kept.0.borrow_mut() = Some((wanted.relative.clone(), facts, Arc::clone(&listing)));
     }
     Ok(Page::new(directory, wanted, listing))
 }

@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use percent_encoding::percent_encode;
 
@@ -33,7 +33,7 @@ pub(super) struct Page {
     directory: OwnedFd,
     /// What stands above the rows, until it is sent.
     top: String,
-    listing: Rc<Listing>,
+    listing: Arc<Listing>,
     /// How many rows have been made.
     made: usize,
     /// Bytes still to come.
@@ -41,7 +41,7 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(directory: OwnedFd, wanted: &Wanted, listing: Rc<Listing>) -> Self {
+    pub(super) fn new(directory: OwnedFd, wanted: &Wanted, listing: Arc<Listing>) -> Self {
         let top = top(wanted, &listing);
         let remaining = top.len() as u64 + listing.rows_len + END.len() as u64;
         Self { directory, top, listing, made: 0, remaining }
