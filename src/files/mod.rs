@@ -30,7 +30,7 @@ mod send;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -103,6 +103,10 @@ pub struct FileService {
     cache: RefCell<Cache<Rc<Document>>>,
 }
 
+fn symlinks(options: Options) -> Symlinks {
+    if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse }
+}
+
 impl FileService {
     /// Serves the files beneath `root`.
     ///
@@ -117,11 +121,20 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        let symlinks = if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse };
+        Ok(Self::of(Root::open(root, symlinks(options))?, options))
+    }
+
+    /// Serves a directory that is open: [`FileService::root`] of another service, say, in another thread. Each
+    /// has a cache of its own.
+    #[must_use]
+    pub fn of_directory(root: OwnedFd, options: Options) -> Self {
+        Self::of(Root::of(root, symlinks(options)), options)
+    }
+
+    fn of(root: Root, options: Options) -> Self {
         let bounds =
             Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
-        let cache = RefCell::new(Cache::new(bounds));
-        Ok(Self { root: Root::open(root, symlinks)?, options, kept: Kept::default(), cache })
+        Self { root, options, kept: Kept::default(), cache: RefCell::new(Cache::new(bounds)) }
     }
 
     /// The directory that is served: it is the same one, whatever has become of its name.

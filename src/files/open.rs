@@ -38,8 +38,12 @@ pub(super) struct File {
 impl Root {
     /// Symlinks on the way to the root itself are the operator's own, and are always followed.
     pub(super) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
-        let directory = beneath::open_root(path)?;
-        Ok(Self { directory, symlinks })
+        Ok(Self::of(beneath::open_root(path)?, symlinks))
+    }
+
+    /// A directory that is open.
+    pub(super) fn of(directory: OwnedFd, symlinks: Symlinks) -> Self {
+        Self { directory, symlinks }
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -246,16 +246,21 @@ impl Listener {
 
 /// What an error of accept(2) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub enum Verdict {
+    /// Nobody waits.
     NoneWaiting,
+    /// Something is wrong with the one who waited; the next one may be fine.
     NextOne,
+    /// The system is out of something: descriptors, or memory.
     Pause,
+    /// The listener itself is broken.
     Broken,
 }
 
 impl Verdict {
     /// RULES E12: Linux passes errors of the network on to whoever accepts next.
-    fn of(error: &io::Error) -> Self {
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
             Some(Errno::AGAIN) => Self::NoneWaiting,
             Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Pause,

@@ -45,6 +45,13 @@ impl AccessLog {
         Self { target, lines: String::new(), dropped: 0, torn: false }
     }
 
+    /// Another that writes to the same target, for another thread: when one of them is opened anew both are. Lines
+    /// that are gathered here stay here.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::new(self.target.clone())
+    }
+
     /// Adds the line of one exchange.
     pub fn record(&mut self, peer: Peer, stamp: &str, exchange: &Exchange) {
         let before = self.lines.len();
