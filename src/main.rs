@@ -27,23 +27,63 @@ const FEW_CONNECTIONS: usize = 256;
 const CACHED_SHARE: usize = 16;
 
 fn main() -> ExitCode {
-    match start() {
-        Ok(code) => code,
-        Err(ConfigError::Usage(line)) => complain(&format!("{line} (see stheno --help)"), 2),
-        Err(ConfigError::File(line)) => complain(&line, 2),
-        Err(ConfigError::Start(line)) => complain(&line, 1),
+    run(OnReactor)
+}
+
+/// What serves in a worker: the reactor here; `examples/tokio_httpd.rs` puts a runtime in its place.
+pub(crate) trait Front {
+    /// The name of the program.
+    const NAME: &'static str;
+
+    /// Takes the words that are its own out of those behind the program's name.
+    fn take_words(&mut self, _words: &mut Vec<String>) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Changes what it has in another way, in each configuration that is read. Answers how many threads a worker has.
+    fn adapt(&self, _config: &mut Config) -> usize {
+        1
+    }
+
+    /// Serves until it is told to stop, by so many threads. Answers also the code of a worker that could not.
+    fn serve(&self, worker: Worker<FileService>, threads: usize) -> (i32, io::Result<()>);
+}
+
+struct OnReactor;
+
+impl Front for OnReactor {
+    const NAME: &'static str = "stheno";
+
+    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> (i32, io::Result<()>) {
+        match worker.boot() {
+            Ok(running) => (FAILURE, running.serve()),
+            Err(error) => (BOOT_FAILURE, Err(error)),
+        }
     }
 }
 
-fn complain(line: &str, code: u8) -> ExitCode {
+/// The command, with this to serve in its workers.
+pub(crate) fn run<F: Front>(front: F) -> ExitCode {
+    match start(front) {
+        Ok(code) => code,
+        Err(ConfigError::Usage(line)) => complain(F::NAME, &format!("{line} (see {} --help)", F::NAME), 2),
+        Err(ConfigError::File(line)) => complain(F::NAME, &line, 2),
+        Err(ConfigError::Start(line)) => complain(F::NAME, &line, 1),
+    }
+}
+
+fn complain(name: &str, line: &str, code: u8) -> ExitCode {
     // If not even this can be said there is nobody to say it to.
-    let _ = writeln!(io::stderr(), "stheno: {line}");
+    let _ = writeln!(io::stderr(), "{name}: {line}");
     ExitCode::from(code)
 }
 
-fn start() -> Result<ExitCode, ConfigError> {
+fn start<F: Front>(mut front: F) -> Result<ExitCode, ConfigError> {
     let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
-    let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
+    let mut words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
+    // A successor is started with all of them.
+    let arguments = words.iter().map(OsString::from).collect();
+    front.take_words(&mut words)?;
     let checks_only = match cli::parse(words.iter().cloned()).map_err(ConfigError::Usage)? {
         Command::Serve(args) => args.check,
         Command::Print(text) => {
@@ -55,24 +95,31 @@ fn start() -> Result<ExitCode, ConfigError> {
         fallback::force(&names).map_err(ConfigError::Usage)?;
     }
     if checks_only {
-        return check(&Config::load(&words)?);
+        return check(&load(&words, &front)?.0);
     }
     // What the environment hands over has its number already: first, before anything else gets it.
     let mut there = Inherited::from_environment().map_err(|error| ConfigError::Start(error.to_string()))?;
     let predecessor = Predecessor::from_environment();
-    let config = Config::load(&words)?;
+    let (config, threads) = load(&words, &front)?;
     let log = init_log(&config)?;
     // The log has to be there for these to complain.
     let notifier = Notifier::from_environment();
-    let current = Setup::open(config, &mut there)?;
+    let current = Setup::open(config, threads, &mut there)?;
     drop(there);
     if current.config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
         log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
     }
-    let image = Image { program: started_from(), arguments: words.iter().map(OsString::from).collect() };
+    let image = Image { program: started_from(), arguments };
     let (pidfile, plan) = (current.config.pidfile.clone(), current.plan());
-    let server = Server { words, log, current: Some(current), next: None };
+    let server = Server { front, words, log, current: Some(current), next: None };
     serve(server, plan, Surroundings { pidfile, notifier, predecessor, image })
+}
+
+/// The configuration that the words ask for, as the front has it, and the threads of a worker.
+fn load<F: Front>(words: &[String], front: &F) -> Result<(Config, usize), ConfigError> {
+    let mut config = Config::load(words)?;
+    let threads = front.adapt(&mut config);
+    Ok((config, threads))
 }
 
 /// Looks at everything that a start would need, and leaves it as it is: a server may be running with it.
@@ -93,7 +140,11 @@ fn check(config: &Config) -> Result<ExitCode, ConfigError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn serve(mut server: Server, plan: Plan, surroundings: Surroundings) -> Result<ExitCode, ConfigError> {
+fn serve<F: Front>(
+    mut server: Server<F>,
+    plan: Plan,
+    surroundings: Surroundings,
+) -> Result<ExitCode, ConfigError> {
     let master = Master::new(plan, surroundings)
         .map_err(|error| start_error("cannot set up the master process", error))?;
     let ended = master.run(&mut server);
@@ -128,6 +179,8 @@ fn started_from() -> PathBuf {
 /// clean up.
 struct Setup {
     config: Config,
+    /// Of each worker.
+    threads: usize,
     capacity: Capacity,
     bound: Bound,
     service: FileService,
@@ -137,7 +190,7 @@ struct Setup {
 
 impl Setup {
     /// Opens all of it. What is `there` already is not bound a second time.
-    fn open(config: Config, there: &mut Inherited) -> Result<Self, ConfigError> {
+    fn open(config: Config, threads: usize, there: &mut Inherited) -> Result<Self, ConfigError> {
         let access_log = open_access_log(&config)?;
         let descriptors = process::raise_descriptor_limit();
         let cached_files = cached_files(&config, descriptors);
@@ -152,7 +205,7 @@ impl Setup {
             .map_err(|error| config.start_error("--defer-accept", error.to_string()))?;
         let capacity = capacity(&config, descriptors, cached_files)?;
         let confinement = Confinement::new(config.identity, config.jail);
-        Ok(Self { config, capacity, bound, service, access_log, confinement })
+        Ok(Self { config, threads, capacity, bound, service, access_log, confinement })
     }
 
     fn plan(&self) -> Plan {
@@ -167,8 +220,9 @@ fn cannot_listen(config: &Config, error: &BindError) -> ConfigError {
 }
 
 /// What the master has its workers do. A worker is a fork of the master, so each takes a copy of its own.
-struct Server {
-    /// The words behind the program's name, to be read again.
+struct Server<F> {
+    front: F,
+    /// The words behind the program's name, but for the front's own, to be read again.
     words: Vec<String>,
     /// Where the log of this process goes.
     log: LogTarget,
@@ -178,14 +232,14 @@ struct Server {
     next: Option<(Setup, LogTarget)>,
 }
 
-impl Server {
+impl<F: Front> Server<F> {
     /// Opens what the configuration asks for now, beside what is open.
     fn open_next(&self) -> Result<(Setup, LogTarget), ConfigError> {
-        let config = Config::load(&self.words)?;
+        let (config, threads) = load(&self.words, &self.front)?;
         let log = log_target(&config)?;
         let there = self.current.as_ref().map(|setup| setup.bound.inherit()).transpose();
         let there = there.map_err(|error| start_error("cannot keep the sockets", error))?;
-        Ok((Setup::open(config, &mut there.unwrap_or_default())?, log))
+        Ok((Setup::open(config, threads, &mut there.unwrap_or_default())?, log))
     }
 
     /// What is next is in force in this process.
@@ -201,7 +255,7 @@ impl Server {
     }
 }
 
-impl Work for Server {
+impl<F: Front> Work for Server<F> {
     fn work(&mut self, post: Post) -> i32 {
         if post.trial {
             self.adopt_next();
@@ -229,10 +283,7 @@ impl Work for Server {
             pulse: post.pulse,
             grace: setup.config.grace,
         };
-        let (code, result) = match worker.boot() {
-            Ok(running) => (FAILURE, running.serve()),
-            Err(error) => (BOOT_FAILURE, Err(error)),
-        };
+        let (code, result) = self.front.serve(worker, setup.threads);
         match result {
             Ok(()) => 0,
             Err(error) => {
