@@ -8,6 +8,8 @@
 
 #[path = "ladder/echo.rs"]
 mod echo;
+#[path = "support/example.rs"]
+mod example;
 #[path = "ladder/golden.rs"]
 mod golden;
 #[path = "ladder/map.rs"]

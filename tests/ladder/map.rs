@@ -12,14 +12,24 @@ fn servers() -> impl Iterator<Item = &'static str> {
     echo::RUNGS.iter().copied().chain(web::rungs()).chain(STEPS)
 }
 
+/// Rungs that the scripts of the echo and of the page are not for.
+const OTHERS: [&str; 2] = ["toomanythreads", "tokio_httpd"];
+
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
     fs::read_to_string(path).expect("a rung")
 }
 
+/// What stands in the folder that has the rung's name, if there is one.
+fn modules(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    entries.map(|path| fs::read_to_string(path).expect("a module")).collect()
+}
+
 #[test]
 fn each_begins_with_four_lines() {
-    for name in servers().chain(["toomanythreads"]) {
+    for name in servers().chain(OTHERS) {
         let source = source(name);
         for (line, begin) in source.lines().zip(["New here", "Try it", "What it costs", "Break it"]) {
             assert!(line.starts_with(&format!("//! - {begin}: ")), "{name}: {line}");
@@ -33,9 +43,10 @@ fn each_begins_with_four_lines() {
 fn the_map_is_true() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/README.md");
     let map = fs::read_to_string(path).expect("the map");
-    for name in servers().chain(["toomanythreads"]) {
+    for name in servers().chain(OTHERS) {
         let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
-        let lines = source(name).lines().filter(is_code).count();
+        let source = source(name) + &modules(name);
+        let lines = source.lines().filter(is_code).count();
         let row = format!("| [`{name}`]({name}.rs) | {lines} |");
         assert!(map.contains(&row), "no row begins with {row}");
     }
@@ -43,7 +54,7 @@ fn the_map_is_true() {
 
 #[test]
 fn a_bad_word_is_one_clear_line() {
-    for name in servers().chain(["toomanythreads"]) {
+    for name in servers().chain(OTHERS) {
         let (code, out, err) = run(name, &["--prot", "1"]);
         assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{name}: {err}");
         assert!(err.starts_with(&format!("{name}: ")) && err.contains("--prot"), "{err}");
@@ -57,6 +68,7 @@ fn a_bad_word_is_one_clear_line() {
         ("tcp_multiprocess", "--processes"),
         ("web_multiprocess", "--processes"),
         ("tcp_multiprocess_threads", "--threads"),
+        ("tokio_httpd", "--runtime"),
     ] {
         let (code, _, err) = run(name, &[option, "0"]);
         assert_eq!((code, err.lines().count()), (2, 1), "{name}: {err}");
@@ -68,7 +80,7 @@ fn a_bad_word_is_one_clear_line() {
 fn a_port_that_is_taken_is_one_clear_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    for name in servers() {
+    for name in servers().chain(["tokio_httpd"]) {
         let (code, out, err) = run(name, &["--host", "127.0.0.1", "--port", &port]);
         assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{name}: {err}");
         assert!(err.starts_with(&format!("{name}: ")) && err.contains("--port"), "{err}");

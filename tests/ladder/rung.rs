@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -42,29 +41,11 @@ pub struct Transcript {
     pub err: Vec<String>,
 }
 
-/// The program, beside this test: `target/debug/examples`. `cargo test` builds it; `cargo test --test ladder` does
-/// not, so it is seen to that it is not an old one.
+/// The program.
 pub fn command(name: &str) -> Command {
-    let mut path = std::env::current_exe().expect("this test");
-    path.pop();
-    path.pop();
-    let path: PathBuf = path.join("examples").join(name);
-    assert!(is_fresh(&path), "{} is missing or old: cargo test --no-run", path.display());
-    let mut command = Command::new(path);
+    let mut command = Command::new(crate::example::path(name));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// Whether it is as new as everything it was built from, which cargo lists beside it: `program: source source …`.
-fn is_fresh(program: &Path) -> bool {
-    let changed = |path: &Path| path.metadata().and_then(|facts| facts.modified());
-    let (Ok(built), Ok(list)) = (changed(program), std::fs::read_to_string(program.with_extension("d")))
-    else {
-        return false;
-    };
-    let sources = list.split_once(": ").map_or("", |(_, sources)| sources).replace("\\ ", "\0");
-    let mut sources = sources.split_whitespace().map(|source| source.replace('\0', " "));
-    sources.all(|source| changed(Path::new(&source)).is_ok_and(|changed| changed <= built))
 }
 
 /// Runs it to its end: for starts that fail. Answers exit code, standard output and error.

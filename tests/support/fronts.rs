@@ -14,7 +14,7 @@ use super::core::{Core, Outcome};
 use super::folder::Folder;
 use super::response::{Response, parse_each};
 use super::rules;
-use super::server::Server;
+use super::server::{Front, Server};
 
 /// The request behind each payload, and the body of its answer: no other request gets it.
 pub const CANARY: &str = "GET /canary HTTP/1.1\r\nHost: canary\r\n\r\n";
@@ -143,10 +143,13 @@ impl Row<'_> {
         let payload = [payload, behind.as_bytes()].concat();
         let whole = self.core.run([payload.as_slice()]);
         let statuses = self.check(&payload, &self.parse(&whole.sent), whole.ended, wants, end, "whole");
-        self.expect_same(&payload, &whole, payload.chunks(1), "byte by byte");
-        for cut in cuts(payload.len()) {
-            let (first, second) = payload.split_at(cut);
-            self.expect_same(&payload, &whole, [first, second], &format!("cut at {cut}"));
+        // The core is the same one whatever stands before it: for its splits once is enough.
+        if Front::of_this_crate() == Front::Reactor {
+            self.expect_same(&payload, &whole, payload.chunks(1), "byte by byte");
+            for cut in cuts(payload.len()) {
+                let (first, second) = payload.split_at(cut);
+                self.expect_same(&payload, &whole, [first, second], &format!("cut at {cut}"));
+            }
         }
         let ends = matches!(end, End::Refused | End::Last);
         let small_step = if payload.len() > LONG { 61 } else { 1 };

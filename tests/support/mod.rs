@@ -6,9 +6,11 @@
 pub mod client;
 pub mod core;
 pub mod dice;
+pub mod example;
 pub mod folder;
 pub mod fronts;
 pub mod hostile;
+pub mod lacks;
 pub mod process;
 pub mod response;
 pub mod rules;
@@ -20,7 +22,7 @@ pub use dice::Dice;
 pub use folder::Folder;
 pub use fronts::Fronts;
 pub use response::{Response, parse_all, parse_each};
-pub use server::Server;
+pub use server::{Front, Server};
 
 /// Runs `test` with the system's fast calls, and with the twins that stand in for them elsewhere.
 pub fn with_both_twins(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {

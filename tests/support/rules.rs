@@ -5,10 +5,19 @@ use std::fmt::Display;
 /// Says in the output of the test that `row` (such as `A27` or `C6`) holds, what was measured, and the bar it
 /// was measured against. Call it behind the assertions, never before them.
 ///
-/// `scripts/reliability` reads the lines; the name of the test is the name of its thread.
+/// `scripts/reliability` reads the lines; the name of the test is the name of its thread. They are about the server:
+/// its twins say nothing.
 pub fn holds(row: &str, measured: impl Display, bar: impl Display) {
+    if is_twin() {
+        return;
+    }
     let test = std::thread::current().name().unwrap_or("main").to_string();
     println!("RULES | {row} | {test} | {measured} | {bar}");
+}
+
+/// Whether this test crate is about a twin. (`server::Front`)
+fn is_twin() -> bool {
+    env!("CARGO_CRATE_NAME").starts_with("twin_")
 }
 
 /// As [`holds`] for several rows that one assertion has settled: `"A43 A44 A45"`.
@@ -18,6 +27,9 @@ pub fn hold(rows: &str, measured: impl Display, bar: impl Display) {
 
 /// Says that `row` was not put to the test, and why: it does not count as holding.
 pub fn not_run(row: &str, why: impl Display) {
+    if is_twin() {
+        return;
+    }
     let test = std::thread::current().name().unwrap_or("main").to_string();
     println!("RULES | {row} | {test} | not run: {why} | -");
 }

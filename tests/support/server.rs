@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::Client;
+use super::example;
 
 /// Nothing in these tests takes longer, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,10 +32,83 @@ pub struct Server {
     pub workers: Vec<i32>,
 }
 
+/// What serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// The server itself.
+    Reactor,
+    /// Its twin (`examples/tokio_httpd.rs`): a runtime of one thread in each process.
+    Prefork,
+    /// Its twin, in one process with several threads.
+    Threads,
+}
+
+impl Front {
+    /// The one that this test crate is about: it has its name.
+    pub fn of_this_crate() -> Self {
+        match env!("CARGO_CRATE_NAME") {
+            "twin_prefork" => Self::Prefork,
+            "twin_threads" => Self::Threads,
+            _ => Self::Reactor,
+        }
+    }
+
+    /// The name of the program, as it calls itself in a complaint.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reactor => "stheno",
+            Self::Prefork | Self::Threads => "tokio_httpd",
+        }
+    }
+
+    /// How many worker processes `-w` so many are.
+    pub fn processes(self, workers: usize) -> usize {
+        if self == Self::Threads { 1 } else { workers }
+    }
+
+    /// The accept mode that it has for the one that was asked for.
+    pub fn accept(self, mode: &str) -> &str {
+        if self != Self::Reactor && mode == "exclusive" { "shared" } else { mode }
+    }
+
+    fn program(self) -> Command {
+        let lane = match self {
+            Self::Reactor => return Command::new(env!("CARGO_BIN_EXE_stheno")),
+            Self::Prefork => "prefork",
+            Self::Threads => "threads",
+        };
+        let mut command = Command::new(example::path("tokio_httpd"));
+        command.args(["--runtime", lane]);
+        command
+    }
+}
+
 /// The command, without anything of this process's environment that would change what it does.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stheno"));
+    command_of(Front::of_this_crate())
+}
+
+fn command_of(front: Front) -> Command {
+    let mut command = front.program();
     command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("STHENO_FORCE_FALLBACK");
+    command
+}
+
+fn prepared(
+    mut command: Command,
+    root: &Path,
+    options: &[&str],
+    prepare: impl FnOnce(&mut Command),
+) -> Command {
+    command.arg("-r").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
+    if !options.contains(&"--port") {
+        command.args(["--port", "0"]);
+    }
+    if !options.contains(&"--access-log") {
+        command.args(["--access-log", "off"]);
+    }
+    command.args(options);
+    prepare(&mut command);
     command
 }
 
@@ -51,21 +125,17 @@ impl Server {
 
     /// As [`Server::start_with`], by another command: one that ends in being the server.
     pub fn start_command(
-        mut command: Command,
+        command: Command,
         root: &Path,
         options: &[&str],
         prepare: impl FnOnce(&mut Command),
     ) -> Self {
-        command.arg("-r").arg(root).stdout(Stdio::null()).stderr(Stdio::piped());
-        if !options.contains(&"--port") {
-            command.args(["--port", "0"]);
-        }
-        if !options.contains(&"--access-log") {
-            command.args(["--access-log", "off"]);
-        }
-        command.args(options);
-        prepare(&mut command);
-        Self::run(command)
+        Self::run(prepared(command, root, options, prepare))
+    }
+
+    /// As [`Server::start`], by whatever is to serve.
+    pub fn start_front(front: Front, root: &Path, options: &[&str]) -> Self {
+        Self::start_command(command_of(front), root, options, |_| {})
     }
 
     /// Serves what a configuration file says, with these options beside, and nothing else.
@@ -86,7 +156,8 @@ impl Server {
         let mut command = Command::new("strace");
         // -D: the tracer is a grandchild, and the server itself the process that was started.
         command.args(["-D", "-qf", "-e", &trace, "-o"]).arg(traces);
-        command.arg(env!("CARGO_BIN_EXE_stheno")).arg("-r").arg(root);
+        let server = Front::of_this_crate().program();
+        command.arg(server.get_program()).args(server.get_args()).arg("-r").arg(root);
         command.args(["--port", "0", "--access-log", "off"]).args(options);
         command.env_remove("RUST_LOG").env_remove("STHENO_FORCE_FALLBACK");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -1,0 +1,150 @@
+//! A listener's task: makes a task of every connection. (`server::Acceptor`, `reactor::Listener`)
+
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{debug, warn};
+use stheno::clock::Instant;
+use stheno::reactor::{ListenSocket, Peer, Stream, Verdict};
+use stheno::sys::socket;
+use tokio::io::unix::AsyncFd;
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use crate::LOG;
+use crate::conversation::Conversation;
+use crate::worker::{Fd, World};
+
+/// The reactor's figures (`reactor::Listener`).
+const ACCEPTS_PER_TURN: u32 = 16;
+const MAX_REST: u32 = 4096;
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    world: Arc<World>,
+    listener: AsyncFd<Fd<ListenSocket>>,
+    pause: Duration,
+    complained: Option<Instant>,
+}
+
+/// What has come of a try.
+enum Tried {
+    Accepted,
+    NobodyWaits,
+    Pause,
+}
+
+impl Acceptor {
+    pub(crate) fn new(world: Arc<World>, listener: ListenSocket) -> io::Result<Self> {
+        Ok(Self { world, listener: Fd(listener).watch()?, pause: PAUSE, complained: None })
+    }
+
+    /// Accepts until the server drains, and then who is in the queue already.
+    ///
+    /// # Errors
+    /// When the listener is broken.
+    pub(crate) async fn run(mut self) -> io::Result<()> {
+        let world = Arc::clone(&self.world);
+        let mut drained = pin!(world.draining());
+        tokio::select! {
+            biased;
+            () = &mut drained => {}
+            result = self.accept() => return result,
+        }
+        for _ in 0..MAX_REST {
+            match self.listener.get_ref().0.accept() {
+                Ok((stream, peer)) => self.take_in(stream, peer),
+                Err(error) if Verdict::of(&error) == Verdict::NextOne => {}
+                Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn accept(&mut self) -> io::Result<()> {
+        loop {
+            drop(self.listener.readable().await?);
+            for _ in 0..ACCEPTS_PER_TURN {
+                let population = Arc::clone(&self.world.population);
+                let ended = population.ended();
+                // Room is made only for somebody who does wait.
+                let tried = if !population.is_full() || (self.somebody_waits()? && population.make_room()) {
+                    self.accept_one()?
+                } else if self.somebody_waits()? {
+                    Tried::Pause
+                } else {
+                    Tried::NobodyWaits
+                };
+                match tried {
+                    Tried::Accepted => {}
+                    Tried::NobodyWaits => break,
+                    Tried::Pause => {
+                        let _ = timeout(self.pause, population.wait_until(|all| all.ended() != ended)).await;
+                        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                    }
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    fn accept_one(&mut self) -> io::Result<Tried> {
+        // `WouldBlock` takes the readiness back: the next wait is for somebody new.
+        let accepted = self.listener.try_io(tokio::io::Interest::READABLE, |listener| listener.0.accept());
+        match accepted {
+            Ok((stream, peer)) => {
+                self.pause = PAUSE;
+                self.take_in(stream, peer);
+                Ok(Tried::Accepted)
+            }
+            Err(error) => match Verdict::of(&error) {
+                Verdict::NoneWaiting => Ok(Tried::NobodyWaits),
+                // tokio's own word for it has no number.
+                _ if error.kind() == io::ErrorKind::WouldBlock => Ok(Tried::NobodyWaits),
+                Verdict::NextOne => Ok(Tried::Accepted),
+                Verdict::Pause => {
+                    self.complain(&error);
+                    Ok(Tried::Pause)
+                }
+                Verdict::Broken => Err(error),
+            },
+        }
+    }
+
+    /// Another process may have taken him.
+    fn somebody_waits(&self) -> io::Result<bool> {
+        stheno::sys::readiness::wait_readable(self.listener.get_ref().0.as_fd(), Some(Duration::ZERO))
+    }
+
+    fn take_in(&self, stream: Stream, peer: Peer) {
+        let prepared = match &self.listener.get_ref().0 {
+            ListenSocket::Tcp(_) => socket::prepare_accepted(stream.as_fd()),
+            ListenSocket::Unix(_) => Ok(()),
+        };
+        let Some(place) = self.world.population.enter(peer) else {
+            debug!(target: LOG, "{peer}: its address has as many connections as it may have");
+            return;
+        };
+        match prepared.and_then(|()| Conversation::new(Arc::clone(&self.world), stream, place)) {
+            Ok(conversation) => {
+                debug!(target: LOG, "Incoming connection from {}", peer.pair());
+                tokio::spawn(conversation.run());
+            }
+            Err(error) => warn!(target: LOG, "a connection from {peer} cannot be set up: {error}"),
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        if self.complained.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_EVERY) {
+            self.complained = Some(now);
+            warn!(target: LOG, "accepting pauses: {error}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What each thread has for itself: the service with its cache, the strings of this second, the access log, the buffer
+//! that all connections of the thread read into.
+//!
+//! The scheduler moves tasks between threads, and the file service is made for one thread. A lock around it would be
+//! held for as long as a file is looked up, and two requests would wait for each other where two processes do not.
+//! So a task takes the service of the thread that it runs on at the moment, for one turn and without an `await` in it;
+//! what it costs is that each thread learns of a file by itself. (`server::Shared`)
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use stheno::chat::{OutQueue, Spare};
+use stheno::clock::{DateCache, Instant, Now};
+use stheno::files::{FileService, Options};
+use stheno::http1::Service;
+use stheno::server::AccessLog;
+use stheno::sys::descriptor;
+
+/// What one read takes: the reactor's figure.
+const SCRATCH: usize = 64 * 1024;
+
+/// Memory of queues that is kept for the next one that has something to send: the reactor's figure.
+const SPARES: usize = 64;
+
+/// How often the service may tidy up.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+thread_local! {
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+}
+
+/// Everything that a [`Local`] is made of, opened before there are threads that could not.
+#[derive(Debug)]
+pub(crate) struct Kit {
+    root: OwnedFd,
+    options: Options,
+    log: Option<AccessLog>,
+}
+
+impl Kit {
+    /// One for each of so many threads. They share the descriptors that the cache may hold among them.
+    pub(crate) fn several(
+        threads: usize,
+        service: &FileService,
+        log: Option<&AccessLog>,
+    ) -> io::Result<Vec<Self>> {
+        let options = service.options();
+        let options = Options { cached_files: options.cached_files / threads, ..options };
+        let kit = |_| {
+            let log = log.map(AccessLog::another);
+            Ok(Self { root: descriptor::duplicate(service.root())?, options, log })
+        };
+        (0..threads).map(kit).collect()
+    }
+
+    /// Gives it to this thread.
+    pub(crate) fn install(self) {
+        let local = Local {
+            service: FileService::of_directory(self.root, self.options),
+            dates: DateCache::new(),
+            log: self.log,
+            scratch: vec![0; SCRATCH].into(),
+            spares: Vec::new(),
+            tended: Instant::now(),
+            nobody_tends: false,
+        };
+        LOCAL.set(Some(local));
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) service: FileService,
+    pub(crate) dates: DateCache,
+    pub(crate) log: Option<AccessLog>,
+    pub(crate) scratch: Box<[u8]>,
+    spares: Vec<Spare>,
+    tended: Instant,
+    /// The service has nothing to put away, and whoever asks it has gone to sleep over it.
+    nobody_tends: bool,
+}
+
+/// What this thread has, for as long as the call takes.
+pub(crate) fn with<R>(call: impl FnOnce(&mut Local) -> R) -> R {
+    LOCAL.with_borrow_mut(|local| call(local.as_mut().expect("the thread has been given its kit")))
+}
+
+/// As [`with`]; nothing on a thread that has none, or none any more.
+pub(crate) fn try_with(call: impl FnOnce(&mut Local)) {
+    let _ = LOCAL.try_with(|local| {
+        if let Ok(mut local) = local.try_borrow_mut() {
+            local.as_mut().map(call);
+        }
+    });
+}
+
+/// For a thread that is about to wait: what the reactor does between two turns.
+pub(crate) fn flush_log() {
+    try_with(|local| local.log.as_mut().map_or((), AccessLog::flush));
+}
+
+impl Local {
+    /// Lets the service put away what it no longer needs, once a second at the most; answers when it is its turn
+    /// again.
+    pub(crate) fn tend(&mut self) -> Option<Duration> {
+        let now = Now::ask();
+        let since = now.monotonic.saturating_duration_since(self.tended);
+        if since < TEND_EVERY {
+            return Some(TEND_EVERY - since);
+        }
+        self.tended = now.monotonic;
+        let rest = self.service.tend(now);
+        self.nobody_tends = rest.is_none();
+        rest.map(|rest| rest.max(TEND_EVERY))
+    }
+
+    /// Whether the service has been used since somebody went to sleep; said once.
+    pub(crate) fn wants_tending(&mut self) -> bool {
+        std::mem::take(&mut self.nobody_tends)
+    }
+
+    pub(crate) fn lend(&mut self, queue: &mut OutQueue) {
+        if let Some(spare) = self.spares.pop() {
+            queue.lend(spare);
+        }
+    }
+
+    pub(crate) fn reclaim(&mut self, queue: &mut OutQueue) {
+        if let Some(spare) = queue.reclaim()
+            && self.spares.len() < SPARES
+        {
+            self.spares.push(spare);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! One worker process: its runtime, and how it ends. (`server::Worker`)
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use log::{debug, error, info, warn};
+use stheno::files::FileService;
+use stheno::heartbeat::Pulse;
+use stheno::http1::Settings;
+use stheno::master::{BOOT_FAILURE, FAILURE};
+use stheno::reactor::Peer;
+use stheno::server::{AccessLog, LogTarget, Worker};
+use stheno::sys::descriptor::drain_pipe;
+use stheno::sys::process;
+use stheno::sys::signal::{Signal, Signals};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{self, Builder};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use crate::acceptor::Acceptor;
+use crate::local::{self, Kit};
+use crate::population::Population;
+use crate::{LOG, Runtime};
+
+/// More panics in one minute end the worker: the reactor's figure.
+const MAX_PANICS: u64 = 10;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// tokio asks for a number where the library gives a borrow.
+#[derive(Debug)]
+pub(crate) struct Fd<T>(pub(crate) T);
+
+impl<T: AsFd> AsRawFd for Fd<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl<T: AsFd> Fd<T> {
+    /// Has the runtime watch it: what `tokio::net::TcpStream` does for itself, for sockets of either family, listeners
+    /// and pipes alike.
+    ///
+    /// # Errors
+    /// As epoll_ctl(2).
+    #[allow(
+        deprecated,
+        reason = "its successor wants a promise that the number does not outlive its file; here the value owns it"
+    )]
+    pub(crate) fn watch(self) -> io::Result<AsyncFd<Self>> {
+        AsyncFd::new(self)
+    }
+}
+
+/// What all tasks have in common.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) settings: Settings,
+    pub(crate) population: Arc<Population>,
+    draining: watch::Sender<bool>,
+    /// Told when the service is used again, by whom nobody tends it.
+    pub(crate) used: Notify,
+    panics: Mutex<Panics>,
+    /// Told when there have been too many of them.
+    broken: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Panics {
+    all: u64,
+    /// When the current minute began, and how many there had been then.
+    minute: Option<(Instant, u64)>,
+}
+
+impl World {
+    /// One panic costs one connection. Many mean that something is broken that a new process does not have.
+    pub(crate) fn count_panic(&self, peer: Peer) {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, before) = (Instant::now(), panics.all);
+        panics.all += 1;
+        error!(target: LOG, "a panic in the handling of {peer}: the connection is dropped ({} so far)", panics.all);
+        let minute = panics.minute.filter(|minute| now - minute.0 < MINUTE).unwrap_or((now, before));
+        panics.minute = Some(minute);
+        if panics.all - minute.1 > MAX_PANICS {
+            self.broken.notify_one();
+        }
+    }
+
+    /// Waits until the server drains.
+    pub(crate) async fn draining(&self) {
+        // The sender is this one's own: it cannot be gone.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
+    }
+}
+
+/// What the master is told by, whenever a thread is about to wait: that there is a loop, and how many connections.
+#[derive(Debug)]
+struct Heart {
+    pulse: Pulse,
+    population: Arc<Population>,
+}
+
+impl Heart {
+    fn beat(&self) {
+        self.pulse.beat(std::time::Instant::now(), self.population.len());
+    }
+}
+
+/// Serves until it is told to stop; answers also the code of a worker that could not.
+pub(crate) fn serve(worker: Worker<FileService>, kind: Runtime, threads: usize) -> (i32, io::Result<()>) {
+    let booted = boot(worker, kind, threads);
+    let (runtime, task) = match booted {
+        Ok(booted) => booted,
+        Err(error) => return (BOOT_FAILURE, Err(error)),
+    };
+    let result = runtime.block_on(task.run(kind));
+    // Drops every connection, which logs what each still had on its way.
+    drop(runtime);
+    local::flush_log();
+    (FAILURE, result)
+}
+
+fn boot(
+    worker: Worker<FileService>,
+    kind: Runtime,
+    threads: usize,
+) -> io::Result<(runtime::Runtime, FirstTask)> {
+    process::set_title("stheno: worker");
+    let kits = Kit::several(threads, &worker.service, worker.access_log.as_ref())?;
+    let heart = Arc::new(OnceLock::new());
+    let runtime = runtime_of(kind, kits, &heart)?;
+    let _inside = runtime.enter();
+    let world = Arc::new(World {
+        settings: Settings { record: worker.access_log.is_some(), ..worker.settings },
+        population: Population::new(worker.capacity),
+        draining: watch::Sender::new(false),
+        used: Notify::new(),
+        panics: Mutex::default(),
+        broken: Notify::new(),
+    });
+    let listeners = worker.listeners.into_iter();
+    let acceptors = listeners.map(|listener| Acceptor::new(Arc::clone(&world), listener));
+    let (acceptors, population) = (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.population));
+    let (signals, life) = (Fd(worker.signals).watch()?, Fd(worker.life).watch()?);
+    // Nothing can fail any more.
+    let mut pulse = worker.pulse;
+    pulse.ready();
+    let task = FirstTask {
+        world,
+        acceptors,
+        signals,
+        life,
+        beat_every: pulse.every(),
+        heart: Arc::clone(&heart),
+        grace: worker.grace,
+        access_log: worker.access_log,
+        log: worker.log,
+        has_old_logs: false,
+    };
+    heart.get_or_init(|| Heart { pulse, population });
+    Ok((runtime, task))
+}
+
+/// The runtime, each of whose threads has one of the kits.
+fn runtime_of(
+    kind: Runtime,
+    mut kits: Vec<Kit>,
+    heart: &Arc<OnceLock<Heart>>,
+) -> io::Result<runtime::Runtime> {
+    let heart = Arc::clone(heart);
+    let rest = move || {
+        local::flush_log();
+        if let Some(heart) = heart.get() {
+            heart.beat();
+        }
+    };
+    match kind {
+        Runtime::Prefork => {
+            kits.pop().into_iter().for_each(Kit::install);
+            Builder::new_current_thread().enable_all().on_thread_park(rest).build()
+        }
+        Runtime::Threads => {
+            let mut builder = Builder::new_multi_thread();
+            builder.enable_all().worker_threads(kits.len()).max_blocking_threads(1);
+            let kits = Mutex::new(kits);
+            builder.on_thread_start(move || {
+                let kit = kits.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                kit.into_iter().for_each(Kit::install);
+            });
+            // No task can be sent to a certain thread, so each tends its own service, when it has nothing to do.
+            builder.on_thread_park(move || {
+                rest();
+                local::try_with(|local| {
+                    local.tend();
+                });
+            });
+            builder.on_thread_stop(local::flush_log).build()
+        }
+    }
+}
+
+/// The task that starts the others, takes orders, and tells the master that it is there.
+struct FirstTask {
+    world: Arc<World>,
+    acceptors: Vec<Acceptor>,
+    signals: AsyncFd<Fd<Signals>>,
+    life: AsyncFd<Fd<OwnedFd>>,
+    beat_every: Duration,
+    heart: Arc<OnceLock<Heart>>,
+    grace: Duration,
+    /// The logs, for opening them anew.
+    access_log: Option<AccessLog>,
+    log: Option<LogTarget>,
+    /// One of them could not be.
+    has_old_logs: bool,
+}
+
+/// What is asked for by signals, and by the master's end.
+#[derive(Debug, Default)]
+struct Orders {
+    stop: bool,
+    drain: bool,
+    reopen: bool,
+}
+
+impl FirstTask {
+    /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
+    /// answers that are due, close. SIGINT and SIGQUIT mean: close. SIGUSR1 means: open the logs anew.
+    async fn run(mut self, kind: Runtime) -> io::Result<()> {
+        let world = Arc::clone(&self.world);
+        let mut acceptors = JoinSet::new();
+        for acceptor in self.acceptors.drain(..) {
+            acceptors.spawn(acceptor.run());
+        }
+        if kind == Runtime::Prefork {
+            tokio::spawn(tend(Arc::clone(&world)));
+        }
+        // For one that never waits, or always does.
+        let mut beats = interval(self.beat_every);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut drained_by: Option<Instant> = None;
+        loop {
+            let is_draining = drained_by.is_some();
+            let orders = tokio::select! {
+                orders = self.signalled() => orders?,
+                result = the_end_of(&self.life), if !is_draining => {
+                    result?;
+                    debug!(target: LOG, "the master is gone");
+                    Orders { drain: true, ..Orders::default() }
+                }
+                _ = beats.tick() => {
+                    let _ = self.heart.get().inspect(|heart| heart.beat());
+                    continue;
+                }
+                () = world.broken.notified() => {
+                    return Err(io::Error::other(format!("more than {MAX_PANICS} panics in a minute")));
+                }
+                result = everyone_gone(&mut acceptors, &world.population, is_draining) => return result,
+                () = sleep_until(drained_by.unwrap_or_else(Instant::now)), if is_draining => return Ok(()),
+            };
+            if orders.reopen {
+                self.reopen_logs();
+            }
+            if orders.stop {
+                return Ok(());
+            }
+            if orders.drain && !is_draining {
+                drained_by = Some(Instant::now() + self.grace);
+                self.drain();
+            }
+        }
+    }
+
+    /// Waits for a signal.
+    async fn signalled(&self) -> io::Result<Orders> {
+        let mut orders = Orders::default();
+        self.signals.readable().await?.clear_ready();
+        self.signals.get_ref().0.take(|signal| match signal {
+            Signal::Terminate => orders.drain = true,
+            Signal::Interrupt | Signal::Quit => orders.stop = true,
+            Signal::User1 => orders.reopen = true,
+            // Meant for the master: whoever signals all processes of this name means no harm.
+            _ => {}
+        })?;
+        Ok(orders)
+    }
+
+    fn drain(&self) {
+        let _ = self.heart.get().inspect(|heart| heart.pulse.draining());
+        process::set_title("stheno: draining");
+        info!(target: LOG, "draining {} connections", self.world.population.len());
+        self.world.population.drain();
+        self.world.draining.send_replace(true);
+    }
+
+    /// What this thread said before goes to the old files. A worker in its jail may not be allowed to open the new
+    /// ones, and that does not change: it is said once.
+    fn reopen_logs(&mut self) {
+        local::flush_log();
+        // Every thread writes to the same target.
+        let access_log = self.access_log.as_mut().map(AccessLog::reopen);
+        let log = self.log.as_ref().map(|log| log.reopen().map(drop));
+        let failed = [access_log, log].into_iter().flatten().filter_map(Result::err).next();
+        if let Some(error) = failed
+            && !std::mem::replace(&mut self.has_old_logs, true)
+        {
+            warn!(
+                target: LOG,
+                "cannot open a log anew, and go on with the old file until the next reload: {error}"
+            );
+        }
+    }
+}
+
+/// Waits until nobody holds the other end of the pipe.
+async fn the_end_of(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<()> {
+    loop {
+        life.readable().await?.clear_ready();
+        if !drain_pipe(life.get_ref().0.as_fd(), |_| {})? {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for the end of a drain: of all acceptors, and then of all connections.
+///
+/// # Errors
+/// When an acceptor has ended, and it is no drain.
+async fn everyone_gone(
+    acceptors: &mut JoinSet<io::Result<()>>,
+    population: &Population,
+    is_draining: bool,
+) -> io::Result<()> {
+    while let Some(ended) = acceptors.join_next().await {
+        if !is_draining {
+            return Err(io::Error::other(format!("a listening socket is lost: {ended:?}")));
+        }
+    }
+    population.wait_until(|all| all.len() == 0).await;
+    Ok(())
+}
+
+/// Lets the service put away what it no longer needs, as long as there is something.
+async fn tend(world: Arc<World>) {
+    loop {
+        match local::with(local::Local::tend) {
+            Some(rest) => sleep(rest).await,
+            None => world.used.notified().await,
+        }
+    }
+}
