@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::server::{listening, run};
-use crate::support::{Client, Folder, Server};
+use crate::support::{Client, Folder, Front, Server};
 
 #[test]
 fn the_start_up_lines_say_everything() {
@@ -16,8 +16,10 @@ fn the_start_up_lines_say_everything() {
     let root = folder.root().canonicalize().expect("a root");
     assert_eq!(said[1], format!("  root     {}", root.display()));
     assert_eq!(said[2], format!("  url      http://{}/", server.address()));
-    assert_eq!(said[3], format!("  workers  2 (pid {}, {})", server.workers[0], server.workers[1]));
-    assert!(said[4].starts_with("  poller   ") && said[4].ends_with("accept exclusive"));
+    let front = Front::of_this_crate();
+    let pids: Vec<String> = server.workers.iter().map(ToString::to_string).collect();
+    assert_eq!(said[3], format!("  workers  {} (pid {})", front.processes(2), pids.join(", ")));
+    assert!(said[4].starts_with("  poller   ") && said[4].ends_with(front.accept("exclusive")));
     assert!(said[5].contains("Ctrl+C") && said[5].contains(&server.master().to_string()));
     assert!(!said.concat().contains('\x1b'), "plain when not a terminal");
     assert_eq!(server.workers, server.children());
@@ -31,6 +33,7 @@ fn mistakes_are_one_line() {
     let root = root.to_str().expect("UTF-8");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
+    let name = format!("{}: ", Front::of_this_crate().name());
     for (arguments, code, says) in [
         (&["--prot", "1"][..], 2, "--prot"),
         (&["--port", "65536"], 2, "--port"),
@@ -51,7 +54,7 @@ fn mistakes_are_one_line() {
         let started = Instant::now();
         let (got, out, error) = run(arguments);
         assert_eq!(got, code, "{arguments:?}: {error}");
-        assert!(out.is_empty() && error.starts_with("stheno: "), "{arguments:?}: {error}");
+        assert!(out.is_empty() && error.starts_with(&name), "{arguments:?}: {error}");
         assert_eq!(error.matches('\n').count(), 1, "{arguments:?}: {error}");
         assert!(error.contains(says), "{arguments:?}: {error}");
         assert!(started.elapsed() < Duration::from_secs(1), "{arguments:?}");
@@ -125,7 +128,7 @@ fn ipv6_and_names() {
 fn values_may_be_joined_by_an_equals_sign() {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &["-w=2", "--host=127.0.0.1", "--accept=shared"]);
-    assert_eq!(server.workers.len(), 2);
+    assert_eq!(server.workers.len(), Front::of_this_crate().processes(2));
 }
 
 /// `-w 1` runs the same way: a master and its worker.
@@ -212,7 +215,7 @@ fn a_fifo_that_nobody_reads_is_no_log() {
 fn addresses_as_they_are_written_elsewhere() {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &["--host", "::ffff:127.0.0.1", "-w2"]);
-    assert!(server.address().is_ipv4() && server.workers.len() == 2);
+    assert!(server.address().is_ipv4() && server.workers.len() == Front::of_this_crate().processes(2));
     if TcpListener::bind("[::1]:0").is_ok() {
         assert!(Server::start(&folder.root(), &["--host", "[::1]"]).address().is_ipv6());
     }

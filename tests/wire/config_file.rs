@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::rules::holds;
 use crate::support::server::{command, run};
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Front, Server};
 
 /// Writes a file beside the root that is served.
 fn file(folder: &Folder, text: impl AsRef<[u8]>) -> String {
@@ -32,7 +32,7 @@ fn a_file_says_what_flags_say() {
                 max-age = 60\naccess-log = \"access.log\"\nlogfile = \"server.log\"\nlog = \"info\"\n\
                 keepalive-timeout = 0.5\nmax-body-bytes = 1_000\nhost = '127.0.0.1'\n";
     let mut server = start(&folder, text, &[]);
-    assert_eq!(server.workers.len(), 2);
+    assert_eq!(server.workers.len(), Front::of_this_crate().processes(2));
     let mut client = server.connect();
     let page = client.get("/sub/", "");
     assert!(page.status == 200 && page.text().contains("../"), "a listing: {}", page.text());
@@ -57,7 +57,7 @@ fn the_command_line_wins() {
     let root = folder.root();
     let root = root.to_str().expect("UTF-8");
     let server = start(&folder, text, &["-r", root, "--port=0", "-w2", "--max-age", "2"]);
-    assert_eq!(server.workers.len(), 2);
+    assert_eq!(server.workers.len(), Front::of_this_crate().processes(2));
     assert_eq!(server.connect().get("/ok", "").field("Cache-Control"), Some("max-age=2"));
     assert!(server.said()[4].ends_with("accept shared"), "and the file where it says nothing");
 }
@@ -93,6 +93,7 @@ fn mistakes_are_one_line_with_their_place() {
         (b"root = \"root\"\nhost = \"no such host\"\n", 2, "host: cannot find the host"),
         (b"root = \"root\"\nmax-connections = 1000000000", 2, "max-connections: --max-connections"),
     ];
+    let name = Front::of_this_crate().name();
     for (text, line, says) in cases {
         let path = file(&folder, text);
         let says_text = String::from_utf8_lossy(text).into_owned();
@@ -101,7 +102,7 @@ fn mistakes_are_one_line_with_their_place() {
             let (code, out, error) = run(words);
             assert!(code != 0 && out.is_empty(), "{says_text}: {error}");
             assert_eq!(error.matches('\n').count(), 1, "{says_text}: {error}");
-            assert!(error.starts_with(&format!("stheno: {path}:{line}: ")), "{says_text}: {error}");
+            assert!(error.starts_with(&format!("{name}: {path}:{line}: ")), "{says_text}: {error}");
             assert!(error.contains(says), "{says_text}: {error}");
             assert!(started.elapsed() < Duration::from_secs(1), "{says_text}");
         }
@@ -119,6 +120,7 @@ fn a_port_that_is_taken_has_its_line() {
     let folder = Folder::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port();
+    let name = Front::of_this_crate().name();
     for (text, says) in [
         (format!("root = \"root\"\nhost = \"127.0.0.1\"\nport = {port}\n"), ":3: port: cannot listen on"),
         (format!("root = \"root\"\nlisten = [\n  \"127.0.0.1:{port}\"\n]\n"), ":2: listen: cannot listen on"),
@@ -127,7 +129,7 @@ fn a_port_that_is_taken_has_its_line() {
         let path = file(&folder, &text);
         let (code, out, error) = run(&["--config", &path]);
         assert!(code == 1 && out.is_empty() && error.matches('\n').count() == 1, "{error}");
-        assert!(error.starts_with(&format!("stheno: {path}{says}")), "{error}");
+        assert!(error.starts_with(&format!("{name}: {path}{says}")), "{error}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::server::eventually;
-use crate::support::{Client, Folder, Server};
+use crate::support::{Client, Folder, Front, Server};
 
 fn server(folder: &Folder, seconds: &str) -> Server {
     Server::start(&folder.root(), &["--file-cache", seconds])
@@ -76,6 +76,9 @@ fn and_no_longer_than_it_is_said() {
 /// A file that was removed must not take space for ever because somebody asked for it once.
 #[test]
 fn files_that_nobody_asks_for_are_closed() {
+    if Front::lacks("files_that_nobody_asks_for_are_closed") {
+        return;
+    }
     let folder = Folder::new();
     let server = server(&folder, "0.05");
     let mut client = server.connect();

@@ -1,6 +1,6 @@
 //! SEED §3: the acceptance rules of the lineage, and the seed's bugs that must not come along.
 
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Front, Server};
 
 fn server() -> (Folder, Server) {
     let folder = Folder::new();
@@ -128,7 +128,8 @@ fn errors_say_what_happened() {
 fn several_workers_share_one_port() {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &["-w", "3"]);
-    assert_eq!((server.addresses.len(), server.workers.len()), (1, 3));
+    let processes = Front::of_this_crate().processes(3);
+    assert_eq!((server.addresses.len(), server.workers.len()), (1, processes));
     for _ in 0..20 {
         assert_eq!(server.connect().get("/ok", "").text(), "hello\n");
     }

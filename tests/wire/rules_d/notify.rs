@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::{Orphan, SECOND};
 use crate::support::rules::holds;
 use crate::support::server::{eventually, is_alive, send};
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Front, Server};
 
 /// Stands in for the service manager.
 struct Manager {
@@ -72,7 +72,11 @@ impl Manager {
 fn d21_a_service_manager_is_told_in_order() {
     let manager = Manager::new();
     let mut server = manager.start(&["-w", "2"], None);
-    assert_eq!(manager.next(), ["READY=1", "STATUS=2 workers serving"]);
+    let serving = match Front::of_this_crate().processes(2) {
+        1 => "STATUS=1 worker serving",
+        _ => "STATUS=2 workers serving",
+    };
+    assert_eq!(manager.next(), ["READY=1", serving]);
     server.signal(Signal::HUP);
     let reloading = manager.next();
     assert_eq!((reloading.len(), reloading[0].as_str()), (3, "RELOADING=1"));
@@ -129,6 +133,9 @@ fn d21_a_name_that_stands_nowhere() {
 
 #[test]
 fn d23_signs_of_life_while_all_workers_beat() {
+    if Front::lacks("d23_signs_of_life_while_all_workers_beat") {
+        return;
+    }
     let manager = Manager::new();
     let watchdog = SECOND;
     let server = manager.start(&["-w", "2", "--worker-timeout", "0"], Some(watchdog));

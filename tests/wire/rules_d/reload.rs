@@ -13,7 +13,7 @@ use super::{serve, until_workers};
 use crate::support::process::{descriptors, memory};
 use crate::support::rules::holds;
 use crate::support::server::{eventually, is_alive};
-use crate::support::{Folder, Server};
+use crate::support::{Folder, Front, Server};
 
 /// Sends HUP and waits until the new generation serves.
 pub(super) fn reload(server: &Server) {
@@ -37,7 +37,7 @@ fn d9_a_reload_fails_nobody() {
     }
     let (answered, failures) = regulars.stop();
     assert!(failures.is_empty(), "{} of {answered} failed: {failures:?}", failures.len());
-    assert!(workers.len() >= 22, "{workers:?}");
+    assert!(workers.len() >= 11 * Front::of_this_crate().processes(2), "{workers:?}");
     holds(
         "D9",
         format!("10 HUPs, {answered} answers of keep-alive clients, every byte checked: 0 failed"),
@@ -79,7 +79,7 @@ fn d10_reloads_leak_nothing() {
     let master = server.master();
     let again = || {
         reload(&server);
-        until_workers(master, 2);
+        until_workers(master, Front::of_this_crate().processes(2));
     };
     (0..10).for_each(|_| again());
     let (descriptors_before, memory_before) = (descriptors(master), memory(master));
@@ -119,7 +119,7 @@ fn d11_old_workers_do_not_pile_up() {
         server.count_said("has been read anew") >= 2
     });
     let took = started.elapsed();
-    until_workers(server.master(), 2);
+    until_workers(server.master(), Front::of_this_crate().processes(2));
     assert!(!server.workers.iter().any(|pid| is_alive(*pid)));
     assert!(most <= 4, "{most} workers at a time");
     drop(stuck);
@@ -141,6 +141,6 @@ fn every_accept_mode_can_be_reloaded() {
         }
         let (_, failures) = regulars.stop();
         assert!(failures.is_empty(), "{mode}: {failures:?}");
-        until_workers(server.master(), 2);
+        until_workers(server.master(), Front::of_this_crate().processes(2));
     }
 }

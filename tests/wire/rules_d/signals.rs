@@ -13,7 +13,7 @@ use crate::support::hostile::ask_once;
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
 use crate::support::server::{command, eventually, is_alive, send};
-use crate::support::{Client, Folder, Server};
+use crate::support::{Client, Folder, Front, Server};
 
 /// A client in the middle of a download that it does not go on with.
 fn stuck(server: &Server) -> Client {
@@ -32,6 +32,9 @@ fn serve_large(options: &[&str]) -> (Folder, Server) {
 
 #[test]
 fn d6_workers_come_and_go() {
+    if Front::lacks("d6_workers_come_and_go") {
+        return;
+    }
     let (_folder, server) = serve_in_background(&["-w", "2"]);
     let master = server.master();
     server.signal(Signal::TTIN);

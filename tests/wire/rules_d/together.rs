@@ -15,7 +15,7 @@ use super::reload::reload;
 use super::{Orphan, until_workers};
 use crate::support::rules::not_run;
 use crate::support::server::{children, eventually, is_alive, listening, send};
-use crate::support::{Client, Folder, Server};
+use crate::support::{Client, Folder, Front, Server};
 
 /// A user that every system has, by number.
 const NOBODY: u32 = 65534;
@@ -54,7 +54,7 @@ fn a_changed_file_is_in_force_after_a_reload() {
     );
     reload(&server);
     until_gone(&server.workers);
-    until_workers(server.master(), 3);
+    until_workers(server.master(), Front::of_this_crate().processes(3));
     // The same port, although any one is asked for.
     for mut client in [server.connect(), Client::connect_unix(&socket)] {
         assert_eq!(client.get("/ok", "").text(), "anew\n");

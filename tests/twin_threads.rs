@@ -1,0 +1,30 @@
+//! The twin on Tokio (`examples/tokio_httpd.rs`), one process with several threads: the server's own tests over the
+//! wire, and its answers beside the server's, byte by byte.
+//!
+//! `support::Front` starts the twin for a crate of this name. What is not asked of it stands in `support/lacks.rs`, with the
+//! reason.
+
+#[path = "support/mod.rs"]
+mod support;
+mod twin;
+
+/// The server's own.
+mod wire {
+    mod access_log;
+    mod command;
+    mod config_file;
+    pub(crate) mod corpus;
+    mod file_cache;
+    mod files;
+    mod http;
+    mod listeners;
+    mod mutations;
+    mod options;
+    mod processes;
+    mod rules_a;
+    mod rules_c;
+    mod rules_d;
+    mod rules_d_rights;
+    mod rules_e;
+    mod seed;
+}
