@@ -9,6 +9,7 @@ use std::time::Duration;
 use log::{debug, warn};
 use stheno::clock::Instant;
 use stheno::reactor::{ListenSocket, Peer, Stream, Verdict};
+use stheno::sys::readiness::wait_readable;
 use stheno::sys::socket;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
@@ -117,9 +118,16 @@ impl Acceptor {
         }
     }
 
-    /// Another process may have taken him.
+    /// Another process may have taken him: then the readiness is taken back, and the next wait is for somebody new.
     fn somebody_waits(&self) -> io::Result<bool> {
-        stheno::sys::readiness::wait_readable(self.listener.get_ref().0.as_fd(), Some(Duration::ZERO))
+        let looked = self.listener.try_io(tokio::io::Interest::READABLE, |listener| {
+            let waits = wait_readable(listener.0.as_fd(), Some(Duration::ZERO))?;
+            if waits { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
+        match looked {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            result => result.map(|()| true),
+        }
     }
 
     fn take_in(&self, stream: Stream, peer: Peer) {

@@ -12,7 +12,7 @@ use stheno::http1::Settings;
 use stheno::master::{BOOT_FAILURE, FAILURE};
 use stheno::reactor::Peer;
 use stheno::server::{AccessLog, LogTarget, Worker};
-use stheno::sys::descriptor::drain_pipe;
+use stheno::sys::handing::{self, Handed, Taken};
 use stheno::sys::process;
 use stheno::sys::signal::{Signal, Signals};
 use tokio::io::unix::AsyncFd;
@@ -158,7 +158,6 @@ fn boot(
         grace: worker.grace,
         access_log: worker.access_log,
         log: worker.log,
-        has_old_logs: false,
     };
     heart.get_or_init(|| Heart { pulse, population });
     Ok((runtime, task))
@@ -211,24 +210,25 @@ struct FirstTask {
     beat_every: Duration,
     heart: Arc<OnceLock<Heart>>,
     grace: Duration,
-    /// The logs, for opening them anew.
+    /// The logs, for changing them.
     access_log: Option<AccessLog>,
     log: Option<LogTarget>,
-    /// One of them could not be.
-    has_old_logs: bool,
 }
 
-/// What is asked for by signals, and by the master's end.
+/// What is asked for by signals and by the master, whose end is an order as well.
 #[derive(Debug, Default)]
 struct Orders {
     stop: bool,
     drain: bool,
-    reopen: bool,
+    /// The master is gone.
+    orphaned: bool,
+    /// Logs that it has opened anew.
+    logs: Vec<Handed>,
 }
 
 impl FirstTask {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close. SIGINT and SIGQUIT mean: close. SIGUSR1 means: open the logs anew.
+    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
     async fn run(mut self, kind: Runtime) -> io::Result<()> {
         let world = Arc::clone(&self.world);
         let mut acceptors = JoinSet::new();
@@ -242,15 +242,12 @@ impl FirstTask {
         let mut beats = interval(self.beat_every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drained_by: Option<Instant> = None;
+        let mut is_orphaned = false;
         loop {
             let is_draining = drained_by.is_some();
             let orders = tokio::select! {
                 orders = self.signalled() => orders?,
-                result = the_end_of(&self.life), if !is_draining => {
-                    result?;
-                    debug!(target: LOG, "the master is gone");
-                    Orders { drain: true, ..Orders::default() }
-                }
+                orders = heard_of_master(&self.life), if !is_orphaned => orders?,
                 _ = beats.tick() => {
                     let _ = self.heart.get().inspect(|heart| heart.beat());
                     continue;
@@ -261,9 +258,8 @@ impl FirstTask {
                 result = everyone_gone(&mut acceptors, &world.population, is_draining) => return result,
                 () = sleep_until(drained_by.unwrap_or_else(Instant::now)), if is_draining => return Ok(()),
             };
-            if orders.reopen {
-                self.reopen_logs();
-            }
+            orders.logs.iter().for_each(|handed| self.change_log(handed));
+            is_orphaned |= orders.orphaned;
             if orders.stop {
                 return Ok(());
             }
@@ -281,7 +277,6 @@ impl FirstTask {
         self.signals.get_ref().0.take(|signal| match signal {
             Signal::Terminate => orders.drain = true,
             Signal::Interrupt | Signal::Quit => orders.stop = true,
-            Signal::User1 => orders.reopen = true,
             // Meant for the master: whoever signals all processes of this name means no harm.
             _ => {}
         })?;
@@ -290,37 +285,35 @@ impl FirstTask {
 
     fn drain(&self) {
         let _ = self.heart.get().inspect(|heart| heart.pulse.draining());
-        process::set_title("stheno: draining");
+        process::set_title("stheno: leaving");
         info!(target: LOG, "draining {} connections", self.world.population.len());
         self.world.population.drain();
         self.world.draining.send_replace(true);
     }
 
-    /// What this thread said before goes to the old files. A worker in its jail may not be allowed to open the new
-    /// ones, and that does not change: it is said once.
-    fn reopen_logs(&mut self) {
+    /// What this thread said before goes to the old file; every thread writes to the same target.
+    fn change_log(&mut self, handed: &Handed) {
         local::flush_log();
-        // Every thread writes to the same target.
-        let access_log = self.access_log.as_mut().map(AccessLog::reopen);
-        let log = self.log.as_ref().map(|log| log.reopen().map(drop));
-        let failed = [access_log, log].into_iter().flatten().filter_map(Result::err).next();
-        if let Some(error) = failed
-            && !std::mem::replace(&mut self.has_old_logs, true)
-        {
-            warn!(
-                target: LOG,
-                "cannot open a log anew, and go on with the old file until the next reload: {error}"
-            );
+        let access_log = self.access_log.as_mut().map(|log| log.take_over(handed));
+        let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
+        for error in [access_log, log].into_iter().flatten().filter_map(Result::err) {
+            warn!(target: LOG, "a log cannot be changed for the new one: {error}");
         }
     }
 }
 
-/// Waits until nobody holds the other end of the pipe.
-async fn the_end_of(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<()> {
+/// Waits for what the master has to say.
+async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Orders> {
+    life.readable().await?.clear_ready();
+    let mut orders = Orders::default();
     loop {
-        life.readable().await?.clear_ready();
-        if !drain_pipe(life.get_ref().0.as_fd(), |_| {})? {
-            return Ok(());
+        match handing::take(life.get_ref().0.as_fd())? {
+            Taken::File(handed) => orders.logs.push(handed),
+            Taken::Nothing => return Ok(orders),
+            Taken::End => {
+                debug!(target: LOG, "the master is gone");
+                return Ok(Orders { drain: true, orphaned: true, ..orders });
+            }
         }
     }
 }
