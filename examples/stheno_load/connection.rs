@@ -1,0 +1,254 @@
+//! A connection to the server, and the user who has it.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::event::Source;
+use mio::net::TcpStream;
+use stheno::clock::Instant;
+use stheno::reactor::{CallContext, Context, Dispatcher, NoSource};
+
+use crate::answer::{Answer, Whole};
+use crate::args::Plan;
+use crate::pace::Pace;
+use crate::tally::{Lines, Moments, Tally};
+
+/// After a failure a user waits at least so long: a server that is gone is not to be asked a million times a second.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What the connections of a thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    address: SocketAddr,
+    request: Vec<u8>,
+    patience: Duration,
+    /// From then on it counts.
+    measured_from: Instant,
+    pub(crate) tally: RefCell<Tally>,
+}
+
+impl Shared {
+    pub(crate) fn new(plan: &Plan, begun: Instant, lines: Option<Lines>) -> io::Result<Self> {
+        let tally = RefCell::new(Tally { lines, ..Tally::default() });
+        let measured_from = begun + plan.warm_up;
+        let (address, request) = (plan.address, plan.request.clone());
+        Ok(Self { address, request, patience: plan.patience, measured_from, tally })
+    }
+
+    fn failed(&self, due: Instant, why: &str) {
+        let now = Instant::now();
+        self.tally.borrow_mut().failed(due, now, why, now >= self.measured_from);
+    }
+}
+
+/// A request is due now, and there is no connection for it.
+pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut CallContext<'_>) {
+    match TcpStream::connect(shared.address) {
+        Ok(socket) => cx.adopt(Connection::new(socket, shared, pace, due)),
+        Err(error) => {
+            shared.failed(due, &error.to_string());
+            let mut pace = pace;
+            let due = pace.next(Instant::now());
+            let wait = due.saturating_duration_since(Instant::now()).max(PAUSE);
+            cx.call_later(wait, move |cx| start(shared, pace, due, cx));
+        }
+    }
+}
+
+/// What a connection is at.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// So many bytes of the request have left; none as well while it is being made.
+    Asking(Moments, usize),
+    Hearing(Moments),
+    /// For the moment when the next request is due.
+    Waiting(Instant),
+}
+
+/// Made for the first request, and kept for as long as the server keeps it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: TcpStream,
+    shared: Rc<Shared>,
+    /// `None`: the user has gone on without it.
+    pace: Option<Pace>,
+    state: State,
+    answer: Answer,
+    answers: u64,
+}
+
+impl Connection {
+    fn new(socket: TcpStream, shared: Rc<Shared>, pace: Pace, due: Instant) -> Self {
+        // What is asked is one small piece; no option is worth failing for.
+        let _ = socket.set_nodelay(true);
+        let state = State::Asking(Moments { due, sent: Instant::now() }, 0);
+        shared.tally.borrow_mut().waiting += 1;
+        Self { socket, shared, pace: Some(pace), state, answer: Answer::default(), answers: 0 }
+    }
+
+    fn ask(&mut self, due: Instant) {
+        self.answer = Answer::default();
+        self.shared.tally.borrow_mut().waiting += 1;
+        self.state = State::Asking(Moments { due, sent: Instant::now() }, 0);
+    }
+
+    /// The answer is whole: it is counted, and the user thinks.
+    fn answered(&mut self, cx: &mut Context<'_>, moments: Moments, whole: Whole) {
+        let now = Instant::now();
+        self.answers += 1;
+        {
+            let mut tally = self.shared.tally.borrow_mut();
+            tally.waiting -= 1;
+            let counts = now >= self.shared.measured_from;
+            match whole.status {
+                ..400 => tally.answered(moments, now, counts),
+                status => tally.failed(moments.due, now, &format!("status {status}"), counts),
+            }
+        }
+        let Some(pace) = &mut self.pace else { return };
+        let due = pace.next(now);
+        if !whole.keeps {
+            self.leave(cx, due, due.saturating_duration_since(now));
+        } else if due <= now {
+            self.ask(due);
+        } else {
+            self.state = State::Waiting(due);
+        }
+    }
+
+    /// There will be no answer.
+    fn failed(&mut self, cx: &mut Context<'_>, due: Instant, why: &str) {
+        self.shared.tally.borrow_mut().waiting -= 1;
+        self.shared.failed(due, why);
+        let now = Instant::now();
+        let Some(pace) = &mut self.pace else { return };
+        let due = pace.next(now);
+        self.leave(cx, due, due.saturating_duration_since(now).max(PAUSE));
+    }
+
+    /// This connection is over; the user will need another one.
+    fn leave(&mut self, cx: &mut Context<'_>, due: Instant, wait: Duration) {
+        let Some(pace) = self.pace.take() else { return };
+        let shared = Rc::clone(&self.shared);
+        cx.call_later(wait, move |cx| start(shared, pace, due, cx));
+        cx.close();
+    }
+
+    /// One that was kept may have been closed just when it was asked: that is nobody's failure (RFC 9112, 9.3.1).
+    fn is_stale(&self) -> bool {
+        self.answers > 0 && self.answer.is_empty()
+    }
+}
+
+impl Dispatcher for Connection {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    fn readable(&self) -> bool {
+        !matches!(self.state, State::Asking(..))
+    }
+
+    fn writable(&self) -> bool {
+        matches!(self.state, State::Asking(..))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(match self.state {
+            State::Waiting(until) => until,
+            State::Asking(moments, _) | State::Hearing(moments) => moments.sent + self.shared.patience,
+        })
+    }
+
+    fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let State::Asking(moments, sent) = self.state else { return Ok(()) };
+        // While the connection is being made there is no room either.
+        let Some(count) = cx.send(&self.socket, &self.shared.request[sent..], false)? else { return Ok(()) };
+        let sent = sent + count;
+        self.state = if sent < self.shared.request.len() {
+            State::Asking(moments, sent)
+        } else {
+            State::Hearing(moments)
+        };
+        Ok(())
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while let Some(piece) = cx.recv(&mut self.socket)? {
+            match self.state {
+                State::Hearing(moments) => {
+                    if let Some(whole) = self.answer.take(piece)? {
+                        self.answered(cx, moments, whole);
+                        return Ok(());
+                    }
+                }
+                // The server has closed, or says what nobody has asked: the user will need another connection.
+                State::Waiting(due) => {
+                    self.leave(cx, due, due.saturating_duration_since(Instant::now()));
+                    return Ok(());
+                }
+                State::Asking(..) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.state {
+            State::Waiting(due) => self.ask(due),
+            State::Asking(moments, _) | State::Hearing(moments) => self.failed(cx, moments.due, "no answer"),
+        }
+        Ok(())
+    }
+
+    fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
+        match self.state {
+            State::Waiting(due) => self.leave(cx, due, due.saturating_duration_since(Instant::now())),
+            State::Asking(Moments { due, .. }, _) | State::Hearing(Moments { due, .. })
+                if self.is_stale() =>
+            {
+                self.shared.tally.borrow_mut().waiting -= 1;
+                self.leave(cx, due, Duration::ZERO);
+            }
+            State::Asking(moments, _) | State::Hearing(moments) => {
+                self.failed(cx, moments.due, &error.to_string());
+            }
+        }
+        cx.close();
+    }
+}
+
+/// Ends the loop when the time is over, and keeps it going until then.
+#[derive(Debug)]
+pub(crate) struct End {
+    source: NoSource,
+    at: Instant,
+}
+
+impl End {
+    pub(crate) fn at(at: Instant) -> Self {
+        Self { source: NoSource, at }
+    }
+}
+
+impl Dispatcher for End {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.source
+    }
+
+    fn readable(&self) -> bool {
+        false
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.at)
+    }
+
+    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        cx.stop();
+        Ok(())
+    }
+}
