@@ -9,7 +9,7 @@ use crate::{echo, web};
 const STEPS: [&str; 3] = ["async_server_step1", "async_server_step2", "async_server_step3"];
 
 fn servers() -> impl Iterator<Item = &'static str> {
-    echo::RUNGS.iter().copied().chain(web::rungs()).chain(STEPS)
+    echo::RUNGS.iter().copied().chain(web::rungs()).chain(["web_cpubound"]).chain(STEPS)
 }
 
 /// Rungs that the scripts of the echo and of the page are not for.

@@ -79,6 +79,19 @@ fn every_rung_serves_the_page() {
     }
 }
 
+/// It has no database: what takes its time is the handler's own work.
+#[test]
+fn the_rung_that_computes_serves_the_page() {
+    let rung = Rung::start("web_cpubound", &["--limit", "1000"]);
+    let descriptors = rung.descriptors();
+    let mut clients: Vec<TcpStream> = (0..4).map(|_| rung.connect()).collect();
+    clients.iter_mut().for_each(ask);
+    clients.iter_mut().for_each(hear_page);
+    rung.wait_for_descriptors(descriptors);
+    let transcript = rung.stop();
+    assert!(transcript.status.success() && transcript.err.is_empty(), "{transcript:?}");
+}
+
 /// X = min(m/S, …): with m at a time, eight requests take 8/m times the database, and no longer than that by much.
 #[test]
 fn the_wait_is_what_the_model_says() {

@@ -1,0 +1,74 @@
+//! - New here: the page of `web_multithread`, whose handler computes instead of waiting. Threads use all cores.
+//! - Try it: `cargo run --example web_cpubound -r`, then `ab -c 1 -n 50 http://127.0.0.1:9090/`, then `-c 2`.
+//! - What it costs: a core for each request under way. More threads than cores take turns, and nobody gains.
+//! - Break it: `-c 100`: everyone's answer takes as long as all of them. A pool as large as the machine mends it.
+//!
+//! The lab says that Python's threads take turns at one lock, the GIL, so that they help only those who wait. There
+//! is no such lock here: `scripts/lab show parallel` runs this beside its twin, `python/web_cpubound.py`.
+
+#[path = "shared/seed.rs"]
+mod seed;
+
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
+use std::thread;
+
+use argh::FromArgs;
+use socket2::{Domain, Socket, Type};
+
+/// A web server with one page, for which it counts primes.
+#[derive(FromArgs)]
+struct Args {
+    /// address or name to listen on (default localhost)
+    #[argh(option, default = "\"localhost\".into()")]
+    host: String,
+
+    /// port to listen on (default 9090; 0 = any free one)
+    #[argh(option, default = "9090")]
+    port: u16,
+
+    /// where it stops counting primes, for each request (default 200000)
+    #[argh(option, default = "200_000", arg_name = "n")]
+    limit: u64,
+
+    /// connections that may wait to be accepted (default 128)
+    #[argh(option, default = "128")]
+    backlog: u16,
+}
+
+fn main() -> ExitCode {
+    seed::main(serve)
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    let address = seed::resolve(&args.host, args.port)?;
+    let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    serversocket.set_reuse_address(true)?;
+    serversocket.bind(&address.into())?;
+    serversocket.listen(args.backlog.into())?;
+    let serversocket = TcpListener::from(serversocket);
+
+    seed::on_ctrl_c("Shutting down")?;
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    loop {
+        let (clientsocket, client_address) = serversocket.accept()?;
+        let limit = args.limit;
+        let thread = thread::Builder::new().spawn(move || client_handler(clientsocket, limit));
+        if let Err(error) = thread {
+            eprintln!("can't start new thread: {error}; {client_address} is turned away");
+        }
+    }
+}
+
+fn client_handler(mut clientsocket: TcpStream, limit: u64) -> io::Result<()> {
+    seed::recv(&mut clientsocket, &mut [0; 1024])?;
+    black_box(primes_below(black_box(limit)));
+    clientsocket.write_all(seed::PAGE)
+}
+
+/// How many there are, found the slow way.
+fn primes_below(limit: u64) -> usize {
+    (2..limit).filter(|number| (2..).take_while(|d| d * d <= *number).all(|d| number % d != 0)).count()
+}
