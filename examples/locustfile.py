@@ -1,0 +1,43 @@
+"""The lab's load: users who ask for a page, think for 5 to 15 seconds, and ask again.
+
+    pip install locust
+    cargo run --example web_singlethread
+    locust -f examples/locustfile.py --host http://127.0.0.1:9090     # then http://localhost:8089: 100 users, 10 a second
+
+Without a browser: add `--headless -u 100 -r 10 -t 3m`. `scripts/lab run` does that for every rung, and tells by the
+environment what it wants:
+
+    STHENO_WAIT=0.5-1.5      seconds between an answer and the next request
+    STHENO_SEED=1            of the think times
+    STHENO_REQUESTS=FILE     a line for every request: when it ended, milliseconds, what went wrong
+"""
+
+import os
+import random
+import time
+
+from locust import HttpUser, between, events, task
+
+LEAST, _, MOST = os.environ.get("STHENO_WAIT", "5-15").partition("-")
+random.seed(os.environ.get("STHENO_SEED"))
+
+
+class WebsiteUser(HttpUser):
+    """One of the lab's hundred."""
+
+    wait_time = between(float(LEAST), float(MOST or LEAST))
+
+    @task
+    def index(self):
+        self.client.get("/")
+
+
+if path := os.environ.get("STHENO_REQUESTS"):
+    # A line at a time, so that what is done is kept whenever it ends.
+    REQUESTS = open(path, "w", buffering=1, encoding="utf-8")
+    REQUESTS.write("ended,milliseconds,failure\n")
+
+    @events.request.add_listener
+    def keep(response_time, exception, **_):
+        failure = type(exception).__name__ if exception else ""
+        REQUESTS.write(f"{time.time():.4f},{response_time:.3f},{failure}\n")
