@@ -1,0 +1,123 @@
+"""How a picture looks: drawn once, in colours that have names.
+
+matplotlib draws with the light colours. In the SVG each is then replaced by a CSS variable, so that the same picture is
+right in a light and in a dark page; one that stands alone brings both sets along.
+"""
+
+import math
+import re
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+# Name → light, dark.
+COLOURS = {
+    "paper": ("#fdfdfb", "#151b1e"),
+    "ink": ("#1c2526", "#e7ecea"),
+    "muted": ("#5f6b6c", "#9aa8a8"),
+    "grid": ("#e3e6e2", "#2b3539"),
+    "teal": ("#0b7a75", "#4cc7be"),
+    "orange": ("#c4541b", "#f2945f"),
+    "blue": ("#3f5fb0", "#8da8f0"),
+    "plum": ("#8a4f96", "#cf9fd9"),
+    "sand": ("#b9b4a7", "#6d6a62"),
+}
+LIGHT = {name: pair[0] for name, pair in COLOURS.items()}
+FONT = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+
+plt.rcParams.update({
+    "font.family": "DejaVu Sans", "font.size": 9,
+    "axes.titlesize": 9.5, "axes.titleweight": "bold", "axes.titlelocation": "left", "axes.titlepad": 8,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.spines.left": False,
+    "axes.edgecolor": LIGHT["muted"], "axes.labelcolor": LIGHT["muted"], "axes.titlecolor": LIGHT["ink"],
+    "axes.facecolor": "none", "axes.grid": True, "axes.grid.axis": "y", "axes.axisbelow": True,
+    "axes.linewidth": 0.8, "grid.color": LIGHT["grid"], "grid.linewidth": 0.9,
+    "text.color": LIGHT["ink"], "xtick.color": LIGHT["muted"], "ytick.color": LIGHT["muted"],
+    "xtick.labelsize": 8, "ytick.labelsize": 8, "ytick.major.size": 0, "xtick.major.size": 3,
+    "legend.frameon": False, "legend.fontsize": 8, "lines.linewidth": 1.7, "lines.solid_capstyle": "round",
+    "figure.facecolor": LIGHT["paper"], "savefig.facecolor": LIGHT["paper"],
+    "svg.fonttype": "none", "svg.hashsalt": "stheno",
+})
+
+
+def css(scheme):
+    """The variables of the light scheme (0) or the dark one (1)."""
+    return "".join(f"--{name}:{pair[scheme]};" for name, pair in COLOURS.items())
+
+
+def figure(columns=1, rows=1, width=4.4, height=2.1, **options):
+    """A figure with its axes; inches."""
+    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout="constrained", **options)
+
+
+def plain(value, _=None):
+    """A number on an axis, without noughts that say nothing."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def seconds(value, _=None):
+    """A time in the unit that it is best read in."""
+    if value == 0 or math.isnan(value):
+        return "0" if value == 0 else "-"
+    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size * 0.9995:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.1g} s"
+
+
+def tidy(axis, title, unit="", left=True):
+    """Title, and few, round marks."""
+    axis.set_title(title + (f" · {unit}" if unit else ""))
+    if left:
+        axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axis.yaxis.set_major_formatter(FuncFormatter(plain))
+    axis.margins(x=0)
+
+
+def legend(axis, **options):
+    """Above the picture, at its right: what it explains is never behind it."""
+    axis.legend(**{"loc": "lower right", "bbox_to_anchor": (1.02, 0.99), "ncols": 3, "borderpad": 0.2,
+                   "columnspacing": 1.1, "handlelength": 1.3, "handletextpad": 0.5, "borderaxespad": 0.2} | options)
+
+
+def save(one, path, title):
+    """Writes PATH.svg and PATH.png, closes the figure, and answers the SVG for a page."""
+    # Dots, not inches, decide how large a page shows it.
+    one.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Title": title})
+    one.savefig(path.with_suffix(".png"), dpi=160)
+    plt.close(one)
+    bare = colourless(path.with_suffix(".svg").read_text(encoding="utf-8"))
+    path.with_suffix(".svg").write_text(alone(bare, title), encoding="utf-8")
+    return inline(bare, title, re.sub(r"\W+", "-", str(path.parent.name + path.stem)))
+
+
+def colourless(svg):
+    """The picture without what is before it, with names for colours and smaller numbers."""
+    svg = svg[svg.index("<svg"):]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.S)
+    for name, colour in LIGHT.items():
+        svg = svg.replace(colour, f"var(--{name})")
+    svg = re.sub(r"(font: [^;\"]*?)'DejaVu Sans'[^;\"]*", rf"\1{FONT}", svg)
+    svg = re.sub(r"(\d+\.\d\d)\d+", r"\1", svg)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    return re.sub(r">\s+<", "><", svg)
+
+
+def alone(svg, title):
+    """As a file: with its colours, for light and dark."""
+    style = (f"<style>:root{{{css(0)}}}"
+             f"@media(prefers-color-scheme:dark){{:root{{{css(1)}}}}}</style>")
+    head, rest = svg.split(">", 1)
+    return f"{head}>{style}{rest}\n"
+
+
+def inline(svg, title, prefix):
+    """As a part of a page: with names that no other picture has."""
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r"<title>.*?</title>", "", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
