@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! worker: Pulse ──stores──► Slot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
-//!           └── one byte when it is ready ──► pipe ──► master: "all first workers are ready"
+//!           └── one byte when it is ready, or retires ──► pipe ──► master: "all first workers are ready"
 //! ```
 
 use std::io;
@@ -132,7 +132,7 @@ impl Slot {
 pub struct Pulse {
     slot: Slot,
     every: Duration,
-    /// Where the master waits for the word that this worker is ready.
+    /// Where the master waits for the word that this worker is ready, or wants to leave.
     report: Option<OwnedFd>,
 }
 
@@ -162,8 +162,18 @@ impl Pulse {
     /// Says that the worker serves from now on.
     pub fn ready(&mut self) {
         self.slot.set(STATE, State::Ready as u64);
-        if let Some(report) = self.report.take() {
-            // The byte only wakes the master; what counts stands in the slot. A full pipe wakes it as well.
+        self.call_the_master();
+    }
+
+    /// Says that the worker has done enough: its master fills the seat with another one, and lets this one finish.
+    pub fn retire(&mut self) {
+        self.slot.set(STATE, State::Draining as u64);
+        self.call_the_master();
+    }
+
+    /// The byte only wakes the master; what counts stands in the slot. A full pipe wakes it as well.
+    fn call_the_master(&self) {
+        if let Some(report) = &self.report {
             let _ = rustix::io::write(report, b"!");
         }
     }

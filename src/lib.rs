@@ -28,7 +28,7 @@
 //!
 //! | layer | modules | what it must not know |
 //! |---|---|---|
-//! | 4 | [`cli`], [`config`], the binary | |
+//! | 4 | [`cli`], [`config`], the binary; `wsgi` (with the feature of that name) | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
 //! | 2 | [`reactor`], [`files`] | `reactor` knows no HTTP, `files` no sockets |
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
@@ -133,3 +133,5 @@ pub mod server;
 pub mod slab;
 pub mod sys;
 pub mod timers;
+#[cfg(feature = "wsgi")]
+pub mod wsgi;

@@ -15,6 +15,9 @@ use super::producer::{Chunk, FileSlice, Producer};
 /// send's worth, so that a client which asks much and reads nothing costs no more than this.
 pub const HIGH_WATER: u64 = 64 * 1024;
 
+/// Fewer bytes are better copied to those that wait than sent on their own.
+const WORTH_MOVING: usize = 16 * 1024;
+
 /// The next thing to send.
 #[derive(Debug)]
 pub enum Segment<'a> {
@@ -88,6 +91,18 @@ impl OutQueue {
     pub fn push(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.tail().extend_from_slice(bytes);
+        }
+    }
+
+    /// Queues bytes with the memory they are in, where that is less work than to copy them. What is left is empty
+    /// memory, for the bytes that come next.
+    pub fn push_from(&mut self, bytes: &mut Vec<u8>) {
+        let waiting = self.waiting.get_or_insert_default();
+        if !waiting.fifo.is_empty() && bytes.len() < WORTH_MOVING {
+            waiting.tail().append(bytes);
+        } else if !bytes.is_empty() {
+            let bytes = std::mem::replace(bytes, std::mem::take(&mut waiting.spare));
+            waiting.fifo.push_back(Entry::Chunk(Chunk::Bytes(bytes)));
         }
     }
 

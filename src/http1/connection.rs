@@ -1,7 +1,7 @@
 //! One connection, as a state machine that is handed bytes and the time.
 //!
 //! ```text
-//! Reading ──► Headers ──► Body ──► Writing ──► (keep-alive) Reading
+//! Reading ──► Headers ──► Body ──► (Waiting) ──► Writing ──► (keep-alive) Reading
 //!    └────────── any doubt ──────► Writing(error) ──► Lingering ──► Closed
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! * `Body` waits for the end of a body. The answer is already made, and leaves when the body is over; a
 //!   body that turns out malformed replaces it by a refusal. A body that is too large to be worth reading
 //!   is not waited for: the answer leaves at once and the connection closes behind it.
+//! * `Waiting` waits for an application to make the answer, whose first pieces may have left already.
 //! * `Writing` waits for the peer to take the answer. While anything is in the output no input is read:
 //!   that one rule keeps the memory of a connection bounded, and pipelined answers in order. Requests that
 //!   came in the same read are answered together, until the turn's budget or the high-water mark.
@@ -26,10 +27,12 @@ use std::time::Duration;
 use super::body::BodyReader;
 use super::error::Error;
 use super::exchange::{Exchange, Pending};
+use super::later::Later;
 use super::response::Response;
 use super::scan::HeadScan;
 use super::service::Service;
 use super::settings::{Settings, Timeouts};
+use super::status::Status;
 use crate::chat::{InBuffer, OutQueue};
 use crate::clock::{DateCache, Instant, Now};
 
@@ -71,6 +74,7 @@ enum State {
     Reading,
     Headers(HeadScan),
     Body(Box<BodyState>),
+    Waiting(Box<Waiting>),
     Writing(Then),
     Lingering { drained: u64 },
     Closed,
@@ -92,8 +96,36 @@ enum Then {
 #[derive(Debug)]
 struct BodyState {
     reader: BodyReader,
-    answer: Answer,
+    taker: Taker,
 }
+
+/// What a body is read for.
+#[derive(Debug)]
+enum Taker {
+    /// Nobody wants it, and the answer behind it is made.
+    Answer(Answer),
+    /// An application wants it.
+    Later(Waiting),
+}
+
+/// A request that an application answers.
+#[derive(Debug)]
+struct Waiting {
+    later: Box<dyn Later>,
+    /// The client wants the connection to live on.
+    keep_alive: bool,
+    to_head: bool,
+    exchange: Option<Exchange>,
+    /// Where in the connection's output the answer begins.
+    from: u64,
+}
+
+/// A client that did not wait for its answer: nginx's number for the log.
+const NOBODY_WAITED: Status = Status::of_application(499);
+
+/// Bytes of further requests that may come while an answer is made. They are read so that a client that has gone is
+/// noticed.
+const READ_AHEAD: usize = 64 * 1024;
 
 /// A response and what has to be known of its request to send it.
 #[derive(Debug)]
@@ -167,6 +199,7 @@ impl Connection {
             State::Reading => "Reading",
             State::Headers(_) => "Headers",
             State::Body(_) => "Body",
+            State::Waiting(_) => "Waiting",
             State::Writing(_) => "Writing",
             State::Lingering { .. } => "Lingering",
             State::Closed => "Closed",
@@ -179,6 +212,7 @@ impl Connection {
         match self.state {
             State::Closed => false,
             State::Lingering { .. } => true,
+            State::Waiting(_) if self.input.len() >= READ_AHEAD => false,
             _ => self.output.is_empty() && !self.out_of_budget && !self.read_closed,
         }
     }
@@ -199,6 +233,12 @@ impl Connection {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Reading) && self.output.is_empty() && !self.out_of_budget
+    }
+
+    /// Whether an application makes the answer.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
     }
 
     /// Whether it waits for nothing but the peer's close.
@@ -260,6 +300,9 @@ impl Connection {
     /// The next exchange to be logged; with `all`, also those that were cut short.
     pub fn take_finished(&mut self, now: Now, all: bool) -> Option<Exchange> {
         let taken = self.output.taken();
+        if all && self.pending.is_none() {
+            self.note_unfinished();
+        }
         let pending = self.pending.as_mut()?;
         if !all && !pending.front()?.is_finished(taken) {
             return None;
@@ -269,6 +312,19 @@ impl Connection {
             self.pending = None;
         }
         Some(first.finish(taken, now.monotonic))
+    }
+
+    /// An answer that an application was making ends here.
+    fn note_unfinished(&mut self) {
+        let State::Waiting(waiting) = &mut self.state else {
+            return;
+        };
+        if let Some(exchange) = waiting.exchange.take() {
+            let end = self.output.taken() + self.output.len();
+            let (status, head) = waiting.later.answered().unwrap_or((NOBODY_WAITED, 0));
+            let body = end.min(waiting.from + head)..end;
+            self.pending.get_or_insert_default().push_back(exchange.answered(status, self.begun, body));
+        }
     }
 
     /// What to do now that everything has been sent.
@@ -327,6 +383,8 @@ impl Connection {
         };
         match &self.state {
             State::Closed => None,
+            // How long the application takes is its own affair.
+            State::Waiting(_) if self.output.is_empty() => None,
             _ if self.is_writing() => {
                 let bytes = self.output.taken() - self.taken_before;
                 let (idle, grace) = (timeouts.write_idle, timeouts.write_grace);
@@ -342,7 +400,9 @@ impl Connection {
             State::Lingering { .. } => {
                 Some((self.since + timeouts.linger).min(self.progress + timeouts.linger_idle))
             }
-            State::Reading | State::Headers(_) | State::Writing(_) => Some(self.since + timeouts.head),
+            State::Reading | State::Headers(_) | State::Waiting(_) | State::Writing(_) => {
+                Some(self.since + timeouts.head)
+            }
         }
     }
 
@@ -359,6 +419,7 @@ impl Connection {
         }
         match self.state {
             _ if self.is_writing() => {
+                self.note_unfinished();
                 self.reset = true;
                 self.state = State::Closed;
             }
@@ -370,12 +431,16 @@ impl Connection {
             }
             State::Body(_) => {
                 self.input.clear();
-                self.refuse_body(Error::Timeout, turn);
+                self.refuse_body(Error::Timeout.status(), turn);
                 self.state = State::Writing(Then::Hurry);
             }
             // A request may be crossing our close: it is read, and so does not reset the connection.
             State::Reading if self.draining => self.enter(State::Writing(Then::Linger), turn.now),
-            State::Reading | State::Writing(_) | State::Lingering { .. } | State::Closed => {
+            State::Reading
+            | State::Waiting(_)
+            | State::Writing(_)
+            | State::Lingering { .. }
+            | State::Closed => {
                 self.state = State::Closed;
             }
         }

@@ -20,6 +20,7 @@
 //! | `response`, `status` | what is sent back |
 //! | `error` | why a request is refused, sorted by who is to blame |
 //! | `service` | who answers |
+//! | `later` | answers that an application makes |
 
 mod body;
 mod connection;
@@ -30,6 +31,7 @@ mod fields;
 pub(crate) mod fuzzing;
 mod grammar;
 mod head;
+mod later;
 mod response;
 mod scan;
 mod service;
@@ -44,6 +46,7 @@ pub use exchange::Exchange;
 pub use fields::Fields;
 pub use grammar::{is_tchar, list, trim_ows};
 pub use head::{MAX_FIELDS, Method, Request, Version};
+pub use later::{AnswerHead, Ending, Extent, LAST_CHUNK, Later, Progress, Reply, Visitor, push_chunk_size};
 pub use response::{Body, Part, Response};
 pub use service::Service;
 pub use settings::{Limits, Settings, Timeouts};

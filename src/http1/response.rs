@@ -181,7 +181,7 @@ impl Response {
 }
 
 /// Writes a number. The machinery of `write!` costs more than all the rest of a head.
-fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
+pub(super) fn push_decimal(mut number: u64, out: &mut Vec<u8>) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {

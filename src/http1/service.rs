@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::head::Request;
+use super::later::{Reply, Visitor};
 use super::response::Response;
 use crate::clock::Now;
 
@@ -14,6 +15,24 @@ pub trait Service {
     ///
     /// It runs on the loop: nothing in it may wait for anything but the file system.
     fn handle(&self, request: &Request<'_>, now: Now) -> Response;
+
+    /// Takes a request whose head is whole: answers it, or says who will when its body is there.
+    ///
+    /// Unless it is overridden, [`Service::handle`] answers.
+    fn begin(&self, request: &Request<'_>, now: Now) -> Reply {
+        Reply::Now(self.handle(request, now))
+    }
+
+    /// Called before the requests of a connection are handled: this is whose they are.
+    fn visit(&self, _visitor: Visitor) {}
+
+    /// The server takes no new connections any more, and answers should be the last of theirs.
+    fn drain(&self) {}
+
+    /// Whether this service has done enough, and a fresh process should take its place.
+    fn is_retiring(&self) -> bool {
+        false
+    }
 
     /// Called between the turns of the loop, to put away what is no longer needed. Answers in what time it
     /// wants to be called again, if nothing happens before.

@@ -65,6 +65,12 @@ statuses! {
 }
 
 impl Status {
+    /// The status with this code, which an application has answered with: for the log.
+    #[must_use]
+    pub const fn of_application(code: u16) -> Self {
+        Self(code)
+    }
+
     /// The number.
     #[must_use]
     pub fn code(self) -> u16 {

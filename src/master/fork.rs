@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use log::{error, info, warn};
 
-use super::crew::{FAST_STOP, Farewell};
-use super::seat::Line;
+use super::crew::{FAST_STOP, Farewell, Leaver};
+use super::seat::{Holder, Line, Seat};
 use super::{BOOT_FAILURE, Ended, FAILURE, Master, Phase, Post, SIGNALS, WORKER_SIGNALS, Work};
-use crate::heartbeat::{Pulse, Slot};
+use crate::heartbeat::{Pulse, Slot, State};
 use crate::sys::handing;
 use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signals};
@@ -126,6 +126,20 @@ impl Master {
                 upgrade.ended = Some(exit);
             } else {
                 info!("a process {pid} that is no worker has ended: {exit}");
+            }
+        }
+    }
+
+    /// Workers that say of themselves that they have done enough leave, and their seats are filled again at once: the
+    /// kernel holds what comes meanwhile. Nobody else drains while he sits.
+    pub(super) fn relieve_retiring(&mut self, now: Instant) {
+        let farewell = Farewell::Drain(self.plan.grace);
+        let retires = |holder: &mut Holder| holder.line.slot.state() == State::Draining;
+        for seat in &mut self.crew.seats {
+            if let Some(holder) = seat.holder.take_if(retires) {
+                info!("worker {} has done enough; another takes its place", holder.pid);
+                *seat = Seat::vacant(now);
+                self.leavers.push(Leaver::of(holder, farewell, now));
             }
         }
     }

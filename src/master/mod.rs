@@ -290,6 +290,7 @@ impl Master {
         }
         self.reap_workers(work);
         let now = Instant::now();
+        self.relieve_retiring(now);
         self.watch.look(now);
         self.crew.holders_mut().for_each(|holder| self.watch.check(holder, now));
         self.leavers.iter_mut().for_each(|leaver| leaver.press(now));

@@ -28,8 +28,12 @@ impl Waker {
     /// # Errors
     /// As write(2) on an eventfd.
     pub fn wake(&self, key: Key) -> io::Result<()> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key);
-        self.waker.wake()
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.push(key);
+        let is_first = keys.len() == 1;
+        drop(keys);
+        // Whoever came before has woken it, and it has not looked yet: it will find this one as well.
+        if is_first { self.waker.wake() } else { Ok(()) }
     }
 
     /// The keys asked for since the last call.

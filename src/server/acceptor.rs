@@ -17,6 +17,8 @@ use crate::reactor::{Context, Dispatcher, Listener, Peer, Stream};
 pub struct Acceptor<S> {
     listener: Listener,
     shared: Rc<Shared<S>>,
+    /// The number of the listening socket.
+    entrance: u16,
     /// Dropped with the acceptor, however it ends: its owner counts.
     _alive: Rc<()>,
 }
@@ -26,12 +28,20 @@ impl<S> Acceptor<S> {
     /// tell by the count of it whether the acceptor is still there.
     #[must_use]
     pub fn new(listener: Listener, shared: Rc<Shared<S>>, alive: Rc<()>) -> Self {
-        Self { listener, shared, _alive: alive }
+        Self { listener, shared, entrance: 0, _alive: alive }
+    }
+
+    /// The service is told that visitors of this socket came through the entrance of this number; 0 if not set.
+    #[must_use]
+    pub fn with_entrance(mut self, entrance: u16) -> Self {
+        self.entrance = entrance;
+        self
     }
 }
 
 fn take_in<S: Service + std::fmt::Debug + 'static>(
     shared: &Rc<Shared<S>>,
+    entrance: u16,
     cx: &mut Context<'_>,
     stream: Stream,
     peer: Peer,
@@ -42,7 +52,7 @@ fn take_in<S: Service + std::fmt::Debug + 'static>(
         return;
     };
     debug!("Incoming connection from {}", peer.pair());
-    cx.adopt(HttpChannel::new(stream, place, cx.now(), Rc::clone(shared)));
+    cx.adopt(HttpChannel::new(stream, place, entrance, cx.now(), Rc::clone(shared)));
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
@@ -52,9 +62,9 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 
     /// (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let shared = &self.shared;
+        let (shared, entrance) = (&self.shared, self.entrance);
         let room = &*shared.population;
-        self.listener.accept(cx, room, |cx, stream, peer| take_in(shared, cx, stream, peer))?;
+        self.listener.accept(cx, room, |cx, stream, peer| take_in(shared, entrance, cx, stream, peer))?;
         if self.listener.is_paused() {
             shared.population.wait(cx.key());
         }
@@ -63,8 +73,8 @@ impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 
     /// Who is in the queue already has been let in by the kernel: he gets an answer.
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let shared = &self.shared;
-        self.listener.accept_rest(cx, |cx, stream, peer| take_in(shared, cx, stream, peer));
+        let (shared, entrance) = (&self.shared, self.entrance);
+        self.listener.accept_rest(cx, |cx, stream, peer| take_in(shared, entrance, cx, stream, peer));
         cx.close();
         Ok(())
     }

@@ -17,8 +17,9 @@ use mio::event::Source;
 use super::Shared;
 use super::population::{Occupation, Place};
 use crate::clock::{Instant, Now};
-use crate::http1::{Connection, Flushed, Service, Turn};
-use crate::reactor::{Context, Dispatcher, Stream, transmit};
+use crate::http1::{Connection, Flushed, Service, Turn, Visitor};
+use crate::reactor::{Context, Dispatcher, Peer, Stream, transmit};
+use crate::slab::Key;
 use crate::sys;
 
 /// Requests that one connection is answered in one turn: hyper's figure for the same bound.
@@ -37,6 +38,8 @@ pub struct HttpChannel<S> {
     budget: (Instant, u32),
     /// Whether the kernel holds more of it than of others: the peer has shown that it reads.
     reads_well: bool,
+    /// The number of the listening socket it came through.
+    entrance: u16,
 }
 
 impl<S> fmt::Debug for HttpChannel<S> {
@@ -48,7 +51,7 @@ impl<S> fmt::Debug for HttpChannel<S> {
 impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
-    pub(super) fn new(stream: Stream, place: Place, now: Now, shared: Rc<Shared<S>>) -> Self {
+    pub(super) fn new(stream: Stream, place: Place, entrance: u16, now: Now, shared: Rc<Shared<S>>) -> Self {
         let mut connection = Connection::new(now);
         if shared.draining.get() {
             connection.drain(now);
@@ -60,17 +63,24 @@ impl<S: Service> HttpChannel<S> {
             place,
             budget: (now.monotonic, REQUESTS_PER_TURN),
             reads_well: false,
+            entrance,
         }
     }
 
     /// Calls the protocol with everything it may use in this turn.
-    fn with_turn(&mut self, now: Now, call: impl FnOnce(&mut Connection, &mut Turn<'_, S>)) {
+    fn with_turn(&mut self, now: Now, key: Key, call: impl FnOnce(&mut Connection, &mut Turn<'_, S>)) {
         if self.budget.0 != now.monotonic {
             self.budget = (now.monotonic, REQUESTS_PER_TURN);
         }
         if self.connection.output().is_empty() {
             self.shared.lend(self.connection.output_mut());
         }
+        let address = match self.place.peer() {
+            Peer::Internet(address) => Some(address),
+            Peer::Unix => None,
+        };
+        let connection = key.to_bits() as u64;
+        self.shared.service.visit(Visitor { address, entrance: self.entrance, connection });
         let mut turn = Turn {
             now,
             settings: &self.shared.settings,
@@ -97,7 +107,7 @@ impl<S: Service> HttpChannel<S> {
             }
             match self.connection.flushed(cx.now()) {
                 Flushed::Resume => {
-                    self.with_turn(cx.now(), |connection, turn| connection.resume(turn));
+                    self.with_turn(cx.now(), cx.key(), |connection, turn| connection.resume(turn));
                 }
                 // The peer may be gone already: then the next read will tell.
                 Flushed::Shutdown => drop(self.stream.shutdown_write()),
@@ -110,9 +120,18 @@ impl<S: Service> HttpChannel<S> {
         }
         self.shared.reclaim(self.connection.output_mut());
         if self.connection.is_closed() {
-            cx.close();
+            self.close_as_it_should(cx)?;
         }
         self.place.occupy(self.occupation(), cx.now().monotonic, cx.key());
+        Ok(())
+    }
+
+    /// With a reset, where a plain close would say something else.
+    fn close_as_it_should(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.connection.wants_reset() {
+            sys::socket::reset_on_close(&self.stream)?;
+        }
+        cx.close();
         Ok(())
     }
 
@@ -137,11 +156,11 @@ impl<S: Service> HttpChannel<S> {
 
     /// Looks once more, although nothing is known to have come.
     fn close_if_quiet(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let now = cx.now();
+        let (now, key) = (cx.now(), cx.key());
         cx.set_readable(true);
         match cx.recv(&mut self.stream)? {
             None | Some([]) => drop(self.connection.close()),
-            Some(bytes) => self.with_turn(now, |connection, turn| connection.receive(bytes, turn)),
+            Some(bytes) => self.with_turn(now, key, |connection, turn| connection.receive(bytes, turn)),
         }
         Ok(())
     }
@@ -172,7 +191,7 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while self.connection.wants_read() && !cx.is_closed() {
-            let now = cx.now();
+            let (now, key) = (cx.now(), cx.key());
             match cx.recv(&mut self.stream)? {
                 // The first look at a new connection, which may say nothing for a while.
                 None => {
@@ -180,10 +199,10 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
                     break;
                 }
                 Some([]) => {
-                    self.with_turn(now, |connection, turn| connection.receive_eof(turn));
+                    self.with_turn(now, key, |connection, turn| connection.receive_eof(turn));
                 }
                 Some(bytes) => {
-                    self.with_turn(now, |connection, turn| connection.receive(bytes, turn));
+                    self.with_turn(now, key, |connection, turn| connection.receive(bytes, turn));
                 }
             }
             self.flush(cx)?;
@@ -205,15 +224,17 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
                 return Ok(());
             }
         }
-        self.with_turn(cx.now(), |connection, turn| connection.handle_timeout(turn));
-        if self.connection.wants_reset() {
-            sys::socket::reset_on_close(&self.stream)?;
-        }
+        self.with_turn(cx.now(), cx.key(), |connection, turn| connection.handle_timeout(turn));
         self.flush(cx)
     }
 
-    /// There is no room for a newcomer, and this connection has had nothing to do for longest.
+    /// There is more of an answer that an application makes; or there is no room for a newcomer, and this connection
+    /// has had nothing to do for longest.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.connection.is_waiting() {
+            self.with_turn(cx.now(), cx.key(), |connection, turn| connection.resume(turn));
+            self.flush(cx)?;
+        }
         if !self.place.take_eviction() || self.occupation() == Occupation::Busy {
             return Ok(());
         }

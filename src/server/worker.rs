@@ -110,8 +110,15 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
     /// # Errors
     /// When that cannot be done: another try would end the same way.
     pub fn boot(self) -> io::Result<Running<S>> {
+        self.boot_on(Reactor::new()?)
+    }
+
+    /// As [`Worker::boot`], on a reactor that is there already: for a service that has to know its waker.
+    ///
+    /// # Errors
+    /// As [`Worker::boot`].
+    pub fn boot_on(self, mut reactor: Reactor) -> io::Result<Running<S>> {
         process::set_title("stheno: worker");
-        let mut reactor = Reactor::new()?;
         let orders = Rc::new(Orders::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
@@ -121,9 +128,10 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
-        for socket in self.listeners {
+        for (entrance, socket) in (0..).zip(self.listeners) {
             let listener = Listener::new(socket, self.accept);
-            reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive)));
+            let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
+            reactor.add(acceptor.with_entrance(entrance));
         }
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
@@ -152,7 +160,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
 
 impl<S: Service> Running<S> {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
+    /// answers that are due, close; and so does a service that retires. SIGINT and SIGQUIT mean: close.
     ///
     /// # Errors
     /// When the kernel refuses to wait, or a listening socket is lost: another process should take over.
@@ -187,9 +195,14 @@ impl<S: Service> Running<S> {
         for handed in self.orders.logs.take() {
             self.change_log(&handed);
         }
+        if self.shared.service.is_retiring() && drained_by.is_none() {
+            self.pulse.retire();
+            self.orders.drain.set(true);
+        }
         if self.orders.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
             self.shared.draining.set(true);
+            self.shared.service.drain();
             self.reactor.shutdown();
             self.pulse.draining();
             process::set_title("stheno: leaving");

@@ -12,7 +12,7 @@
 //! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
 //! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, memory that processes share,
 //! descriptors and variables that come with the process, a descriptor that mio shows as a number only,
-//! `TCP_DEFER_ACCEPT`, `select`, the three calls of Landlock, the one of seccomp, and
+//! `TCP_DEFER_ACCEPT`, a call of Python's that has no safe name, `select`, the three calls of Landlock, the one of seccomp, and
 //! `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
@@ -25,6 +25,8 @@ pub mod fallback;
 pub mod handing;
 pub mod poll;
 pub mod process;
+#[cfg(feature = "wsgi")]
+pub mod python;
 pub mod readiness;
 pub mod rights;
 pub mod sandbox;

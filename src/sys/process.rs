@@ -15,6 +15,14 @@ use super::signal::Signal;
 pub struct Pid(rustix::process::Pid);
 
 impl Pid {
+    /// The process with this number, which an interpreter has told.
+    ///
+    /// # Errors
+    /// When it is no number of a process.
+    pub fn of(number: i32) -> io::Result<Self> {
+        from_raw(number)
+    }
+
     /// The number itself.
     #[must_use]
     pub fn number(self) -> i32 {
@@ -193,4 +201,9 @@ pub fn release_memory() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// `abort(3)`: ends this process with SIGABRT, whose handler may say what it was doing.
+pub fn abort() -> ! {
+    std::process::abort()
 }

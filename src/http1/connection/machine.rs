@@ -1,15 +1,17 @@
 //! The moves of the state machine: one function for each state, called until none can go on.
 
-use super::{Answer, BodyState, Connection, State, Then, Turn};
+use super::{Answer, BodyState, Connection, State, Taker, Then, Turn, Waiting};
 use crate::chat::Window;
 use crate::http1::body::{BodyReader, Framing, Step};
 use crate::http1::error::Error;
 use crate::http1::exchange::Exchange;
 use crate::http1::grammar::is_tchar;
 use crate::http1::head::{FEW_FIELDS, MAX_FIELDS, Method, field_space, parse};
+use crate::http1::later::{Ending, Progress, Reply};
 use crate::http1::response::{Envelope, Response};
 use crate::http1::scan::HeadScan;
 use crate::http1::service::Service;
+use crate::http1::status::Status;
 
 /// Empty lines that may stand before a request: RFC 9112 §2.2 asks for one, Apache skips ten.
 const MAX_EMPTY_LINES: u8 = 10;
@@ -23,6 +25,7 @@ impl Connection {
                 State::Reading => self.begin(window, turn),
                 State::Headers(_) => self.read_head(window, turn),
                 State::Body(_) => self.read_body(window, turn),
+                State::Waiting(_) => self.wait(turn),
                 State::Writing(Then::KeepAlive) => self.pipeline(window, turn),
                 State::Writing(_) => self.ignore(window),
                 State::Lingering { .. } => self.linger(window, turn),
@@ -108,21 +111,29 @@ impl Connection {
         let head = &window.bytes()[..length];
         let accepted = match parse(head, &mut field_space::<FIELDS>(), &turn.settings.limits) {
             Ok(request) => {
-                let response = turn.service.handle(&request, turn.now);
-                let answer = Answer {
-                    to_head: request.method == Method::Head,
-                    keep_alive: request.keep_alive,
-                    exchange: turn.settings.record.then(|| Exchange::of(&request)),
-                    response,
+                let (to_head, keep_alive) = (request.method == Method::Head, request.keep_alive);
+                let reply = turn.service.begin(&request, turn.now);
+                let exchange = turn.settings.record.then(|| Exchange::of(&request));
+                let taker = match reply {
+                    Reply::Now(response) => Taker::Answer(Answer { response, to_head, keep_alive, exchange }),
+                    Reply::Later(later) => {
+                        Taker::Later(Waiting { later, keep_alive, to_head, exchange, from: 0 })
+                    }
                 };
-                Ok((answer, request.framing, request.expects_continue))
+                Ok((taker, request.framing, request.expects_continue))
             }
             Err(error) => Err(error),
         };
         match accepted {
-            Ok((answer, framing, expects_continue)) => {
+            Ok((taker, framing, expects_continue)) => {
                 window.consume(length);
-                self.await_body(answer, framing, expects_continue, turn);
+                let is_next = window.bytes().is_empty();
+                match taker {
+                    Taker::Answer(answer) => self.await_body(answer, framing, expects_continue, turn),
+                    Taker::Later(waiting) => {
+                        self.await_wanted_body(waiting, framing, expects_continue && is_next, turn);
+                    }
+                }
             }
             Err(error) => self.refuse(error, window.bytes(), turn),
         }
@@ -144,17 +155,114 @@ impl Connection {
         };
         // Who is refused anyway is told that first, whatever the size.
         if length > limits.body && !answer.response.status.is_error() {
-            return self.refuse_with(Error::BodyTooLarge, answer.to_head, answer.exchange.take(), turn);
+            return self.refuse_with(
+                Error::BodyTooLarge.status(),
+                answer.to_head,
+                answer.exchange.take(),
+                turn,
+            );
         }
         // The peer waits for our word before it sends the body, and this is it (RFC 9110 §10.1.1).
         if expects_continue || length > limits.drained_body {
             answer.keep_alive = false;
             return self.respond(answer, Then::Linger, turn);
         }
+        self.enter_body(framing, Taker::Answer(answer), turn);
+    }
+
+    fn enter_body<S: Service + ?Sized>(&mut self, framing: Framing, taker: Taker, turn: &Turn<'_, S>) {
         let reader = BodyReader::new(framing);
         let begun = self.since;
-        self.enter(State::Body(Box::new(BodyState { reader, answer })), turn.now);
+        self.enter(State::Body(Box::new(BodyState { reader, taker })), turn.now);
         self.since = begun;
+    }
+
+    /// An application is to answer, and sees the body first. `asks`: the peer waits for our word, and none of the body
+    /// is here yet.
+    fn await_wanted_body<S: Service + ?Sized>(
+        &mut self,
+        waiting: Waiting,
+        framing: Framing,
+        asks: bool,
+        turn: &mut Turn<'_, S>,
+    ) {
+        let length = match framing {
+            Framing::None => return self.begin_answer(waiting, turn),
+            Framing::Length(length) => length.get(),
+            Framing::Chunked => 0,
+        };
+        if length > turn.settings.limits.body {
+            return self.refuse_with(Error::BodyTooLarge.status(), waiting.to_head, waiting.exchange, turn);
+        }
+        if asks {
+            self.note_writing(turn);
+            self.output.push(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.enter_body(framing, Taker::Later(waiting), turn);
+    }
+
+    /// The whole request is here.
+    fn begin_answer<S: Service + ?Sized>(&mut self, mut waiting: Waiting, turn: &Turn<'_, S>) {
+        waiting.from = self.output.taken() + self.output.len();
+        waiting.later.begin();
+        self.enter(State::Waiting(Box::new(waiting)), turn.now);
+    }
+
+    /// Takes what the application has made. What it makes next waits until this has left: its pieces are not
+    /// gathered, and a client that does not read them holds it up.
+    fn wait<S: Service + ?Sized>(&mut self, turn: &mut Turn<'_, S>) -> bool {
+        if self.output.is_above_high_water() {
+            return false;
+        }
+        if turn.requests == 0 {
+            self.out_of_budget = true;
+            return false;
+        }
+        self.note_writing(turn);
+        let State::Waiting(waiting) = &mut self.state else {
+            return false;
+        };
+        match waiting.later.poll(&mut self.output) {
+            Progress::Pending => false,
+            Progress::More => {
+                turn.requests -= 1;
+                // It may have made nothing: then there is no end of sending to wait for.
+                self.output.is_empty()
+            }
+            Progress::End(ending) => {
+                self.end_answer(ending, turn);
+                true
+            }
+        }
+    }
+
+    /// The last piece of an application's answer is in the output.
+    fn end_answer<S: Service + ?Sized>(&mut self, ending: Ending, turn: &Turn<'_, S>) {
+        self.note_unfinished();
+        let State::Waiting(waiting) = std::mem::replace(&mut self.state, State::Reading) else {
+            return;
+        };
+        let then = match ending {
+            Ending::KeepAlive => Then::KeepAlive,
+            // The peer does not know yet that we close: something may be on its way.
+            Ending::Close if waiting.keep_alive => Then::Linger,
+            Ending::Close => Then::Close,
+            Ending::Cut { reset } => {
+                self.reset = reset;
+                Then::Hurry
+            }
+        };
+        self.answered = self.answered.saturating_add(1);
+        self.empty_lines = 0;
+        self.enter(State::Writing(then), turn.now);
+    }
+
+    /// Something is about to be put into the output: if it is empty, the time that the peer has to take it begins.
+    fn note_writing<S: Service + ?Sized>(&mut self, turn: &Turn<'_, S>) {
+        if self.output.is_empty() {
+            self.taken_before = self.output.taken();
+            self.writing_since = turn.now.monotonic;
+        }
     }
 
     fn read_body<S: Service + ?Sized>(&mut self, window: &mut Window<'_>, turn: &mut Turn<'_, S>) -> bool {
@@ -163,29 +271,37 @@ impl Connection {
         };
         let step = body.reader.step(window);
         let announced = body.reader.announced();
-        let outcome = match step {
+        let is_too_large = announced > turn.settings.limits.body;
+        let outcome = match (step, &mut body.taker) {
             // A chunk says how long it is before it comes: what is not worth reading is not waited for.
-            Ok(_) if announced > turn.settings.limits.drained_body => {
-                let is_refused = body.answer.response.status.is_error();
-                let is_too_large = announced > turn.settings.limits.body && !is_refused;
-                if is_too_large { Err(Error::BodyTooLarge) } else { Ok(Then::Linger) }
+            (Ok(_), Taker::Answer(answer)) if announced > turn.settings.limits.drained_body => {
+                let is_refused = answer.response.status.is_error();
+                if is_too_large && !is_refused { Err(Error::BodyTooLarge) } else { Ok(Then::Linger) }
             }
-            Ok(Step::Data(count)) => {
+            (Ok(_), Taker::Later(_)) if is_too_large => Err(Error::BodyTooLarge),
+            (Ok(Step::Data(count)), taker) => {
+                let taken = match taker {
+                    Taker::Answer(_) => Ok(()),
+                    Taker::Later(waiting) => waiting.later.body(&window.bytes()[..count]),
+                };
                 window.consume(count);
+                if let Err(status) = taken {
+                    self.refuse_body(status, turn);
+                }
                 return true;
             }
             // A request whose body was cut short is never answered (RFC 9112 §6.3).
-            Ok(Step::NeedMore) if self.read_closed => {
+            (Ok(Step::NeedMore), _) if self.read_closed => {
                 self.end_of_input();
                 return false;
             }
-            Ok(Step::NeedMore) => return false,
-            Ok(Step::End) => Ok(Then::KeepAlive),
-            Err(error) => Err(error),
+            (Ok(Step::NeedMore), _) => return false,
+            (Ok(Step::End), _) => Ok(Then::KeepAlive),
+            (Err(error), _) => Err(error),
         };
         match outcome {
             Ok(then) => self.answer_body(then, turn),
-            Err(error) => self.refuse_body(error, turn),
+            Err(error) => self.refuse_body(error.status(), turn),
         }
         true
     }
@@ -193,16 +309,23 @@ impl Connection {
     /// Leaves `Body` with the answer that has been waiting in it.
     fn answer_body<S: Service + ?Sized>(&mut self, then: Then, turn: &mut Turn<'_, S>) {
         if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
-            let mut answer = body.answer;
+            let mut answer = match body.taker {
+                Taker::Answer(answer) => answer,
+                Taker::Later(waiting) => return self.begin_answer(waiting, turn),
+            };
             answer.keep_alive &= then == Then::KeepAlive;
             self.respond(answer, if then == Then::KeepAlive { Then::Close } else { then }, turn);
         }
     }
 
     /// Leaves `Body` with a refusal in place of the answer that has been waiting in it.
-    pub(super) fn refuse_body<S: Service + ?Sized>(&mut self, error: Error, turn: &mut Turn<'_, S>) {
+    pub(super) fn refuse_body<S: Service + ?Sized>(&mut self, status: Status, turn: &mut Turn<'_, S>) {
         if let State::Body(body) = std::mem::replace(&mut self.state, State::Reading) {
-            self.refuse_with(error, body.answer.to_head, body.answer.exchange, turn);
+            let (to_head, exchange) = match body.taker {
+                Taker::Answer(answer) => (answer.to_head, answer.exchange),
+                Taker::Later(waiting) => (waiting.to_head, waiting.exchange),
+            };
+            self.refuse_with(status, to_head, exchange, turn);
         }
     }
 
@@ -244,18 +367,18 @@ impl Connection {
     /// Refuses what has come, closes, and parses nothing more. (the seed's `send_error`)
     pub(super) fn refuse<S: Service + ?Sized>(&mut self, error: Error, head: &[u8], turn: &mut Turn<'_, S>) {
         let exchange = turn.settings.record.then(|| Exchange::refused(head));
-        self.refuse_with(error, is_to_head(head), exchange, turn);
+        log::debug!("{error}");
+        self.refuse_with(error.status(), is_to_head(head), exchange, turn);
     }
 
     fn refuse_with<S: Service + ?Sized>(
         &mut self,
-        error: Error,
+        status: Status,
         to_head: bool,
         exchange: Option<Exchange>,
         turn: &mut Turn<'_, S>,
     ) {
-        log::debug!("{}: {error}", error.status());
-        let response = Response::error(error.status());
+        let response = Response::error(status);
         let answer = Answer { response, to_head, keep_alive: false, exchange };
         self.respond(answer, Then::Linger, turn);
     }
@@ -274,10 +397,7 @@ impl Connection {
             false if surprising => Then::Linger,
             false => otherwise,
         };
-        if self.output.is_empty() {
-            self.taken_before = self.output.taken();
-            self.writing_since = turn.now.monotonic;
-        }
+        self.note_writing(turn);
         let envelope = Envelope {
             server: &turn.settings.server,
             date: turn.dates.http(turn.now.wall),

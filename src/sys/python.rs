@@ -1,0 +1,33 @@
+//! Calls of Python's C API that pyo3 has no safe name for.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+use pyo3::types::PyString;
+use pyo3::{Bound, PyResult, Python, ffi};
+
+/// A string of these bytes, each of which is a code point: what WSGI calls a native string (PEP 3333).
+///
+/// # Errors
+/// `MemoryError`.
+pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    let length = ffi::Py_ssize_t::try_from(bytes.len()).unwrap_or(ffi::Py_ssize_t::MAX);
+    // SAFETY: the pointer is valid for `length` bytes, which the call copies; it answers a new reference to a string,
+    // or null with an exception set.
+    unsafe {
+        let string = ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null());
+        Bound::from_owned_ptr_or_err(py, string).map(|string| string.cast_into_unchecked())
+    }
+}
+
+/// `dup(2)` of a descriptor that an interpreter knows by its number.
+///
+/// # Errors
+/// As fcntl(2): there is no such descriptor.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    if number < 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: borrowed for the one call, which finds out whether it is open.
+    Ok(rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 3)?)
+}

@@ -1,0 +1,237 @@
+//! One answer of the application, framed: from `start_response` and pieces of the body to bytes for the wire.
+//!
+//! It knows no thread and no Python: the same for an application on the loop and in the pool.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::head::Head;
+use super::outbox::{Gone, Outbox};
+use super::request::Facts;
+use super::shared::Common;
+use crate::chat::FileSlice;
+use crate::clock::DateCache;
+use crate::http1::{AnswerHead, Ending, Extent, LAST_CHUNK, Status, push_chunk_size};
+
+thread_local! {
+    /// The `Date` of this second.
+    static DATES: RefCell<DateCache> = RefCell::new(DateCache::new());
+}
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(super) struct Answer {
+    facts: Facts,
+    common: Arc<Common>,
+    /// What `start_response` was given; held back until there is something to send with it (WSGI S2).
+    head: Option<Head>,
+    /// How the body goes on, once the head is in `wire`.
+    body: Option<Framing>,
+    keep_alive: bool,
+    /// What has not been handed over yet.
+    pub(super) wire: Vec<u8>,
+    head_length: u64,
+    /// Where it is handed to, if the application is on another thread than the loop.
+    outbox: Option<Arc<Outbox>>,
+}
+
+/// How the rest of the body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes are left.
+    Length(u64),
+    Chunked,
+    UntilClose,
+    /// There is none, whatever the application makes.
+    Nothing,
+}
+
+/// What has become of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It was taken, and more may follow.
+    More,
+    /// That was all there is to be, and what follows would be cut off.
+    Enough,
+    /// The application has not called `start_response`.
+    NoHead,
+}
+
+impl Answer {
+    pub(super) fn new(facts: Facts, common: Arc<Common>, wire: Vec<u8>, outbox: Option<Arc<Outbox>>) -> Self {
+        Self { facts, common, head: None, body: None, keep_alive: false, wire, head_length: 0, outbox }
+    }
+
+    /// Whether the head has been sent, or is on its way.
+    pub(super) fn is_sent(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Whether there is a head.
+    pub(super) fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
+    /// What `start_response` was given last.
+    pub(super) fn set_head(&mut self, head: Head) {
+        self.head = Some(head);
+    }
+
+    /// The status and the bytes of the head, once it has been sent.
+    pub(super) fn answered(&self) -> Option<(Status, u64)> {
+        let code = self.head.as_ref().filter(|_| self.is_sent())?.code;
+        Some((Status::of_application(code), self.head_length))
+    }
+
+    /// Puts the head into the wire, for a body of this many bytes if that is known.
+    fn send_head(&mut self, whole: Option<u64>) -> bool {
+        let Some(head) = &self.head else {
+            return false;
+        };
+        let Facts { is_head, is_http11, keep_alive } = self.facts;
+        let keep_alive = keep_alive && !self.common.draining.load(Ordering::Relaxed);
+        let (extent, body) = match (head.content_length, whole) {
+            _ if head.is_bodiless() => (Extent::AsSaid, Framing::Nothing),
+            // What a GET would be answered with is the application's to say (WSGI R9).
+            (None, Some(0) | None) if is_head => (Extent::AsSaid, Framing::Nothing),
+            (None, Some(length)) if is_head => (Extent::Length(length), Framing::Nothing),
+            (Some(_), _) if is_head => (Extent::AsSaid, Framing::Nothing),
+            (Some(length), _) => (Extent::AsSaid, Framing::Length(length)),
+            (None, Some(length)) => (Extent::Length(length), Framing::Length(length)),
+            (None, None) if is_http11 => (Extent::Chunked, Framing::Chunked),
+            (None, None) => (Extent::UntilClose, Framing::UntilClose),
+        };
+        self.keep_alive = keep_alive && extent != Extent::UntilClose;
+        let before = self.wire.len();
+        DATES.with_borrow_mut(|dates| {
+            AnswerHead {
+                status: head.status(),
+                fields: head.fields(),
+                server: (!head.has_server).then_some(self.common.server.as_str()),
+                date: (!head.has_date).then(|| dates.http(SystemTime::now())),
+                keep_alive: self.keep_alive,
+                extent,
+            }
+            .write_to(&mut self.wire);
+        });
+        self.head_length = (self.wire.len() - before) as u64;
+        self.body = Some(body);
+        true
+    }
+
+    /// Takes a piece of the body; `whole` if it is known to be all of it.
+    pub(super) fn push(&mut self, data: &[u8], whole: Option<u64>) -> Taken {
+        if data.is_empty() {
+            return if self.is_complete() { Taken::Enough } else { Taken::More };
+        }
+        if self.body.is_none() && !self.send_head(whole) {
+            return Taken::NoHead;
+        }
+        match &mut self.body {
+            Some(Framing::Length(left)) => {
+                let count = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
+                if count < data.len() {
+                    log::warn!("the application has made more than its Content-Length: the rest is cut off");
+                }
+                self.wire.extend_from_slice(&data[..count]);
+                *left -= count as u64;
+            }
+            Some(Framing::Chunked) => {
+                self.wire.reserve(data.len() + 20);
+                push_chunk_size(data.len() as u64, &mut self.wire);
+                self.wire.extend_from_slice(data);
+                self.wire.extend_from_slice(b"\r\n");
+            }
+            Some(Framing::UntilClose) => self.wire.extend_from_slice(data),
+            Some(Framing::Nothing) | None => {}
+        }
+        if self.is_complete() { Taken::Enough } else { Taken::More }
+    }
+
+    /// Whether what the application makes further does not belong to the answer.
+    fn is_complete(&self) -> bool {
+        matches!(self.body, Some(Framing::Length(0) | Framing::Nothing))
+    }
+
+    /// The application has made everything; `None` if it has made no head. `Content-Length` may stay unfulfilled: then
+    /// the connection is cut (WSGI R6).
+    pub(super) fn finish(&mut self) -> Option<Ending> {
+        if self.body.is_none() && !self.send_head(Some(0)) {
+            return None;
+        }
+        Some(match self.body {
+            Some(Framing::Length(left)) if left > 0 => {
+                log::warn!(
+                    "the application has made {left} bytes less than its Content-Length: the connection is closed"
+                );
+                Ending::Cut { reset: false }
+            }
+            Some(Framing::Chunked) => {
+                self.wire.extend_from_slice(LAST_CHUNK);
+                self.ending()
+            }
+            _ => self.ending(),
+        })
+    }
+
+    fn ending(&self) -> Ending {
+        if self.keep_alive { Ending::KeepAlive } else { Ending::Close }
+    }
+
+    /// The application has failed: an answer of our own, or the end of what cannot be completed (WSGI R1).
+    pub(super) fn fail(&mut self) -> Ending {
+        const TEXT: &[u8] = b"500 Internal Server Error\nThe application has failed; its log says why.\n";
+        if self.is_sent() {
+            return Ending::Cut { reset: self.body == Some(Framing::UntilClose) };
+        }
+        self.head = Some(Head::plain(500, "500 Internal Server Error"));
+        self.push(TEXT, Some(TEXT.len() as u64));
+        self.ending()
+    }
+
+    /// Takes a file of `length` bytes; answers how many of them are to be sent, or nothing if it has to be read and
+    /// framed.
+    pub(super) fn push_file(&mut self, length: u64) -> Option<u64> {
+        if self.body.is_some() || !self.send_head(Some(length)) {
+            return None;
+        }
+        match &mut self.body {
+            Some(Framing::Length(left)) => {
+                let count = length.min(*left);
+                *left -= count;
+                Some(count)
+            }
+            _ => Some(0),
+        }
+    }
+
+    /// Hands what is in the wire to the loop, if that is another thread.
+    ///
+    /// # Errors
+    /// Nobody waits for it any more.
+    pub(super) fn hand_over(&mut self) -> Result<(), Gone> {
+        match &self.outbox {
+            Some(outbox) if !self.wire.is_empty() => {
+                let answered =
+                    self.head.as_ref().map(|head| (Status::of_application(head.code), self.head_length));
+                outbox.push(&mut self.wire, answered)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands over all that is left, and the end.
+    pub(super) fn hand_over_end(&mut self, file: Option<FileSlice>, ending: Ending) {
+        let answered = self.answered();
+        if let Some(outbox) = &self.outbox {
+            outbox.end(&mut self.wire, answered, file, ending);
+        }
+    }
+
+    /// Where it is handed to.
+    pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
+        self.outbox.clone()
+    }
+}

@@ -1,0 +1,91 @@
+//! The application on the loop (`--threads 0`): the fastest way for one that never waits, and the lesson of what
+//! waiting does to everyone else for one that does.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use pyo3::prelude::*;
+
+use super::request::Request;
+use super::run::{Run, Runner, Step, report};
+use crate::chat::OutQueue;
+use crate::http1::{Ending, Later, Progress, Status};
+
+/// What the requests of a loop share.
+#[derive(Debug)]
+pub(super) struct Inline {
+    runner: RefCell<Runner>,
+    /// Memory of requests that are over.
+    pub(super) spare: RefCell<Vec<Request>>,
+}
+
+impl Inline {
+    pub(super) fn new(runner: Runner) -> Self {
+        Self { runner: RefCell::new(runner), spare: RefCell::default() }
+    }
+}
+
+/// One request, answered while the loop asks for it.
+#[derive(Debug)]
+pub(super) struct InlineAnswer {
+    inline: Rc<Inline>,
+    /// Until the application is called.
+    request: Option<Request>,
+    run: Option<Run>,
+}
+
+impl InlineAnswer {
+    pub(super) fn new(inline: Rc<Inline>, request: Request) -> Self {
+        Self { inline, request: Some(request), run: None }
+    }
+
+    fn start(&mut self, py: Python<'_>) -> Option<Run> {
+        let mut request = self.request.take()?;
+        let started = self.inline.runner.borrow_mut().start(py, &mut request, None);
+        let mut spare = self.inline.spare.borrow_mut();
+        if spare.len() < super::SPARE_REQUESTS {
+            spare.push(request);
+        }
+        started.inspect_err(|error| report(py, error)).ok()
+    }
+}
+
+impl Later for InlineAnswer {
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        match &mut self.request {
+            Some(request) => super::spool_piece(request, bytes),
+            None => Ok(()),
+        }
+    }
+
+    fn begin(&mut self) {}
+
+    fn poll(&mut self, out: &mut OutQueue) -> Progress {
+        Python::attach(|py| {
+            if self.run.is_none() {
+                self.run = self.start(py);
+            }
+            let Some(run) = &mut self.run else {
+                return Progress::End(Ending::Cut { reset: true });
+            };
+            let step = run.step(py);
+            let mut answer = run.start_response.get().answer();
+            out.push_from(&mut answer.wire);
+            match step {
+                Step::More => Progress::More,
+                Step::Gone => Progress::End(Ending::Cut { reset: false }),
+                Step::End(file, ending) => {
+                    if let Some(file) = file {
+                        out.push_file(file);
+                    }
+                    self.inline.runner.borrow_mut().spare = std::mem::take(&mut answer.wire);
+                    Progress::End(ending)
+                }
+            }
+        })
+    }
+
+    fn answered(&self) -> Option<(Status, u64)> {
+        self.run.as_ref()?.start_response.get().answer().answered()
+    }
+}

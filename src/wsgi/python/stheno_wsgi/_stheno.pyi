@@ -1,0 +1,26 @@
+"""The extension module: the server itself, in Rust."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from .options import Options
+
+__version__: str
+
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+class FileWrapper:
+    """``wsgi.file_wrapper``: a file as the body of an answer, sent by the kernel where it can be."""
+
+    def __init__(self, filelike: _Readable, blksize: int = 8192) -> None: ...
+    @property
+    def filelike(self) -> Any: ...
+    @property
+    def blksize(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __next__(self) -> bytes: ...
+    def close(self) -> None: ...
+
+def serve(options: Options) -> int:
+    """Serves until it is told to stop; answers the exit code."""

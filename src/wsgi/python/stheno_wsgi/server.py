@@ -1,0 +1,136 @@
+"""The server as an object, with the names that the course gives it."""
+
+from __future__ import annotations
+
+import faulthandler
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._stheno import serve as _serve
+from .options import Options
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], None]]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class AsyncWSGIRequestHandler:
+    """One request on its way through the application.
+
+    The server calls the application itself, in Rust. Give :class:`AsyncWSGIServer` a subclass of this to stand in
+    between: then each request makes one, and its answer is what :meth:`handle_request` returns.
+    """
+
+    def __init__(self, server: AsyncWSGIServer, environ: Environ, start_response: StartResponse) -> None:
+        self.server = server
+        self._environ = environ
+        self._start_response = start_response
+
+    def get_environ(self) -> Environ:
+        """The environ of this request."""
+        return self._environ
+
+    def start_response(
+        self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        """Begins the answer (PEP 3333)."""
+        return self._start_response(status, response_headers, exc_info)
+
+    def handle_request(self) -> Iterable[bytes]:
+        """Calls the application."""
+        application = self.server.get_app()
+        return self.finish_response(application(self.get_environ(), self.start_response))
+
+    def finish_response(self, result: Iterable[bytes]) -> Iterable[bytes]:
+        """What the application has returned, on its way out. Whoever wraps it passes ``close()`` on."""
+        return result
+
+
+class AsyncWSGIServer:
+    """A server for one application. ::
+
+        server = AsyncWSGIServer("127.0.0.1", 9000)
+        server.set_app(application)
+        server.serve_forever()
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 9000,
+        handler_class: type[AsyncWSGIRequestHandler] = AsyncWSGIRequestHandler,
+        **options: Any,
+    ) -> None:
+        self.host = host
+        self.port = port
+        self.handler_class = handler_class
+        self.options = options
+        self.application: Application | None = None
+
+    def set_app(self, application: Application) -> None:
+        """The application that requests are for."""
+        self.application = application
+
+    def get_app(self) -> Application:
+        """The application that requests are for."""
+        if self.application is None:
+            raise RuntimeError("there is no application: call set_app first")
+        return self.application
+
+    def serve_forever(self) -> None:
+        """Serves until SIGTERM or SIGINT. Call it in the main thread, while there is no other."""
+        application = self.get_app()
+        if self.handler_class is not AsyncWSGIRequestHandler:
+            application = self._handle
+        serve(application, host=self.host, port=self.port, **self.options)
+
+    def _handle(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        return self.handler_class(self, environ, start_response).handle_request()
+
+
+def _in_worker(_seat: int) -> None:
+    faulthandler.enable()
+
+
+def serve(
+    app: Application,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 9000,
+    workers: int = 1,
+    threads: int = 4,
+    listen: Iterable[str] = (),
+    static: dict[str, str] | None = None,
+    **options: Any,
+) -> None:
+    """Serves ``app`` until SIGTERM or SIGINT.
+
+    ``options`` are those of the command line, with underscores: ``url_prefix``, ``max_body``, ``access_log`` and so on.
+    Workers are forked: call it in the main thread, while there is no other. Raises :class:`ValueError` for an option
+    that makes no sense, and :class:`OSError` when it cannot serve.
+    """
+    if not callable(app):
+        raise TypeError(f"{app!r} is no WSGI application: it cannot be called")
+    name = getattr(app, "__name__", type(app).__name__)
+    code = _serve(
+        Options(
+            load=functools.partial(_same, app),
+            name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
+            ready=options.pop("ready", _in_worker),
+            listen=list(listen),
+            host=host,
+            port=port,
+            workers=workers,
+            threads=threads,
+            mounts=list((static or {}).items()),
+            **options,
+        )
+    )
+    if code:
+        sys.exit(code)
+
+
+def _same(app: Application) -> Application:
+    return app
