@@ -10,6 +10,7 @@ use super::shared::Trusted;
 use crate::config::AccessLogTo;
 use crate::http1::{Limits, Settings, Timeouts};
 use crate::server::{Place, Target};
+use crate::sys::process;
 
 /// The answer to everything that the command line, or `serve()`, may say.
 #[derive(Debug, FromPyObject)]
@@ -83,7 +84,7 @@ impl Config {
         if places.is_empty() {
             places.push(Place::HostAndPort(options.host, options.port));
         }
-        for (option, number, least) in [("--workers", options.workers, 1), ("--threads", options.threads, 0)]
+        for (option, number, least) in [("--workers", options.workers, 0), ("--threads", options.threads, 0)]
         {
             if !(least..=MOST).contains(&number) {
                 return Err(format!("{option} {number}: give a number from {least} to {MOST}"));
@@ -115,7 +116,7 @@ impl Config {
             ready: options.ready,
             name: options.name,
             places,
-            workers: options.workers,
+            workers: if options.workers == 0 { process::cores() } else { options.workers },
             threads: options.threads,
             preload: options.preload,
             log: level(&options.log)?,

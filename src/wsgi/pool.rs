@@ -122,6 +122,11 @@ impl Pool {
         }
     }
 
+    /// What tells whether threads are still in the application, when the pool itself is gone.
+    pub(super) fn rest(&self) -> Rest {
+        Rest(Arc::clone(&self.shared))
+    }
+
     /// Memory for a request.
     pub(super) fn spare(&self) -> Request {
         self.shared.queue().spare.pop().unwrap_or_default()
@@ -144,6 +149,26 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.queue().closing = true;
         self.shared.ready.notify_all();
+    }
+}
+
+/// Threads of a pool that is closed.
+#[derive(Debug)]
+pub(super) struct Rest(Arc<Shared>);
+
+impl Rest {
+    /// Gives those that are in the application a moment to find out that nobody waits for what they make, and to close
+    /// it.
+    pub(super) fn wait(&self, longest: Duration) {
+        let begun = Instant::now();
+        // The first moment is for those that waited for their clients, and do not count as busy.
+        loop {
+            std::thread::sleep(Duration::from_millis(1));
+            let is_busy = self.0.busy.iter().any(|busy| busy.load(Ordering::Relaxed) != 0);
+            if !is_busy || begun.elapsed() >= longest {
+                return;
+            }
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use log::{LevelFilter, error, info, warn};
 use pyo3::prelude::*;
@@ -24,7 +25,11 @@ use crate::master::{
 };
 use crate::reactor::{AcceptMode, Reactor};
 use crate::server::{AccessLog, Address, Bound, Capacity, Inherited, LogTarget, Worker, bind};
+use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
+
+/// How long threads that are in the application may take to leave it when the server stops.
+const LAST_MOMENT: Duration = Duration::from_millis(300);
 
 /// The application could not be loaded.
 const NO_APPLICATION: i32 = 4;
@@ -58,7 +63,7 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
         bind(&config.places, 0o666, mode, config.workers, &mut there).map_err(|error| error.to_string())?;
     drop(there);
     let application = match config.preload {
-        true => match Python::attach(|py| load(py, &config.load)) {
+        true => match Python::attach(|py| load(py, &config.load).inspect_err(|error| complain(py, error))) {
             Ok(application) => Some(application),
             Err(_) => return Ok(NO_APPLICATION),
         },
@@ -68,8 +73,16 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
     let arguments = config.arguments.iter().map(Into::into).collect();
     let image = Image { program: config.program.clone(), arguments };
     let capacity = Capacity { connections: Capacity::fitting(descriptors), per_address: None };
-    let mut server =
-        Server { config, mounts: mounts?, application, capacity, bound: Some(bound), log, access_log };
+    let mut server = Server {
+        config,
+        mounts: mounts?,
+        application,
+        capacity,
+        bound: Some(bound),
+        log,
+        access_log,
+        turn: Turn::new(),
+    };
     let master = Master::new(plan, Surroundings { pidfile: None, notifier, predecessor, image })
         .map_err(|error| format!("cannot set up the master process: {error}"))?
         .with_fork(fork);
@@ -79,9 +92,9 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
     }
 }
 
-/// Loads the application; what is wrong has been said when this fails.
+/// Loads the application.
 fn load(py: Python<'_>, load: &Py<PyAny>) -> PyResult<Py<PyAny>> {
-    load.bind(py).call0().map(pyo3::Bound::unbind).inspect_err(|error| complain(py, error))
+    load.bind(py).call0().map(pyo3::Bound::unbind)
 }
 
 /// fork(2) with the hooks of the interpreter: what it has to put in order on both sides (its locks, its random
@@ -144,6 +157,28 @@ struct Server {
     bound: Option<Bound>,
     log: LogTarget,
     access_log: Option<LogTarget>,
+    /// While several workers load the application for the first time: who fails first says so, for all.
+    turn: Option<Turn>,
+}
+
+/// Something that one process takes.
+#[derive(Debug)]
+struct Turn {
+    take: OwnedFd,
+    /// Kept open, so that the others find nothing rather than an end.
+    _give: OwnedFd,
+}
+
+impl Turn {
+    fn new() -> Option<Self> {
+        let (take, give) = descriptor::pipe().ok()?;
+        rustix::io::write(&give, b"!").ok()?;
+        Some(Self { take, _give: give })
+    }
+
+    fn is_ours(&self) -> bool {
+        rustix::io::read(&self.take, &mut [0]) == Ok(1)
+    }
 }
 
 impl Server {
@@ -180,6 +215,10 @@ impl Server {
                 Err(error) => return failed(BOOT_FAILURE, &error),
             },
         };
+        let rest = match &caller {
+            Caller::Threads(pool, _) => Some(pool.rest()),
+            Caller::Loop(_) => None,
+        };
         let service = WsgiService {
             caller,
             common: Arc::clone(&application.common),
@@ -202,10 +241,12 @@ impl Server {
             pulse: post.pulse,
             grace: self.config.grace,
         };
-        match worker.boot_on(reactor) {
+        let code = match worker.boot_on(reactor) {
             Ok(running) => running.serve().map_or_else(|error| failed(FAILURE, &error), |()| 0),
             Err(error) => failed(BOOT_FAILURE, &error),
-        }
+        };
+        rest.iter().for_each(|rest| rest.wait(LAST_MOMENT));
+        code
     }
 }
 
@@ -235,12 +276,18 @@ impl Work for Server {
         };
         let code = match self.application(post.seat, &bound.addresses) {
             Ok(application) => self.serve(post, &application, bound),
-            Err(_) => BOOT_FAILURE,
+            Err(error) => {
+                if self.turn.as_ref().is_none_or(Turn::is_ours) {
+                    Python::attach(|py| complain(py, &error));
+                }
+                BOOT_FAILURE
+            }
         };
         leave(code)
     }
 
     fn started(&mut self, workers: &[Pid]) {
+        self.turn = None;
         if let Some(bound) = &self.bound {
             bound.own_files();
             announce(&self.config, bound, workers);
@@ -252,11 +299,14 @@ impl Work for Server {
         if self.application.is_some() {
             warn!("with --preload the application stays as it is: restart the server to load it anew");
         }
+        self.turn = Turn::new();
         let Config { workers, grace, timeout, .. } = self.config;
         Ok(Plan { workers, grace, worker_timeout: timeout })
     }
 
-    fn reloaded(&mut self, _in_force: bool) {}
+    fn reloaded(&mut self, _in_force: bool) {
+        self.turn = None;
+    }
 
     fn resized(&mut self, workers: usize) {
         if let Some(bound) = &mut self.bound {

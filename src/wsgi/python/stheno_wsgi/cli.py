@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import faulthandler
 import functools
 import os
 import sys
@@ -15,6 +14,7 @@ from ._stheno import __version__
 from ._stheno import serve as _serve
 from .loading import load
 from .options import Options
+from .server import say_where_at_the_end
 
 _USAGE_ERROR = 2
 _START_ERROR = 1
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         help="HOST:PORT, :PORT or unix:PATH; may be given several times")
     add("--host", default="127.0.0.1", help="where to listen, without --bind (default: %(default)s)")
     add("--port", type=_port, default=9000, help="0 for any that is free (default: %(default)s)")
-    add("-w", "--workers", type=_count, default=1, metavar="N", help="worker processes (default: %(default)s)")
+    add("-w", "--workers", type=_count, default=1, metavar="N", help="worker processes; 0 is one for each core (default: %(default)s)")
     add("--threads", type=_count, default=4, metavar="N",
         help="threads for the application in each worker; 0 runs it on the loop, where it must not wait "
         "(default: %(default)s)")
@@ -125,8 +125,7 @@ def _default(action: argparse.Action, value: str) -> Any:
 
 
 def _in_worker(reload: bool, seat: int) -> None:
-    # Whoever is told to abort says where each thread is.
-    faulthandler.enable()
+    say_where_at_the_end(seat)
     if reload and seat == 0:
         watching.start()
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import functools
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -90,8 +93,20 @@ class AsyncWSGIServer:
         return self.handler_class(self, environ, start_response).handle_request()
 
 
-def _in_worker(_seat: int) -> None:
-    faulthandler.enable()
+def say_where_at_the_end(_seat: int) -> None:
+    """A worker that is told to abort, or crashes, writes where each of its threads is."""
+    # Where there is no standard error there is nobody to tell.
+    with contextlib.suppress(RuntimeError, ValueError, OSError, AttributeError):
+        faulthandler.enable()
+
+
+def _give_signals_back() -> None:
+    """What Python did about a signal before, it does again."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+                   signal.SIGCHLD, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU):
+        handler = signal.getsignal(number)
+        if handler is not None:
+            signal.signal(number, handler)
 
 
 def serve(
@@ -114,20 +129,24 @@ def serve(
     if not callable(app):
         raise TypeError(f"{app!r} is no WSGI application: it cannot be called")
     name = getattr(app, "__name__", type(app).__name__)
-    code = _serve(
-        Options(
-            load=functools.partial(_same, app),
-            name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
-            ready=options.pop("ready", _in_worker),
-            listen=list(listen),
-            host=host,
-            port=port,
-            workers=workers,
-            threads=threads,
-            mounts=list((static or {}).items()),
-            **options,
-        )
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("serve() forks and takes signals: call it in the main thread")
+    asked = Options(
+        load=functools.partial(_same, app),
+        name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
+        ready=options.pop("ready", say_where_at_the_end),
+        listen=list(listen),
+        host=host,
+        port=port,
+        workers=workers,
+        threads=threads,
+        mounts=list((static or {}).items()),
+        **options,
     )
+    try:
+        code = _serve(asked)
+    finally:
+        _give_signals_back()
     if code:
         sys.exit(code)
 
