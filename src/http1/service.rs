@@ -34,6 +34,12 @@ pub trait Service {
         false
     }
 
+    /// Called before each wait of the loop, with everything done that was to be done in this turn. Answers how long the
+    /// loop may wait at the most.
+    fn before_waiting(&self) -> Option<Duration> {
+        None
+    }
+
     /// Called between the turns of the loop, to put away what is no longer needed. Answers in what time it
     /// wants to be called again, if nothing happens before.
     fn tend(&self, _now: Now) -> Option<Duration> {

@@ -36,6 +36,18 @@ impl Waker {
         if is_first { self.waker.wake() } else { Ok(()) }
     }
 
+    /// As [`Waker::wake`], for all of these at once; takes them out.
+    ///
+    /// # Errors
+    /// As [`Waker::wake`].
+    pub fn wake_all(&self, channels: &mut Vec<Key>) -> io::Result<()> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = keys.is_empty() && !channels.is_empty();
+        keys.append(channels);
+        drop(keys);
+        if is_first { self.waker.wake() } else { Ok(()) }
+    }
+
     /// The keys asked for since the last call.
     pub(super) fn take(&self) -> Vec<Key> {
         std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner))

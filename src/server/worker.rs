@@ -175,6 +175,7 @@ impl<S: Service> Running<S> {
             self.flush_log();
             self.pulse.beat(now.to_std(), self.connections());
             let rest = self.tend().into_iter().chain([self.pulse.every()]);
+            let rest = rest.chain(self.shared.service.before_waiting());
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
             self.reactor.turn(timeout.into_iter().chain(rest).min())?;
             self.give_memory_back();

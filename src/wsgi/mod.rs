@@ -15,6 +15,7 @@
 //! | file | what stands there |
 //! |---|---|
 //! | `answer` | from `start_response` and pieces to framed bytes |
+//! | `bell` | how the loop is told that there is something |
 //! | `config` | what the Python side asks for, checked |
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
@@ -32,6 +33,7 @@
 //! | `start_response` | `start_response` and `write` |
 
 mod answer;
+mod bell;
 mod config;
 mod environ;
 mod file_wrapper;

@@ -8,9 +8,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::bell::Bell;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
 use crate::http1::{Ending, Progress, Status};
-use crate::reactor::Waker;
 use crate::slab::Key;
 
 /// Nobody waits for the answer any more.
@@ -22,7 +22,7 @@ pub(super) struct Gone;
 pub(super) struct Outbox {
     state: Mutex<State>,
     room: Condvar,
-    waker: Arc<Waker>,
+    bell: Arc<Bell>,
     connection: Key,
 }
 
@@ -46,8 +46,8 @@ impl State {
 }
 
 impl Outbox {
-    pub(super) fn new(waker: Arc<Waker>, connection: Key) -> Self {
-        Self { state: Mutex::default(), room: Condvar::new(), waker, connection }
+    pub(super) fn new(bell: Arc<Bell>, connection: Key) -> Self {
+        Self { state: Mutex::default(), room: Condvar::new(), bell, connection }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -96,8 +96,7 @@ impl Outbox {
         let told = std::mem::replace(&mut state.told, true);
         drop(state);
         if !told {
-            // It fails only when the loop is at its end.
-            let _ = self.waker.wake(self.connection);
+            self.bell.note(self.connection);
         }
     }
 
@@ -111,6 +110,7 @@ impl Outbox {
     /// # Errors
     /// It takes no more.
     pub(super) fn wait_for_room(&self) -> Result<(), Gone> {
+        self.bell.flush();
         let mut state = self.state();
         while state.is_full() && !state.gone {
             state.waits = true;

@@ -8,9 +8,10 @@
 //! to the interpreter for as long as it lives, and detaches while it waits: attaching anew for each request costs
 //! eight microseconds, and loses everything that the application keeps in `threading.local`.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use log::error;
 use pyo3::prelude::*;
 
+use super::bell::{Bell, LOOKS_AGAIN};
 use super::environ::Application;
 use super::outbox::Outbox;
 use super::request::Request;
@@ -26,6 +28,11 @@ use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
 use crate::clock::Instant;
 use crate::http1::{Ending, Later, Progress, Status};
+use crate::reactor::Waker;
+use crate::slab::Key;
+
+/// So many threads woken in vain, one after the other, mean that one is enough again.
+const MUCH_WASTE: u32 = 8;
 
 thread_local! {
     /// Where it stands since when this thread has been in the application.
@@ -53,13 +60,41 @@ struct Job {
 #[derive(Debug, Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Jobs that have been taken out since the beginning; it may wrap.
+    taken: u64,
     /// Threads that wait for a job.
     idle: usize,
     /// Threads that have been woken and have not looked yet.
     woken: usize,
+    /// Jobs have waited while threads were idle: the application waits for something, and each job is worth a thread.
+    slow: bool,
+    /// Threads that were woken in a row, and found nothing left to do.
+    wasted: u32,
     /// Memory of requests that are over.
     spare: Vec<Request>,
     closing: bool,
+}
+
+impl Queue {
+    /// A thread was woken; `found`: and there was a job for it.
+    fn note_wake(&mut self, found: bool) {
+        self.wasted = if found { 0 } else { self.wasted.saturating_add(1) };
+        self.slow &= self.wasted < MUCH_WASTE;
+    }
+
+    /// How many threads to wake now. While one is awake, and quick, it does the work of all of them: only one has the
+    /// interpreter at a time, and the others would only be in its way.
+    fn to_wake(&mut self, threads: usize) -> usize {
+        let asleep = self.idle.saturating_sub(self.woken);
+        let awake = threads.saturating_sub(asleep);
+        let wanted = match self.slow {
+            true => self.jobs.len().saturating_sub(self.woken),
+            false => self.jobs.len().min(1).saturating_sub(awake),
+        };
+        let count = wanted.min(asleep);
+        self.woken += count;
+        count
+    }
 }
 
 /// What loop and threads share.
@@ -67,6 +102,7 @@ struct Queue {
 struct Shared {
     queue: Mutex<Queue>,
     ready: Condvar,
+    bell: Arc<Bell>,
     /// Of each thread: since when it has been in the application without making anything, in milliseconds since the
     /// pool began; 0 while it is not.
     busy: Vec<Arc<AtomicU64>>,
@@ -83,42 +119,83 @@ impl Shared {
     }
 }
 
-/// The threads of a worker.
+/// The threads of a worker, as the loop sees them.
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
+    /// Jobs of this turn of the loop: they are handed over together.
+    jobs: RefCell<VecDeque<Job>>,
+    spare: RefCell<Vec<Request>>,
+    /// Something has gone to the threads, or come from them, in this turn.
+    moved: Cell<bool>,
+    /// How many jobs had been taken when the loop last looked, and when it saw that number first.
+    seen: Cell<(u64, Instant)>,
 }
 
 impl Pool {
-    /// Starts the threads.
+    /// Starts the threads; `waker` is that of the loop.
     ///
     /// # Errors
     /// As pthread_create(3).
-    pub(super) fn start(count: usize, application: &Arc<Application>) -> io::Result<Self> {
+    pub(super) fn start(count: usize, application: &Arc<Application>, waker: Waker) -> io::Result<Self> {
         let busy = (0..count).map(|_| Arc::default()).collect();
-        let shared =
-            Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), busy, begun: Instant::now() });
-        let pool = Self { shared };
+        let begun = Instant::now();
+        let bell = Arc::new(Bell::new(waker));
+        let shared = Arc::new(Shared { queue: Mutex::default(), ready: Condvar::new(), bell, busy, begun });
         for number in 0..count {
-            let (shared, application) = (Arc::clone(&pool.shared), Arc::clone(application));
+            let (shared, application) = (Arc::clone(&shared), Arc::clone(application));
             Builder::new()
                 .name(format!("wsgi-{number}"))
                 .stack_size(8 * 1024 * 1024)
                 .spawn(move || work(&shared, &application, number))?;
         }
-        Ok(pool)
+        Ok(Self {
+            shared,
+            jobs: RefCell::default(),
+            spare: RefCell::default(),
+            moved: Cell::new(false),
+            seen: Cell::new((0, begun)),
+        })
     }
 
     fn submit(&self, job: Job) {
-        let mut queue = self.shared.queue();
-        queue.jobs.push_back(job);
-        let wakes = queue.idle > queue.woken;
-        if wakes {
-            queue.woken += 1;
+        self.jobs.borrow_mut().push_back(job);
+    }
+
+    /// Hands over the jobs of this turn, and wakes who is needed for them; answers how long the loop may wait.
+    pub(super) fn before_waiting(&self) -> Option<Duration> {
+        let mut moved = self.moved.take();
+        let mut jobs = self.jobs.borrow_mut();
+        moved |= !jobs.is_empty();
+        {
+            let mut queue = self.shared.queue();
+            self.look_whether_jobs_wait(&mut queue);
+            queue.jobs.append(&mut jobs);
+            let count = queue.to_wake(self.shared.busy.len());
+            let mut spare = self.spare.borrow_mut();
+            if spare.is_empty() {
+                std::mem::swap(&mut *spare, &mut queue.spare);
+            }
+            // Jobs that wait while threads sleep are looked after.
+            moved |= !queue.jobs.is_empty() && queue.idle > queue.woken;
+            drop(queue);
+            (0..count).for_each(|_| self.shared.ready.notify_one());
         }
-        drop(queue);
-        if wakes {
-            self.shared.ready.notify_one();
+        let has_some = self.shared.bell.before_waiting(moved);
+        (moved && !has_some).then_some(LOOKS_AGAIN)
+    }
+
+    /// Jobs that nobody has taken for a while, though threads sleep, mean that the application waits for something.
+    fn look_whether_jobs_wait(&self, queue: &mut Queue) {
+        if queue.jobs.is_empty() {
+            return;
+        }
+        let (taken, since) = self.seen.get();
+        let now = Instant::now();
+        if queue.taken != taken {
+            self.seen.set((queue.taken, now));
+        } else if now - since >= LOOKS_AGAIN {
+            (queue.slow, queue.wasted) = (true, 0);
         }
     }
 
@@ -129,7 +206,7 @@ impl Pool {
 
     /// Memory for a request.
     pub(super) fn spare(&self) -> Request {
-        self.shared.queue().spare.pop().unwrap_or_default()
+        self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
     /// For how long every thread has been in the application without making anything, if all are and somebody waits.
@@ -180,15 +257,15 @@ fn work(shared: &Shared, application: &Arc<Application>, number: usize) {
         BUSY.set(Some(Arc::clone(&busy)));
         while py.detach(|| wait_for_job(shared)) {
             // The job is taken by who has the interpreter: nobody sits on one and waits for it.
-            while let Some(job) = next_job(shared) {
+            let (mut over, mut count) = (None, 0_u32);
+            while let Some(job) = next_job(shared, over.take()) {
                 busy.store(shared.millis(), Ordering::Relaxed);
-                let request = serve(py, &mut runner, job, &busy, shared);
+                over = Some(serve(py, &mut runner, job, &busy, shared));
                 busy.store(0, Ordering::Relaxed);
-                let mut queue = shared.queue();
-                if queue.spare.len() < super::SPARE_REQUESTS {
-                    queue.spare.push(request);
-                }
+                count = count.saturating_add(1);
             }
+            shared.queue().note_wake(count > 0);
+            shared.bell.flush();
         }
     });
 }
@@ -200,23 +277,24 @@ fn wait_for_job(shared: &Shared) -> bool {
     while queue.jobs.is_empty() && !queue.closing {
         queue = shared.ready.wait(queue).unwrap_or_else(PoisonError::into_inner);
         queue.woken = queue.woken.saturating_sub(1);
+        if queue.jobs.is_empty() {
+            queue.note_wake(false);
+        }
     }
     queue.idle -= 1;
     !queue.jobs.is_empty()
 }
 
-fn next_job(shared: &Shared) -> Option<Job> {
+/// The next job; `over` is what is left of the last one.
+fn next_job(shared: &Shared, over: Option<Request>) -> Option<Job> {
     let mut queue = shared.queue();
+    if let Some(request) = over
+        && queue.spare.len() < super::SPARE_REQUESTS
+    {
+        queue.spare.push(request);
+    }
     let job = queue.jobs.pop_front()?;
-    // This one may wait for something: then another is to go on with the rest.
-    let wakes = !queue.jobs.is_empty() && queue.idle > queue.woken;
-    if wakes {
-        queue.woken += 1;
-    }
-    drop(queue);
-    if wakes {
-        shared.ready.notify_one();
-    }
+    queue.taken = queue.taken.wrapping_add(1);
     Some(job)
 }
 
@@ -252,15 +330,16 @@ fn go_through(py: Python<'_>, mut run: Run, busy: &AtomicU64, shared: &Shared) {
 /// One request, on its way through the pool.
 #[derive(Debug)]
 pub(super) struct PoolAnswer {
-    pool: std::rc::Rc<Pool>,
+    pool: Rc<Pool>,
     /// Until it is handed over.
     request: Option<Request>,
     outbox: Arc<Outbox>,
 }
 
 impl PoolAnswer {
-    pub(super) fn new(pool: std::rc::Rc<Pool>, request: Request, outbox: Outbox) -> Self {
-        Self { pool, request: Some(request), outbox: Arc::new(outbox) }
+    pub(super) fn new(pool: Rc<Pool>, request: Request, connection: Key) -> Self {
+        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.shared.bell), connection));
+        Self { pool, request: Some(request), outbox }
     }
 }
 
@@ -280,6 +359,7 @@ impl Later for PoolAnswer {
     }
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
+        self.pool.moved.set(true);
         self.outbox.fetch(out)
     }
 

@@ -210,13 +210,13 @@ impl Server {
         };
         let caller = match self.config.threads {
             0 => Caller::Loop(Rc::new(Inline::new(Runner::new(Arc::clone(application))))),
-            count => match Pool::start(count, application) {
-                Ok(pool) => Caller::Threads(Rc::new(pool), Arc::new(reactor.waker())),
+            count => match Pool::start(count, application, reactor.waker()) {
+                Ok(pool) => Caller::Threads(Rc::new(pool)),
                 Err(error) => return failed(BOOT_FAILURE, &error),
             },
         };
         let rest = match &caller {
-            Caller::Threads(pool, _) => Some(pool.rest()),
+            Caller::Threads(pool) => Some(pool.rest()),
             Caller::Loop(_) => None,
         };
         let service = WsgiService {

@@ -9,14 +9,12 @@ use std::time::Duration;
 use log::{error, info};
 
 use super::inline::{Inline, InlineAnswer};
-use super::outbox::Outbox;
 use super::pool::{Pool, PoolAnswer};
 use super::request::Request;
 use super::shared::Common;
 use crate::clock::Now;
 use crate::files::FileService;
 use crate::http1::{Reply, Response, Service, Status, Target, Visitor};
-use crate::reactor::Waker;
 use crate::slab::Key;
 use crate::sys::process;
 
@@ -29,7 +27,7 @@ pub(super) enum Caller {
     /// The loop.
     Loop(Rc<Inline>),
     /// Threads.
-    Threads(Rc<Pool>, Arc<Waker>),
+    Threads(Rc<Pool>),
 }
 
 /// Files that are served beside the application.
@@ -76,12 +74,11 @@ impl WsgiService {
                 taken.take(request, visitor);
                 Reply::Later(Box::new(InlineAnswer::new(Rc::clone(inline), taken)))
             }
-            Caller::Threads(pool, waker) => {
+            Caller::Threads(pool) => {
                 let mut taken: Request = pool.spare();
                 taken.take(request, visitor);
                 let key = Key::from_bits(usize::try_from(visitor.connection).unwrap_or_default());
-                let outbox = Outbox::new(Arc::clone(waker), key);
-                Reply::Later(Box::new(PoolAnswer::new(Rc::clone(pool), taken, outbox)))
+                Reply::Later(Box::new(PoolAnswer::new(Rc::clone(pool), taken, key)))
             }
         }
     }
@@ -163,10 +160,17 @@ impl Service for WsgiService {
         self.left.get() == Some(0)
     }
 
+    fn before_waiting(&self) -> Option<Duration> {
+        match &self.caller {
+            Caller::Loop(_) => None,
+            Caller::Threads(pool) => pool.before_waiting(),
+        }
+    }
+
     /// A pool whose threads are all in the application, and have made nothing for too long, serves nobody any more.
     fn tend(&self, now: Now) -> Option<Duration> {
         let next = self.mounts.iter().filter_map(|mount| mount.files.tend(now)).min();
-        if let Caller::Threads(pool, _) = &self.caller
+        if let Caller::Threads(pool) = &self.caller
             && !self.timeout.is_zero()
         {
             if let Some(stuck) = pool.stuck_for()
