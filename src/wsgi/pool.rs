@@ -84,7 +84,7 @@ impl Queue {
 
     /// How many threads to wake now. While one is awake, and quick, it does the work of all of them: only one has the
     /// interpreter at a time, and the others would only be in its way.
-    fn to_wake(&mut self, threads: usize) -> usize {
+    fn wake_more(&mut self, threads: usize) -> usize {
         let asleep = self.idle.saturating_sub(self.woken);
         let awake = threads.saturating_sub(asleep);
         let wanted = match self.slow {
@@ -171,7 +171,7 @@ impl Pool {
             let mut queue = self.shared.queue();
             self.look_whether_jobs_wait(&mut queue);
             queue.jobs.append(&mut jobs);
-            let count = queue.to_wake(self.shared.busy.len());
+            let count = queue.wake_more(self.shared.busy.len());
             let mut spare = self.spare.borrow_mut();
             if spare.is_empty() {
                 std::mem::swap(&mut *spare, &mut queue.spare);

@@ -48,9 +48,10 @@ def load(spec: str, factory: bool, folder: str) -> Callable[..., Any]:
 
 
 def _import(name: str, folder: str) -> Any:
-    if not name or not all(part.isidentifier() for part in name.split(".")):
-        advice = f": write {name[:-3].replace(os.sep, '.')}" if name.endswith(".py") else ""
-        raise NoApplication(f"{name!r} is no name of a module{advice or '; give MODULE:CALLABLE'}")
+    if not all(part.isidentifier() for part in name.split(".")) or os.path.isfile(os.path.join(folder, name)):
+        is_file = name.endswith(".py")
+        advice = f"write {name[:-3].replace(os.sep, '.')}" if is_file else "give MODULE:CALLABLE"
+        raise NoApplication(f"{name!r} is no name of a module: {advice}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
