@@ -205,7 +205,7 @@ mod tests {
         assert_eq!((slot.state(), slot.generation(), slot.connections()), (State::Booting, 7, 0));
         pulse.ready();
         let mut bytes = 0;
-        assert!(!descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
+        assert!(descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
         assert_eq!((bytes, slot.state()), (1, State::Ready));
         let later = Instant::now() + Duration::from_secs(5);
         pulse.beat(later, 3);
@@ -213,6 +213,10 @@ mod tests {
         assert_eq!(slot.connections(), 3);
         pulse.draining();
         assert_eq!(slot.state(), State::Draining);
+        slot.set(STATE, State::Ready as u64);
+        pulse.retire();
+        descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
+        assert_eq!((bytes, slot.state()), (2, State::Draining));
     }
 
     #[test]

@@ -179,6 +179,11 @@ impl OutQueue {
         !self.fifo().all(|entry| matches!(entry, Entry::Chunk(Chunk::Bytes(_))))
     }
 
+    /// So many bytes have left by another way, in their turn.
+    pub fn note_taken(&mut self, count: u64) {
+        self.taken += count;
+    }
+
     /// How many bytes have left since the beginning.
     #[must_use]
     pub fn taken(&self) -> u64 {

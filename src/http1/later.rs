@@ -76,6 +76,8 @@ pub struct Visitor {
     pub entrance: u16,
     /// What the driver knows his connection by.
     pub connection: u64,
+    /// What the system knows it by: a descriptor, for who cannot wait for the driver.
+    pub file: i32,
 }
 
 /// How the body of an answer is framed.

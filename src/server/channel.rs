@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
 use log::debug;
@@ -80,7 +80,8 @@ impl<S: Service> HttpChannel<S> {
             Peer::Unix => None,
         };
         let connection = key.to_bits() as u64;
-        self.shared.service.visit(Visitor { address, entrance: self.entrance, connection });
+        let file = self.stream.as_fd().as_raw_fd();
+        self.shared.service.visit(Visitor { address, entrance: self.entrance, connection, file });
         let mut turn = Turn {
             now,
             settings: &self.shared.settings,

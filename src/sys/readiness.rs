@@ -60,6 +60,20 @@ pub fn wait_readable(file: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Res
     wait_any(&[file], timeout)
 }
 
+/// As [`wait_readable`], for room to write.
+///
+/// # Errors
+/// As poll(2).
+pub fn wait_writable(file: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let mut files = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
+    match rustix::event::poll(&mut files, Some(&timespec(timeout))) {
+        Ok(ready) => Ok(ready > 0),
+        // Looked at again by who asks again.
+        Err(Errno::INTR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// As [`wait_readable`], for any one of several.
 ///
 /// # Errors

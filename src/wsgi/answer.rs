@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use super::direct::Direct;
 use super::head::Head;
 use super::outbox::{Gone, Outbox};
 use super::request::Facts;
@@ -27,6 +28,8 @@ pub(super) struct Answer {
     common: Arc<Common>,
     /// What `start_response` was given; held back until there is something to send with it (WSGI S2).
     head: Option<Head>,
+    /// `start_response` has been called, with success or not.
+    called: bool,
     /// How the body goes on, once the head is in `wire`.
     body: Option<Framing>,
     keep_alive: bool,
@@ -34,7 +37,16 @@ pub(super) struct Answer {
     pub(super) wire: Vec<u8>,
     head_length: u64,
     /// Where it is handed to, if the application is on another thread than the loop.
-    outbox: Option<Arc<Outbox>>,
+    way: Way,
+}
+
+/// The way of an answer to the loop.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// From another thread.
+    Outbox(Arc<Outbox>),
+    /// The application is on the loop, which takes each piece when it has come back.
+    Loop(Option<Direct>),
 }
 
 /// How the rest of the body is framed.
@@ -60,8 +72,9 @@ pub(super) enum Taken {
 }
 
 impl Answer {
-    pub(super) fn new(facts: Facts, common: Arc<Common>, wire: Vec<u8>, outbox: Option<Arc<Outbox>>) -> Self {
-        Self { facts, common, head: None, body: None, keep_alive: false, wire, head_length: 0, outbox }
+    pub(super) fn new(facts: Facts, common: Arc<Common>, wire: Vec<u8>, way: Way) -> Self {
+        let (head, called, body, keep_alive, head_length) = (None, false, None, false, 0);
+        Self { facts, common, head, called, body, keep_alive, wire, head_length, way }
     }
 
     /// Whether the head has been sent, or is on its way.
@@ -69,9 +82,9 @@ impl Answer {
         self.body.is_some()
     }
 
-    /// Whether there is a head.
-    pub(super) fn has_head(&self) -> bool {
-        self.head.is_some()
+    /// `start_response` is called; answers whether it has been before.
+    pub(super) fn note_call(&mut self) -> bool {
+        std::mem::replace(&mut self.called, true)
     }
 
     /// What `start_response` was given last.
@@ -212,8 +225,8 @@ impl Answer {
     /// # Errors
     /// Nobody waits for it any more.
     pub(super) fn hand_over(&mut self) -> Result<(), Gone> {
-        match &self.outbox {
-            Some(outbox) if !self.wire.is_empty() => {
+        match &self.way {
+            Way::Outbox(outbox) if !self.wire.is_empty() => {
                 let answered =
                     self.head.as_ref().map(|head| (Status::of_application(head.code), self.head_length));
                 outbox.push(&mut self.wire, answered)
@@ -225,13 +238,35 @@ impl Answer {
     /// Hands over all that is left, and the end.
     pub(super) fn hand_over_end(&mut self, file: Option<FileSlice>, ending: Ending) {
         let answered = self.answered();
-        if let Some(outbox) = &self.outbox {
+        if let Way::Outbox(outbox) = &self.way {
             outbox.end(&mut self.wire, answered, file, ending);
         }
     }
 
-    /// Where it is handed to.
+    /// For `write` on the loop, which does not come back between two of its calls: sends what there is.
+    ///
+    /// # Errors
+    /// Nobody waits for it any more.
+    pub(super) fn send_now(&mut self) -> Result<(), Gone> {
+        match &mut self.way {
+            Way::Loop(Some(direct)) => direct.send(&mut self.wire),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many bytes have been sent so since the last question.
+    pub(super) fn take_sent(&mut self) -> u64 {
+        match &mut self.way {
+            Way::Loop(Some(direct)) => direct.take_sent(),
+            _ => 0,
+        }
+    }
+
+    /// The outbox, if there is one.
     pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
-        self.outbox.clone()
+        match &self.way {
+            Way::Outbox(outbox) => Some(Arc::clone(outbox)),
+            Way::Loop(_) => None,
+        }
     }
 }

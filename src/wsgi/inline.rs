@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 use pyo3::prelude::*;
 
+use super::answer::Way;
+use super::direct::Direct;
 use super::request::Request;
 use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
@@ -39,9 +41,11 @@ impl InlineAnswer {
         Self { inline, request: Some(request), run: None }
     }
 
-    fn start(&mut self, py: Python<'_>) -> Option<Run> {
+    /// `is_first`: nothing waits to be sent before the answer.
+    fn start(&mut self, py: Python<'_>, is_first: bool) -> Option<Run> {
         let mut request = self.request.take()?;
-        let started = self.inline.runner.borrow_mut().start(py, &mut request, None);
+        let direct = request.visitor.filter(|_| is_first).map(|visitor| Direct::new(visitor.file));
+        let started = self.inline.runner.borrow_mut().start(py, &mut request, Way::Loop(direct));
         let mut spare = self.inline.spare.borrow_mut();
         if spare.len() < super::SPARE_REQUESTS {
             spare.push(request);
@@ -63,13 +67,14 @@ impl Later for InlineAnswer {
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         Python::attach(|py| {
             if self.run.is_none() {
-                self.run = self.start(py);
+                self.run = self.start(py, out.is_empty());
             }
             let Some(run) = &mut self.run else {
                 return Progress::End(Ending::Cut { reset: true });
             };
             let step = run.step(py);
             let mut answer = run.start_response.get().answer();
+            out.note_taken(answer.take_sent());
             out.push_from(&mut answer.wire);
             match step {
                 Step::More => Progress::More,

@@ -17,6 +17,7 @@
 //! | `answer` | from `start_response` and pieces to framed bytes |
 //! | `bell` | how the loop is told that there is something |
 //! | `config` | what the Python side asks for, checked |
+//! | `direct` | `write` on the loop |
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
 //! | `head` | what `start_response` is given, checked |
@@ -35,6 +36,7 @@
 mod answer;
 mod bell;
 mod config;
+mod direct;
 mod environ;
 mod file_wrapper;
 mod head;

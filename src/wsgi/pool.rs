@@ -20,6 +20,7 @@ use std::time::Duration;
 use log::error;
 use pyo3::prelude::*;
 
+use super::answer::Way;
 use super::bell::{Bell, LOOKS_AGAIN};
 use super::environ::Application;
 use super::outbox::Outbox;
@@ -304,7 +305,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job, busy: &AtomicU64, shared
         // The client has not waited; the application never hears of it.
         return request;
     }
-    match runner.start(py, &mut request, Some(Arc::clone(&outbox))) {
+    match runner.start(py, &mut request, Way::Outbox(Arc::clone(&outbox))) {
         Ok(run) => go_through(py, run, busy, shared),
         Err(error) => {
             report(py, &error);

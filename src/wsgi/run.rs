@@ -12,10 +12,9 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
-use super::answer::{Answer, Taken};
+use super::answer::{Answer, Taken, Way};
 use super::environ::{Application, Environs};
 use super::file_wrapper::FileWrapper;
-use super::outbox::Outbox;
 use super::request::Request;
 use super::start_response::{Disconnected, StartResponse, push_and_wait};
 use crate::chat::FileSlice;
@@ -70,15 +69,10 @@ impl Runner {
     ///
     /// # Errors
     /// When there is no memory to call it.
-    pub(super) fn start(
-        &mut self,
-        py: Python<'_>,
-        request: &mut Request,
-        outbox: Option<Arc<Outbox>>,
-    ) -> PyResult<Run> {
+    pub(super) fn start(&mut self, py: Python<'_>, request: &mut Request, way: Way) -> PyResult<Run> {
         let environ = self.environs.make(py, &self.application, request)?;
         let wire = std::mem::take(&mut self.spare);
-        let answer = Answer::new(request.facts, Arc::clone(&self.application.common), wire, outbox);
+        let answer = Answer::new(request.facts, Arc::clone(&self.application.common), wire, way);
         let start_response = Bound::new(py, StartResponse::new(answer))?;
         let (result, state) = match self.application.callable.bind(py).call1((environ, &start_response)) {
             Ok(result) => (Some(result.unbind()), State::Returned),

@@ -39,14 +39,14 @@ impl StartResponse {
         exc_info: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Write> {
         let answer = this.get();
-        let (is_sent, has_head) = {
-            let answer = answer.answer();
-            (answer.is_sent(), answer.has_head())
+        let (is_sent, was_called) = {
+            let mut answer = answer.answer();
+            (answer.is_sent(), answer.note_call())
         };
         match exc_info {
             Some(exc_info) if is_sent => return Err(raised(exc_info)?),
             Some(_) => {}
-            None if has_head => {
+            None if was_called => {
                 return Err(PyAssertionError::new_err(
                     "start_response has been called already: a second call needs exc_info (PEP 3333)",
                 ));
@@ -78,8 +78,9 @@ pub struct Write {
 impl Write {
     fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         let start_response = self.start_response.get();
-        push_and_wait(py, start_response, data.as_bytes())
-            .map(drop)
+        let pushed = push_and_wait(py, start_response, data.as_bytes()).map(drop);
+        pushed
+            .and_then(|()| start_response.answer().send_now().map_err(|_| Disconnected))
             .map_err(|Disconnected| PyBrokenPipeError::new_err("the client has gone"))
     }
 }
