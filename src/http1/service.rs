@@ -29,6 +29,11 @@ pub trait Service {
     /// The server takes no new connections any more, and answers should be the last of theirs.
     fn drain(&self) {}
 
+    /// Whether it may take so long to answer that the time has to be asked for anew behind it.
+    fn takes_time(&self) -> bool {
+        false
+    }
+
     /// Whether this service has done enough, and a fresh process should take its place.
     fn is_retiring(&self) -> bool {
         false

@@ -170,6 +170,7 @@ impl<S: Service> HttpChannel<S> {
         let Some(log) = &self.shared.log else {
             return;
         };
+        let now = if self.shared.service.takes_time() { Now::ask() } else { now };
         while let Some(exchange) = self.connection.take_finished(now, all) {
             let mut dates = self.shared.dates.borrow_mut();
             log.borrow_mut().record(self.place.peer(), dates.log(now.wall), &exchange);

@@ -170,7 +170,7 @@ impl Pool {
         moved |= !jobs.is_empty();
         {
             let mut queue = self.shared.queue();
-            self.look_whether_jobs_wait(&mut queue);
+            self.look_whether_jobs_wait(&mut queue, !jobs.is_empty());
             queue.jobs.append(&mut jobs);
             let count = queue.wake_more(self.shared.busy.len());
             let mut spare = self.spare.borrow_mut();
@@ -187,13 +187,15 @@ impl Pool {
     }
 
     /// Jobs that nobody has taken for a while, though threads sleep, mean that the application waits for something.
-    fn look_whether_jobs_wait(&self, queue: &mut Queue) {
-        if queue.jobs.is_empty() {
+    /// `comes`: there will be one, if there is none.
+    fn look_whether_jobs_wait(&self, queue: &mut Queue, comes: bool) {
+        let is_empty = queue.jobs.is_empty();
+        if is_empty && !comes {
             return;
         }
         let (taken, since) = self.seen.get();
         let now = Instant::now();
-        if queue.taken != taken {
+        if is_empty || queue.taken != taken {
             self.seen.set((queue.taken, now));
         } else if now - since >= LOOKS_AGAIN {
             (queue.slow, queue.wasted) = (true, 0);
@@ -210,7 +212,7 @@ impl Pool {
         self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// For how long every thread has been in the application without making anything, if all are and somebody waits.
+    /// For how long every thread has been in the application without making anything, if all are.
     pub(super) fn stuck_for(&self) -> Option<Duration> {
         let now = self.shared.millis();
         let latest = self.shared.busy.iter().map(|since| match since.load(Ordering::Relaxed) {

@@ -156,6 +156,11 @@ impl Service for WsgiService {
         self.common.draining.store(true, Ordering::Relaxed);
     }
 
+    /// An application on the loop does.
+    fn takes_time(&self) -> bool {
+        matches!(self.caller, Caller::Loop(_))
+    }
+
     fn is_retiring(&self) -> bool {
         self.left.get() == Some(0)
     }
