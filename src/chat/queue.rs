@@ -352,6 +352,30 @@ mod tests {
     }
 
     #[test]
+    fn bytes_come_with_their_memory_and_leave_some_behind() {
+        let mut queue = OutQueue::new();
+        let mut bytes = b"first ".to_vec();
+        queue.push_from(&mut bytes);
+        assert!(bytes.is_empty());
+        bytes.extend_from_slice(b"few ");
+        queue.push_from(&mut bytes);
+        let mut many = vec![b'x'; WORTH_MOVING];
+        queue.push_from(&mut many);
+        assert_eq!(queue.len(), 10 + WORTH_MOVING as u64);
+        match queue.front().expect("front").expect("a segment") {
+            Segment::Bytes { bytes, more } => assert_eq!((bytes, more), (&b"first few "[..], true)),
+            segment @ Segment::File { .. } => panic!("not {segment:?}"),
+        }
+        queue.to_bytes().expect("bytes");
+        queue.push_from(&mut Vec::new());
+        assert!(queue.is_empty());
+        // The memory of what has left is what the next one leaves behind.
+        let mut next = b"next".to_vec();
+        queue.push_from(&mut next);
+        assert!(next.is_empty() && next.capacity() >= 6);
+    }
+
+    #[test]
     fn any_partial_send_gives_the_same_bytes() {
         for step in 1..12 {
             let mut queue = OutQueue::new();

@@ -156,6 +156,202 @@ pub fn push_chunk_size(length: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{DateCache, Now};
+    use crate::http1::{Connection, Request, Service, Settings, Turn};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// What the answers of a test have seen, and what they are still to say.
+    #[derive(Debug, Default)]
+    struct Stage {
+        body: Vec<u8>,
+        begun: u32,
+        dropped: u32,
+        script: Vec<(&'static str, Progress)>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Theatre(Rc<RefCell<Stage>>);
+
+    #[derive(Debug)]
+    struct Play(Rc<RefCell<Stage>>);
+
+    impl Service for Theatre {
+        fn handle(&self, _: &Request<'_>, _: Now) -> Response {
+            Response::error(Status::NOT_FOUND)
+        }
+
+        fn begin(&self, request: &Request<'_>, now: Now) -> Reply {
+            match request.path() {
+                Some(b"/later") => Reply::Later(Box::new(Play(Rc::clone(&self.0)))),
+                _ => Reply::Now(self.handle(request, now)),
+            }
+        }
+    }
+
+    impl Later for Play {
+        fn body(&mut self, bytes: &[u8]) -> Result<(), Status> {
+            if bytes.starts_with(b"!") {
+                return Err(Status::SERVICE_UNAVAILABLE);
+            }
+            self.0.borrow_mut().body.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn begin(&mut self) {
+            self.0.borrow_mut().begun += 1;
+        }
+
+        fn poll(&mut self, out: &mut OutQueue) -> Progress {
+            let Some((text, progress)) = self.0.borrow_mut().script.pop() else {
+                return Progress::Pending;
+            };
+            out.push_from(&mut text.as_bytes().to_vec());
+            progress
+        }
+
+        fn answered(&self) -> Option<(Status, u64)> {
+            None
+        }
+    }
+
+    impl Drop for Play {
+        fn drop(&mut self) {
+            self.0.borrow_mut().dropped += 1;
+        }
+    }
+
+    struct Bench {
+        connection: Connection,
+        service: Theatre,
+        settings: Settings,
+        dates: DateCache,
+        now: Now,
+    }
+
+    impl Bench {
+        /// The script begins with its first line.
+        fn new(script: &[(&'static str, Progress)]) -> Self {
+            let now = Now::ask();
+            let service = Theatre::default();
+            service.0.borrow_mut().script = script.iter().rev().copied().collect();
+            let settings = Settings { record: true, ..Settings::default() };
+            Self { connection: Connection::new(now), service, settings, dates: DateCache::new(), now }
+        }
+
+        fn receive(&mut self, bytes: &[u8]) {
+            let (now, settings, service) = (self.now, &self.settings, &self.service);
+            let mut turn = Turn { now, settings, service, dates: &mut self.dates, requests: 16 };
+            self.connection.receive(bytes, &mut turn);
+        }
+
+        /// What is there to be sent now, and nothing that comes after.
+        fn sent(&mut self) -> String {
+            let bytes = self.connection.output_mut().to_bytes().expect("bytes");
+            self.connection.flushed(self.now);
+            String::from_utf8(bytes).expect("text")
+        }
+
+        fn stage(&self) -> std::cell::Ref<'_, Stage> {
+            self.service.0.borrow()
+        }
+    }
+
+    const KEEP: Progress = Progress::End(Ending::KeepAlive);
+
+    /// At every split the body is seen whole, the answer is made once, and the next request waits for it.
+    #[test]
+    fn a_body_is_seen_and_its_answer_comes_in_pieces() {
+        let input = b"POST /later HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+            2\r\nab\r\n1\r\nc\r\n0\r\n\r\nGET /now HTTP/1.1\r\nHost: h\r\n\r\n";
+        for step in [1, 2, 3, 7, input.len()] {
+            let mut bench = Bench::new(&[("", Progress::Pending)]);
+            input.chunks(step).for_each(|piece| bench.receive(piece));
+            assert_eq!(bench.connection.state(), "Waiting", "in steps of {step}");
+            assert_eq!((bench.stage().body.as_slice(), bench.stage().begun), (&b"abc"[..], 1));
+            assert!(bench.connection.output().is_empty() && bench.connection.wants_read());
+            let script = vec![("tail", KEEP), ("head ", Progress::More)];
+            bench.service.0.borrow_mut().script = script;
+            bench.receive(b"");
+            assert_eq!(bench.sent(), "head ");
+            assert_eq!(bench.stage().dropped, 0);
+            bench.receive(b"");
+            assert_eq!(bench.stage().dropped, 1);
+            assert!(bench.sent().starts_with("tailHTTP/1.1 404 "), "the next request's answer is behind it");
+            assert_eq!(bench.connection.state(), "Reading");
+        }
+    }
+
+    #[test]
+    fn who_asks_whether_to_send_the_body_is_told_so() {
+        let head = b"POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n";
+        let mut bench = Bench::new(&[("answer", KEEP)]);
+        bench.receive(head);
+        assert_eq!(bench.sent(), "HTTP/1.1 100 Continue\r\n\r\n");
+        bench.receive(b"x");
+        assert_eq!(bench.sent(), "answer");
+        let mut bench = Bench::new(&[("answer", KEEP)]);
+        bench.receive(&[&head[..], b"x"].concat());
+        assert_eq!(bench.sent(), "answer", "who does not wait for the word needs none");
+    }
+
+    #[test]
+    fn bodies_that_are_not_taken_are_refused_and_their_answer_never_begins() {
+        let head = |length: &str| format!("POST /later HTTP/1.1\r\nHost: h\r\n{length}\r\n\r\n");
+        for (input, status) in [
+            (head("Content-Length: 11"), "413"),
+            (head("Transfer-Encoding: chunked") + "b\r\n", "413"),
+            (head("Content-Length: 2") + "!x", "503"),
+            (head("Transfer-Encoding: chunked") + "x\r\n", "400"),
+        ] {
+            let mut bench = Bench::new(&[]);
+            bench.settings.limits.body = 10;
+            bench.receive(input.as_bytes());
+            let sent = bench.sent();
+            assert!(sent.starts_with(&format!("HTTP/1.1 {status} ")), "{sent}");
+            assert_eq!((bench.stage().begun, bench.stage().dropped), (0, 1), "{status}");
+        }
+    }
+
+    #[test]
+    fn each_ending_closes_as_it_says() {
+        let get = b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n";
+        for (ending, state, reset) in [
+            (Ending::KeepAlive, "Reading", false),
+            (Ending::Close, "Lingering", false),
+            (Ending::Cut { reset: false }, "Closed", false),
+            (Ending::Cut { reset: true }, "Closed", true),
+        ] {
+            let mut bench = Bench::new(&[("x", Progress::End(ending))]);
+            bench.receive(get);
+            assert_eq!(bench.sent(), "x");
+            assert_eq!(
+                (bench.connection.state(), bench.connection.wants_reset()),
+                (state, reset),
+                "{ending:?}"
+            );
+        }
+    }
+
+    /// A client that goes before its answer is there leaves a line in the log, and nobody who makes it.
+    #[test]
+    fn who_leaves_is_noted() {
+        let mut bench = Bench::new(&[]);
+        bench.receive(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+        let exchange = bench.connection.take_finished(bench.now, true).expect("a line");
+        assert_eq!((exchange.status.code(), exchange.sent), (499, 0));
+        bench.connection.close();
+        assert_eq!(bench.stage().dropped, 1);
+    }
+
+    /// An application that makes nothing does not hold the loop up for ever.
+    #[test]
+    fn pieces_of_a_turn_are_counted() {
+        let mut bench = Bench::new(&[("", Progress::More); 40]);
+        bench.receive(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert!(bench.connection.wants_write(), "there is more for another turn");
+        assert_eq!(bench.stage().script.len(), 40 - 15);
+    }
 
     #[test]
     fn sizes_of_chunks() {

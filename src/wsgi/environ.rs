@@ -126,8 +126,8 @@ struct Seen {
 }
 
 impl Environs {
-    pub(super) fn new() -> Self {
-        Self { names: Names::default(), addresses: HashMap::default() }
+    pub(super) fn new(py: Python<'_>) -> Self {
+        Self { names: Names::new(py), addresses: HashMap::default() }
     }
 
     /// The environ of a request.
@@ -178,9 +178,7 @@ impl Environs {
     ) -> PyResult<()> {
         let mut seen = Seen::default();
         for (name, value) in request.fields() {
-            let Some(name) = self.names.get(py, name) else {
-                continue;
-            };
+            let name = self.names.get(py, name);
             let separator = match name.rule {
                 Rule::Drop => continue,
                 Rule::Cookie => "; ",

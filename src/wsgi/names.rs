@@ -35,35 +35,82 @@ pub(super) struct Name {
     pub(super) number: Option<u8>,
 }
 
-/// The names that have come so far.
+/// Names that nearly every client sends. They are known from the beginning, so that one who sends many others does not
+/// make these be forgotten.
+const COMMON: [&str; 26] = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Authorization",
+    "Cache-Control",
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "Cookie",
+    "DNT",
+    "Host",
+    "If-Modified-Since",
+    "If-None-Match",
+    "Origin",
+    "Pragma",
+    "Range",
+    "Referer",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Transfer-Encoding",
+    "Upgrade-Insecure-Requests",
+    "User-Agent",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Requested-With",
+];
+
+/// The names that are known.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    known: HashMap<Box<[u8]>, Name, RandomState>,
+    /// Where in `names` each spelling stands.
+    places: HashMap<Box<[u8]>, usize, RandomState>,
+    names: Vec<Name>,
     /// Their keys, by number.
     keys: Vec<Box<[u8]>>,
+    /// One that is not kept.
     last: Option<Name>,
 }
 
 impl Names {
+    /// Those that nearly every client sends, as browsers write them and as proxies do.
+    pub(super) fn new(py: Python<'_>) -> Self {
+        let mut names = Self::default();
+        for name in COMMON {
+            names.add(py, name.as_bytes());
+            names.add(py, name.to_ascii_lowercase().as_bytes());
+        }
+        names
+    }
+
     /// What is known of a name.
-    pub(super) fn get(&mut self, py: Python<'_>, name: &[u8]) -> Option<&Name> {
-        // Looked up twice where it is new; a borrow that is returned early would last too long.
-        if self.known.contains_key(name) {
-            return self.known.get(name);
+    pub(super) fn get(&mut self, py: Python<'_>, name: &[u8]) -> &Name {
+        let place = self.places.get(name).copied();
+        if place.is_none() && (self.names.len() >= MOST || name.len() > LONGEST) {
+            let (key, rule) = work_out(name);
+            let key = PyString::new(py, &String::from_utf8_lossy(&key)).unbind();
+            return self.last.insert(Name { key, rule, number: None });
         }
+        let place = place.unwrap_or_else(|| self.add(py, name));
+        &self.names[place]
+    }
+
+    fn add(&mut self, py: Python<'_>, name: &[u8]) -> usize {
         let (key, rule) = work_out(name);
-        let text = String::from_utf8_lossy(&key);
-        if self.known.len() >= MOST || name.len() > LONGEST {
-            let key = PyString::new(py, &text).unbind();
-            return Some(self.last.insert(Name { key, rule, number: None }));
-        }
         let number = self.keys.iter().position(|known| **known == *key).unwrap_or_else(|| {
             self.keys.push(key.clone().into());
             self.keys.len() - 1
         });
-        let key = PyString::intern(py, &text).unbind();
-        self.known.insert(name.into(), Name { key, rule, number: u8::try_from(number).ok() });
-        self.known.get(name)
+        let key = PyString::intern(py, &String::from_utf8_lossy(&key)).unbind();
+        self.names.push(Name { key, rule, number: u8::try_from(number).ok() });
+        self.places.insert(name.into(), self.names.len() - 1);
+        self.names.len() - 1
     }
 }
 

@@ -255,7 +255,7 @@ impl Rest {
 /// A thread of the pool.
 fn work(shared: &Shared, application: &Arc<Application>, number: usize) {
     Python::attach(|py| {
-        let mut runner = Runner::new(Arc::clone(application));
+        let mut runner = Runner::new(py, Arc::clone(application));
         let busy = Arc::clone(&shared.busy[number]);
         BUSY.set(Some(Arc::clone(&busy)));
         while py.detach(|| wait_for_job(shared)) {

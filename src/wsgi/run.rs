@@ -61,8 +61,8 @@ enum State {
 }
 
 impl Runner {
-    pub(super) fn new(application: Arc<Application>) -> Self {
-        Self { application, environs: Environs::new(), spare: Vec::new() }
+    pub(super) fn new(py: Python<'_>, application: Arc<Application>) -> Self {
+        Self { application, environs: Environs::new(py), spare: Vec::new() }
     }
 
     /// Calls the application. What it raises is found at the first step.

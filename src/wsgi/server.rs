@@ -209,7 +209,10 @@ impl Server {
             Err(error) => return failed(BOOT_FAILURE, &error),
         };
         let caller = match self.config.threads {
-            0 => Caller::Loop(Rc::new(Inline::new(Runner::new(Arc::clone(application))))),
+            0 => {
+                let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
+                Caller::Loop(Rc::new(Inline::new(runner)))
+            }
             count => match Pool::start(count, application, reactor.waker()) {
                 Ok(pool) => Caller::Threads(Rc::new(pool)),
                 Err(error) => return failed(BOOT_FAILURE, &error),
