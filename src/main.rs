@@ -332,16 +332,7 @@ impl<F: Front> Work for Server<F> {
             [self.current.as_ref(), self.next.as_ref().map(|(setup, _)| setup)].into_iter().flatten();
         let access_logs = setups.filter_map(|setup| setup.access_log.as_ref());
         let logs = [Some(&self.log), self.next.as_ref().map(|(_, log)| log)].into_iter().flatten();
-        let reopened = logs.chain(access_logs).map(LogTarget::reopen);
-        let complain = |error| log::error!("cannot open a log anew, and go on with the old file: {error}");
-        reopened
-            .filter_map(|result| {
-                result.unwrap_or_else(|error| {
-                    complain(error);
-                    None
-                })
-            })
-            .collect()
+        LogTarget::reopen_all(logs.chain(access_logs))
     }
 
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {

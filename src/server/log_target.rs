@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use log::error;
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -92,6 +93,17 @@ impl LogTarget {
         let name = path.as_os_str().as_encoded_bytes().to_vec();
         opened.file = file;
         Ok(Some(Handed { name, file: copy }))
+    }
+
+    /// Opens all of them anew; answers with those that have a path. One that cannot be opened is worth a line in the log.
+    pub fn reopen_all<'a>(logs: impl IntoIterator<Item = &'a Self>) -> Vec<Handed> {
+        let reopened = logs.into_iter().map(Self::reopen).map(|result| {
+            result.unwrap_or_else(|error| {
+                error!("cannot open a log anew, and go on with the old file: {error}");
+                None
+            })
+        });
+        reopened.flatten().collect()
     }
 
     /// Lines go to this file from now on, if it is the one at our path; answers whether it is.

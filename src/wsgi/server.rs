@@ -26,6 +26,7 @@ use crate::master::{
 use crate::reactor::{AcceptMode, Reactor};
 use crate::server::{AccessLog, Address, Bound, Capacity, Inherited, LogTarget, Worker, bind};
 use crate::sys::descriptor;
+use crate::sys::handing::Handed;
 use crate::sys::process::{self, Forked, Pid};
 
 /// How long threads that are in the application may take to leave it when the server stops.
@@ -317,12 +318,8 @@ impl Work for Server {
         }
     }
 
-    fn reopen_logs(&mut self) {
-        for log in [Some(&self.log), self.access_log.as_ref()].into_iter().flatten() {
-            if let Err(error) = log.reopen() {
-                error!("cannot open a log anew, and go on with the old file: {error}");
-            }
-        }
+    fn reopen_logs(&mut self) -> Vec<Handed> {
+        LogTarget::reopen_all([Some(&self.log), self.access_log.as_ref()].into_iter().flatten())
     }
 
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
