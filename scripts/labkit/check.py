@@ -35,7 +35,7 @@ def check(folder, band):
         text = "; no Chromium is here, and the page was not opened"
     if wrong:
         raise Trouble("\n  ".join([f"{folder} is not in order:", *wrong]))
-    return f"{len(rungs)} rungs within {band:.0%}, their files and the report are in order{text}"
+    return f"{', '.join(rung.name for rung in rungs)}: within {band:.0%}; the files and the report are in order{text}"
 
 
 def figures(about, rungs, band):
