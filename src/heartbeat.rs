@@ -134,6 +134,7 @@ pub struct Pulse {
     every: Duration,
     /// Where the master waits for the word that this worker is ready, or wants to leave.
     report: Option<OwnedFd>,
+    may_retire: bool,
 }
 
 impl Pulse {
@@ -141,7 +142,7 @@ impl Pulse {
     /// `report` that it is ready.
     #[must_use]
     pub fn new(slot: Slot, every: Duration, report: OwnedFd) -> Self {
-        Self { slot, every, report: Some(report) }
+        Self { slot, every, report: Some(report), may_retire: false }
     }
 
     /// For a worker without a master.
@@ -150,7 +151,13 @@ impl Pulse {
     /// As [`Board::new`].
     pub fn unwatched() -> io::Result<Self> {
         let slot = Board::new(1)?.take(0).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { slot, every: RESTING_BEAT, report: None })
+        Ok(Self { slot, every: RESTING_BEAT, report: None, may_retire: false })
+    }
+
+    /// For a worker that may want to leave by itself: it keeps the pipe to say so.
+    #[must_use]
+    pub fn which_may_retire(self) -> Self {
+        Self { may_retire: true, ..self }
     }
 
     /// The longest time between two beats.
@@ -163,9 +170,12 @@ impl Pulse {
     pub fn ready(&mut self) {
         self.slot.set(STATE, State::Ready as u64);
         self.call_the_master();
+        if !self.may_retire {
+            self.report = None;
+        }
     }
 
-    /// Says that the worker has done enough: its master fills the seat with another one, and lets this one finish.
+    /// Says that a worker which may retire has done enough: its master fills the seat with another one, and lets this one finish.
     pub fn retire(&mut self) {
         self.slot.set(STATE, State::Draining as u64);
         self.call_the_master();
@@ -201,7 +211,7 @@ mod tests {
         let mut board = Board::new(2).expect("a board");
         let (read, write) = descriptor::pipe().expect("a pipe");
         let slot = board.take(7).expect("a slot");
-        let mut pulse = Pulse::new(slot, RESTING_BEAT, write);
+        let mut pulse = Pulse::new(slot, RESTING_BEAT, write).which_may_retire();
         assert_eq!((slot.state(), slot.generation(), slot.connections()), (State::Booting, 7, 0));
         pulse.ready();
         let mut bytes = 0;
@@ -217,6 +227,18 @@ mod tests {
         pulse.retire();
         descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
         assert_eq!((bytes, slot.state()), (2, State::Draining));
+    }
+
+    /// RULES D27: who has nothing more to say lets go of the pipe.
+    #[test]
+    fn the_pipe_is_closed_behind_the_word() {
+        let (read, write) = descriptor::pipe().expect("a pipe");
+        let slot = Board::new(1).expect("a board").take(1).expect("a slot");
+        let mut pulse = Pulse::new(slot, RESTING_BEAT, write);
+        pulse.ready();
+        let mut bytes = 0;
+        assert!(!descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
+        assert_eq!(bytes, 1);
     }
 
     #[test]

@@ -242,7 +242,10 @@ impl Server {
             accept: AcceptMode::Exclusive,
             signals: post.signals,
             life: post.life,
-            pulse: post.pulse,
+            pulse: match self.config.max_requests {
+                Some(_) => post.pulse.which_may_retire(),
+                None => post.pulse,
+            },
             grace: self.config.grace,
         };
         let code = match worker.boot_on(reactor) {
