@@ -1,0 +1,389 @@
+"""What operators do to a server that serves: stop, kill, reload; and what clients do to it in crowds."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+from client import Connection, Silence, eventually, request
+from harness import expect, row
+
+STREAM = b"".join(b"%04d" % number + b"s" * 1020 for number in range(50))
+
+
+class Load:
+    """Clients that ask for the same again and again, and count what becomes of it."""
+
+    def __init__(self, server, app, wanted, clients=8, keep=True):
+        self.server, self.app, self.wanted, self.keep = server, app, wanted, keep
+        self.good, self.cut, self.wrong, self.lost, self.refused = 0, 0, [], 0, 0
+        self.lock, self.ending = threading.Lock(), threading.Event()
+        self.threads = [threading.Thread(target=self.client, daemon=True) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def count(self, name, what=None):
+        with self.lock:
+            if what is None:
+                setattr(self, name, getattr(self, name) + 1)
+            else:
+                self.wrong.append(what)
+
+    def client(self):
+        while not self.ending.is_set():
+            try:
+                connection = Connection(self.server.address)
+            except OSError:
+                self.count("refused")
+                if self.server.process.poll() is not None or self.ending.wait(0.01):
+                    return
+                continue
+            with connection:
+                self.talk(connection)
+
+    def talk(self, connection):
+        while not self.ending.is_set():
+            # A server may close between two answers; a client that sees it asks on another connection.
+            connection.socket.setblocking(False)
+            try:
+                if connection.socket.recv(1) == b"":
+                    return
+            except BlockingIOError:
+                pass
+            except OSError:
+                return
+            connection.socket.settimeout(connection.patience)
+            try:
+                answer = connection.ask(app=self.app)
+            except (AssertionError, OSError) as error:
+                return self.count("wrong", repr(error)[:200])
+            if answer is None:
+                return self.count("lost")
+            if not answer.complete or answer.framing == "close" and answer.body != self.wanted:
+                return self.count("cut")
+            if answer.status != 200 or self.wanted is not None and answer.body != self.wanted:
+                return self.count("wrong", repr(answer)[:200])
+            self.count("good")
+            if not self.keep or (answer.get("Connection") or "").lower() == "close":
+                return
+
+    def reaches(self, count):
+        """Waits until so many more are good."""
+        wanted = self.good + count
+        eventually(lambda: self.good >= wanted or self.ending.is_set(), f"{count} more answers; {self}", 60)
+
+    def end(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join(30)
+
+    def __str__(self):
+        return (f"{self.good} good, {self.cut} cut, {self.lost} lost, {self.refused} refused, {len(self.wrong)} wrong "
+                f"{self.wrong[:2]}")
+
+
+# Drain
+@row("P", "TERM under load while apps stream: no answer is cut")
+def drain(case):
+    server = case.serve()
+    load = Load(server, "slow_stream", STREAM, clients=12)
+    try:
+        load.reaches(6)
+        server.signal(signal.SIGTERM)
+        server.wait(20)
+    finally:
+        load.end()
+    assert load.cut == 0 and not load.wrong, str(load)
+    assert load.lost <= 2, f"{load}: requests that were accepted got no answer"
+
+
+# Drain; granian 548, 875, pyo3 6084
+@row("P", "TERM with idle connections and under load: it ends, ten times of ten", ours=True)
+def terminates(case):
+    for turn in range(10):
+        server = case.serve(workers=1 + turn % 2)
+        idle = [case.connect(server) for _ in range(5)]
+        for connection in idle:
+            expect(connection.ask(app="one").body, b"Hello World")
+        load = Load(server, "one", b"Hello World", clients=4)
+        try:
+            load.reaches(50)
+            server.signal(signal.SIGTERM)
+            expect(server.wait(15), 0, "exit code")
+        finally:
+            load.end()
+        assert not load.cut and not load.wrong, str(load)
+        eventually(lambda: not server.pids(), "no process is left", 5)
+        for connection in idle:
+            connection.close()
+        server.stop()
+
+
+# Ctrl+C
+@row("P", "INT stops at once, also while apps sleep", ours=True)
+def interrupts(case):
+    server = case.serve()
+    connections = [case.connect(server) for _ in range(6)]
+    for connection in connections:
+        connection.send(request("/", "waits", headers=[("X-Mark", case.mark), ("X-Flag", str(case.flag()))]))
+    eventually(lambda: len(case.events("begun", server)) >= min(4, max(1, server.threads)), "apps sleep")
+    begun = time.monotonic()
+    server.signal(signal.SIGINT)
+    server.wait(15)
+    assert time.monotonic() - begun < 10, "late"
+    assert "Fatal Python error" not in server.log() and "panicked" not in server.log(), server.log()[-800:]
+
+
+# A worker is killed
+@row("P", "a worker is killed while apps sleep: the others go on, a new one comes", ours=True)
+def worker_killed(case):
+    server = case.serve(workers=2)
+    flag = case.flag()
+    busy = {}
+    for number in range(64):
+        mark = f"{case.mark}w{number}"
+        connection = case.connect(server)
+        connection.send(request("/", "waits", headers=[("X-Mark", mark), ("X-Flag", str(flag))]))
+
+        def where():
+            return [one[2] for one in server.events() if one[:2] == [mark, "pid"]]
+        if len(busy) == 2 and number > 4:
+            break
+        try:
+            pid = eventually(where, "the app begins", 2)[0]
+        except Silence:
+            # All threads of this one are busy.
+            continue
+        busy.setdefault(pid, []).append(connection)
+    expect(len(busy), 2, "workers that are busy")
+    victim, other = sorted(busy, key=lambda pid: len(busy[pid]))
+    os.kill(int(victim), signal.SIGKILL)
+    for connection in busy[victim]:
+        assert connection.is_closed(), "the killed one's client is answered"
+    flag.touch()
+    for connection in busy[other]:
+        answer = connection.answer()
+        expect(answer and answer.body, b"waited", "a client of the other one")
+
+    def replaced():
+        pid = case.ask(app="who", server=server).body.split()[0].decode()
+        return pid not in busy
+    eventually(replaced, "a new worker serves")
+
+
+# close()
+@row("P", "close() once, for each of 10,000 requests that clients abort", ours=True)
+def aborted(case):
+    server = case.serve()
+    case.ask(app="one", server=server)
+    sockets, dice = sockets_of(server), random.Random(7)
+
+    def client(count, seed):
+        dice = random.Random(seed)
+        for _ in range(count):
+            how = dice.randrange(4)
+            try:
+                with Connection(server.address, small_window=how == 2) as connection:
+                    connection.send(request(f"/?{dice.choice([10, 5000, 300_000])}", "counted"))
+                    if how:
+                        connection.more()
+                    if how == 3:
+                        connection.half_close()
+                    connection.reset()
+            except (OSError, Silence):
+                continue
+    threads = [threading.Thread(target=client, args=(1250, dice.random())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    def settled():
+        counts = json.loads(case.ask(app="counts", server=server).body)
+        return counts["called"] == counts["closed"] and counts
+    counts = eventually(settled, "every body is closed")
+    expect(counts["twice"], 0, "closed twice")
+    assert counts["called"] >= 5000, f"only {counts['called']} of 10,000 requests came to the app"
+    eventually(lambda: sockets_of(server) <= sockets, "no connection is left")
+
+
+def sockets_of(server):
+    """How many sockets its processes hold."""
+    count = 0
+    for pid in server.pids():
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                count += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+    return count
+
+
+def pid_of(case, server):
+    return case.ask(app="who", server=server).body.split()[0].decode()
+
+
+# Reload
+@row("P", "ten reloads under load: no request fails", ours=True)
+def reloads(case):
+    server = case.serve()
+    kept, fresh = Load(server, "one", b"Hello World", clients=3), Load(server, "one", b"Hello World", clients=2, keep=False)
+    try:
+        for _ in range(10):
+            old = pid_of(case, server)
+            server.signal(signal.SIGHUP)
+            eventually(lambda: pid_of(case, server) != old, "a new worker serves")
+            kept.reaches(20)
+            fresh.reaches(20)
+    finally:
+        kept.end()
+        fresh.end()
+    for load in (kept, fresh):
+        assert not (load.cut or load.lost or load.refused or load.wrong), f"{kept}; {fresh}"
+
+
+VERSION = """def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"version %d"]
+"""
+
+
+# Reload
+@row("P", "HUP brings new code; code that does not import leaves the old one serving", ours=True)
+def reload_code(case):
+    path = case.folder / "changing.py"
+    path.write_text(VERSION % 1)
+    server = case.serve(app="changing:application", cwd=case.folder)
+    expect(case.ask(server=server).body, b"version 1")
+    path.write_text(VERSION % 2)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: case.ask(server=server).body == b"version 2", "the new code")
+    path.write_text("raise RuntimeError('broken on purpose')\n")
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "broken on purpose" in server.log(), "the traceback in the log")
+    for _ in range(5):
+        expect(case.ask(server=server).body, b"version 2")
+    assert server.process.poll() is None, "the server has ended"
+    path.write_text(VERSION % 3)
+    server.signal(signal.SIGHUP)
+    eventually(lambda: case.ask(server=server).body == b"version 3", "the mended code")
+
+
+# Reload
+@row("P", "--reload: a file that is changed is served anew, by itself", ours=True)
+def reload_watch(case):
+    path = case.folder / "changing.py"
+    path.write_text(VERSION % 1)
+    server = case.serve(app="changing:application", cwd=case.folder, args=["--reload"])
+    expect(case.ask(server=server).body, b"version 1")
+    path.write_text(VERSION % 22)
+
+    def is_new():
+        try:
+            return case.ask(server=server).body == b"version 22"
+        except (OSError, AssertionError):
+            return False
+    eventually(is_new, "the new code")
+
+
+# --max-requests
+@row("P", "--max-requests: workers are replaced, no request fails", ours=True)
+def max_requests(case):
+    server = case.serve(args=["--max-requests", "50"])
+    load = Load(server, "one", b"Hello World", clients=3)
+    seen = set()
+    try:
+        eventually(lambda: seen.add(pid_of(case, server)) or len(seen) >= 4, "a fourth worker")
+    finally:
+        load.end()
+    assert not (load.cut or load.lost or load.refused or load.wrong), str(load)
+
+
+# --timeout
+@row("P", "--timeout: a worker that hangs says where, and is replaced", ours=True)
+def hung(case):
+    for threads in (1, 0):
+        server = case.serve(threads=threads, args=["--timeout", "2"])
+        connection = case.connect(server)
+        connection.send(request("/", "hangs", headers=[("X-Mark", case.mark)]))
+        case.event("hangs", server)
+        eventually(lambda: "the_line_where_it_hangs" in server.log(), f"the stack, {threads} threads")
+        assert connection.is_closed(), "the client of the one that hangs is answered"
+        eventually(lambda: answers(case, server), f"another worker serves, {threads} threads")
+
+
+def answers(case, server):
+    try:
+        return case.ask(app="one", server=server).body == b"Hello World"
+    except (OSError, AssertionError):
+        return False
+
+
+# --timeout
+@row("P", "--timeout does not end a worker that streams for longer", ours=True)
+def slow_but_alive(case):
+    server = case.serve(threads=1, args=["--timeout", "1"])
+    pid = pid_of(case, server)
+    connection = case.connect(server, small_window=True)
+    connection.send(request("/", "endless", headers=[("X-Mark", case.mark)]))
+    begun = time.monotonic()
+    while time.monotonic() - begun < 3:
+        connection.buffer = b""
+        assert connection.more(), "closed while it streams"
+    connection.close()
+    expect(pid_of(case, server), pid, "process")
+
+
+# --static
+@row("P", "--static: files are served while all threads sleep, and nothing else is", ours=True)
+def static(case):
+    root = case.folder / "site"
+    root.mkdir()
+    (root / "page.html").write_text("<p>static</p>")
+    (case.folder / "secret").write_text("secret")
+    server = case.serve(args=["--static", f"/static={root}"])
+    flag = case.flag()
+    busy = [case.connect(server) for _ in range(6)]
+    for connection in busy:
+        connection.send(request("/", "waits", headers=[("X-Mark", case.mark), ("X-Flag", str(flag))]))
+    eventually(lambda: len(case.events("begun", server)) >= min(4, max(1, server.threads)), "all threads are busy")
+    with Connection(server.address, patience=5) as connection:
+        answer = connection.ask("/static/page.html")
+        expect((answer.status, answer.body), (200, b"<p>static</p>"))
+        expect(answer.get("Content-Type").split(";")[0], "text/html")
+        expect(connection.ask("/static/page.html", headers=[("Range", "bytes=3-8")]).body, b"static")
+        expect(connection.ask("/static/none.html").status, 404)
+        for target in ("/static/../secret", "/static/%2e%2e/secret", "/static/..%2fsecret"):
+            assert b"secret" not in connection.ask(target).body, target
+    flag.touch()
+    for connection in busy:
+        expect(connection.answer().body, b"waited")
+    expect(case.environ("/staticfile", server=server)["PATH_INFO"], "/staticfile")
+
+
+# Memory
+@row("P", "memory is flat over a million requests", ours=True, long=True)
+def memory(case):
+    for threads in (4, 0):
+        server = case.serve(threads=threads)
+        worker = int(pid_of(case, server))
+
+        def ask(count):
+            done = 0
+            while done < count:
+                text = subprocess.run(["wrk", "-t1", "-c32", "-d5", "-H", "X-App: one", f"http://127.0.0.1:{server.port}/"],
+                                      capture_output=True, text=True, check=True).stdout
+                done += int(re.search(r"(\d+) requests in", text)[1])
+
+        def resident():
+            with open(f"/proc/{worker}/status") as file:
+                return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
+        ask(100_000)
+        before = resident()
+        ask(1_000_000)
+        after = resident()
+        print(f"        {threads} threads: {before} KiB, and {after} KiB after a million requests")
+        assert abs(after - before) <= before * 0.01, f"{threads} threads: {before} KiB, then {after} KiB"
