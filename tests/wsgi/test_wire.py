@@ -88,7 +88,10 @@ def leaves(case):
 def leaves_write(case):
     connection = case.connect(small_window=True)
     connection.send(request("/", "endless_write", headers=[("X-Mark", case.mark)]))
-    expect(connection.head().status, 200)
+    head = connection.head()
+    if head.status == 500 and not case.kind.name.startswith("stheno"):
+        raise Skip("no write(), see S7")
+    expect(head.status, 200)
     connection.reset()
     eventually(lambda: case.events("stopped"), "write() raises", 10)
 
