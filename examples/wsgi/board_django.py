@@ -32,6 +32,7 @@ settings.configure(
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates",
                 "OPTIONS": {"context_processors": ["django.template.context_processors.request"]}}],
     USE_TZ=True,
+    TIME_ZONE="UTC",
 )
 django.setup()
 

@@ -66,4 +66,4 @@ def error():
 
 if __name__ == "__main__":
     import stheno_wsgi
-    bottle.run(application, server=stheno_wsgi.BottleServer, host="127.0.0.1", port=9000)
+    bottle.run(application, server=stheno_wsgi.SthenoServer, host="127.0.0.1", port=9000)

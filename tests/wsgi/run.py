@@ -102,7 +102,7 @@ def main():
         importlib.import_module(module)
     check_rows()
     if options.table:
-        return table.write(options.table, OUT, TESTS, ROWS)
+        return table.write(options.table, OUT, TESTS)
     kind = servers.Custom if options.server else servers.kind(options.peer)
     if options.server:
         servers.Custom.line = options.server

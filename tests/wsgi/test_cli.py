@@ -96,7 +96,7 @@ def start_up(case):
     eventually(lambda: f"http://127.0.0.1:{server.port}/" in server.log(), "the URL")
     log = server.log()
     assert "apps:application" in log, log
-    assert re.search(r"\b2 workers?\b|workers:? 2\b", log) and re.search(r"\b3 threads?\b|threads:? 3\b", log), log
+    assert re.search(r"workers:? +2\b", log) and re.search(r"threads:? +3\b", log), log
 
 
 # C: --help, --version, the console command
@@ -175,7 +175,7 @@ def variables(case):
     expect(case.ask("/env/x", "digest", "POST", body=b"x" * 101, server=server).status, 413)
     code, said = command(case, "apps:application", "--port", "0", env={"STHENO_THREADS": "many"})
     expect(code, 2, said)
-    assert "STHENO_THREADS" in said, said
+    assert "environment" in said and "threads" in said and "'many'" in said and "Traceback" not in said, said
 
 
 # C: --forwarded-allow-ips

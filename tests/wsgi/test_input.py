@@ -113,7 +113,7 @@ def by_length(case):
 def extensions(case):
     connection = case.connect()
     connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-App: echo\r\nTransfer-Encoding: chunked\r\n\r\n"
-                    b"0005;name=value\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: 1\r\nOther: 2\r\n\r\n"
+                    b"0005;name=value\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nX-One: 1\r\nX-Two: 2\r\n\r\n"
                     + request("/", "one"))
     expect(connection.answer().body, b"hello0123456789")
     after = connection.answer()

@@ -148,7 +148,7 @@ import bottle, stheno_wsgi
 def hello(name):
     return "Hello " + name
 
-bottle.run(server=stheno_wsgi.BottleServer, host="127.0.0.1", port=0, quiet=True)
+bottle.run(server=stheno_wsgi.SthenoServer, host="127.0.0.1", port=0, quiet=True)
 """)
     expect(case.ask("/hello/bottle", server=server).body, b"Hello bottle")
     with Connection(server.address) as connection:
