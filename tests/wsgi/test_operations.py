@@ -339,10 +339,11 @@ def static(case):
     (case.folder / "secret").write_text("secret")
     server = case.serve(args=["--static", f"/static={root}"])
     flag = case.flag()
-    busy = [case.connect(server) for _ in range(6)]
+    # On the loop an app that sleeps holds up everything; that is what the flag's documentation warns of.
+    busy = [case.connect(server) for _ in range(6 if server.threads else 0)]
     for connection in busy:
         connection.send(request("/", "waits", headers=[("X-Mark", case.mark), ("X-Flag", str(flag))]))
-    eventually(lambda: len(case.events("begun", server)) >= min(4, max(1, server.threads)), "all threads are busy")
+    eventually(lambda: len(case.events("begun", server)) >= min(4, server.threads), "all threads are busy")
     with Connection(server.address, patience=5) as connection:
         answer = connection.ask("/static/page.html")
         expect((answer.status, answer.body), (200, b"<p>static</p>"))
