@@ -15,7 +15,8 @@ SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
 INTRODUCTION = """Each line is a test of `tests/wsgi`, run over the wire against each server by `tests/wsgi/run.py`. ✓ as it should be,
 ✗ otherwise (what was seen stands below), – not asked: it is about our own flags and promises, or that server has no such
 thing. Rows are those of the checklist: E, I, S, R and X follow PEP 3333 and RFC 9112, the others are operation and use.
-Peers run with 4 threads where they have any: {versions}; CPython {python}.
+They ask for what the checklist has decided, which is more than PEP 3333 where that says "should" or nothing: that we pass is
+what they are for, what others do instead stands below. Peers run with 4 threads where they have any: {versions}; CPython {python}.
 """
 
 

@@ -225,7 +225,7 @@ def version(case):
 
 
 # WSGI E17
-@row("E17", "wsgi.url_scheme is http, whatever a stranger says")
+@row("E17", "wsgi.url_scheme is http where no proxy is")
 def scheme(case):
     seen = case.environ()["wsgi.url_scheme"]
     expect((seen.kind, seen), ("str", "http"))
