@@ -3,6 +3,9 @@
 #![allow(unreachable_pub, reason = "the parts of one test crate")]
 
 #[allow(dead_code, reason = "each test crate uses a part of it")]
+#[path = "support/example.rs"]
+mod example;
+#[allow(dead_code, reason = "each test crate uses a part of it")]
 #[path = "ladder/rung.rs"]
 mod rung;
 
