@@ -23,8 +23,8 @@ pub enum Reply {
 }
 
 /// Makes the answer to one request. It is dropped when the answer is complete, or when nobody waits for it any
-/// more.
-pub trait Later: fmt::Debug {
+/// more. A driver may move connections between threads.
+pub trait Later: fmt::Debug + Send {
     /// Takes the next bytes of the request's body, without its framing.
     ///
     /// # Errors
@@ -158,8 +158,7 @@ mod tests {
     use super::*;
     use crate::clock::{DateCache, Now};
     use crate::http1::{Connection, Request, Service, Settings, Turn};
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::{Arc, Mutex, MutexGuard};
 
     /// What the answers of a test have seen, and what they are still to say.
     #[derive(Debug, Default)]
@@ -171,10 +170,10 @@ mod tests {
     }
 
     #[derive(Debug, Default)]
-    struct Theatre(Rc<RefCell<Stage>>);
+    struct Theatre(Arc<Mutex<Stage>>);
 
     #[derive(Debug)]
-    struct Play(Rc<RefCell<Stage>>);
+    struct Play(Arc<Mutex<Stage>>);
 
     impl Service for Theatre {
         fn handle(&self, _: &Request<'_>, _: Now) -> Response {
@@ -183,7 +182,7 @@ mod tests {
 
         fn begin(&self, request: &Request<'_>, now: Now) -> Reply {
             match request.path() {
-                Some(b"/later") => Reply::Later(Box::new(Play(Rc::clone(&self.0)))),
+                Some(b"/later") => Reply::Later(Box::new(Play(Arc::clone(&self.0)))),
                 _ => Reply::Now(self.handle(request, now)),
             }
         }
@@ -194,16 +193,16 @@ mod tests {
             if bytes.starts_with(b"!") {
                 return Err(Status::SERVICE_UNAVAILABLE);
             }
-            self.0.borrow_mut().body.extend_from_slice(bytes);
+            self.0.lock().expect("a stage").body.extend_from_slice(bytes);
             Ok(())
         }
 
         fn begin(&mut self) {
-            self.0.borrow_mut().begun += 1;
+            self.0.lock().expect("a stage").begun += 1;
         }
 
         fn poll(&mut self, out: &mut OutQueue) -> Progress {
-            let Some((text, progress)) = self.0.borrow_mut().script.pop() else {
+            let Some((text, progress)) = self.0.lock().expect("a stage").script.pop() else {
                 return Progress::Pending;
             };
             out.push_from(&mut text.as_bytes().to_vec());
@@ -217,7 +216,7 @@ mod tests {
 
     impl Drop for Play {
         fn drop(&mut self) {
-            self.0.borrow_mut().dropped += 1;
+            self.0.lock().expect("a stage").dropped += 1;
         }
     }
 
@@ -234,7 +233,7 @@ mod tests {
         fn new(script: &[(&'static str, Progress)]) -> Self {
             let now = Now::ask();
             let service = Theatre::default();
-            service.0.borrow_mut().script = script.iter().rev().copied().collect();
+            service.0.lock().expect("a stage").script = script.iter().rev().copied().collect();
             let settings = Settings { record: true, ..Settings::default() };
             Self { connection: Connection::new(now), service, settings, dates: DateCache::new(), now }
         }
@@ -252,8 +251,8 @@ mod tests {
             String::from_utf8(bytes).expect("text")
         }
 
-        fn stage(&self) -> std::cell::Ref<'_, Stage> {
-            self.service.0.borrow()
+        fn stage(&self) -> MutexGuard<'_, Stage> {
+            self.service.0.lock().expect("a stage")
         }
     }
 
@@ -271,7 +270,7 @@ mod tests {
             assert_eq!((bench.stage().body.as_slice(), bench.stage().begun), (&b"abc"[..], 1));
             assert!(bench.connection.output().is_empty() && bench.connection.wants_read());
             let script = vec![("tail", KEEP), ("head ", Progress::More)];
-            bench.service.0.borrow_mut().script = script;
+            bench.service.0.lock().expect("a stage").script = script;
             bench.receive(b"");
             assert_eq!(bench.sent(), "head ");
             assert_eq!(bench.stage().dropped, 0);

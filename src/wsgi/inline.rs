@@ -1,13 +1,13 @@
 //! The application on the loop (`--threads 0`): the fastest way for one that never waits, and the lesson of what
 //! waiting does to everyone else for one that does.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 
 use super::answer::Way;
 use super::direct::Direct;
+use super::locked;
 use super::request::Request;
 use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
@@ -16,28 +16,28 @@ use crate::http1::{Ending, Later, Progress, Status};
 /// What the requests of a loop share.
 #[derive(Debug)]
 pub(super) struct Inline {
-    runner: RefCell<Runner>,
+    runner: Mutex<Runner>,
     /// Memory of requests that are over.
-    pub(super) spare: RefCell<Vec<Request>>,
+    pub(super) spare: Mutex<Vec<Request>>,
 }
 
 impl Inline {
     pub(super) fn new(runner: Runner) -> Self {
-        Self { runner: RefCell::new(runner), spare: RefCell::default() }
+        Self { runner: Mutex::new(runner), spare: Mutex::default() }
     }
 }
 
 /// One request, answered while the loop asks for it.
 #[derive(Debug)]
 pub(super) struct InlineAnswer {
-    inline: Rc<Inline>,
+    inline: Arc<Inline>,
     /// Until the application is called.
     request: Option<Request>,
     run: Option<Run>,
 }
 
 impl InlineAnswer {
-    pub(super) fn new(inline: Rc<Inline>, request: Request) -> Self {
+    pub(super) fn new(inline: Arc<Inline>, request: Request) -> Self {
         Self { inline, request: Some(request), run: None }
     }
 
@@ -45,8 +45,8 @@ impl InlineAnswer {
     fn start(&mut self, py: Python<'_>, is_first: bool) -> Option<Run> {
         let mut request = self.request.take()?;
         let direct = request.visitor.filter(|_| is_first).map(|visitor| Direct::new(visitor.file));
-        let started = self.inline.runner.borrow_mut().start(py, &mut request, Way::Loop(direct));
-        let mut spare = self.inline.spare.borrow_mut();
+        let started = locked(&self.inline.runner).start(py, &mut request, Way::Loop(direct));
+        let mut spare = locked(&self.inline.spare);
         if spare.len() < super::SPARE_REQUESTS {
             spare.push(request);
         }
@@ -83,7 +83,7 @@ impl Later for InlineAnswer {
                     if let Some(file) = file {
                         out.push_file(file);
                     }
-                    self.inline.runner.borrow_mut().spare = std::mem::take(&mut answer.wire);
+                    locked(&self.inline.runner).spare = std::mem::take(&mut answer.wire);
                     Progress::End(ending)
                 }
             }

@@ -52,6 +52,8 @@ mod shared;
 mod spool;
 mod start_response;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
@@ -61,6 +63,11 @@ use request::Request;
 
 /// Memory of so many requests is kept for the next ones.
 const SPARE_REQUESTS: usize = 64;
+
+/// What the loop uses alone, in something that could be sent to another thread: the lock is always free.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Takes the next bytes of a body; a disk that is full is the server's fault.
 fn spool_piece(request: &mut Request, bytes: &[u8]) -> Result<(), Status> {

@@ -8,11 +8,10 @@
 //! to the interpreter for as long as it lives, and detaches while it waits: attaching anew for each request costs
 //! eight microseconds, and loses everything that the application keeps in `threading.local`.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
-use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use pyo3::prelude::*;
 use super::answer::Way;
 use super::bell::{Bell, LOOKS_AGAIN};
 use super::environ::Application;
+use super::locked;
 use super::outbox::Outbox;
 use super::request::Request;
 use super::run::{Run, Runner, Step, report};
@@ -125,12 +125,12 @@ impl Shared {
 pub(super) struct Pool {
     shared: Arc<Shared>,
     /// Jobs of this turn of the loop: they are handed over together.
-    jobs: RefCell<VecDeque<Job>>,
-    spare: RefCell<Vec<Request>>,
+    jobs: Mutex<VecDeque<Job>>,
+    spare: Mutex<Vec<Request>>,
     /// Something has gone to the threads, or come from them, in this turn.
-    moved: Cell<bool>,
+    moved: AtomicBool,
     /// How many jobs had been taken when the loop last looked, and when it saw that number first.
-    seen: Cell<(u64, Instant)>,
+    seen: Mutex<(u64, Instant)>,
 }
 
 impl Pool {
@@ -152,28 +152,28 @@ impl Pool {
         }
         Ok(Self {
             shared,
-            jobs: RefCell::default(),
-            spare: RefCell::default(),
-            moved: Cell::new(false),
-            seen: Cell::new((0, begun)),
+            jobs: Mutex::default(),
+            spare: Mutex::default(),
+            moved: AtomicBool::new(false),
+            seen: Mutex::new((0, begun)),
         })
     }
 
     fn submit(&self, job: Job) {
-        self.jobs.borrow_mut().push_back(job);
+        locked(&self.jobs).push_back(job);
     }
 
     /// Hands over the jobs of this turn, and wakes who is needed for them; answers how long the loop may wait.
     pub(super) fn before_waiting(&self) -> Option<Duration> {
-        let mut moved = self.moved.take();
-        let mut jobs = self.jobs.borrow_mut();
+        let mut moved = self.moved.swap(false, Ordering::Relaxed);
+        let mut jobs = locked(&self.jobs);
         moved |= !jobs.is_empty();
         {
             let mut queue = self.shared.queue();
             self.look_whether_jobs_wait(&mut queue, !jobs.is_empty());
             queue.jobs.append(&mut jobs);
             let count = queue.wake_more(self.shared.busy.len());
-            let mut spare = self.spare.borrow_mut();
+            let mut spare = locked(&self.spare);
             if spare.is_empty() {
                 std::mem::swap(&mut *spare, &mut queue.spare);
             }
@@ -193,10 +193,10 @@ impl Pool {
         if is_empty && !comes {
             return;
         }
-        let (taken, since) = self.seen.get();
+        let (taken, since) = *locked(&self.seen);
         let now = Instant::now();
         if is_empty || queue.taken != taken {
-            self.seen.set((queue.taken, now));
+            *locked(&self.seen) = (queue.taken, now);
         } else if now - since >= LOOKS_AGAIN {
             (queue.slow, queue.wasted) = (true, 0);
         }
@@ -209,7 +209,7 @@ impl Pool {
 
     /// Memory for a request.
     pub(super) fn spare(&self) -> Request {
-        self.spare.borrow_mut().pop().unwrap_or_default()
+        locked(&self.spare).pop().unwrap_or_default()
     }
 
     /// For how long every thread has been in the application without making anything, if all are.
@@ -333,14 +333,14 @@ fn go_through(py: Python<'_>, mut run: Run, busy: &AtomicU64, shared: &Shared) {
 /// One request, on its way through the pool.
 #[derive(Debug)]
 pub(super) struct PoolAnswer {
-    pool: Rc<Pool>,
+    pool: Arc<Pool>,
     /// Until it is handed over.
     request: Option<Request>,
     outbox: Arc<Outbox>,
 }
 
 impl PoolAnswer {
-    pub(super) fn new(pool: Rc<Pool>, request: Request, connection: Key) -> Self {
+    pub(super) fn new(pool: Arc<Pool>, request: Request, connection: Key) -> Self {
         let outbox = Arc::new(Outbox::new(Arc::clone(&pool.shared.bell), connection));
         Self { pool, request: Some(request), outbox }
     }
@@ -362,7 +362,7 @@ impl Later for PoolAnswer {
     }
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
-        self.pool.moved.set(true);
+        self.pool.moved.store(true, Ordering::Relaxed);
         self.outbox.fetch(out)
     }
 

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,10 +211,10 @@ impl Server {
         let caller = match self.config.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                Caller::Loop(Rc::new(Inline::new(runner)))
+                Caller::Loop(Arc::new(Inline::new(runner)))
             }
             count => match Pool::start(count, application, reactor.waker()) {
-                Ok(pool) => Caller::Threads(Rc::new(pool)),
+                Ok(pool) => Caller::Threads(Arc::new(pool)),
                 Err(error) => return failed(BOOT_FAILURE, &error),
             },
         };

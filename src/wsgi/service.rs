@@ -1,7 +1,6 @@
 //! Who answers: the application, or files beside it.
 
 use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use log::{error, info};
 
 use super::inline::{Inline, InlineAnswer};
+use super::locked;
 use super::pool::{Pool, PoolAnswer};
 use super::request::Request;
 use super::shared::Common;
@@ -25,9 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Caller {
     /// The loop.
-    Loop(Rc<Inline>),
+    Loop(Arc<Inline>),
     /// Threads.
-    Threads(Rc<Pool>),
+    Threads(Arc<Pool>),
 }
 
 /// Files that are served beside the application.
@@ -70,15 +70,15 @@ impl WsgiService {
         };
         match &self.caller {
             Caller::Loop(inline) => {
-                let mut taken = inline.spare.borrow_mut().pop().unwrap_or_default();
+                let mut taken = locked(&inline.spare).pop().unwrap_or_default();
                 taken.take(request, visitor);
-                Reply::Later(Box::new(InlineAnswer::new(Rc::clone(inline), taken)))
+                Reply::Later(Box::new(InlineAnswer::new(Arc::clone(inline), taken)))
             }
             Caller::Threads(pool) => {
                 let mut taken: Request = pool.spare();
                 taken.take(request, visitor);
                 let key = Key::from_bits(usize::try_from(visitor.connection).unwrap_or_default());
-                Reply::Later(Box::new(PoolAnswer::new(Rc::clone(pool), taken, key)))
+                Reply::Later(Box::new(PoolAnswer::new(Arc::clone(pool), taken, key)))
             }
         }
     }
