@@ -158,10 +158,10 @@ mod tests {
     use super::*;
     use crate::clock::{DateCache, Now};
     use crate::http1::{Connection, Request, Service, Settings, Turn};
-    use std::sync::{Arc, Mutex, MutexGuard};
+    use std::sync::{Arc, Mutex};
 
     /// What the answers of a test have seen, and what they are still to say.
-    #[derive(Debug, Default)]
+    #[derive(Clone, Debug, Default)]
     struct Stage {
         body: Vec<u8>,
         begun: u32,
@@ -251,8 +251,8 @@ mod tests {
             String::from_utf8(bytes).expect("text")
         }
 
-        fn stage(&self) -> MutexGuard<'_, Stage> {
-            self.service.0.lock().expect("a stage")
+        fn stage(&self) -> Stage {
+            self.service.0.lock().expect("a stage").clone()
         }
     }
 
