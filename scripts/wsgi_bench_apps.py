@@ -4,7 +4,8 @@ import json
 import time
 
 HELLO = b"Hello World"
-JSON = json.dumps([{"number": number, "text": "x" * 30} for number in range(164)]).encode()[:10240]
+# Blanks at the end are JSON as well.
+JSON = json.dumps([{"number": number, "text": "x" * 30} for number in range(150)]).encode().ljust(10240)
 PIECE = b"s" * 1024
 
 
