@@ -241,7 +241,7 @@ def no_body(case):
             expect(answer.json, ["b''", "b''", "b''", "[]"], method)
 
 
-# granian 328
+# WSGI I5; granian 328
 @row("I5", "20 uploads of 4 MiB leave no memory behind", ours=True)
 def uploads_leave_nothing(case):
     server = case.serve()

@@ -31,7 +31,8 @@ def used_too_late(case):
 # gunicorn 1698, 2781, 2917, granian 789, waitress 301: idle connections take the place of busy ones
 @row("B", "150 idle connections, and a new one is served")
 def idle_connections(case):
-    connections = [case.connect() for _ in range(150)]
+    for _ in range(150):
+        case.connect()
     with Connection(case.server.address, patience=5) as connection:
         try:
             expect(connection.ask(app="one").body, b"Hello World")

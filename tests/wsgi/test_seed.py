@@ -1,5 +1,6 @@
 """The seed's classes, and `serve()`: what a program sees that imports us."""
 
+import importlib.util
 import signal
 import subprocess
 import sys
@@ -137,10 +138,8 @@ def serve(case):
 # bottle's adapter
 @row("A", "bottle: run(server=...) with the adapter", ours=True)
 def bottle(case):
-    try:
-        import bottle  # noqa: F401
-    except ImportError:
-        raise servers.Skip("bottle is not installed") from None
+    if not importlib.util.find_spec("bottle"):
+        raise servers.Skip("bottle is not installed")
     server = script(case, """
 import bottle, stheno_wsgi
 
