@@ -4,6 +4,7 @@
     DIR/NAME-1/run.json          one run of one rung: its figures
     DIR/NAME-1/requests.csv      when each request ended, and how long it took
     DIR/NAME-1/samples.csv       what was seen of the server, once a second
+    DIR/NAME-1/sleeps.csv        how long the machine made of the database's time, meanwhile
     DIR/NAME-1/locust_*.csv      what Locust says itself
 """
 
@@ -84,6 +85,11 @@ def requests(folder):
     return sorted(found)
 
 
+def sleeps(folder):
+    """Each sleep of the metronome: when it ended, and seconds; none where the database takes no time."""
+    return [(float(row["ended"]), float(row["milliseconds"]) / 1000) for row in rows(folder / "sleeps.csv")]
+
+
 def samples(folder):
     """What was seen each second, as numbers."""
     return [{name: float(value) for name, value in row.items()} for row in rows(folder / "samples.csv")]
@@ -101,6 +107,7 @@ def figures(folder, begun, until):
     here = [(took, failed) for ended, took, failed in requests(folder) if begun <= ended < until]
     good = [took for took, failed in here if not failed]
     seen = [one for one in samples(folder) if begun <= one["time"] < until]
+    slept = [took for ended, took in sleeps(folder) if begun <= ended < until]
 
     def mean(name):
         return statistics.fmean(one[name] for one in seen) if seen else math.nan
@@ -122,6 +129,8 @@ def figures(folder, begun, until):
         "p95": quantile(good, 0.95),
         "p99": quantile(good, 0.99),
         "longest": max(good, default=math.nan),
+        "sleep": statistics.fmean(slept) if slept else math.nan,
+        "sleep_p50": quantile(slept, 0.5),
         "queue": mean("queue"),
         "queue_most": most("queue"),
         "backlog": most("backlog"),

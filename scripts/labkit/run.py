@@ -1,12 +1,15 @@
 """Runs contestants one after the other, and keeps what was done of it, however it ends."""
 
+import contextlib
 import datetime
 import math
 import os
+import pathlib
 import shutil
 import signal
 import socket
-import statistics
+import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 
@@ -16,6 +19,7 @@ from .sampler import Sampler
 
 # Seconds that a generator may take before its first request, and after its last one.
 START_UP = 30
+METRONOME = pathlib.Path(__file__).with_name("metronome.py")
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def measure(plan, contestant, folder, title, progress, seed):
                 plan.generator, server.url, plan.load, math.ceil(everything) + 5, plan.spawn_rate, seed, folder,
                 plan.profile)
             run["server_command"] = server.command
-            with asking:
+            with asking, metronome(plan.load.service, folder):
                 sampler = Sampler(folder / "samples.csv", server.port, server.pid, asking.pid)
                 sampler.start()
                 try:
@@ -139,8 +143,17 @@ def measure(plan, contestant, folder, title, progress, seed):
             progress.done(summary(title, contestant, plan, run))
 
 
+def metronome(seconds, folder):
+    """Sleeps beside the rung, as long as its database takes: the file says why."""
+    if not seconds:
+        return contextlib.nullcontext()
+    command = [sys.executable, "-S", str(METRONOME), str(seconds), str(folder / "sleeps.csv")]
+    with open(folder / "metronome.txt", "wb") as log:
+        return contestants.Child(contestants.spawn(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+
 def alone(port):
-    """Seconds that a request takes when there is no other: the database, and what the machine and the rung add."""
+    """Seconds that a request takes when there is no other, at best: the database, and what the rung adds to it."""
     times = []
     for _ in range(9):
         begun = time.monotonic()
@@ -149,7 +162,7 @@ def alone(port):
             while client.recv(4096):
                 pass
         times.append(time.monotonic() - begun)
-    return statistics.median(times)
+    return min(times)
 
 
 def wait_for_first(folder, asking, server):

@@ -4,6 +4,9 @@ import math
 
 from . import charts, model
 
+# So much longer than asked for, and a machine is not its user's alone: timers are late by 0.1 ms without that.
+LATE = 0.05
+
 
 def time(value):
     return charts.seconds(value) if value < 10 else f"{value:.1f} s"
@@ -45,6 +48,9 @@ def asides(rung):
     if rung.prediction.is_near_the_knee:
         yield (f"{rung.prediction.servers:g} servers are {rung.prediction.busy:.0%} busy, near the knee: the law is a "
                "bound there, and chance makes a queue of its own.")
+    if (slept := rung.figure("sleep")) > rung.load.service * (1 + LATE):
+        yield (f"A sleep of {time(rung.load.service)} took {time(slept)} here meanwhile: the machine had other things to "
+               "do.")
     load_cpu = rung.figure("load_cpu")
     if load_cpu > 0.8:
         yield f"The generator was busy for {load_cpu:.0%} of the time: it is what was measured."
