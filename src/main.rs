@@ -6,7 +6,6 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use log::LevelFilter;
 use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
@@ -14,7 +13,7 @@ use stheno::master::{
     BOOT_FAILURE, Ended, FAILURE, Image, Master, Notifier, Plan, Post, Predecessor, Surroundings, Work,
 };
 use stheno::server::{
-    AccessLog, Address, BindError, Bound, Capacity, Confinement, Inherited, Jail, LogTarget, Worker, bind,
+    AccessLog, BindError, Bound, Capacity, Confinement, Inherited, Jail, LogTarget, Worker, bind,
 };
 use stheno::sys::handing::Handed;
 use stheno::sys::process::{self, Pid};
@@ -101,7 +100,8 @@ fn start<F: Front>(mut front: F) -> Result<ExitCode, ConfigError> {
     let mut there = Inherited::from_environment().map_err(|error| ConfigError::Start(error.to_string()))?;
     let predecessor = Predecessor::from_environment();
     let (config, threads) = load(&words, &front)?;
-    let log = init_log(&config)?;
+    let log = log_target(&config)?;
+    log.take_the_log(config.log);
     // The log has to be there for these to complain.
     let notifier = Notifier::from_environment();
     let current = Setup::open(config, threads, &mut there)?;
@@ -377,28 +377,9 @@ fn capacity(config: &Config, descriptors: usize, cached_files: usize) -> Result<
     Ok(Capacity { connections, per_address: config.per_address })
 }
 
-/// The seed's format: `name: pid message`.
-fn init_log(config: &Config) -> Result<LogTarget, ConfigError> {
-    let mut builder = env_logger::Builder::new();
-    // The level may change with a reload, so it is set for all of the process, below; the libraries stay quiet.
-    builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
-    builder.format(|out, record| {
-        let name = record.target().split("::").next().unwrap_or_default();
-        writeln!(out, "{name}: {} {}", std::process::id(), record.args())
-    });
-    let target = log_target(config)?;
-    builder.target(env_logger::Target::Pipe(Box::new(target.clone())));
-    builder.init();
-    log::set_max_level(config.log);
-    Ok(target)
-}
-
 fn log_target(config: &Config) -> Result<LogTarget, ConfigError> {
     match &config.logfile {
-        // A server without standard error serves without a log.
-        None => LogTarget::standard(&io::stderr())
-            .or_else(|_| LogTarget::open(Path::new("/dev/null")))
-            .map_err(|error| start_error("cannot write a log", error)),
+        None => LogTarget::standard_error().map_err(|error| start_error("cannot write a log", error)),
         Some(path) => LogTarget::open(path).map_err(|error| bad_log(config, "--logfile", path, &error)),
     }
 }
@@ -431,23 +412,10 @@ fn announce(setup: &Setup, workers: &[Pid]) {
     let mut text = format!("{bold}stheno {}{plain}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("  root     {}\n", config.root.display());
     for address in &setup.bound.addresses {
-        text += &format!("  url      {bold}{}{plain}\n", url(address));
+        text += &format!("  url      {bold}{}{plain}\n", address.url(""));
     }
     text += &format!("  workers  {} (pid {})\n", workers.len(), pids.join(", "));
     text += &format!("  poller   {poller}, accept {}\n", config.accept);
     text += &format!("  stop     Ctrl+C, or kill -TERM {} to let answers finish\n", process::current());
     let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// An address as a link; one that stands for all is shown as the one that always works.
-fn url(address: &Address) -> String {
-    let address = match address {
-        Address::Internet(address) => address,
-        Address::Unix(path) => return format!("unix:{}", path.display()),
-    };
-    if !address.ip().is_unspecified() {
-        return format!("http://{address}/");
-    }
-    let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
-    format!("http://{local}:{}/ (and every other {all}address of this machine)", address.port())
 }

@@ -47,6 +47,8 @@ pub use fields::Fields;
 pub use grammar::{is_tchar, list, trim_ows};
 pub use head::{MAX_FIELDS, Method, Request, Version};
 pub use later::{AnswerHead, Ending, Extent, LAST_CHUNK, Later, Progress, Reply, Visitor, push_chunk_size};
+#[cfg(feature = "wsgi")]
+pub(crate) use response::decimal;
 pub use response::{Body, Part, Response};
 pub use service::Service;
 pub use settings::{Limits, Settings, Timeouts};

@@ -26,6 +26,23 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// It as a link to what is served below `prefix`; one that stands for all is shown as the one that always works.
+    #[must_use]
+    pub fn url(&self, prefix: &str) -> String {
+        let address = match self {
+            Self::Internet(address) => address,
+            Self::Unix(path) => return format!("unix:{}", path.display()),
+        };
+        if !address.ip().is_unspecified() {
+            return format!("http://{address}{prefix}/");
+        }
+        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
+        let port = address.port();
+        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
+    }
+}
+
 /// The sockets of a server.
 #[derive(Debug)]
 pub struct Bound {

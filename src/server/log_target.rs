@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use log::error;
+use log::{LevelFilter, error};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -74,6 +74,29 @@ impl LogTarget {
             io::Result::Ok(own)
         });
         own.map(Self::from)
+    }
+
+    /// Standard error; nowhere without one, since a server without it serves without a log.
+    ///
+    /// # Errors
+    /// When there is not even `/dev/null`.
+    pub fn standard_error() -> io::Result<Self> {
+        Self::standard(&io::stderr()).or_else(|_| Self::open(Path::new("/dev/null")))
+    }
+
+    /// Has the log of this process go here, in the seed's format: `name: pid message`. A second server in one process
+    /// goes on with the log of the first.
+    pub fn take_the_log(&self, level: LevelFilter) {
+        let mut builder = env_logger::Builder::new();
+        // The level may change with a reload, so it is set for all of the process, below; the libraries stay quiet.
+        builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
+        builder.format(|out, record| {
+            let name = record.target().split("::").next().unwrap_or_default();
+            writeln!(out, "{name}: {} {}", std::process::id(), record.args())
+        });
+        builder.target(env_logger::Target::Pipe(Box::new(self.clone())));
+        let _ = builder.try_init();
+        log::set_max_level(level);
     }
 
     /// Opens the file at its path anew, if it has one: a standard stream stays what it is. Answers with the same

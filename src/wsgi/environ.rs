@@ -18,6 +18,7 @@ use super::names::{Name, Names, Rule};
 use super::request::Request;
 use super::shared::{Common, client_behind};
 use super::spool::Body;
+use crate::http1::decimal;
 use crate::sys::python::latin1;
 
 /// So many addresses are kept as strings.
@@ -157,9 +158,9 @@ impl Environs {
         }
         if let Some(address) = address {
             self.set_remote(py, &environ, address.ip().to_canonical())?;
-            let mut digits = [0; 5];
-            environ
-                .set_item(intern!(py, "REMOTE_PORT"), latin1(py, decimal(address.port(), &mut digits))?)?;
+            let mut digits = [0; 20];
+            let port = latin1(py, decimal(address.port().into(), &mut digits))?;
+            environ.set_item(intern!(py, "REMOTE_PORT"), port)?;
         }
         let trusted = &application.common.trusted;
         let is_trusted = !trusted.is_nobody() && trusted.has(address.map(|address| address.ip()));
@@ -284,16 +285,4 @@ fn set_input(
         Body::File(file) => application.open.bind(py).call1((file.into_raw_fd(), intern!(py, "rb")))?,
     };
     environ.set_item(intern!(py, "wsgi.input"), input)
-}
-
-fn decimal(mut number: u16, digits: &mut [u8; 5]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        if number == 0 {
-            return &digits[at..];
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{LevelFilter, error, info, warn};
+use log::{error, info, warn};
 use pyo3::prelude::*;
 
 use super::config::Config;
@@ -41,7 +41,8 @@ const NO_APPLICATION: i32 = 4;
 pub(super) fn serve(config: Config) -> Result<i32, String> {
     let mut there = Inherited::from_environment().map_err(|error| error.to_string())?;
     let predecessor = Predecessor::from_environment();
-    let log = init_log(&config)?;
+    let log = log_target(&config)?;
+    log.take_the_log(config.log);
     let notifier = Notifier::from_environment();
     let descriptors = process::raise_descriptor_limit();
     let access_log = match &config.access_log {
@@ -119,26 +120,11 @@ fn complain(py: Python<'_>, error: &PyErr) {
     }
 }
 
-/// The seed's format: `name: pid message`.
-fn init_log(config: &Config) -> Result<LogTarget, String> {
-    let target = match &config.logfile {
-        // A server without standard error serves without a log.
-        None => LogTarget::standard(&io::stderr())
-            .or_else(|_| LogTarget::open(Path::new("/dev/null")))
-            .map_err(|error| format!("cannot write a log: {error}"))?,
-        Some(path) => open_log("--logfile", path)?,
-    };
-    let mut builder = env_logger::Builder::new();
-    builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
-    builder.format(|out, record| {
-        let name = record.target().split("::").next().unwrap_or_default();
-        writeln!(out, "{name}: {} {}", process::current(), record.args())
-    });
-    builder.target(env_logger::Target::Pipe(Box::new(target.clone())));
-    // A second server in one process goes on with the log of the first.
-    let _ = builder.try_init();
-    log::set_max_level(config.log);
-    Ok(target)
+fn log_target(config: &Config) -> Result<LogTarget, String> {
+    match &config.logfile {
+        None => LogTarget::standard_error().map_err(|error| format!("cannot write a log: {error}")),
+        Some(path) => open_log("--logfile", path),
+    }
 }
 
 fn open_log(option: &str, path: &Path) -> Result<LogTarget, String> {
@@ -364,7 +350,7 @@ fn announce(config: &Config, bound: &Bound, workers: &[Pid]) {
     let mut text = format!("{bold}stheno-wsgi {}{plain}\n", env!("CARGO_PKG_VERSION"));
     text += &format!("  app      {}\n", config.name);
     for address in &bound.addresses {
-        text += &format!("  url      {bold}{}{plain}\n", url(address, &config.prefix));
+        text += &format!("  url      {bold}{}{plain}\n", address.url(&config.prefix));
     }
     text += &format!("  workers  {} (pid {})\n", workers.len(), pids.join(", "));
     text += &match config.threads {
@@ -375,16 +361,4 @@ fn announce(config: &Config, bound: &Bound, workers: &[Pid]) {
     text += &format!("  stop     Ctrl+C, or kill -TERM {} to let answers finish\n", process::current());
     let _ = io::stderr().write_all(text.as_bytes());
     info!("serving {}", config.name);
-}
-
-/// An address as a link; one that stands for all is shown as the one that always works.
-fn url(address: &Address, prefix: &str) -> String {
-    match address {
-        Address::Unix(path) => format!("unix:{}", path.display()),
-        Address::Internet(address) if !address.ip().is_unspecified() => format!("http://{address}{prefix}/"),
-        Address::Internet(address) => {
-            let local = if address.is_ipv4() { "127.0.0.1" } else { "[::1]" };
-            format!("http://{local}:{}{prefix}/ (and every other address of this machine)", address.port())
-        }
-    }
 }
