@@ -301,8 +301,18 @@ pub fn children(pid: i32) -> Vec<i32> {
 
 /// Whether it runs; one that has ended and waits for its new parent does not.
 pub fn is_alive(pid: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z')))
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// Whether it was stopped by a signal.
+pub fn is_stopped(pid: i32) -> bool {
+    state(pid) == Some('T')
+}
+
+/// Its letter in proc(5), while it is there.
+fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 pub fn is_running(pid: i32) -> bool {
