@@ -46,8 +46,10 @@ impl State {
 }
 
 impl Outbox {
-    pub(super) fn new(bell: Arc<Bell>, connection: Key) -> Self {
-        Self { state: Mutex::default(), room: Condvar::new(), bell, connection }
+    /// `memory` is empty; the thread gets it for the memory that it hands over.
+    pub(super) fn new(bell: Arc<Bell>, connection: Key, memory: Vec<u8>) -> Self {
+        let state = State { wire: memory, ..State::default() };
+        Self { state: Mutex::new(state), room: Condvar::new(), bell, connection }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -132,6 +134,11 @@ impl Outbox {
             self.room.notify_one();
         }
         state.end.take().map_or(Progress::Pending, Progress::End)
+    }
+
+    /// On the loop, when all of it has been fetched: memory for another one.
+    pub(super) fn take_memory(&self) -> Vec<u8> {
+        std::mem::take(&mut self.state().wire)
     }
 
     /// On the loop: status and length of the head, if it has been fetched.

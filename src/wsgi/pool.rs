@@ -32,6 +32,10 @@ use crate::http1::{Ending, Later, Progress, Status};
 use crate::reactor::Waker;
 use crate::slab::Key;
 
+/// Memory of so many answers is kept for the next ones, if it is not large.
+const SPARE_WIRES: usize = 16;
+const LARGE_WIRE: usize = 128 * 1024;
+
 /// So many threads woken in vain, one after the other, mean that one is enough again.
 const MUCH_WASTE: u32 = 8;
 
@@ -127,6 +131,9 @@ pub(super) struct Pool {
     /// Jobs of this turn of the loop: they are handed over together.
     jobs: Mutex<VecDeque<Job>>,
     spare: Mutex<Vec<Request>>,
+    /// Memory of answers that have been fetched. Without it one thread allocates what the other one frees, and of large
+    /// answers each page is asked of the kernel anew.
+    spare_wires: Mutex<Vec<Vec<u8>>>,
     /// Something has gone to the threads, or come from them, in this turn.
     moved: AtomicBool,
     /// How many jobs had been taken when the loop last looked, and when it saw that number first.
@@ -154,6 +161,7 @@ impl Pool {
             shared,
             jobs: Mutex::default(),
             spare: Mutex::default(),
+            spare_wires: Mutex::default(),
             moved: AtomicBool::new(false),
             seen: Mutex::new((0, begun)),
         })
@@ -210,6 +218,13 @@ impl Pool {
     /// Memory for a request.
     pub(super) fn spare(&self) -> Request {
         locked(&self.spare).pop().unwrap_or_default()
+    }
+
+    fn keep(&self, wire: Vec<u8>) {
+        let mut spare = locked(&self.spare_wires);
+        if spare.len() < SPARE_WIRES && (1..=LARGE_WIRE).contains(&wire.capacity()) {
+            spare.push(wire);
+        }
     }
 
     /// For how long every thread has been in the application without making anything, if all are.
@@ -308,7 +323,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job, busy: &AtomicU64, shared
         return request;
     }
     match runner.start(py, &mut request, Way::Outbox(Arc::clone(&outbox))) {
-        Ok(run) => go_through(py, run, busy, shared),
+        Ok(run) => runner.spare = go_through(py, run, busy, shared),
         Err(error) => {
             report(py, &error);
             outbox.end(&mut Vec::new(), None, None, Ending::Cut { reset: true });
@@ -317,14 +332,17 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job, busy: &AtomicU64, shared
     request
 }
 
-fn go_through(py: Python<'_>, mut run: Run, busy: &AtomicU64, shared: &Shared) {
+/// Answers memory for the next one.
+fn go_through(py: Python<'_>, mut run: Run, busy: &AtomicU64, shared: &Shared) -> Vec<u8> {
     loop {
         match run.step(py) {
             Step::More => busy.store(shared.millis(), Ordering::Relaxed),
-            Step::Gone => return,
+            Step::Gone => return Vec::new(),
             Step::End(file, ending) => {
-                run.start_response.get().answer().hand_over_end(file, ending);
-                return;
+                let mut answer = run.start_response.get().answer();
+                answer.hand_over_end(file, ending);
+                let memory = std::mem::take(&mut answer.wire);
+                return if memory.capacity() <= LARGE_WIRE { memory } else { Vec::new() };
             }
         }
     }
@@ -341,7 +359,8 @@ pub(super) struct PoolAnswer {
 
 impl PoolAnswer {
     pub(super) fn new(pool: Arc<Pool>, request: Request, connection: Key) -> Self {
-        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.shared.bell), connection));
+        let memory = locked(&pool.spare_wires).pop().unwrap_or_default();
+        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.shared.bell), connection, memory));
         Self { pool, request: Some(request), outbox }
     }
 }
@@ -363,7 +382,11 @@ impl Later for PoolAnswer {
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         self.pool.moved.store(true, Ordering::Relaxed);
-        self.outbox.fetch(out)
+        let progress = self.outbox.fetch(out);
+        if matches!(progress, Progress::End(_)) {
+            self.pool.keep(self.outbox.take_memory());
+        }
+        progress
     }
 
     fn answered(&self) -> Option<(Status, u64)> {
