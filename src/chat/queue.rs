@@ -65,6 +65,8 @@ pub struct OutQueue {
     /// Everything that has ever left.
     taken: u64,
     closing: bool,
+    /// More will be queued at once.
+    more_comes: bool,
 }
 
 #[derive(Debug, Default)]
@@ -131,6 +133,12 @@ impl OutQueue {
         self.waiting.iter().flat_map(|waiting| &waiting.fifo)
     }
 
+    /// Whether more will be queued at once, for certain: then the kernel may wait for it to fill a segment, as it may
+    /// where more stands here already. It waits for 200 ms at the most (tcp(7), `MSG_MORE`).
+    pub fn set_more_comes(&mut self, more_comes: bool) {
+        self.more_comes = more_comes;
+    }
+
     /// Once everything has left, the connection is over. (`async_chat.close_when_done`)
     pub fn close_when_done(&mut self) {
         self.closing = true;
@@ -151,7 +159,7 @@ impl OutQueue {
     /// Throws away what has not left, the end with it. (`async_chat.discard_buffers`)
     pub fn discard_buffers(&mut self) {
         self.waiting = None;
-        self.closing = false;
+        (self.closing, self.more_comes) = (false, false);
     }
 
     /// Whether nothing waits. A producer waits until it has said that there is no more.
@@ -196,7 +204,7 @@ impl OutQueue {
     /// What [`Producer::more`] says.
     pub fn front(&mut self) -> io::Result<Option<Segment<'_>>> {
         match &mut self.waiting {
-            Some(waiting) => waiting.front(),
+            Some(waiting) => waiting.front(self.more_comes),
             None => Ok(None),
         }
     }
@@ -261,9 +269,9 @@ impl Waiting {
         }
     }
 
-    fn front(&mut self) -> io::Result<Option<Segment<'_>>> {
+    fn front(&mut self, more_comes: bool) -> io::Result<Option<Segment<'_>>> {
         self.refill()?;
-        let more = self.fifo.get(1).is_some_and(|next| next.remaining() > 0);
+        let more = more_comes || self.fifo.get(1).is_some_and(|next| next.remaining() > 0);
         Ok(match self.fifo.front() {
             Some(Entry::Chunk(Chunk::Bytes(bytes))) => {
                 Some(Segment::Bytes { bytes: &bytes[self.sent..], more })
@@ -349,6 +357,21 @@ mod tests {
         assert_eq!(queue.to_bytes().expect("bytes"), b"head body file produced end");
         assert!(queue.is_empty());
         assert_eq!(queue.taken(), 27);
+    }
+
+    #[test]
+    fn the_kernel_is_told_what_is_to_come() {
+        let more = |queue: &mut OutQueue| match queue.front().expect("front").expect("a segment") {
+            Segment::Bytes { more, .. } => more,
+            segment @ Segment::File { .. } => panic!("not {segment:?}"),
+        };
+        let mut queue = OutQueue::new();
+        queue.push(b"piece");
+        assert!(!more(&mut queue));
+        queue.set_more_comes(true);
+        assert!(more(&mut queue));
+        queue.set_more_comes(false);
+        assert!(!more(&mut queue));
     }
 
     #[test]

@@ -49,6 +49,9 @@ pub enum Progress {
     Pending,
     /// There may be more at once, when this has left.
     More,
+    /// There will be more, or the end of the connection, most likely at once: the kernel may wait for it to fill a
+    /// segment, for 200 ms at the most, while it is made.
+    Soon,
     /// That was all of it.
     End(Ending),
 }
@@ -156,6 +159,7 @@ pub fn push_chunk_size(length: u64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Segment;
     use crate::clock::{DateCache, Now};
     use crate::http1::{Connection, Request, Service, Settings, Turn};
     use std::sync::{Arc, Mutex};
@@ -341,6 +345,23 @@ mod tests {
         assert_eq!((exchange.status.code(), exchange.sent), (499, 0));
         bench.connection.close();
         assert_eq!(bench.stage().dropped, 1);
+    }
+
+    /// What is to come at once is worth waiting for; what comes last is not held back.
+    #[test]
+    fn pieces_that_come_soon_fill_a_segment() {
+        let script = [("a", Progress::More), ("b", Progress::Soon), ("c", Progress::Soon), ("d", KEEP)];
+        let mut bench = Bench::new(&script);
+        bench.receive(b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+        for (text, held) in [("a", false), ("b", true), ("c", true), ("d", false)] {
+            match bench.connection.output_mut().front().expect("front").expect("a segment") {
+                Segment::Bytes { bytes, more } => assert_eq!((bytes, more), (text.as_bytes(), held)),
+                segment @ Segment::File { .. } => panic!("not {segment:?}"),
+            }
+            assert_eq!(bench.sent(), text);
+            bench.receive(b"");
+        }
+        assert_eq!(bench.connection.state(), "Reading");
     }
 
     /// An application that makes nothing does not hold the loop up for ever.

@@ -2,6 +2,7 @@
 //! waiting does to everyone else for one that does.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
@@ -11,7 +12,11 @@ use super::locked;
 use super::request::Request;
 use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
+use crate::clock::Instant;
 use crate::http1::{Ending, Later, Progress, Status};
+
+/// A piece that was made so quickly will soon have another one behind it.
+const QUICK: Duration = Duration::from_millis(1);
 
 /// What the requests of a loop share.
 #[derive(Debug)]
@@ -34,11 +39,13 @@ pub(super) struct InlineAnswer {
     /// Until the application is called.
     request: Option<Request>,
     run: Option<Run>,
+    /// Something of the answer has been put out.
+    begun: bool,
 }
 
 impl InlineAnswer {
     pub(super) fn new(inline: Arc<Inline>, request: Request) -> Self {
-        Self { inline, request: Some(request), run: None }
+        Self { inline, request: Some(request), run: None, begun: false }
     }
 
     /// `is_first`: nothing waits to be sent before the answer.
@@ -72,11 +79,16 @@ impl Later for InlineAnswer {
             let Some(run) = &mut self.run else {
                 return Progress::End(Ending::Cut { reset: true });
             };
+            let asked = Instant::now();
             let step = run.step(py);
             let mut answer = run.start_response.get().answer();
             out.note_taken(answer.take_sent());
             out.push_from(&mut answer.wire);
+            // PEP 3333: a piece is sent at once, or goes on being sent while the next one is made. The kernel does the
+            // second, and one segment for many pieces costs it much less. The first piece is what a client waits for.
+            let is_soon = std::mem::replace(&mut self.begun, true) && asked.elapsed() < QUICK;
             match step {
+                Step::More if is_soon => Progress::Soon,
                 Step::More => Progress::More,
                 Step::Gone => Progress::End(Ending::Cut { reset: false }),
                 Step::End(file, ending) => {

@@ -543,6 +543,17 @@ def ticks(environ, start_response):
 
 
 @app
+def ticks_behind(environ, start_response):
+    """Others come just before it, so that a server might expect more to come."""
+    start_response("200 OK", TEXT)
+
+    def body():
+        yield from (b"one ", b"two ", b"three ", b"tick")
+        yield b" seen" if wait_for(environ["HTTP_X_FLAG"], 10) else b" not seen"
+    return body()
+
+
+@app
 def ticks_by_write(environ, start_response):
     write = start_response("200 OK", TEXT)
     write(b"tick")

@@ -170,6 +170,12 @@ def unbuffered(case):
     goes_out_at_once(case, "ticks")
 
 
+# WSGI R8
+@row("R8", "also one that is the last of several")
+def unbuffered_behind(case):
+    goes_out_at_once(case, "ticks_behind")
+
+
 # WSGI R9; waitress 427
 @row("R9", "HEAD has no body, whatever the app gives; the length is kept")
 def head(case):

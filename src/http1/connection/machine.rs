@@ -222,9 +222,11 @@ impl Connection {
         let State::Waiting(waiting) = &mut self.state else {
             return false;
         };
-        match waiting.later.poll(&mut self.output) {
+        let progress = waiting.later.poll(&mut self.output);
+        self.output.set_more_comes(progress == Progress::Soon);
+        match progress {
             Progress::Pending => false,
-            Progress::More => {
+            Progress::More | Progress::Soon => {
                 turn.requests -= 1;
                 // It may have made nothing: then there is no end of sending to wait for.
                 self.output.is_empty()
