@@ -33,12 +33,24 @@ pub(super) struct Found {
     pub(super) file: Option<Rc<SocketFile>>,
 }
 
+impl Found {
+    /// Where it listens on the Internet, if it does so; with `SO_REUSEPORT`, if that is asked for.
+    fn address(&self, reuse_port: bool) -> Option<SocketAddr> {
+        let Ok(Address::Internet(address)) = address_of(&self.socket) else {
+            return None;
+        };
+        (!reuse_port || socket::has_reuse_port(self.socket.as_fd())).then_some(address)
+    }
+}
+
 /// Sockets that are there already.
 #[derive(Debug, Default)]
 pub struct Inherited {
     sockets: Vec<Found>,
     /// Whether they are to be taken as they are.
     activated: bool,
+    /// Addresses that somebody asks for by their port.
+    promised: Vec<SocketAddr>,
 }
 
 impl Inherited {
@@ -62,11 +74,11 @@ impl Inherited {
         let numbers = (descriptor::FIRST_PASSED..).take(count as usize);
         let activated = names.split(':').any(|name| name != OWN);
         let sockets: Result<Vec<_>, BindError> = numbers.map(|number| adopt(number, activated)).collect();
-        Ok(Self { sockets: sockets?, activated: count > 0 && activated })
+        Ok(Self::new(sockets?, count > 0 && activated))
     }
 
     pub(super) fn new(sockets: Vec<Found>, activated: bool) -> Self {
-        Self { sockets, activated }
+        Self { sockets, activated, promised: Vec::new() }
     }
 
     /// The sockets of a service manager, if these are such; they are taken then.
@@ -75,23 +87,24 @@ impl Inherited {
             .then(|| std::mem::take(&mut self.sockets).into_iter().map(|found| found.socket).collect())
     }
 
+    /// The sockets at these addresses are for those who ask for them by their port, and for nobody who wants any.
+    pub(super) fn promise(&mut self, addresses: Vec<SocketAddr>) {
+        self.promised = addresses;
+    }
+
     /// The sockets that listen at `address`, where port 0 is any port, and that go with `SO_REUSEPORT` if that is
     /// asked for.
     pub(super) fn take(&mut self, address: SocketAddr, reuse_port: bool) -> Vec<ListenSocket> {
-        let is_at = |found: &Found, wanted: SocketAddr| {
-            let Ok(Address::Internet(here)) = address_of(&found.socket) else {
-                return false;
-            };
-            here.ip() == wanted.ip()
-                && [0, here.port()].contains(&wanted.port())
-                && (!reuse_port || socket::has_reuse_port(found.socket.as_fd()))
+        let is_wanted = |here: SocketAddr| {
+            here.ip() == address.ip()
+                && (here.port() == address.port() || address.port() == 0 && !self.promised.contains(&here))
         };
         // The first one settles which port it is.
-        let first = self.sockets.iter().find(|found| is_at(found, address));
-        let Some(Ok(Address::Internet(address))) = first.map(|first| address_of(&first.socket)) else {
+        let mut there = self.sockets.iter().filter_map(|found| found.address(reuse_port));
+        let Some(first) = there.find(|here| is_wanted(*here)) else {
             return Vec::new();
         };
-        self.take_all(|found| is_at(found, address)).map(|found| found.socket).collect()
+        self.take_all(|found| found.address(reuse_port) == Some(first)).map(|found| found.socket).collect()
     }
 
     /// The socket whose file lies at `path`, by whatever way that was written.

@@ -1,7 +1,7 @@
 //! Making the listening sockets, once, before any worker is forked.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -158,25 +158,28 @@ pub fn bind(
         sockets: (0..sets).map(|_| Vec::new()).collect(),
         activated: false,
     };
-    for place in places {
+    let addresses = places.iter().map(Place::resolve).collect::<Result<Vec<_>, _>>()?;
+    there.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
+    for (place, addresses) in places.iter().zip(addresses) {
         match place {
             Place::Listed(Target::Unix(path)) => bound
                 .add_unix(path, there)
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
-            place => bound.add_place(place, mode, there)?,
+            place => bound.add_place(place, addresses, mode, there)?,
         }
     }
     Ok(bound)
 }
 
 impl Bound {
-    fn add_place(&mut self, place: &Place, mode: AcceptMode, there: &mut Inherited) -> Result<(), BindError> {
+    fn add_place(
+        &mut self,
+        place: &Place,
+        wanted: Vec<SocketAddr>,
+        mode: AcceptMode,
+        there: &mut Inherited,
+    ) -> Result<(), BindError> {
         let (mut port, mut missing) = (None, None);
-        let mut wanted = place.resolve()?;
-        if let Place::Listed(Target::Everywhere(port)) = place {
-            // Where there is no IPv6 at all.
-            wanted.push((Ipv4Addr::UNSPECIFIED, *port).into());
-        }
         for mut address in wanted {
             if let Some(port) = port {
                 if matches!(place, Place::Listed(Target::Everywhere(_))) {
@@ -306,6 +309,23 @@ mod tests {
         assert!(again.to_string().contains("already in use"), "{again}");
         drop(bound);
         assert!(!path.exists());
+    }
+
+    /// Whoever wants any port does not get the one that another wants by its number.
+    #[test]
+    fn a_port_that_is_named_goes_to_who_names_it() {
+        let any = Place::Listed(Target::Host("127.0.0.1".into(), 0));
+        let first = bind_host("127.0.0.1", 0, AcceptMode::Shared, 1).expect("a port");
+        let named = internet(&first.addresses[0]);
+        let places = [any, Place::Listed(Target::Host("127.0.0.1".into(), named.port()))];
+        let mut there = first.inherit().expect("its sockets");
+        let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut there).expect("both");
+        assert_ne!(internet(&second.addresses[0]), named);
+        assert_eq!(internet(&second.addresses[1]), named);
+        // Again, and everyone has what he had.
+        let mut there = second.inherit().expect("its sockets");
+        let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut there).expect("both");
+        assert_eq!(third.addresses, second.addresses);
     }
 
     #[test]

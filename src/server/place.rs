@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -80,7 +80,13 @@ impl Place {
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
         let (host, port) = match self {
             Self::HostAndPort(host, port) | Self::Listed(Target::Host(host, port)) => (host.as_str(), *port),
-            Self::Listed(Target::Everywhere(port)) => return Ok(vec![(Ipv6Addr::UNSPECIFIED, *port).into()]),
+            // The second one is for where there is no IPv6 at all.
+            Self::Listed(Target::Everywhere(port)) => {
+                return Ok(vec![
+                    (Ipv6Addr::UNSPECIFIED, *port).into(),
+                    (Ipv4Addr::UNSPECIFIED, *port).into(),
+                ]);
+            }
             Self::Listed(Target::Unix(_)) => return Ok(Vec::new()),
         };
         let resolved = (host, port).to_socket_addrs();
