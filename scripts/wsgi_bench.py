@@ -136,7 +136,7 @@ def run_row(app, rounds, seconds):
             running.append(Running(name, command, app))
             running[-1].wrk(1, script=script)
         for number in range(rounds):
-            for one in running:
+            for one in bench.in_turn(running, number):
                 print(f"\r{app}: round {number + 1} of {rounds}, {one.name:10}", end="", file=sys.stderr)
                 got.setdefault(one.name, []).append(one.measure(seconds, script))
     finally:
@@ -215,7 +215,8 @@ def versions():
 
 def report(results, asleep, files, options):
     names = list(CONTESTANTS)
-    lines = [f"{options.rounds} rounds of {options.seconds} s, medians, {CONNECTIONS} connections. "
+    lines = [f"{options.rounds} rounds of {options.seconds} s, medians, {CONNECTIONS} connections; ratios are medians of the "
+             "rounds' ratios, to the peer beside whom they are largest. "
              f"{bench.machine().split(';')[0]}; {versions()}.", "",
              "CPU µs of the server for each request (and requests per second, in thousands). The number behind a name is that "
              "of its threads; 0 is the app on the loop:", "",
@@ -224,16 +225,17 @@ def report(results, asleep, files, options):
     for app, got in results.items():
         figures = {name: bench.median(several, "cpu") for name, several in got.items()}
         rates = {name: bench.median(several, "rate") for name, several in got.items()}
-        ours = [figures[name] for name in names[:3]]
-        best, correct = min(figures[name] for name in PEERS), min(figures[name] for name in CORRECT)
+        peers, correct = [got[name] for name in PEERS], [got[name] for name in CORRECT]
         lines.append(f"| {ROWS[app][0]} | " + " | ".join(f"{figures[name]:.1f} ({rates[name] / 1000:.1f})" for name in names)
-                     + " | " + ", ".join(f"{one / best:.2f}" for one in ours) + " | "
-                     + ", ".join(f"{one / correct:.2f}" for one in ours) + f" | {ROWS[app][1]} |")
+                     + " | " + ", ".join(f"{bench.ratio_to_best(got[name], peers):.2f}" for name in names[:3]) + " | "
+                     + ", ".join(f"{bench.ratio_to_best(got[name], correct):.2f}" for name in names[:3])
+                     + f" | {ROWS[app][1]} |")
     if "hello" in results:
-        hello = {name: bench.median(several, "cpu") for name, several in results["hello"].items()}
-        granian = min(hello["granian 1"], hello["granian 4"])
-        lines += ["", f"Hello beside those of the bar: the loop {hello['stheno 0'] / hello['bjoern']:.2f} × bjoern; pools of 1 "
-                  f"and 4 {hello['stheno 1'] / granian:.2f} and {hello['stheno 4'] / granian:.2f} × granian's better one."]
+        got = results["hello"]
+        granians = [got["granian 1"], got["granian 4"]]
+        pools = [f"{bench.ratio_to_best(got[name], granians):.2f}" for name in ("stheno 1", "stheno 4")]
+        lines += ["", f"Hello beside those of the bar: the loop {bench.ratio(got['stheno 0'], got['bjoern']):.2f} × bjoern; pools of "
+                  f"1 and 4 {pools[0]} and {pools[1]} × granian's better one."]
     if asleep:
         lines += ["", "Mean answer of 100 clients, ms, where the app sleeps 0.3 s (bar: ≤ 310 with 100 threads). With few threads it is "
                   "the mean of the first seconds, in which the queue still grows:", "",
