@@ -231,6 +231,17 @@ impl Drop for Terminal {
     }
 }
 
+/// A server that is not our child, and that a test which fails must not leave behind. Its workers go with it.
+struct Orphan(i32);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        if std::thread::panicking() && is_alive(self.0) {
+            send(self.0, Signal::KILL);
+        }
+    }
+}
+
 /// Whoever closes the window of a server in its foreground wants no server in the background.
 #[test]
 fn d6_a_terminal_that_hangs_up_ends_its_server() {
@@ -240,8 +251,9 @@ fn d6_a_terminal_that_hangs_up_ends_its_server() {
     let folder = Folder::new();
     let pidfile = folder.beside("pid");
     let (root, path) = (folder.root(), pidfile.to_str().expect("UTF-8"));
+    // The tests themselves may have been started with nohup(1), which a server would obey.
     let line = format!(
-        "exec {} -r {} --port 0 --access-log off --pidfile {path}",
+        "exec env --default-signal=HUP {} -r {} --port 0 --access-log off --pidfile {path}",
         command().get_program().to_str().expect("UTF-8"),
         root.to_str().expect("UTF-8"),
     );
@@ -251,6 +263,7 @@ fn d6_a_terminal_that_hangs_up_ends_its_server() {
     let pid = || fs::read_to_string(&pidfile).ok()?.trim().parse::<i32>().ok();
     eventually("it serves", || pid().is_some());
     let server = pid().expect("a pid");
+    let _orphan = Orphan(server);
     send(server, Signal::HUP);
     std::thread::sleep(Duration::from_millis(300));
     assert!(is_alive(server), "a reload, as long as there is a terminal");
