@@ -301,17 +301,23 @@ pub fn children(pid: i32) -> Vec<i32> {
 
 /// Whether it runs; one that has ended and waits for its new parent does not.
 pub fn is_alive(pid: i32) -> bool {
-    state(pid).is_some_and(|state| state != 'Z')
+    state(Path::new(&format!("/proc/{pid}"))).is_some_and(|state| state != 'Z')
 }
 
-/// Whether it was stopped by a signal.
-pub fn is_stopped(pid: i32) -> bool {
-    state(pid) == Some('T')
+/// Stops it, and waits until it stands still. A signal stops one thread after the other, each when it next comes to
+/// the kernel's door; until then it takes connections in.
+pub fn halt(pid: i32) {
+    send(pid, Signal::STOP);
+    eventually("all its threads stand still", || {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
+        let mut folders = tasks.map(|task| task.expect("a thread").path());
+        folders.all(|task| matches!(state(&task), Some('T') | None))
+    });
 }
 
-/// Its letter in proc(5), while it is there.
-fn state(pid: i32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// The letter in proc(5) of a process or a thread, while it is there.
+fn state(folder: &Path) -> Option<char> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 

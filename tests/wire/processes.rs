@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::support::rules::holds;
-use crate::support::server::{eventually, is_alive, is_running, send};
+use crate::support::server::{eventually, halt, is_alive, is_running, send};
 use crate::support::{Client, Folder, Front, Server};
 
 /// Clients that ask all the time, each for itself, and count what went wrong.
@@ -106,7 +106,7 @@ fn a_connection_that_waits_is_answered_by_the_successor() {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &[]);
     let worker = server.workers[0];
-    send(worker, Signal::STOP);
+    halt(worker);
     let mut waiting: Vec<Client> = (0..20).map(|_| server.connect()).collect();
     send(worker, Signal::KILL);
     for client in &mut waiting {
@@ -309,7 +309,7 @@ fn clients_in_the_queue_are_answered_before_the_end() {
     let mut server = Server::start(&folder.root(), &[]);
     assert_eq!(server.connect().get("/ok", "").status, 200);
     let worker = server.workers[0];
-    send(worker, Signal::STOP);
+    halt(worker);
     let mut waiting: Vec<Client> = (0..60)
         .map(|_| {
             let mut client = server.connect();
@@ -371,7 +371,7 @@ fn a_stuck_worker_is_killed_once() {
     let folder = Folder::new();
     let mut server = Server::start(&folder.root(), &["-w", "2"]);
     let worker = server.workers[0];
-    send(worker, Signal::STOP);
+    halt(worker);
     let started = Instant::now();
     assert_eq!(server.stop().code(), Some(0));
     assert!(started.elapsed() < Duration::from_secs(3));

@@ -15,7 +15,7 @@ use stheno::http1::{Connection, Flushed, Settings, Turn};
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::{connections, cpu_time, descriptors, descriptors_at_rest, is_installed};
 use crate::support::rules::{has_room_for_a_crowd, holds, not_run};
-use crate::support::server::{eventually, send};
+use crate::support::server::{eventually, halt, send};
 use crate::support::{Client, Folder, Front, Server, parse_all};
 
 const GET: &str = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -134,7 +134,7 @@ fn e3_nobody_is_left_in_the_queue() {
         let (_folder, server) = serve(&["--accept", mode]);
         let worker = server.workers[0];
         let base = descriptors_at_rest(&server);
-        send(worker, Signal::STOP);
+        halt(worker);
         let silent = Hostile::silent(server.address(), 100);
         silent.wait_until_open();
         send(worker, Signal::CONT);
@@ -385,7 +385,7 @@ fn e14_a_burst_waits_in_the_queue() {
     let (_folder, server) = serve(&[]);
     let worker = server.workers[0];
     let (before, begun) = (overflows(), Instant::now());
-    send(worker, Signal::STOP);
+    halt(worker);
     let burst = Hostile::half_closing(server.address(), 2000, "/ok");
     burst.wait_until_open();
     std::thread::sleep(SECOND.saturating_sub(begun.elapsed()));

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use super::{Orphan, SECOND};
 use crate::support::rules::holds;
-use crate::support::server::{eventually, is_alive, send};
+use crate::support::server::{eventually, halt, is_alive, send};
 use crate::support::{Folder, Front, Server};
 
 /// Stands in for the service manager.
@@ -143,7 +143,7 @@ fn d23_signs_of_life_while_all_workers_beat() {
     assert!(begun[0] == "READY=1" || begun[0] == "WATCHDOG=1", "{begun:?}");
     let alive = manager.count("WATCHDOG=1", 3 * watchdog);
     assert!((4..=8).contains(&alive), "{alive} in 3 s");
-    send(server.workers[0], Signal::STOP);
+    halt(server.workers[0]);
     // One may be on its way, and one more is due before the silence is long enough.
     let last = manager.count("WATCHDOG=1", watchdog + watchdog / 2);
     let silent = manager.count("WATCHDOG=1", 2 * watchdog);

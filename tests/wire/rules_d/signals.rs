@@ -12,7 +12,7 @@ use super::{SECOND, serve, serve_in_background, until_workers};
 use crate::support::hostile::ask_once;
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
-use crate::support::server::{children, command, eventually, is_alive, is_stopped, send};
+use crate::support::server::{children, command, eventually, halt, is_alive, send};
 use crate::support::{Client, Folder, Front, Server};
 
 /// A client in the middle of a download that it does not go on with.
@@ -196,8 +196,7 @@ fn d8_a_fast_stop_is_fast() {
     let (_folder, mut server) = serve_large(&["-w", "2"]);
     let clients: Vec<Client> = (0..300).map(|_| stuck(&server)).collect();
     // One worker does not even take signals.
-    send(server.workers[0], Signal::STOP);
-    eventually("it is stopped", || is_stopped(server.workers[0]));
+    halt(server.workers[0]);
     let started = Instant::now();
     server.signal(Signal::INT);
     assert_eq!(server.wait().code(), Some(0));

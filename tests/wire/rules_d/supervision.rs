@@ -12,7 +12,7 @@ use super::regulars::Regulars;
 use super::{SECOND, median, serve};
 use crate::support::process::{clients_of, cpu_time, is_installed, title};
 use crate::support::rules::{holds, not_run};
-use crate::support::server::{command, eventually, is_alive, run, send};
+use crate::support::server::{command, eventually, halt, is_alive, run, send};
 use crate::support::{Client, Folder, Front, Server, parse_all};
 
 #[test]
@@ -29,7 +29,7 @@ fn d1_d2_a_dead_worker_is_replaced_and_nobody_else_is_hurt() {
         std::thread::sleep(SECOND + SECOND / 10);
         for victim in server.children() {
             // Stopped first, it takes nobody in any more while we write down who its clients are.
-            send(victim, Signal::STOP);
+            halt(victim);
             victims.extend(clients_of(victim));
             let started = Instant::now();
             send(victim, Signal::KILL);
@@ -198,7 +198,7 @@ fn d15_a_worker_that_hangs_is_ended() {
     let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
     let (victim, others) = (server.workers[0], &server.workers[1..]);
     let started = Instant::now();
-    send(victim, Signal::STOP);
+    halt(victim);
     server.wait_for("is told to abort");
     let noticed = started.elapsed();
     eventually("another has taken the place", || {
@@ -225,7 +225,7 @@ fn d16_a_suspended_host_murders_nobody() {
     }
     let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
     let everyone: Vec<i32> = [server.master()].into_iter().chain(server.workers.clone()).collect();
-    everyone.iter().for_each(|pid| send(*pid, Signal::STOP));
+    everyone.iter().for_each(|pid| halt(*pid));
     std::thread::sleep(3 * SECOND);
     // The master wakes first, and finds nothing but old beats.
     send(server.master(), Signal::CONT);
