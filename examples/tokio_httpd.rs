@@ -12,7 +12,7 @@
 //! | `server::Worker`, the loop's turns | `tokio_httpd/worker.rs`: a runtime and its first task |
 //! | `server::Acceptor`, `reactor::Listener` | `tokio_httpd/acceptor.rs`: a task for each listener |
 //! | `server::HttpChannel`, `reactor::Context` | `tokio_httpd/conversation.rs`: a task for each connection |
-//! | `server::Population` | `tokio_httpd/population.rs`: for tasks that may run on any thread |
+//! | `server::ConnectionTable` | `tokio_httpd/connection_table.rs`: for tasks that may run on any thread |
 //! | `server::Shared` | `tokio_httpd/local.rs`: what each thread has for itself |
 //!
 //! `--runtime prefork` is a runtime of one thread in each of `-w` processes, as the reactor is. `--runtime threads` is
@@ -24,12 +24,12 @@ mod command;
 
 #[path = "tokio_httpd/acceptor.rs"]
 mod acceptor;
+#[path = "tokio_httpd/connection_table.rs"]
+mod connection_table;
 #[path = "tokio_httpd/conversation.rs"]
 mod conversation;
 #[path = "tokio_httpd/local.rs"]
 mod local;
-#[path = "tokio_httpd/population.rs"]
-mod population;
 #[path = "tokio_httpd/worker.rs"]
 mod worker;
 

@@ -22,7 +22,7 @@ use crate::cli::{self, Args, Command};
 use crate::files::Options;
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 use crate::reactor::AcceptMode;
-use crate::server::{Jail, Place};
+use crate::server::{Jail, ListenSpec};
 use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
 
@@ -70,7 +70,7 @@ pub enum AccessLogTo {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen: one place at least.
-    pub listen: Vec<Place>,
+    pub listen: Vec<ListenSpec>,
     /// The rights of the files of Unix sockets.
     pub unix_mode: u32,
     /// What is logged.

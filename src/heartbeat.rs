@@ -1,11 +1,11 @@
 //! What workers tell their master while they work, in memory that they share.
 //!
-//! A [`Board`] is made before the fork and has a [`Slot`] for every worker: when it was last at its loop, what it is
+//! A [`Scoreboard`] is made before the fork and has a [`HeartbeatSlot`] for every worker: when it was last at its loop, what it is
 //! doing, how many connections it has. Telling costs a worker three stores in a turn and no system call; nobody waits
 //! for anybody, and a worker that is killed leaves a slot behind that is merely old.
 //!
 //! ```text
-//! worker: Pulse ──stores──► Slot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
+//! worker: Heartbeat ──stores──► HeartbeatSlot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
 //!           └── one byte when it is ready, or retires ──► pipe ──► master: "all first workers are ready"
 //! ```
 
@@ -30,7 +30,7 @@ const GENERATION: usize = 3;
 
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum WorkerState {
     /// It sets itself up.
     Booting,
     /// It serves.
@@ -41,13 +41,13 @@ pub enum State {
 
 /// The slots of all workers.
 #[derive(Debug)]
-pub struct Board {
+pub struct Scoreboard {
     begun: Instant,
     words: &'static [AtomicU64],
     taken: Vec<bool>,
 }
 
-impl Board {
+impl Scoreboard {
     /// A board with room for so many workers. Make it once, before the first fork.
     ///
     /// # Errors
@@ -58,12 +58,12 @@ impl Board {
     }
 
     /// A slot for a worker that is about to be forked; `None` when there is none left.
-    pub fn take(&mut self, generation: u64) -> Option<Slot> {
+    pub fn take(&mut self, generation: u64) -> Option<HeartbeatSlot> {
         let index = self.taken.iter().position(|taken| !taken)?;
         self.taken[index] = true;
         let words = &self.words[index * WORDS..][..WORDS];
-        let slot = Slot { index, begun: self.begun, words };
-        slot.set(STATE, State::Booting as u64);
+        let slot = HeartbeatSlot { index, begun: self.begun, words };
+        slot.set(STATE, WorkerState::Booting as u64);
         slot.set(CONNECTIONS, 0);
         slot.set(GENERATION, generation);
         slot.beat(Instant::now());
@@ -71,20 +71,20 @@ impl Board {
     }
 
     /// Gives the slot of a worker that has ended to others.
-    pub fn free(&mut self, slot: Slot) {
+    pub fn free(&mut self, slot: HeartbeatSlot) {
         self.taken[slot.index] = false;
     }
 }
 
 /// One worker's place on the board.
 #[derive(Clone, Copy, Debug)]
-pub struct Slot {
+pub struct HeartbeatSlot {
     index: usize,
     begun: Instant,
     words: &'static [AtomicU64],
 }
 
-impl Slot {
+impl HeartbeatSlot {
     fn set(&self, word: usize, value: u64) {
         self.words[word].store(value, Ordering::Relaxed);
     }
@@ -106,11 +106,11 @@ impl Slot {
 
     /// What it is doing.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> WorkerState {
         match self.get(STATE) {
-            0 => State::Booting,
-            1 => State::Ready,
-            _ => State::Draining,
+            0 => WorkerState::Booting,
+            1 => WorkerState::Ready,
+            _ => WorkerState::Draining,
         }
     }
 
@@ -129,28 +129,28 @@ impl Slot {
 
 /// A worker's end of it.
 #[derive(Debug)]
-pub struct Pulse {
-    slot: Slot,
+pub struct Heartbeat {
+    slot: HeartbeatSlot,
     every: Duration,
     /// Where the master waits for the word that this worker is ready, or wants to leave.
     report: Option<OwnedFd>,
     may_retire: bool,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// For the worker that `slot` was taken for: it beats `every` so often at the least, and says on the pipe
     /// `report` that it is ready.
     #[must_use]
-    pub fn new(slot: Slot, every: Duration, report: OwnedFd) -> Self {
+    pub fn new(slot: HeartbeatSlot, every: Duration, report: OwnedFd) -> Self {
         Self { slot, every, report: Some(report), may_retire: false }
     }
 
     /// For a worker without a master.
     ///
     /// # Errors
-    /// As [`Board::new`].
+    /// As [`Scoreboard::new`].
     pub fn unwatched() -> io::Result<Self> {
-        let slot = Board::new(1)?.take(0).ok_or(io::ErrorKind::OutOfMemory)?;
+        let slot = Scoreboard::new(1)?.take(0).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { slot, every: RESTING_BEAT, report: None, may_retire: false })
     }
 
@@ -168,7 +168,7 @@ impl Pulse {
 
     /// Says that the worker serves from now on.
     pub fn ready(&mut self) {
-        self.slot.set(STATE, State::Ready as u64);
+        self.slot.set(STATE, WorkerState::Ready as u64);
         self.call_the_master();
         if !self.may_retire {
             self.report = None;
@@ -177,7 +177,7 @@ impl Pulse {
 
     /// Says that a worker which may retire has done enough: its master fills the seat with another one, and lets this one finish.
     pub fn retire(&mut self) {
-        self.slot.set(STATE, State::Draining as u64);
+        self.slot.set(STATE, WorkerState::Draining as u64);
         self.call_the_master();
     }
 
@@ -196,7 +196,7 @@ impl Pulse {
 
     /// Says that the worker takes nobody in any more.
     pub fn draining(&self) {
-        self.slot.set(STATE, State::Draining as u64);
+        self.slot.set(STATE, WorkerState::Draining as u64);
     }
 }
 
@@ -208,34 +208,34 @@ mod tests {
 
     #[test]
     fn what_a_worker_says_is_seen() {
-        let mut board = Board::new(2).expect("a board");
+        let mut board = Scoreboard::new(2).expect("a board");
         let (read, write) = descriptor::pipe().expect("a pipe");
         let slot = board.take(7).expect("a slot");
-        let mut pulse = Pulse::new(slot, RESTING_BEAT, write).which_may_retire();
-        assert_eq!((slot.state(), slot.generation(), slot.connections()), (State::Booting, 7, 0));
-        pulse.ready();
+        let mut heartbeat = Heartbeat::new(slot, RESTING_BEAT, write).which_may_retire();
+        assert_eq!((slot.state(), slot.generation(), slot.connections()), (WorkerState::Booting, 7, 0));
+        heartbeat.ready();
         let mut bytes = 0;
         assert!(descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
-        assert_eq!((bytes, slot.state()), (1, State::Ready));
+        assert_eq!((bytes, slot.state()), (1, WorkerState::Ready));
         let later = Instant::now() + Duration::from_secs(5);
-        pulse.beat(later, 3);
+        heartbeat.beat(later, 3);
         assert!(later.saturating_duration_since(slot.last_beat()) < Duration::from_millis(2));
         assert_eq!(slot.connections(), 3);
-        pulse.draining();
-        assert_eq!(slot.state(), State::Draining);
-        slot.set(STATE, State::Ready as u64);
-        pulse.retire();
+        heartbeat.draining();
+        assert_eq!(slot.state(), WorkerState::Draining);
+        slot.set(STATE, WorkerState::Ready as u64);
+        heartbeat.retire();
         descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
-        assert_eq!((bytes, slot.state()), (2, State::Draining));
+        assert_eq!((bytes, slot.state()), (2, WorkerState::Draining));
     }
 
     /// RULES D27: who has nothing more to say lets go of the pipe.
     #[test]
     fn the_pipe_is_closed_behind_the_word() {
         let (read, write) = descriptor::pipe().expect("a pipe");
-        let slot = Board::new(1).expect("a board").take(1).expect("a slot");
-        let mut pulse = Pulse::new(slot, RESTING_BEAT, write);
-        pulse.ready();
+        let slot = Scoreboard::new(1).expect("a board").take(1).expect("a slot");
+        let mut heartbeat = Heartbeat::new(slot, RESTING_BEAT, write);
+        heartbeat.ready();
         let mut bytes = 0;
         assert!(!descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
         assert_eq!(bytes, 1);
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn slots_are_given_again() {
-        let mut board = Board::new(2).expect("a board");
+        let mut board = Scoreboard::new(2).expect("a board");
         let (first, second) = (board.take(1).expect("a slot"), board.take(1).expect("a slot"));
         assert!(first.index != second.index && board.take(1).is_none());
         first.set(CONNECTIONS, 9);

@@ -10,12 +10,13 @@ use stheno::cli::{self, Command};
 use stheno::config::{AccessLogTo, Config, ConfigError};
 use stheno::files::{FileService, Options};
 use stheno::master::{
-    BOOT_FAILURE, Ended, FAILURE, Image, Master, Notifier, Plan, Post, Predecessor, Surroundings, Work,
+    Assignment, BOOT_FAILURE, Ended, Executable, FAILURE, Master, Notifier, Plan, Predecessor, Surroundings,
+    Work,
 };
 use stheno::server::{
-    AccessLog, BindError, Bound, Capacity, Confinement, Inherited, Jail, LogTarget, Worker, bind,
+    AccessLog, BindError, Capacity, Confinement, Inherited, Jail, Listeners, LogTarget, Worker, bind,
 };
-use stheno::sys::handing::Handed;
+use stheno::sys::fd_passing::PassedFile;
 use stheno::sys::process::{self, Pid};
 use stheno::sys::{fallback, sandbox};
 
@@ -109,7 +110,7 @@ fn start<F: Front>(mut front: F) -> Result<ExitCode, ConfigError> {
     if current.config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
         log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
     }
-    let image = Image { program: started_from(), arguments };
+    let image = Executable { program: started_from(), arguments };
     let (pidfile, plan) = (current.config.pidfile.clone(), current.plan());
     let server = Server { front, words, log, current: Some(current), next: None };
     serve(server, plan, Surroundings { pidfile, notifier, predecessor, image })
@@ -182,7 +183,7 @@ struct Setup {
     /// Of each worker.
     threads: usize,
     capacity: Capacity,
-    bound: Bound,
+    bound: Listeners,
     service: FileService,
     access_log: Option<LogTarget>,
     confinement: Confinement,
@@ -256,7 +257,7 @@ impl<F: Front> Server<F> {
 }
 
 impl<F: Front> Work for Server<F> {
-    fn work(&mut self, post: Post) -> i32 {
+    fn work(&mut self, post: Assignment) -> i32 {
         if post.trial {
             self.adopt_next();
         }
@@ -280,7 +281,7 @@ impl<F: Front> Work for Server<F> {
             accept: setup.config.accept,
             signals: post.signals,
             life: post.life,
-            pulse: post.pulse,
+            heartbeat: post.heartbeat,
             grace: setup.config.grace,
         };
         let (code, result) = self.front.serve(worker, setup.threads);
@@ -327,7 +328,7 @@ impl<F: Front> Work for Server<F> {
         }
     }
 
-    fn reopen_logs(&mut self) -> Vec<Handed> {
+    fn reopen_logs(&mut self) -> Vec<PassedFile> {
         let setups =
             [self.current.as_ref(), self.next.as_ref().map(|(setup, _)| setup)].into_iter().flatten();
         let access_logs = setups.filter_map(|setup| setup.access_log.as_ref());

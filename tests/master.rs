@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kill, getppid, kill_process};
-use stheno::master::{Ended, Master, Plan, Post, Surroundings, Work};
-use stheno::sys::handing::Handed;
+use stheno::master::{Assignment, Ended, Master, Plan, Surroundings, Work};
+use stheno::sys::fd_passing::PassedFile;
 use stheno::sys::process::Pid;
 use stheno::sys::signal::Signal;
 use stheno::sys::{readiness, shared};
@@ -28,9 +28,9 @@ struct Spinning {
 }
 
 impl Work for Spinning {
-    fn work(&mut self, mut post: Post) -> i32 {
+    fn work(&mut self, mut post: Assignment) -> i32 {
         let births = if post.seat == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
-        post.pulse.ready();
+        post.heartbeat.ready();
         if births == 1 {
             loop {
                 std::hint::spin_loop();
@@ -41,8 +41,8 @@ impl Work for Spinning {
         }
         let mut over = false;
         while !over {
-            post.pulse.beat(Instant::now(), 0);
-            readiness::wait_any(&[post.signals.as_fd(), post.life.as_fd()], Some(post.pulse.every()))
+            post.heartbeat.beat(Instant::now(), 0);
+            readiness::wait_any(&[post.signals.as_fd(), post.life.as_fd()], Some(post.heartbeat.every()))
                 .expect("a wait");
             post.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
         }
@@ -59,7 +59,7 @@ impl Work for Spinning {
 
     fn resized(&mut self, _: usize) {}
 
-    fn reopen_logs(&mut self) -> Vec<Handed> {
+    fn reopen_logs(&mut self) -> Vec<PassedFile> {
         Vec::new()
     }
 

@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use stheno::clock::Now;
-use stheno::heartbeat::Pulse;
+use stheno::heartbeat::Heartbeat;
 use stheno::http1::{Body, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
 use stheno::server::{Capacity, Worker};
-use stheno::sys::handing;
+use stheno::sys::fd_passing;
 use stheno::sys::signal::Signals;
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
@@ -51,7 +51,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
     let worker = thread::spawn(move || {
-        let (_held_open, life) = handing::pair().expect("sockets");
+        let (_held_open, life) = fd_passing::pair().expect("sockets");
         let worker = Worker {
             settings: Settings::default(),
             capacity: Capacity { connections: 100, per_address: None },
@@ -62,7 +62,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),
             life,
-            pulse: Pulse::unwatched().expect("memory"),
+            heartbeat: Heartbeat::unwatched().expect("memory"),
             grace: Duration::from_secs(1),
         };
         worker.boot().expect("a loop").serve()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use log::{debug, warn};
 use stheno::clock::Instant;
-use stheno::reactor::{ListenSocket, Peer, Stream, Verdict};
+use stheno::reactor::{AcceptOutcome, ListenSocket, Peer, Stream};
 use stheno::sys::readiness::wait_readable;
 use stheno::sys::socket;
 use tokio::io::unix::AsyncFd;
@@ -61,7 +61,7 @@ impl Acceptor {
         for _ in 0..MAX_REST {
             match self.listener.get_ref().0.accept() {
                 Ok((stream, peer)) => self.take_in(stream, peer),
-                Err(error) if Verdict::of(&error) == Verdict::NextOne => {}
+                Err(error) if AcceptOutcome::of(&error) == AcceptOutcome::NextOne => {}
                 Err(_) => break,
             }
         }
@@ -72,10 +72,12 @@ impl Acceptor {
         loop {
             drop(self.listener.readable().await?);
             for _ in 0..ACCEPTS_PER_TURN {
-                let population = Arc::clone(&self.world.population);
-                let ended = population.ended();
-                // Room is made only for somebody who does wait.
-                let tried = if !population.is_full() || (self.somebody_waits()? && population.make_room()) {
+                let connection_table = Arc::clone(&self.world.connection_table);
+                let ended = connection_table.ended();
+                // Admission is made only for somebody who does wait.
+                let tried = if !connection_table.is_full()
+                    || (self.somebody_waits()? && connection_table.make_room())
+                {
                     self.accept_one()?
                 } else if self.somebody_waits()? {
                     Tried::Pause
@@ -86,7 +88,8 @@ impl Acceptor {
                     Tried::Accepted => {}
                     Tried::NobodyWaits => break,
                     Tried::Pause => {
-                        let _ = timeout(self.pause, population.wait_until(|all| all.ended() != ended)).await;
+                        let _ = timeout(self.pause, connection_table.wait_until(|all| all.ended() != ended))
+                            .await;
                         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                     }
                 }
@@ -104,16 +107,16 @@ impl Acceptor {
                 self.take_in(stream, peer);
                 Ok(Tried::Accepted)
             }
-            Err(error) => match Verdict::of(&error) {
-                Verdict::NoneWaiting => Ok(Tried::NobodyWaits),
+            Err(error) => match AcceptOutcome::of(&error) {
+                AcceptOutcome::NoneWaiting => Ok(Tried::NobodyWaits),
                 // tokio's own word for it has no number.
                 _ if error.kind() == io::ErrorKind::WouldBlock => Ok(Tried::NobodyWaits),
-                Verdict::NextOne => Ok(Tried::Accepted),
-                Verdict::Pause => {
+                AcceptOutcome::NextOne => Ok(Tried::Accepted),
+                AcceptOutcome::Pause => {
                     self.complain(&error);
                     Ok(Tried::Pause)
                 }
-                Verdict::Broken => Err(error),
+                AcceptOutcome::Broken => Err(error),
             },
         }
     }
@@ -135,11 +138,11 @@ impl Acceptor {
             ListenSocket::Tcp(_) => socket::prepare_accepted(stream.as_fd()),
             ListenSocket::Unix(_) => Ok(()),
         };
-        let Some(place) = self.world.population.enter(peer) else {
+        let Some(permit) = self.world.connection_table.enter(peer) else {
             debug!(target: LOG, "{peer}: its address has as many connections as it may have");
             return;
         };
-        match prepared.and_then(|()| Conversation::new(Arc::clone(&self.world), stream, place)) {
+        match prepared.and_then(|()| Conversation::new(Arc::clone(&self.world), stream, permit)) {
             Ok(conversation) => {
                 debug!(target: LOG, "Incoming connection from {}", peer.pair());
                 tokio::spawn(conversation.run());

@@ -28,8 +28,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep};
 
 use crate::LOG;
+use crate::connection_table::Permit;
 use crate::local::{self, Local};
-use crate::population::Place;
 use crate::worker::{Fd, World};
 
 /// Requests that one connection is answered in one turn: the reactor's figure.
@@ -43,7 +43,7 @@ pub(crate) struct Conversation {
     world: Arc<World>,
     socket: AsyncFd<Fd<Stream>>,
     connection: Connection,
-    place: Place,
+    permit: Permit,
     /// Whether the kernel holds more of it than of others: the peer has shown that it reads.
     reads_well: bool,
 }
@@ -82,9 +82,9 @@ impl Bounds {
 }
 
 impl Conversation {
-    pub(crate) fn new(world: Arc<World>, stream: Stream, place: Place) -> io::Result<Self> {
+    pub(crate) fn new(world: Arc<World>, stream: Stream, permit: Permit) -> io::Result<Self> {
         let socket = Fd(stream).watch()?;
-        Ok(Self { world, socket, connection: Connection::new(Now::ask()), place, reads_well: false })
+        Ok(Self { world, socket, connection: Connection::new(Now::ask()), permit, reads_well: false })
     }
 
     /// A block, not an `async fn`: that would hold what it is called on twice, as argument and as variable.
@@ -97,7 +97,7 @@ impl Conversation {
                 let mut bounds = Bounds::new();
                 let turn = local::with(|local| self.turn(event, &mut bounds, local));
                 if let Err(error) = turn {
-                    debug!(target: LOG, "{}: {error} in {}", self.place.peer(), self.connection.state());
+                    debug!(target: LOG, "{}: {error} in {}", self.permit.peer(), self.connection.state());
                     break;
                 }
                 if self.connection.is_closed() {
@@ -114,11 +114,11 @@ impl Conversation {
     }
 
     async fn next_event(&mut self, alarm: &mut Alarm<'_>) -> Event {
-        let Self { world, socket, connection, place, .. } = self;
+        let Self { world, socket, connection, permit, .. } = self;
         let deadline = connection.deadline(&world.settings.timeouts);
         let (wants_read, wants_write) = (connection.wants_read(), connection.wants_write());
         poll_fn(|cx| {
-            if place.has_orders(cx) {
+            if permit.has_orders(cx) {
                 return Poll::Ready(Event::Order);
             }
             if wants_read && let Poll::Ready(ready) = socket.poll_read_ready(cx) {
@@ -135,7 +135,7 @@ impl Conversation {
     fn turn(&mut self, event: Event, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
         match event {
             Event::Timeout => {
-                debug!(target: LOG, "{}: time-out in {}", self.place.peer(), self.connection.state());
+                debug!(target: LOG, "{}: time-out in {}", self.permit.peer(), self.connection.state());
                 self.with_turn(bounds, local, |connection, turn, _| connection.handle_timeout(turn));
                 if self.connection.wants_reset() {
                     sys::socket::reset_on_close(&self.socket.get_ref().0)?;
@@ -154,7 +154,7 @@ impl Conversation {
             self.flush(bounds, local)?;
         }
         self.flush(bounds, local)?;
-        self.place.occupy(&self.connection, bounds.now.monotonic);
+        self.permit.set_activity(&self.connection, bounds.now.monotonic);
         if local.wants_tending() {
             self.world.used.notify_one();
         }
@@ -162,13 +162,13 @@ impl Conversation {
     }
 
     fn obey(&mut self, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
-        if self.place.take_drain() {
+        if self.permit.take_drain() {
             self.connection.drain(bounds.now);
         }
         let useless = self.connection.is_idle() || self.connection.is_lingering();
         // There is no room for a newcomer, and this connection has had nothing to do for longest.
-        if self.place.take_eviction() && useless {
-            debug!(target: LOG, "{}: makes room in {}", self.place.peer(), self.connection.state());
+        if self.permit.take_eviction() && useless {
+            debug!(target: LOG, "{}: makes room in {}", self.permit.peer(), self.connection.state());
             if self.connection.is_idle() {
                 self.close_if_quiet(bounds, local)?;
             } else {
@@ -278,7 +278,7 @@ impl Conversation {
             return;
         };
         while let Some(exchange) = self.connection.take_finished(now, all) {
-            log.record(self.place.peer(), local.dates.log(now.wall), &exchange);
+            log.record(self.permit.peer(), local.dates.log(now.wall), &exchange);
         }
     }
 }
@@ -288,9 +288,9 @@ impl Drop for Conversation {
     fn drop(&mut self) {
         local::try_with(|local| self.log_exchanges(Now::ask(), local, true));
         if std::thread::panicking() {
-            self.world.count_panic(self.place.peer());
+            self.world.count_panic(self.permit.peer());
         }
-        debug!(target: LOG, "Closed connection from {}", self.place.peer());
+        debug!(target: LOG, "Closed connection from {}", self.permit.peer());
     }
 }
 

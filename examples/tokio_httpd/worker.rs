@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use log::{debug, error, info, warn};
 use stheno::files::FileService;
-use stheno::heartbeat::Pulse;
+use stheno::heartbeat::Heartbeat;
 use stheno::http1::Settings;
 use stheno::master::{BOOT_FAILURE, FAILURE};
 use stheno::reactor::Peer;
 use stheno::server::{AccessLog, LogTarget, Worker};
-use stheno::sys::handing::{self, Handed, Taken};
+use stheno::sys::fd_passing::{self, PassedFile, Received};
 use stheno::sys::process;
 use stheno::sys::signal::{Signal, Signals};
 use tokio::io::unix::AsyncFd;
@@ -22,8 +22,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::acceptor::Acceptor;
+use crate::connection_table::ConnectionTable;
 use crate::local::{self, Kit};
-use crate::population::Population;
 use crate::{LOG, Runtime};
 
 /// More panics in one minute end the worker: the reactor's figure.
@@ -59,7 +59,7 @@ impl<T: AsFd> Fd<T> {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
-    pub(crate) population: Arc<Population>,
+    pub(crate) connection_table: Arc<ConnectionTable>,
     draining: watch::Sender<bool>,
     /// Told when the service is used again, by whom nobody tends it.
     pub(crate) used: Notify,
@@ -99,13 +99,13 @@ impl World {
 /// What the master is told by, whenever a thread is about to wait: that there is a loop, and how many connections.
 #[derive(Debug)]
 struct Heart {
-    pulse: Pulse,
-    population: Arc<Population>,
+    heartbeat: Heartbeat,
+    connection_table: Arc<ConnectionTable>,
 }
 
 impl Heart {
     fn beat(&self) {
-        self.pulse.beat(std::time::Instant::now(), self.population.len());
+        self.heartbeat.beat(std::time::Instant::now(), self.connection_table.len());
     }
 }
 
@@ -135,7 +135,7 @@ fn boot(
     let _inside = runtime.enter();
     let world = Arc::new(World {
         settings: Settings { record: worker.access_log.is_some(), ..worker.settings },
-        population: Population::new(worker.capacity),
+        connection_table: ConnectionTable::new(worker.capacity),
         draining: watch::Sender::new(false),
         used: Notify::new(),
         panics: Mutex::default(),
@@ -143,23 +143,24 @@ fn boot(
     });
     let listeners = worker.listeners.into_iter();
     let acceptors = listeners.map(|listener| Acceptor::new(Arc::clone(&world), listener));
-    let (acceptors, population) = (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.population));
+    let (acceptors, connection_table) =
+        (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
     let (signals, life) = (Fd(worker.signals).watch()?, Fd(worker.life).watch()?);
     // Nothing can fail any more.
-    let mut pulse = worker.pulse;
-    pulse.ready();
+    let mut heartbeat = worker.heartbeat;
+    heartbeat.ready();
     let task = FirstTask {
         world,
         acceptors,
         signals,
         life,
-        beat_every: pulse.every(),
+        beat_every: heartbeat.every(),
         heart: Arc::clone(&heart),
         grace: worker.grace,
         access_log: worker.access_log,
         log: worker.log,
     };
-    heart.get_or_init(|| Heart { pulse, population });
+    heart.get_or_init(|| Heart { heartbeat, connection_table });
     Ok((runtime, task))
 }
 
@@ -201,7 +202,7 @@ fn runtime_of(
     }
 }
 
-/// The task that starts the others, takes orders, and tells the master that it is there.
+/// The task that starts the others, takes commands, and tells the master that it is there.
 struct FirstTask {
     world: Arc<World>,
     acceptors: Vec<Acceptor>,
@@ -217,13 +218,13 @@ struct FirstTask {
 
 /// What is asked for by signals and by the master, whose end is an order as well.
 #[derive(Debug, Default)]
-struct Orders {
+struct Commands {
     stop: bool,
     drain: bool,
     /// The master is gone.
     orphaned: bool,
     /// Logs that it has opened anew.
-    logs: Vec<Handed>,
+    logs: Vec<PassedFile>,
 }
 
 impl FirstTask {
@@ -245,9 +246,9 @@ impl FirstTask {
         let mut is_orphaned = false;
         loop {
             let is_draining = drained_by.is_some();
-            let orders = tokio::select! {
-                orders = self.signalled() => orders?,
-                orders = heard_of_master(&self.life), if !is_orphaned => orders?,
+            let commands = tokio::select! {
+                commands = self.signalled() => commands?,
+                commands = heard_of_master(&self.life), if !is_orphaned => commands?,
                 _ = beats.tick() => {
                     let _ = self.heart.get().inspect(|heart| heart.beat());
                     continue;
@@ -255,15 +256,15 @@ impl FirstTask {
                 () = world.broken.notified() => {
                     return Err(io::Error::other(format!("more than {MAX_PANICS} panics in a minute")));
                 }
-                result = everyone_gone(&mut acceptors, &world.population, is_draining) => return result,
+                result = everyone_gone(&mut acceptors, &world.connection_table, is_draining) => return result,
                 () = sleep_until(drained_by.unwrap_or_else(Instant::now)), if is_draining => return Ok(()),
             };
-            orders.logs.iter().for_each(|handed| self.change_log(handed));
-            is_orphaned |= orders.orphaned;
-            if orders.stop {
+            commands.logs.iter().for_each(|handed| self.change_log(handed));
+            is_orphaned |= commands.orphaned;
+            if commands.stop {
                 return Ok(());
             }
-            if orders.drain && !is_draining {
+            if commands.drain && !is_draining {
                 drained_by = Some(Instant::now() + self.grace);
                 self.drain();
             }
@@ -271,28 +272,28 @@ impl FirstTask {
     }
 
     /// Waits for a signal.
-    async fn signalled(&self) -> io::Result<Orders> {
-        let mut orders = Orders::default();
+    async fn signalled(&self) -> io::Result<Commands> {
+        let mut commands = Commands::default();
         self.signals.readable().await?.clear_ready();
         self.signals.get_ref().0.take(|signal| match signal {
-            Signal::Terminate => orders.drain = true,
-            Signal::Interrupt | Signal::Quit => orders.stop = true,
+            Signal::Terminate => commands.drain = true,
+            Signal::Interrupt | Signal::Quit => commands.stop = true,
             // Meant for the master: whoever signals all processes of this name means no harm.
             _ => {}
         })?;
-        Ok(orders)
+        Ok(commands)
     }
 
     fn drain(&self) {
-        let _ = self.heart.get().inspect(|heart| heart.pulse.draining());
+        let _ = self.heart.get().inspect(|heart| heart.heartbeat.draining());
         process::set_title("stheno: leaving");
-        info!(target: LOG, "draining {} connections", self.world.population.len());
-        self.world.population.drain();
+        info!(target: LOG, "draining {} connections", self.world.connection_table.len());
+        self.world.connection_table.drain();
         self.world.draining.send_replace(true);
     }
 
     /// What this thread said before goes to the old file; every thread writes to the same target.
-    fn change_log(&mut self, handed: &Handed) {
+    fn change_log(&mut self, handed: &PassedFile) {
         local::flush_log();
         let access_log = self.access_log.as_mut().map(|log| log.take_over(handed));
         let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
@@ -303,16 +304,16 @@ impl FirstTask {
 }
 
 /// Waits for what the master has to say.
-async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Orders> {
+async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
     life.readable().await?.clear_ready();
-    let mut orders = Orders::default();
+    let mut commands = Commands::default();
     loop {
-        match handing::take(life.get_ref().0.as_fd())? {
-            Taken::File(handed) => orders.logs.push(handed),
-            Taken::Nothing => return Ok(orders),
-            Taken::End => {
+        match fd_passing::take(life.get_ref().0.as_fd())? {
+            Received::File(handed) => commands.logs.push(handed),
+            Received::Nothing => return Ok(commands),
+            Received::End => {
                 debug!(target: LOG, "the master is gone");
-                return Ok(Orders { drain: true, orphaned: true, ..orders });
+                return Ok(Commands { drain: true, orphaned: true, ..commands });
             }
         }
     }
@@ -324,7 +325,7 @@ async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Orders> {
 /// When an acceptor has ended, and it is no drain.
 async fn everyone_gone(
     acceptors: &mut JoinSet<io::Result<()>>,
-    population: &Population,
+    connection_table: &ConnectionTable,
     is_draining: bool,
 ) -> io::Result<()> {
     while let Some(ended) = acceptors.join_next().await {
@@ -332,7 +333,7 @@ async fn everyone_gone(
             return Err(io::Error::other(format!("a listening socket is lost: {ended:?}")));
         }
     }
-    population.wait_until(|all| all.len() == 0).await;
+    connection_table.wait_until(|all| all.len() == 0).await;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::path;
 
 use super::fault::Fault;
 use crate::cli::Args;
-use crate::server::{Place, Target};
+use crate::server::{Endpoint, ListenSpec};
 
 /// Where the seed listens.
 const HOST: &str = "127.0.0.1";
@@ -14,18 +14,18 @@ const PORT: u16 = 9000;
 const UNIX_MODE: u32 = 0o666;
 
 /// Every place of the list, behind the one that host and port make, if these are asked for or there is no list.
-pub(super) fn places(args: &Args) -> Result<Vec<Place>, Fault> {
+pub(super) fn places(args: &Args) -> Result<Vec<ListenSpec>, Fault> {
     let mut places = Vec::new();
     if args.listen.is_empty() || args.host.is_some() || args.port.is_some() {
         let host = host(args.host.as_deref().unwrap_or(HOST));
-        places.push(Place::HostAndPort(host, port(args.port.as_deref())?));
+        places.push(ListenSpec::HostAndPort(host, port(args.port.as_deref())?));
     }
     for text in &args.listen {
-        let target = match Target::parse(text) {
-            Some(Target::Unix(path)) => path::absolute(path).ok().map(Target::Unix),
+        let target = match Endpoint::parse(text) {
+            Some(Endpoint::Unix(path)) => path::absolute(path).ok().map(Endpoint::Unix),
             target => target,
         };
-        places.push(Place::Listed(target.ok_or_else(|| {
+        places.push(ListenSpec::Listed(target.ok_or_else(|| {
             Fault::usage("--listen", text, "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH")
         })?));
     }

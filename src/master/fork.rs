@@ -7,22 +7,22 @@ use std::time::Instant;
 
 use log::{error, info, warn};
 
-use super::crew::{FAST_STOP, Farewell, Leaver};
-use super::seat::{Holder, Line, Seat};
-use super::{BOOT_FAILURE, Ended, FAILURE, Master, Phase, Post, SIGNALS, WORKER_SIGNALS, Work};
-use crate::heartbeat::{Pulse, Slot, State};
-use crate::sys::handing;
+use super::generation::{ExitingWorker, FAST_STOP, StopMode};
+use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
+use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, SIGNALS, WORKER_SIGNALS, Work};
+use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
+use crate::sys::fd_passing;
 use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signals};
 use crate::sys::{descriptor, readiness};
 
 /// What a worker has between its fork and its work.
 #[derive(Debug)]
-pub(super) struct Newborn {
+pub(super) struct ChildSetup {
     seat: usize,
     trial: bool,
     life: OwnedFd,
-    slot: Slot,
+    slot: HeartbeatSlot,
     report: OwnedFd,
     /// A signal that is meant for the master must not run the master's handler in the child.
     blocked: signal::Blocked,
@@ -30,7 +30,7 @@ pub(super) struct Newborn {
 
 impl Master {
     /// Fills the seats whose time has come; answers in the child with what it has been born with.
-    pub(super) fn spawn_workers(&mut self) -> io::Result<Option<Newborn>> {
+    pub(super) fn spawn_workers(&mut self) -> io::Result<Option<ChildSetup>> {
         let now = Instant::now();
         while let Some(seat) = self.crew.due_seat(now) {
             match self.spawn_worker(false, seat) {
@@ -55,9 +55,9 @@ impl Master {
         Ok(None)
     }
 
-    /// Forks one worker into a seat; answers in the child with what it has been born with.
-    fn spawn_worker(&mut self, trial: bool, seat: usize) -> io::Result<Option<Newborn>> {
-        let (socket, life) = handing::pair()?;
+    /// Forks one worker into a worker_slot; answers in the child with what it has been born with.
+    fn spawn_worker(&mut self, trial: bool, seat: usize) -> io::Result<Option<ChildSetup>> {
+        let (socket, life) = fd_passing::pair()?;
         let report = descriptor::duplicate(&self.reports.1)?;
         let crew = match &mut self.trial {
             Some(on_trial) if trial => &mut on_trial.crew,
@@ -67,10 +67,10 @@ impl Master {
         let blocked = signal::Blocked::all();
         match (self.fork)() {
             Ok(Forked::Parent(pid)) => {
-                crew.seats[seat].take(pid, Line { slot, socket }, Instant::now());
+                crew.seats[seat].take(pid, WorkerLink { slot, socket }, Instant::now());
                 Ok(None)
             }
-            Ok(Forked::Child) => Ok(Some(Newborn { seat, trial, life, slot, report, blocked })),
+            Ok(Forked::Child) => Ok(Some(ChildSetup { seat, trial, life, slot, report, blocked })),
             Err(error) => {
                 self.board.free(slot);
                 Err(error)
@@ -79,8 +79,8 @@ impl Master {
     }
 
     /// In the child: gives up everything that is the master's, above all the ends of the life lines, and works.
-    pub(super) fn become_worker(self, newborn: Newborn, work: &mut dyn Work) -> ! {
-        let Newborn { seat, trial, life, slot, report, blocked } = newborn;
+    pub(super) fn become_worker(self, newborn: ChildSetup, work: &mut dyn Work) -> ! {
+        let ChildSetup { seat, trial, life, slot, report, blocked } = newborn;
         let watch = self.trial.as_ref().filter(|_| trial).map_or(&self.watch, |trial| &trial.watch);
         let every = watch.every();
         let _ = signal::reset(&SIGNALS);
@@ -90,7 +90,7 @@ impl Master {
         let Ok(signals) = signals else {
             std::process::exit(BOOT_FAILURE);
         };
-        let post = Post { seat, trial, signals, life, pulse: Pulse::new(slot, every, report) };
+        let post = Assignment { seat, trial, signals, life, heartbeat: Heartbeat::new(slot, every, report) };
         let code = catch_unwind(AssertUnwindSafe(|| work.work(post))).unwrap_or(FAILURE);
         std::process::exit(code)
     }
@@ -98,7 +98,7 @@ impl Master {
     /// The way out when this process cannot go on: kills all workers and sees to it that they are gone.
     pub(super) fn kill_workers(&mut self) {
         let now = Instant::now();
-        self.dismiss_everyone(Farewell::Stop, now);
+        self.dismiss_everyone(StopMode::Stop, now);
         for leaver in &self.leavers {
             let _ = process::kill(leaver.pid);
         }
@@ -133,13 +133,13 @@ impl Master {
     /// Workers that say of themselves that they have done enough leave, and their seats are filled again at once: the
     /// kernel holds what comes meanwhile. Nobody else drains while he sits.
     pub(super) fn relieve_retiring(&mut self, now: Instant) {
-        let farewell = Farewell::Drain(self.plan.grace);
-        let retires = |holder: &mut Holder| holder.line.slot.state() == State::Draining;
+        let farewell = StopMode::Drain(self.plan.grace);
+        let retires = |holder: &mut WorkerProcess| holder.line.slot.state() == WorkerState::Draining;
         for seat in &mut self.crew.seats {
             if let Some(holder) = seat.holder.take_if(retires) {
                 info!("worker {} has done enough; another takes its place", holder.pid);
-                *seat = Seat::vacant(now);
-                self.leavers.push(Leaver::of(holder, farewell, now));
+                *seat = WorkerSlot::vacant(now);
+                self.leavers.push(ExitingWorker::of(holder, farewell, now));
             }
         }
     }
@@ -153,7 +153,7 @@ impl Master {
         if exit == Exit::Code(BOOT_FAILURE) && matches!(self.phase, Phase::Starting(_)) {
             error!("worker {pid} could not start; see above");
             seat.leave();
-            self.leave(Ended::BootFailed, Farewell::Stop, work);
+            self.leave(Ended::BootFailed, StopMode::Stop, work);
         } else {
             let delay = seat.lose(Instant::now());
             let when = if delay.is_zero() { "now".into() } else { format!("in {} ms", delay.as_millis()) };

@@ -27,15 +27,15 @@
 //! | `upgrade` | handing over to another program |
 //! | `watch` | workers that hang |
 
-mod crew;
 mod fork;
+mod generation;
 mod notify;
-mod orders;
 mod pidfile;
 mod reload;
-mod seat;
+mod signals;
 mod upgrade;
 mod watch;
+mod worker_slot;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,20 +44,20 @@ use std::time::{Duration, Instant};
 
 use log::error;
 
-use crate::heartbeat::{Board, Pulse};
-use crate::sys::handing::Handed;
+use crate::heartbeat::{Heartbeat, Scoreboard};
+use crate::sys::fd_passing::PassedFile;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
 
-use crew::{Crew, Farewell, Leaver};
+use generation::{ExitingWorker, Generation, StopMode};
 pub use notify::Notifier;
 use pidfile::PidFile;
-use reload::Trial;
-use seat::Seat;
+use reload::PendingReload;
 use upgrade::Upgrade;
-pub use upgrade::{Image, Predecessor};
+pub use upgrade::{Executable, Predecessor};
 use watch::Watch;
+use worker_slot::WorkerSlot;
 
 /// A worker leaves with this code when it cannot begin to serve: another try would end the same way.
 pub const BOOT_FAILURE: i32 = 3;
@@ -112,12 +112,12 @@ pub struct Surroundings {
     /// The process that waits for this one to be ready.
     pub predecessor: Option<Predecessor>,
     /// What takes over when it is asked for.
-    pub image: Image,
+    pub image: Executable,
 }
 
 /// What a worker is born with.
 #[derive(Debug)]
-pub struct Post {
+pub struct Assignment {
     /// The number of its seat.
     pub seat: usize,
     /// Whether it belongs to the configuration that is on trial.
@@ -128,13 +128,13 @@ pub struct Post {
     /// ([`crate::sys::handing`]).
     pub life: OwnedFd,
     /// What it tells its master by.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
 }
 
 /// What the master has done.
 pub trait Work {
     /// Runs in each worker. Answers the exit code: 0, [`BOOT_FAILURE`] or [`FAILURE`].
-    fn work(&mut self, post: Post) -> i32;
+    fn work(&mut self, post: Assignment) -> i32;
 
     /// Runs in the master, once, when the first workers are all ready.
     fn started(&mut self, workers: &[Pid]);
@@ -154,7 +154,7 @@ pub trait Work {
 
     /// Opens the logs of this process anew, and those that new workers inherit. Answers with each that workers have
     /// open as well: they are handed over, because a worker may have given up the right to open them.
-    fn reopen_logs(&mut self) -> Vec<Handed>;
+    fn reopen_logs(&mut self) -> Vec<PassedFile>;
 
     /// The listening sockets, with the name of each, for a successor.
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)>;
@@ -176,23 +176,23 @@ pub struct Master {
     plan: Plan,
     fork: Fork,
     signals: Signals,
-    board: Board,
+    board: Scoreboard,
     /// Where workers say that they are ready.
     reports: (OwnedFd, OwnedFd),
     phase: Phase,
     /// Those who serve.
-    crew: Crew,
+    crew: Generation,
     /// Those who are to take over from them.
-    trial: Option<Trial>,
+    trial: Option<PendingReload>,
     /// Those who have been told to go.
-    leavers: Vec<Leaver>,
+    leavers: Vec<ExitingWorker>,
     reload_wanted: bool,
     upgrade: Option<Upgrade>,
     watch: Watch,
     pidfile: Option<PidFile>,
     notifier: Notifier,
     predecessor: Option<Predecessor>,
-    image: Image,
+    image: Executable,
     /// It was started in the foreground of a terminal, and is to end with it.
     in_foreground: bool,
 }
@@ -231,12 +231,12 @@ impl Master {
         let now = Instant::now();
         let in_foreground = process::is_in_foreground() && !signal::is_ignored(Signal::Hangup)?;
         Ok(Self {
-            crew: Crew::new(1, plan.workers, now),
+            crew: Generation::new(1, plan.workers, now),
             watch: Watch::new(plan.worker_timeout, notifier.watchdog(), now),
             plan,
             fork: process::fork,
             signals: Signals::install(&SIGNALS)?,
-            board: Board::new(SLOTS)?,
+            board: Scoreboard::new(SLOTS)?,
             reports: descriptor::pipe()?,
             phase: Phase::Starting(now + READY_WITHIN),
             trial: None,
@@ -286,14 +286,14 @@ impl Master {
     fn round(&mut self, work: &mut dyn Work) -> io::Result<()> {
         self.wait()?;
         for signal in self.take_signals()? {
-            self.obey(signal, work);
+            self.handle_signal(signal, work);
         }
         self.reap_workers(work);
         let now = Instant::now();
         self.relieve_retiring(now);
         self.watch.look(now);
         self.crew.holders_mut().for_each(|holder| self.watch.check(holder, now));
-        self.leavers.iter_mut().for_each(|leaver| leaver.press(now));
+        self.leavers.iter_mut().for_each(|leaver| leaver.escalate(now));
         if let Phase::Starting(deadline) = self.phase {
             self.look_whether_started(deadline, now, work)?;
         }
@@ -321,8 +321,8 @@ impl Master {
             Phase::Serving | Phase::Stopping(_) => None,
         };
         let crews = [Some(&self.crew), self.trial.as_ref().map(|trial| &trial.crew)];
-        let seats = crews.into_iter().flatten().flat_map(|crew| &crew.seats).filter_map(Seat::due);
-        let leavers = self.leavers.iter().filter_map(Leaver::deadline);
+        let seats = crews.into_iter().flatten().flat_map(|crew| &crew.seats).filter_map(WorkerSlot::due);
+        let leavers = self.leavers.iter().filter_map(ExitingWorker::deadline);
         let trial = self.trial.as_ref().map(|trial| trial.deadline);
         let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.deadline);
         let others = [starting, trial, upgrade, self.notifier.next_ping()].into_iter().flatten();
@@ -351,7 +351,7 @@ impl Master {
             }
         } else if now >= deadline {
             error!("the workers are not ready after {} s", READY_WITHIN.as_secs());
-            self.leave(Ended::BootFailed, Farewell::Stop, work);
+            self.leave(Ended::BootFailed, StopMode::Stop, work);
         }
         Ok(())
     }

@@ -10,12 +10,12 @@ use std::time::Instant;
 
 use log::{error, info};
 
-use super::{Crew, Farewell, Master, Phase, Plan, READY_WITHIN, Watch, Work, count};
+use super::{Generation, Master, Phase, Plan, READY_WITHIN, StopMode, Watch, Work, count};
 
 /// A generation that is to take over.
 #[derive(Debug)]
-pub(super) struct Trial {
-    pub(super) crew: Crew,
+pub(super) struct PendingReload {
+    pub(super) crew: Generation,
     pub(super) deadline: Instant,
     plan: Plan,
     pub(super) watch: Watch,
@@ -53,9 +53,10 @@ impl Master {
         self.notifier.reloading("Reading the configuration anew");
         match work.reload() {
             Ok(plan) => {
-                let crew = Crew::new(self.crew.generation + 1, plan.workers, now);
+                let crew = Generation::new(self.crew.generation + 1, plan.workers, now);
                 let watch = Watch::new(plan.worker_timeout, self.notifier.watchdog(), now);
-                self.trial = Some(Trial { crew, deadline: now + READY_WITHIN, plan, watch, failed: None });
+                self.trial =
+                    Some(PendingReload { crew, deadline: now + READY_WITHIN, plan, watch, failed: None });
             }
             Err(reason) => self.keep_the_old(&reason),
         }
@@ -68,15 +69,15 @@ impl Master {
     }
 
     fn end_trial(&mut self, now: Instant, work: &mut dyn Work) {
-        let Some(Trial { crew, plan, watch, failed, .. }) = self.trial.take() else {
+        let Some(PendingReload { crew, plan, watch, failed, .. }) = self.trial.take() else {
             return;
         };
         work.reloaded(failed.is_none());
         if let Some(reason) = failed {
-            self.dismiss(crew, Farewell::Stop, now);
+            self.dismiss(crew, StopMode::Stop, now);
             return self.keep_the_old(&reason);
         }
-        let farewell = Farewell::Drain(self.plan.grace);
+        let farewell = StopMode::Drain(self.plan.grace);
         let old = std::mem::replace(&mut self.crew, crew);
         self.dismiss(old, farewell, now);
         (self.plan, self.watch) = (plan, watch);

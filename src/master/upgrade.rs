@@ -35,7 +35,7 @@ const NOT_RUN: i32 = 127;
 
 /// The program that takes over: what stands then where this one was started from.
 #[derive(Clone, Debug, Default)]
-pub struct Image {
+pub struct Executable {
     /// Its path.
     pub program: PathBuf,
     /// The words behind its name.
@@ -77,7 +77,7 @@ pub(super) struct Upgrade {
 
 /// How far a successor is.
 #[derive(Debug)]
-pub(super) enum Progress {
+pub(super) enum UpgradeProgress {
     Waiting,
     Ready,
     Failed(String),
@@ -89,7 +89,7 @@ impl Upgrade {
     /// # Errors
     /// As pipe2(2) and fork(2).
     pub(super) fn start(
-        image: &Image,
+        image: &Executable,
         sockets: &[(BorrowedFd<'_>, &str)],
         variables: &[(&'static str, OsString)],
         now: Instant,
@@ -115,25 +115,25 @@ impl Upgrade {
     }
 
     /// What it has said so far, and whether it still runs.
-    pub(super) fn progress(&mut self, now: Instant) -> Progress {
+    pub(super) fn progress(&mut self, now: Instant) -> UpgradeProgress {
         let said = &mut self.said;
         let open = descriptor::drain_pipe(self.report.as_fd(), |bytes| said.extend_from_slice(bytes));
         self.closed |= !matches!(open, Ok(true));
         if self.said.starts_with(WORD) {
-            return Progress::Ready;
+            return UpgradeProgress::Ready;
         }
         match self.ended {
-            Some(exit) if self.said.is_empty() => Progress::Failed(format!("it has ended: {exit}")),
-            Some(_) => Progress::Failed(String::from_utf8_lossy(&self.said).trim().into()),
-            None if now >= self.deadline => Progress::Failed("it takes too long".into()),
-            None => Progress::Waiting,
+            Some(exit) if self.said.is_empty() => UpgradeProgress::Failed(format!("it has ended: {exit}")),
+            Some(_) => UpgradeProgress::Failed(String::from_utf8_lossy(&self.said).trim().into()),
+            None if now >= self.deadline => UpgradeProgress::Failed("it takes too long".into()),
+            None => UpgradeProgress::Waiting,
         }
     }
 }
 
 /// In the child: leaves nothing of this program but its open sockets.
 fn become_successor(
-    image: &Image,
+    image: &Executable,
     sockets: &[(BorrowedFd<'_>, &str)],
     variables: &[(&'static str, OsString)],
     report: &OwnedFd,

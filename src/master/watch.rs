@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use log::{error, warn};
 
 use super::READY_WITHIN;
-use super::seat::Holder;
-use crate::heartbeat::{RESTING_BEAT, State};
+use super::worker_slot::WorkerProcess;
+use crate::heartbeat::{RESTING_BEAT, WorkerState};
 use crate::sys::process;
 use crate::sys::signal::Signal;
 
@@ -63,21 +63,21 @@ impl Watch {
     }
 
     /// How long nothing has been seen of this worker.
-    pub(super) fn silence(&self, holder: &Holder, now: Instant) -> Duration {
+    pub(super) fn silence(&self, holder: &WorkerProcess, now: Instant) -> Duration {
         now.saturating_duration_since(holder.line.slot.last_beat().max(self.forgiven))
     }
 
     /// Whether something has been seen of this worker lately enough for a service manager to be told so.
-    pub(super) fn is_well(&self, holder: &Holder, now: Instant) -> bool {
+    pub(super) fn is_well(&self, holder: &WorkerProcess, now: Instant) -> bool {
         self.silence(holder, now) <= self.well_within
     }
 
     /// Ends the worker if it hangs. One that sets itself up may have much to load, and does not beat meanwhile.
-    pub(super) fn check(&self, holder: &mut Holder, now: Instant) {
+    pub(super) fn check(&self, holder: &mut WorkerProcess, now: Instant) {
         let silence = self.silence(holder, now);
         let limit = match holder.line.slot.state() {
-            State::Booting => self.timeout.max(READY_WITHIN),
-            State::Ready | State::Draining => self.timeout,
+            WorkerState::Booting => self.timeout.max(READY_WITHIN),
+            WorkerState::Ready | WorkerState::Draining => self.timeout,
         };
         if self.timeout.is_zero() || silence < limit {
             return;
@@ -102,9 +102,9 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heartbeat::Board;
-    use crate::master::seat::{Line, Seat};
-    use crate::sys::handing;
+    use crate::heartbeat::Scoreboard;
+    use crate::master::worker_slot::{WorkerLink, WorkerSlot};
+    use crate::sys::fd_passing;
 
     #[test]
     fn beats_fit_into_the_shorter_limit() {
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn a_late_look_forgives() {
         let start = Instant::now();
-        let mut seat = Seat::vacant(start);
-        let slot = Board::new(1).expect("memory").take(1).expect("a slot");
-        let line = Line { slot, socket: handing::pair().expect("sockets").0 };
+        let mut seat = WorkerSlot::vacant(start);
+        let slot = Scoreboard::new(1).expect("memory").take(1).expect("a slot");
+        let line = WorkerLink { slot, socket: fd_passing::pair().expect("sockets").0 };
         seat.take(process::current(), line, start);
         let holder = seat.holder.expect("a holder");
         let mut watch = Watch::new(Duration::from_secs(10), None, start);

@@ -57,7 +57,7 @@ impl fmt::Display for AcceptMode {
 }
 
 /// Whether there is room for another connection. `()` has room for any number.
-pub trait Room {
+pub trait Admission {
     /// Whether every place is taken.
     fn is_full(&self) -> bool {
         false
@@ -69,7 +69,7 @@ pub trait Room {
     }
 }
 
-impl Room for () {}
+impl Admission for () {}
 
 /// A listening socket. (`dispatcher.listen`, `dispatcher.accept`)
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Listener {
     }
 
     /// Accepts what waits, up to a bound and while there is `room`, and calls `each` for every connection: for
-    /// `handle_read`. Room is made only for somebody who does wait.
+    /// `handle_read`. Admission is made only for somebody who does wait.
     ///
     /// Where there is no room, and where the system is out of something, accepting pauses until
     /// [`Listener::deadline`], or until [`Listener::resume`] is called before.
@@ -114,7 +114,7 @@ impl Listener {
     pub fn accept(
         &mut self,
         cx: &mut Context<'_>,
-        room: &impl Room,
+        room: &impl Admission,
         mut each: impl FnMut(&mut Context<'_>, Stream, Peer),
     ) -> io::Result<()> {
         for _ in 0..ACCEPTS_PER_TURN {
@@ -136,17 +136,17 @@ impl Listener {
                         Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
                     }
                 }
-                Err(error) => match Verdict::of(&error) {
-                    Verdict::NoneWaiting => {
+                Err(error) => match AcceptOutcome::of(&error) {
+                    AcceptOutcome::NoneWaiting => {
                         cx.set_readable(false);
                         break;
                     }
-                    Verdict::NextOne => {}
-                    Verdict::Pause => {
+                    AcceptOutcome::NextOne => {}
+                    AcceptOutcome::Pause => {
                         self.complain(cx, &error);
                         return self.pause(cx);
                     }
-                    Verdict::Broken => return Err(error),
+                    AcceptOutcome::Broken => return Err(error),
                 },
             }
         }
@@ -177,7 +177,7 @@ impl Listener {
         for _ in 0..MAX_REST {
             match self.socket.accept() {
                 Ok((stream, peer)) => each(cx, stream, peer),
-                Err(error) if Verdict::of(&error) == Verdict::NextOne => {}
+                Err(error) if AcceptOutcome::of(&error) == AcceptOutcome::NextOne => {}
                 Err(_) => break,
             }
         }
@@ -246,7 +246,7 @@ impl Listener {
 
 /// What an error of accept(2) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AcceptOutcome {
     /// Nobody waits.
     NoneWaiting,
     /// Something is wrong with the one who waited; the next one may be fine.
@@ -257,7 +257,7 @@ pub enum Verdict {
     Broken,
 }
 
-impl Verdict {
+impl AcceptOutcome {
     /// RULES E12: Linux passes errors of the network on to whoever accepts next.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
@@ -315,9 +315,9 @@ mod tests {
     #[test]
     fn verdicts() {
         for (errors, verdict) in [
-            (&[Errno::AGAIN] as &[Errno], Verdict::NoneWaiting),
-            (&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM], Verdict::Pause),
-            (&[Errno::INVAL, Errno::BADF, Errno::NOTSOCK], Verdict::Broken),
+            (&[Errno::AGAIN] as &[Errno], AcceptOutcome::NoneWaiting),
+            (&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM], AcceptOutcome::Pause),
+            (&[Errno::INVAL, Errno::BADF, Errno::NOTSOCK], AcceptOutcome::Broken),
             (
                 &[
                     Errno::INTR,
@@ -333,11 +333,11 @@ mod tests {
                     Errno::CONNRESET,
                     Errno::PERM,
                 ],
-                Verdict::NextOne,
+                AcceptOutcome::NextOne,
             ),
         ] {
             for error in errors {
-                assert_eq!(Verdict::of(&(*error).into()), verdict, "{error}");
+                assert_eq!(AcceptOutcome::of(&(*error).into()), verdict, "{error}");
             }
         }
     }

@@ -63,7 +63,7 @@ use mio::{Events, Poll};
 pub use calls::{CallContext, CallKey};
 pub use chat_channel::ChatChannel;
 pub use dispatcher::{Context, Dispatcher};
-pub use listener::{AcceptMode, Listener, Room, Verdict};
+pub use listener::{AcceptMode, AcceptOutcome, Admission, Listener};
 pub use probe::{Hook, NoProbe, Probe, Readiness};
 pub use shared::{NoSource, SharedSource};
 pub use simple_loop::{Poller, SimpleLoop};

@@ -46,13 +46,13 @@ fn take_in<S: Service + std::fmt::Debug + 'static>(
     stream: Stream,
     peer: Peer,
 ) {
-    let Some(place) = shared.population.enter(peer) else {
-        // Without a word: an answer would take the very place that there is not.
+    let Some(permit) = shared.population.enter(peer) else {
+        // Without a word: an answer would take the very permit that there is not.
         debug!("{peer}: its address has as many connections as it may have");
         return;
     };
     debug!("Incoming connection from {}", peer.pair());
-    cx.adopt(HttpChannel::new(stream, place, entrance, cx.now(), Rc::clone(shared)));
+    cx.adopt(HttpChannel::new(stream, permit, entrance, cx.now(), Rc::clone(shared)));
 }
 
 impl<S: Service + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {

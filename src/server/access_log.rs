@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use super::LogTarget;
 use crate::http1::Exchange;
 use crate::reactor::Peer;
-use crate::sys::handing::Handed;
+use crate::sys::fd_passing::PassedFile;
 
 /// What a pipe takes in one piece (pipe(7)).
 const PIECE: usize = 4096;
@@ -104,7 +104,7 @@ impl AccessLog {
     ///
     /// # Errors
     /// As [`LogTarget::take_over`]; then lines go on to where they went.
-    pub fn take_over(&mut self, handed: &Handed) -> io::Result<()> {
+    pub fn take_over(&mut self, handed: &PassedFile) -> io::Result<()> {
         self.flush();
         if self.target.take_over(handed)? {
             self.torn = false;

@@ -15,7 +15,7 @@ use log::debug;
 use mio::event::Source;
 
 use super::Shared;
-use super::population::{Occupation, Place};
+use super::connection_table::{Activity, Permit};
 use crate::clock::{Instant, Now};
 use crate::http1::{Connection, Flushed, Service, Turn, Visitor};
 use crate::reactor::{Context, Dispatcher, Peer, Stream, transmit};
@@ -33,7 +33,7 @@ pub struct HttpChannel<S> {
     stream: Stream,
     connection: Connection,
     shared: Rc<Shared<S>>,
-    place: Place,
+    permit: Permit,
     /// What may still be answered in the turn of this time.
     budget: (Instant, u32),
     /// Whether the kernel holds more of it than of others: the peer has shown that it reads.
@@ -44,14 +44,20 @@ pub struct HttpChannel<S> {
 
 impl<S> fmt::Debug for HttpChannel<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpChannel({}, {})", self.place.peer(), self.connection.state())
+        write!(f, "HttpChannel({}, {})", self.permit.peer(), self.connection.state())
     }
 }
 
 impl<S: Service> HttpChannel<S> {
     /// A channel for a connection that was accepted now.
     #[must_use]
-    pub(super) fn new(stream: Stream, place: Place, entrance: u16, now: Now, shared: Rc<Shared<S>>) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        permit: Permit,
+        entrance: u16,
+        now: Now,
+        shared: Rc<Shared<S>>,
+    ) -> Self {
         let mut connection = Connection::new(now);
         if shared.draining.get() {
             connection.drain(now);
@@ -60,7 +66,7 @@ impl<S: Service> HttpChannel<S> {
             stream,
             connection,
             shared,
-            place,
+            permit,
             budget: (now.monotonic, REQUESTS_PER_TURN),
             reads_well: false,
             entrance,
@@ -75,7 +81,7 @@ impl<S: Service> HttpChannel<S> {
         if self.connection.output().is_empty() {
             self.shared.lend(self.connection.output_mut());
         }
-        let address = match self.place.peer() {
+        let address = match self.permit.peer() {
             Peer::Internet(address) => Some(address),
             Peer::Unix => None,
         };
@@ -123,7 +129,7 @@ impl<S: Service> HttpChannel<S> {
         if self.connection.is_closed() {
             self.close_as_it_should(cx)?;
         }
-        self.place.occupy(self.occupation(), cx.now().monotonic, cx.key());
+        self.permit.set_activity(self.activity(), cx.now().monotonic, cx.key());
         Ok(())
     }
 
@@ -145,13 +151,13 @@ impl<S: Service> HttpChannel<S> {
         }
     }
 
-    fn occupation(&self) -> Occupation {
+    fn activity(&self) -> Activity {
         if self.connection.is_idle() {
-            Occupation::Idle
+            Activity::Idle
         } else if self.connection.is_lingering() {
-            Occupation::Lingering
+            Activity::Lingering
         } else {
-            Occupation::Busy
+            Activity::Busy
         }
     }
 
@@ -173,7 +179,7 @@ impl<S: Service> HttpChannel<S> {
         let now = if self.shared.service.takes_time() { Now::ask() } else { now };
         while let Some(exchange) = self.connection.take_finished(now, all) {
             let mut dates = self.shared.dates.borrow_mut();
-            log.borrow_mut().record(self.place.peer(), dates.log(now.wall), &exchange);
+            log.borrow_mut().record(self.permit.peer(), dates.log(now.wall), &exchange);
         }
     }
 }
@@ -197,7 +203,7 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
             match cx.recv(&mut self.stream)? {
                 // The first look at a new connection, which may say nothing for a while.
                 None => {
-                    self.place.occupy(self.occupation(), now.monotonic, cx.key());
+                    self.permit.set_activity(self.activity(), now.monotonic, cx.key());
                     break;
                 }
                 Some([]) => {
@@ -217,7 +223,7 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        debug!("{}: time-out in {}", self.place.peer(), self.connection.state());
+        debug!("{}: time-out in {}", self.permit.peer(), self.connection.state());
         // A request that has come since the kernel was asked, in a long turn say, has come in time.
         if self.connection.is_idle() {
             cx.set_readable(true);
@@ -237,10 +243,10 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
             self.with_turn(cx.now(), cx.key(), |connection, turn| connection.resume(turn));
             self.flush(cx)?;
         }
-        if !self.place.take_eviction() || self.occupation() == Occupation::Busy {
+        if !self.permit.take_eviction() || self.activity() == Activity::Busy {
             return Ok(());
         }
-        debug!("{}: makes room in {}", self.place.peer(), self.connection.state());
+        debug!("{}: makes room in {}", self.permit.peer(), self.connection.state());
         if self.connection.is_idle() {
             self.close_if_quiet(cx)?;
         } else {
@@ -255,13 +261,13 @@ impl<S: Service> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        debug!("{}: {error} in {}", self.place.peer(), self.connection.state());
+        debug!("{}: {error} in {}", self.permit.peer(), self.connection.state());
         cx.close();
     }
 
     fn handle_close(&mut self, now: Now) {
         self.log_exchanges(now, true);
-        debug!("Closed connection from {}", self.place.peer());
+        debug!("Closed connection from {}", self.permit.peer());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -282,7 +288,7 @@ mod tests {
     use super::*;
     use crate::files::FileService;
 
-    /// What an idle connection costs is this, its slot in the loop, its seat, and its entry among the timers.
+    /// What an idle connection costs is this, its slot in the loop, its entry, and its entry among the timers.
     #[test]
     fn a_connection_is_small() {
         assert!(size_of::<HttpChannel<FileService>>() <= 208, "{}", size_of::<HttpChannel<FileService>>());

@@ -28,12 +28,12 @@ const MOST: u32 = 65_536;
 
 /// A listening socket, and the file of a Unix socket that this server has made.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct InheritedSocket {
     pub(super) socket: ListenSocket,
     pub(super) file: Option<Rc<SocketFile>>,
 }
 
-impl Found {
+impl InheritedSocket {
     /// Where it listens on the Internet, if it does so; with `SO_REUSEPORT`, if that is asked for.
     fn address(&self, reuse_port: bool) -> Option<SocketAddr> {
         let Ok(Address::Internet(address)) = address_of(&self.socket) else {
@@ -46,7 +46,7 @@ impl Found {
 /// Sockets that are there already.
 #[derive(Debug, Default)]
 pub struct Inherited {
-    sockets: Vec<Found>,
+    sockets: Vec<InheritedSocket>,
     /// Whether they are to be taken as they are.
     activated: bool,
     /// Addresses that somebody asks for by their port.
@@ -77,7 +77,7 @@ impl Inherited {
         Ok(Self::new(sockets?, count > 0 && activated))
     }
 
-    pub(super) fn new(sockets: Vec<Found>, activated: bool) -> Self {
+    pub(super) fn new(sockets: Vec<InheritedSocket>, activated: bool) -> Self {
         Self { sockets, activated, promised: Vec::new() }
     }
 
@@ -113,7 +113,10 @@ impl Inherited {
         taken.next().and_then(|found| Some((found.socket, found.file?)))
     }
 
-    fn take_all(&mut self, is_wanted: impl Fn(&Found) -> bool) -> impl Iterator<Item = Found> {
+    fn take_all(
+        &mut self,
+        is_wanted: impl Fn(&InheritedSocket) -> bool,
+    ) -> impl Iterator<Item = InheritedSocket> {
         let (taken, left) = std::mem::take(&mut self.sockets).into_iter().partition(is_wanted);
         self.sockets = left;
         Vec::into_iter(taken)
@@ -146,7 +149,7 @@ pub(super) fn name(activated: bool) -> &'static str {
     if activated { ACTIVATED } else { OWN }
 }
 
-fn adopt(number: RawFd, activated: bool) -> Result<Found, BindError> {
+fn adopt(number: RawFd, activated: bool) -> Result<InheritedSocket, BindError> {
     let socket = descriptor::adopt(number).and_then(socket::adopt).map_err(|error| {
         BindError::of_environment(format!(
             "cannot serve on descriptor {number}, which LISTEN_FDS speaks of: {error}"
@@ -161,7 +164,7 @@ fn adopt(number: RawFd, activated: bool) -> Result<Found, BindError> {
         Ok(Address::Unix(path)) if !activated => SocketFile::of_another(&path).map(Rc::new),
         _ => None,
     };
-    Ok(Found { socket, file })
+    Ok(InheritedSocket { socket, file })
 }
 
 #[cfg(test)]
@@ -169,9 +172,9 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    fn found(reuse_port: bool) -> Found {
+    fn found(reuse_port: bool) -> InheritedSocket {
         let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into(), 1, reuse_port).expect("a port");
-        Found { socket: listener.into(), file: None }
+        InheritedSocket { socket: listener.into(), file: None }
     }
 
     fn internet(socket: &ListenSocket) -> SocketAddr {
@@ -209,7 +212,7 @@ mod tests {
         let (path, other) = (folder.path().join("socket"), folder.path().join("other"));
         let listener = UnixListener::bind(&path).expect("a socket");
         let file = SocketFile::of_another(&path).map(Rc::new);
-        let found = Found { socket: listener.into(), file };
+        let found = InheritedSocket { socket: listener.into(), file };
         let mut inherited = Inherited::new(vec![found], false);
         std::fs::rename(&path, &other).expect("rename");
         let _stranger = UnixListener::bind(&path).expect("a socket");

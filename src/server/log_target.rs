@@ -15,7 +15,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::descriptor;
-use crate::sys::handing::Handed;
+use crate::sys::fd_passing::PassedFile;
 
 /// How a log is opened: it never blocks, and what is written goes to its end.
 const FLAGS: OFlags =
@@ -105,7 +105,7 @@ impl LogTarget {
     ///
     /// # Errors
     /// As open(2), with the path.
-    pub fn reopen(&self) -> io::Result<Option<Handed>> {
+    pub fn reopen(&self) -> io::Result<Option<PassedFile>> {
         let mut opened = self.opened();
         let Some(path) = &opened.path else {
             return Ok(None);
@@ -115,11 +115,11 @@ impl LogTarget {
         let copy = descriptor::duplicate(&file)?;
         let name = path.as_os_str().as_encoded_bytes().to_vec();
         opened.file = file;
-        Ok(Some(Handed { name, file: copy }))
+        Ok(Some(PassedFile { name, file: copy }))
     }
 
     /// Opens all of them anew; answers with those that have a path. One that cannot be opened is worth a line in the log.
-    pub fn reopen_all<'a>(logs: impl IntoIterator<Item = &'a Self>) -> Vec<Handed> {
+    pub fn reopen_all<'a>(logs: impl IntoIterator<Item = &'a Self>) -> Vec<PassedFile> {
         let reopened = logs.into_iter().map(Self::reopen).map(|result| {
             result.unwrap_or_else(|error| {
                 error!("cannot open a log anew, and go on with the old file: {error}");
@@ -133,7 +133,7 @@ impl LogTarget {
     ///
     /// # Errors
     /// As fcntl(2): no descriptor is left; then lines go on to where they went.
-    pub fn take_over(&self, handed: &Handed) -> io::Result<bool> {
+    pub fn take_over(&self, handed: &PassedFile) -> io::Result<bool> {
         let mut opened = self.opened();
         let ours =
             opened.path.as_ref().is_some_and(|path| path.as_os_str().as_encoded_bytes() == handed.name);

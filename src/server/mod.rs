@@ -18,11 +18,11 @@ mod acceptor;
 mod access_log;
 mod channel;
 mod confinement;
+mod connection_table;
 mod inherit;
-mod listen;
+mod listen_spec;
+mod listeners;
 mod log_target;
-mod place;
-mod population;
 mod unix;
 mod worker;
 
@@ -38,12 +38,12 @@ pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
+pub use connection_table::Capacity;
+use connection_table::ConnectionTable;
 pub use inherit::Inherited;
-pub use listen::{Address, Bound, bind};
+pub use listen_spec::{BindError, Endpoint, ListenSpec};
+pub use listeners::{Address, Listeners, bind};
 pub use log_target::LogTarget;
-pub use place::{BindError, Place, Target};
-pub use population::Capacity;
-use population::Population;
 pub use worker::{Running, Worker};
 
 /// What all channels of a worker have in common.
@@ -59,7 +59,7 @@ pub struct Shared<S> {
     pub log: Option<RefCell<AccessLog>>,
     /// Whether the worker is shutting down: no connection gets more than one more answer.
     pub draining: Cell<bool>,
-    population: Rc<Population>,
+    population: Rc<ConnectionTable>,
     /// Memory that connections give back when they have nothing to send.
     spares: RefCell<Vec<Spare>>,
 }
@@ -85,7 +85,7 @@ impl<S> Shared<S> {
             dates: RefCell::new(DateCache::new()),
             log: log.map(RefCell::new),
             draining: Cell::new(false),
-            population: Rc::new(Population::new(capacity, waker)),
+            population: Rc::new(ConnectionTable::new(capacity, waker)),
             spares: RefCell::default(),
         }
     }

@@ -11,10 +11,10 @@ use mio::event::Source;
 
 use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared};
 use crate::clock::Instant;
-use crate::heartbeat::Pulse;
+use crate::heartbeat::Heartbeat;
 use crate::http1::{Service, Settings};
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
-use crate::sys::handing::{self, Handed, Taken};
+use crate::sys::fd_passing::{self, PassedFile, Received};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 
@@ -62,18 +62,18 @@ pub struct Worker<S> {
     /// opened anew come through it.
     pub life: OwnedFd,
     /// What it tells its master by.
-    pub pulse: Pulse,
+    pub heartbeat: Heartbeat,
     /// How long answers may take once it has been told to drain.
     pub grace: Duration,
 }
 
 /// What the signals and the master's end ask for; the loop looks at it before every turn.
 #[derive(Debug, Default)]
-struct Orders {
+struct Commands {
     stop: Cell<bool>,
     drain: Cell<bool>,
     /// Logs that the master has opened anew.
-    logs: RefCell<Vec<Handed>>,
+    logs: RefCell<Vec<PassedFile>>,
 }
 
 /// A worker whose loop stands.
@@ -81,7 +81,7 @@ struct Orders {
 pub struct Running<S> {
     reactor: Reactor,
     shared: Rc<Shared<S>>,
-    orders: Rc<Orders>,
+    commands: Rc<Commands>,
     /// Channels that are no connections and no listeners.
     housekeepers: usize,
     listeners: usize,
@@ -89,7 +89,7 @@ pub struct Running<S> {
     alive: Rc<()>,
     grace: Duration,
     log: Option<LogTarget>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     /// When the service was last tended.
     tended: Instant,
     /// When a long turn was last worth a line.
@@ -119,10 +119,10 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
     /// As [`Worker::boot`].
     pub fn boot_on(self, mut reactor: Reactor) -> io::Result<Running<S>> {
         process::set_title("stheno: worker");
-        let orders = Rc::new(Orders::default());
+        let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
-        reactor.add(SignalChannel { signals, orders: Rc::clone(&orders) });
-        reactor.add(LifeLine { socket: FileWrapper(self.life), orders: Rc::clone(&orders) });
+        reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
+        reactor.add(MasterLink { socket: FileWrapper(self.life), commands: Rc::clone(&commands) });
         let housekeepers = reactor.len();
         let shared =
             Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
@@ -137,13 +137,13 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
         let running = Running {
             reactor,
             shared,
-            orders,
+            commands,
             housekeepers,
             listeners,
             alive,
             grace: self.grace,
             log: self.log,
-            pulse: self.pulse,
+            heartbeat: self.heartbeat,
             tended: minute.0,
             complained: None,
             crowd: 0,
@@ -167,14 +167,14 @@ impl<S: Service> Running<S> {
     pub fn serve(mut self) -> io::Result<()> {
         let mut drained_by: Option<Instant> = None;
         let mut now = Instant::now();
-        self.pulse.ready();
-        // Orders first: they may have come while the loop was being set up, and nothing would wake us.
+        self.heartbeat.ready();
+        // Commands first: they may have come while the loop was being set up, and nothing would wake us.
         while !self.is_over(&mut drained_by) {
             // Before the wait, not behind it: connections that the listeners took in as the loop was set up
             // may be over already, and so may those that the drain has just closed.
             self.flush_log();
-            self.pulse.beat(now.to_std(), self.connections());
-            let rest = self.tend().into_iter().chain([self.pulse.every()]);
+            self.heartbeat.beat(now.to_std(), self.connections());
+            let rest = self.tend().into_iter().chain([self.heartbeat.every()]);
             let rest = rest.chain(self.shared.service.before_waiting());
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
             self.reactor.turn(timeout.into_iter().chain(rest).min())?;
@@ -191,26 +191,26 @@ impl<S: Service> Running<S> {
         Ok(())
     }
 
-    /// Follows the orders; answers whether nothing is left to be done.
+    /// Follows the commands; answers whether nothing is left to be done.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
-        for handed in self.orders.logs.take() {
+        for handed in self.commands.logs.take() {
             self.change_log(&handed);
         }
         if self.shared.service.is_retiring() && drained_by.is_none() {
-            self.pulse.retire();
-            self.orders.drain.set(true);
+            self.heartbeat.retire();
+            self.commands.drain.set(true);
         }
-        if self.orders.drain.get() && drained_by.is_none() {
+        if self.commands.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
             self.shared.draining.set(true);
             self.shared.service.drain();
             self.reactor.shutdown();
-            self.pulse.draining();
+            self.heartbeat.draining();
             process::set_title("stheno: leaving");
             info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers;
-        self.orders.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+        self.commands.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
     }
 
     /// Connections of clients: whatever on the loop is neither ours nor a listener.
@@ -220,7 +220,7 @@ impl<S: Service> Running<S> {
     }
 
     /// What was said before goes to the old file.
-    fn change_log(&self, handed: &Handed) {
+    fn change_log(&self, handed: &PassedFile) {
         let access_log = self.shared.log.as_ref().map(|log| log.borrow_mut().take_over(handed));
         let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
         for error in [access_log, log].into_iter().flatten().filter_map(Result::err) {
@@ -309,7 +309,7 @@ impl AsRawFd for SignalFd {
 #[derive(Debug)]
 struct SignalChannel {
     signals: FileWrapper<SignalFd>,
-    orders: Rc<Orders>,
+    commands: Rc<Commands>,
 }
 
 impl Dispatcher for SignalChannel {
@@ -320,8 +320,8 @@ impl Dispatcher for SignalChannel {
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
         self.signals.0.0.take(|signal| match signal {
-            Signal::Terminate => self.orders.drain.set(true),
-            Signal::Interrupt | Signal::Quit => self.orders.stop.set(true),
+            Signal::Terminate => self.commands.drain.set(true),
+            Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
             // Meant for the master: whoever signals all processes of this name means no harm.
             _ => {}
         })
@@ -335,12 +335,12 @@ impl Dispatcher for SignalChannel {
 
 /// The connection with the master.
 #[derive(Debug)]
-struct LifeLine {
+struct MasterLink {
     socket: FileWrapper,
-    orders: Rc<Orders>,
+    commands: Rc<Commands>,
 }
 
-impl Dispatcher for LifeLine {
+impl Dispatcher for MasterLink {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.socket
     }
@@ -348,11 +348,11 @@ impl Dispatcher for LifeLine {
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
         loop {
-            match handing::take(self.socket.0.as_fd())? {
-                Taken::File(handed) => self.orders.logs.borrow_mut().push(handed),
-                Taken::Nothing => return Ok(()),
-                Taken::End => {
-                    if !self.orders.drain.replace(true) {
+            match fd_passing::take(self.socket.0.as_fd())? {
+                Received::File(handed) => self.commands.logs.borrow_mut().push(handed),
+                Received::Nothing => return Ok(()),
+                Received::End => {
+                    if !self.commands.drain.replace(true) {
                         debug!("the master is gone");
                     }
                     return Ok(());

@@ -62,7 +62,7 @@ enum Framing {
 
 /// What has become of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum PushOutcome {
     /// It was taken, and more may follow.
     More,
     /// That was all there is to be, and what follows would be cut off.
@@ -135,12 +135,12 @@ impl Answer {
     }
 
     /// Takes a piece of the body; `whole` if it is known to be all of it.
-    pub(super) fn push(&mut self, data: &[u8], whole: Option<u64>) -> Taken {
+    pub(super) fn push(&mut self, data: &[u8], whole: Option<u64>) -> PushOutcome {
         if data.is_empty() {
-            return if self.is_complete() { Taken::Enough } else { Taken::More };
+            return if self.is_complete() { PushOutcome::Enough } else { PushOutcome::More };
         }
         if self.body.is_none() && !self.send_head(whole) {
-            return Taken::NoHead;
+            return PushOutcome::NoHead;
         }
         match &mut self.body {
             Some(Framing::Length(left)) => {
@@ -160,7 +160,7 @@ impl Answer {
             Some(Framing::UntilClose) => self.wire.extend_from_slice(data),
             Some(Framing::Nothing) | None => {}
         }
-        if self.is_complete() { Taken::Enough } else { Taken::More }
+        if self.is_complete() { PushOutcome::Enough } else { PushOutcome::More }
     }
 
     /// Whether what the application makes further does not belong to the answer.

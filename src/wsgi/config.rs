@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::shared::Trusted;
 use crate::config::AccessLogTo;
 use crate::http1::{Limits, Settings, Timeouts};
-use crate::server::{Place, Target};
+use crate::server::{Endpoint, ListenSpec};
 use crate::sys::process;
 
 /// The answer to everything that the command line, or `serve()`, may say.
@@ -48,7 +48,7 @@ pub(super) struct Config {
     pub(super) load: Py<PyAny>,
     pub(super) ready: Py<PyAny>,
     pub(super) name: String,
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<ListenSpec>,
     pub(super) workers: usize,
     pub(super) threads: usize,
     pub(super) preload: bool,
@@ -76,13 +76,13 @@ impl Config {
     /// A line that says what is wrong, with the option.
     pub(super) fn check(options: Options) -> Result<Self, String> {
         let listed = options.listen.iter().map(|text| {
-            Target::parse(text)
-                .map(Place::Listed)
+            Endpoint::parse(text)
+                .map(ListenSpec::Listed)
                 .ok_or_else(|| format!("--listen {text}: give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH"))
         });
         let mut places = listed.collect::<Result<Vec<_>, _>>()?;
         if places.is_empty() {
-            places.push(Place::HostAndPort(options.host, options.port));
+            places.push(ListenSpec::HostAndPort(options.host, options.port));
         }
         for (option, number, least) in [("--workers", options.workers, 0), ("--threads", options.threads, 0)]
         {

@@ -12,7 +12,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
-use super::answer::{Answer, Taken, Way};
+use super::answer::{Answer, PushOutcome, Way};
 use super::environ::{Application, Environs};
 use super::file_wrapper::FileWrapper;
 use super::request::Request;
@@ -138,7 +138,7 @@ impl Run {
                 let data = piece(&item)?;
                 let start_response = self.start_response.get();
                 let mut answer = start_response.answer();
-                if answer.push(data, Some(data.len() as u64)) == Taken::NoHead {
+                if answer.push(data, Some(data.len() as u64)) == PushOutcome::NoHead {
                     return Err(no_head());
                 }
                 drop(answer);
@@ -171,9 +171,9 @@ impl Run {
         };
         let data = piece(&item)?;
         match push_and_wait(py, self.start_response.get(), data) {
-            Ok(Taken::More) => Ok(Next::Piece),
-            Ok(Taken::Enough) => Ok(Next::Last),
-            Ok(Taken::NoHead) => Err(no_head()),
+            Ok(PushOutcome::More) => Ok(Next::Piece),
+            Ok(PushOutcome::Enough) => Ok(Next::Last),
+            Ok(PushOutcome::NoHead) => Err(no_head()),
             Err(Disconnected) => Ok(Next::Gone),
         }
     }

@@ -20,12 +20,13 @@ use super::shared::Common;
 use crate::config::AccessLogTo;
 use crate::files::FileService;
 use crate::master::{
-    BOOT_FAILURE, Ended, FAILURE, Image, Master, Notifier, Plan, Post, Predecessor, Surroundings, Work,
+    Assignment, BOOT_FAILURE, Ended, Executable, FAILURE, Master, Notifier, Plan, Predecessor, Surroundings,
+    Work,
 };
 use crate::reactor::{AcceptMode, Reactor};
-use crate::server::{AccessLog, Address, Bound, Capacity, Inherited, LogTarget, Worker, bind};
+use crate::server::{AccessLog, Address, Capacity, Inherited, Listeners, LogTarget, Worker, bind};
 use crate::sys::descriptor;
-use crate::sys::handing::Handed;
+use crate::sys::fd_passing::PassedFile;
 use crate::sys::process::{self, Forked, Pid};
 
 /// How long threads that are in the application may take to leave it when the server stops.
@@ -72,7 +73,7 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
     };
     let plan = Plan { workers: config.workers, grace: config.grace, worker_timeout: config.timeout };
     let arguments = config.arguments.iter().map(Into::into).collect();
-    let image = Image { program: config.program.clone(), arguments };
+    let image = Executable { program: config.program.clone(), arguments };
     let capacity = Capacity { connections: Capacity::fitting(descriptors), per_address: None };
     let mut server = Server {
         config,
@@ -140,7 +141,7 @@ struct Server {
     application: Option<Py<PyAny>>,
     capacity: Capacity,
     /// Nothing any more on the way out.
-    bound: Option<Bound>,
+    bound: Option<Listeners>,
     log: LogTarget,
     access_log: Option<LogTarget>,
     /// While several workers load the application for the first time: who fails first says so, for all.
@@ -189,7 +190,7 @@ impl Server {
         })
     }
 
-    fn serve(&mut self, post: Post, application: &Arc<Application>, bound: Bound) -> i32 {
+    fn serve(&mut self, post: Assignment, application: &Arc<Application>, bound: Listeners) -> i32 {
         let reactor = match Reactor::new() {
             Ok(reactor) => reactor,
             Err(error) => return failed(BOOT_FAILURE, &error),
@@ -227,9 +228,9 @@ impl Server {
             accept: AcceptMode::Exclusive,
             signals: post.signals,
             life: post.life,
-            pulse: match self.config.max_requests {
-                Some(_) => post.pulse.which_may_retire(),
-                None => post.pulse,
+            heartbeat: match self.config.max_requests {
+                Some(_) => post.heartbeat.which_may_retire(),
+                None => post.heartbeat,
             },
             grace: self.config.grace,
         };
@@ -262,7 +263,7 @@ fn name_and_port(address: &Address) -> (String, String) {
 }
 
 impl Work for Server {
-    fn work(&mut self, post: Post) -> i32 {
+    fn work(&mut self, post: Assignment) -> i32 {
         let Some(bound) = self.bound.take() else {
             leave(BOOT_FAILURE);
         };
@@ -306,16 +307,16 @@ impl Work for Server {
         }
     }
 
-    fn reopen_logs(&mut self) -> Vec<Handed> {
+    fn reopen_logs(&mut self) -> Vec<PassedFile> {
         LogTarget::reopen_all([Some(&self.log), self.access_log.as_ref()].into_iter().flatten())
     }
 
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
-        self.bound.as_ref().map(Bound::for_successor).unwrap_or_default()
+        self.bound.as_ref().map(Listeners::for_successor).unwrap_or_default()
     }
 
     fn handed_over(&mut self) {
-        self.bound.iter().for_each(Bound::leave_files);
+        self.bound.iter().for_each(Listeners::leave_files);
     }
 
     /// A listener that nobody accepts from would let clients in and leave them alone.
@@ -344,7 +345,7 @@ fn leave(code: i32) -> ! {
 }
 
 /// The start-up lines: what it serves, where, who does the work, how to stop it.
-fn announce(config: &Config, bound: &Bound, workers: &[Pid]) {
+fn announce(config: &Config, bound: &Listeners, workers: &[Pid]) {
     let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
     let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
     let mut text = format!("{bold}stheno-wsgi {}{plain}\n", env!("CARGO_PKG_VERSION"));

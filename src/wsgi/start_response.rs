@@ -7,7 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::answer::{Answer, Taken};
+use super::answer::{Answer, PushOutcome};
 use super::head::Head;
 use super::pool::away_from_the_application;
 
@@ -94,7 +94,7 @@ pub(super) fn push_and_wait(
     py: Python<'_>,
     start_response: &StartResponse,
     data: &[u8],
-) -> Result<Taken, Disconnected> {
+) -> Result<PushOutcome, Disconnected> {
     let mut answer = start_response.answer();
     let taken = answer.push(data, None);
     answer.hand_over().map_err(|_| Disconnected)?;

@@ -8,8 +8,8 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::inherit::{self, Found, Inherited};
-use super::place::{BindError, Place, Target};
+use super::inherit::{self, Inherited, InheritedSocket};
+use super::listen_spec::{BindError, Endpoint, ListenSpec};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
@@ -45,7 +45,7 @@ impl Address {
 
 /// The sockets of a server.
 #[derive(Debug)]
-pub struct Bound {
+pub struct Listeners {
     /// Where it listens, in the order in which that was asked for.
     pub addresses: Vec<Address>,
     /// The files of Unix sockets, in the order of these; they go with the last who has them, and before the sockets:
@@ -59,7 +59,7 @@ pub struct Bound {
     activated: bool,
 }
 
-impl Bound {
+impl Listeners {
     /// Has the kernel hand connections over only when their first bytes are here (see [`socket::defer_accept`]), or
     /// no longer so; those through Unix sockets come as before.
     ///
@@ -112,7 +112,7 @@ impl Bound {
             .each()
             .map(|socket| {
                 let file = if matches!(socket, ListenSocket::Unix(_)) { files.next() } else { None };
-                Ok(Found { socket: inherit::duplicate(socket)?, file })
+                Ok(InheritedSocket { socket: inherit::duplicate(socket)?, file })
             })
             .collect();
         Ok(Inherited::new(copies?, self.activated))
@@ -141,28 +141,28 @@ impl Bound {
 /// # Errors
 /// When a host has no address, or one of the places cannot be listened on.
 pub fn bind(
-    places: &[Place],
+    places: &[ListenSpec],
     unix_mode: u32,
     mode: AcceptMode,
     workers: usize,
     there: &mut Inherited,
-) -> Result<Bound, BindError> {
+) -> Result<Listeners, BindError> {
     if let Some(sockets) = there.take_activated() {
-        return Bound::activated(sockets);
+        return Listeners::activated(sockets);
     }
     let sets = if mode == AcceptMode::Reuseport { workers } else { 1 };
-    let mut bound = Bound {
+    let mut bound = Listeners {
         addresses: Vec::new(),
         files: Vec::new(),
         unix_mode,
         sockets: (0..sets).map(|_| Vec::new()).collect(),
         activated: false,
     };
-    let addresses = places.iter().map(Place::resolve).collect::<Result<Vec<_>, _>>()?;
+    let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
     there.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
-            Place::Listed(Target::Unix(path)) => bound
+            ListenSpec::Listed(Endpoint::Unix(path)) => bound
                 .add_unix(path, there)
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
             place => bound.add_place(place, addresses, mode, there)?,
@@ -171,10 +171,10 @@ pub fn bind(
     Ok(bound)
 }
 
-impl Bound {
+impl Listeners {
     fn add_place(
         &mut self,
-        place: &Place,
+        place: &ListenSpec,
         wanted: Vec<SocketAddr>,
         mode: AcceptMode,
         there: &mut Inherited,
@@ -182,7 +182,7 @@ impl Bound {
         let (mut port, mut missing) = (None, None);
         for mut address in wanted {
             if let Some(port) = port {
-                if matches!(place, Place::Listed(Target::Everywhere(_))) {
+                if matches!(place, ListenSpec::Listed(Endpoint::Everywhere(_))) {
                     break;
                 }
                 // Any port: the first address chooses it.
@@ -263,8 +263,8 @@ mod tests {
     use super::*;
     use std::os::fd::AsFd;
 
-    fn bind_host(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Bound, BindError> {
-        bind(&[Place::HostAndPort(host.into(), port)], 0o666, mode, workers, &mut Inherited::default())
+    fn bind_host(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Listeners, BindError> {
+        bind(&[ListenSpec::HostAndPort(host.into(), port)], 0o666, mode, workers, &mut Inherited::default())
     }
 
     fn internet(address: &Address) -> SocketAddr {
@@ -294,9 +294,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("socket");
         let places = [
-            Place::HostAndPort("127.0.0.1".into(), 0),
-            Place::Listed(Target::Unix(path.clone())),
-            Place::Listed(Target::Everywhere(0)),
+            ListenSpec::HostAndPort("127.0.0.1".into(), 0),
+            ListenSpec::Listed(Endpoint::Unix(path.clone())),
+            ListenSpec::Listed(Endpoint::Everywhere(0)),
         ];
         let bound =
             bind(&places, 0o600, AcceptMode::Reuseport, 2, &mut Inherited::default()).expect("sockets");
@@ -314,10 +314,10 @@ mod tests {
     /// Whoever wants any port does not get the one that another wants by its number.
     #[test]
     fn a_port_that_is_named_goes_to_who_names_it() {
-        let any = Place::Listed(Target::Host("127.0.0.1".into(), 0));
+        let any = ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), 0));
         let first = bind_host("127.0.0.1", 0, AcceptMode::Shared, 1).expect("a port");
         let named = internet(&first.addresses[0]);
-        let places = [any, Place::Listed(Target::Host("127.0.0.1".into(), named.port()))];
+        let places = [any, ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), named.port()))];
         let mut there = first.inherit().expect("its sockets");
         let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut there).expect("both");
         assert_ne!(internet(&second.addresses[0]), named);

@@ -1,22 +1,22 @@
 //! The workers of one generation, and those that have been told to go.
 //!
 //! ```text
-//! Crew:    vacant seat ──fork──► booting ──► ready ──┐
+//! Generation:    vacant seat ──fork──► booting ──► ready ──┐
 //!             ▲                     │death           │ TERM: drain; INT: stop
 //!             └──── after a while ──┘                ▼
-//! Leaver:                       told to go ──(stop_at: INT)──(kill_at: KILL)──► reaped
+//! ExitingWorker:                       told to go ──(stop_at: INT)──(kill_at: KILL)──► reaped
 //! ```
 
 use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::seat::{Holder, Line, Seat};
+use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
 /// A worker ends its drain by itself; only one that does not is killed, so much later.
-const MERCY: Duration = Duration::from_secs(1);
+const KILL_DELAY: Duration = Duration::from_secs(1);
 
 /// How long a fast stop may take before it is made sure of.
 pub(super) const FAST_STOP: Duration = Duration::from_secs(1);
@@ -26,27 +26,27 @@ const HURRY: Duration = Duration::from_secs(2);
 
 /// Workers that were begun with the same configuration.
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct Generation {
     /// Counts the configurations, from 1.
     pub(super) generation: u64,
-    pub(super) seats: Vec<Seat>,
+    pub(super) seats: Vec<WorkerSlot>,
 }
 
-impl Crew {
+impl Generation {
     /// So many vacant seats.
     pub(super) fn new(generation: u64, workers: usize, now: Instant) -> Self {
-        Self { generation, seats: (0..workers.max(1)).map(|_| Seat::vacant(now)).collect() }
+        Self { generation, seats: (0..workers.max(1)).map(|_| WorkerSlot::vacant(now)).collect() }
     }
 
-    pub(super) fn holders(&self) -> impl Iterator<Item = &Holder> {
+    pub(super) fn holders(&self) -> impl Iterator<Item = &WorkerProcess> {
         self.seats.iter().filter_map(|seat| seat.holder.as_ref())
     }
 
-    pub(super) fn holders_mut(&mut self) -> impl Iterator<Item = &mut Holder> {
+    pub(super) fn holders_mut(&mut self) -> impl Iterator<Item = &mut WorkerProcess> {
         self.seats.iter_mut().filter_map(|seat| seat.holder.as_mut())
     }
 
-    pub(super) fn seat_of(&mut self, pid: Pid) -> Option<&mut Seat> {
+    pub(super) fn seat_of(&mut self, pid: Pid) -> Option<&mut WorkerSlot> {
         self.seats.iter_mut().find(|seat| seat.pid() == Some(pid))
     }
 
@@ -57,13 +57,13 @@ impl Crew {
 
     /// Whether every seat is held by a worker that serves.
     pub(super) fn is_ready(&self) -> bool {
-        self.seats.iter().all(Seat::is_ready)
+        self.seats.iter().all(WorkerSlot::is_ready)
     }
 }
 
 /// How a worker is told to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Farewell {
+pub(super) enum StopMode {
     /// Finish what is due within this time.
     Drain(Duration),
     /// Stop.
@@ -72,25 +72,25 @@ pub(super) enum Farewell {
 
 /// A process that has been told to go.
 #[derive(Debug)]
-pub(super) struct Leaver {
+pub(super) struct ExitingWorker {
     pub(super) pid: Pid,
     /// To a worker.
-    pub(super) line: Option<Line>,
+    pub(super) line: Option<WorkerLink>,
     stop_at: Option<Instant>,
     kill_at: Option<Instant>,
 }
 
-impl Leaver {
+impl ExitingWorker {
     /// Tells the worker to go.
-    pub(super) fn of(holder: Holder, farewell: Farewell, now: Instant) -> Self {
+    pub(super) fn of(holder: WorkerProcess, farewell: StopMode, now: Instant) -> Self {
         Self::new(holder.pid, Some(holder.line), farewell, now)
     }
 
     /// Tells the process to go.
-    pub(super) fn new(pid: Pid, line: Option<Line>, farewell: Farewell, now: Instant) -> Self {
+    pub(super) fn new(pid: Pid, line: Option<WorkerLink>, farewell: StopMode, now: Instant) -> Self {
         let (signal, time) = match farewell {
-            Farewell::Drain(grace) => (Signal::Terminate, grace + MERCY),
-            Farewell::Stop => (Signal::Interrupt, FAST_STOP),
+            StopMode::Drain(grace) => (Signal::Terminate, grace + KILL_DELAY),
+            StopMode::Stop => (Signal::Interrupt, FAST_STOP),
         };
         // It may have ended meanwhile; then it is about to be reaped.
         let _ = process::send(pid, signal);
@@ -112,7 +112,7 @@ impl Leaver {
     }
 
     /// Does what its time has come for. Whom not even KILL ends waits for a disk, and the reaping waits for him.
-    pub(super) fn press(&mut self, now: Instant) {
+    pub(super) fn escalate(&mut self, now: Instant) {
         if self.stop_at.take_if(|at| *at <= now).is_some() {
             let _ = process::send(self.pid, Signal::Interrupt);
         }

@@ -1,4 +1,4 @@
-//! How many connections there are, and who has to go for a newcomer. (`server::Population`)
+//! How many connections there are, and who has to go for a newcomer. (`server::ConnectionTable`)
 //!
 //! The rules are the reactor's: first those that only linger, then those between two requests, the one that has been
 //! so for longest; never one that is in the middle of a request. What differs is that tasks are on any thread: what a
@@ -35,14 +35,14 @@ const KIND: u32 = 62;
 
 /// One connection, as others see it.
 #[derive(Debug, Default)]
-struct Seat {
+struct ConnectionEntry {
     occupation: AtomicU64,
     orders: AtomicU8,
     /// Wakes its task, which is the same one for as long as it lives.
     task: OnceLock<Waker>,
 }
 
-impl Seat {
+impl ConnectionEntry {
     fn order(&self, order: u8) {
         self.orders.fetch_or(order, Ordering::SeqCst);
         if let Some(task) = self.task.get() {
@@ -52,17 +52,17 @@ impl Seat {
 }
 
 #[derive(Debug)]
-pub(crate) struct Population {
+pub(crate) struct ConnectionTable {
     capacity: Capacity,
     begun: Instant,
-    seats: Mutex<Seats>,
+    entries: Mutex<Seats>,
     /// Told whenever a connection has ended.
     freed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Seats {
-    taken: Slab<Arc<Seat>>,
+    taken: Slab<Arc<ConnectionEntry>>,
     /// Empty unless the connections of one address are limited.
     per_address: HashMap<IpAddr, u32>,
     /// Connections that have been asked to go and are still there.
@@ -76,84 +76,84 @@ struct Seats {
     crowded: bool,
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// A connection's permit; it is free again when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    population: Arc<Population>,
-    seat: Arc<Seat>,
+pub(crate) struct Permit {
+    connection_table: Arc<ConnectionTable>,
+    entry: Arc<ConnectionEntry>,
     key: Key,
     peer: Peer,
 }
 
-impl Population {
+impl ConnectionTable {
     pub(crate) fn new(capacity: Capacity) -> Arc<Self> {
-        let (begun, seats) = (Instant::now(), Mutex::default());
-        Arc::new(Self { capacity, begun, seats, freed: Notify::new() })
+        let (begun, entries) = (Instant::now(), Mutex::default());
+        Arc::new(Self { capacity, begun, entries, freed: Notify::new() })
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, Seats> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place, unless the address has as many as it may have.
-    pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> Option<Place> {
-        let seats = &mut *self.seats();
+    /// Takes a permit, unless the address has as many as it may have.
+    pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> Option<Permit> {
+        let entries = &mut *self.entries();
         if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
-            let count = seats.per_address.entry(address).or_default();
+            let count = entries.per_address.entry(address).or_default();
             if *count >= most.get() {
                 return None;
             }
             *count += 1;
         }
-        let seat = Arc::<Seat>::default();
-        if seats.draining {
-            seat.order(DRAIN);
+        let entry = Arc::<ConnectionEntry>::default();
+        if entries.draining {
+            entry.order(DRAIN);
         }
-        let key = seats.taken.insert(Arc::clone(&seat));
-        seats.crowd = seats.crowd.max(seats.taken.len());
-        Some(Place { population: Arc::clone(self), seat, key, peer })
+        let key = entries.taken.insert(Arc::clone(&entry));
+        entries.crowd = entries.crowd.max(entries.taken.len());
+        Some(Permit { connection_table: Arc::clone(self), entry, key, peer })
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        let seats = self.seats();
-        seats.taken.len().saturating_sub(seats.leaving) >= self.capacity.connections
+        let entries = self.entries();
+        entries.taken.len().saturating_sub(entries.leaving) >= self.capacity.connections
     }
 
     /// Asks the connection to go that has been of no use for longest; answers whether there is one.
     pub(crate) fn make_room(&self) -> bool {
-        let mut seats = self.seats();
-        let staying = seats.taken.iter().map(|(_, seat)| seat);
-        let staying = staying.filter(|seat| seat.orders.load(Ordering::SeqCst) & GO == 0);
-        let useless = staying.filter_map(|seat| {
-            let occupation = seat.occupation.load(Ordering::Relaxed);
+        let mut entries = self.entries();
+        let staying = entries.taken.iter().map(|(_, entry)| entry);
+        let staying = staying.filter(|entry| entry.orders.load(Ordering::SeqCst) & GO == 0);
+        let useless = staying.filter_map(|entry| {
+            let occupation = entry.occupation.load(Ordering::Relaxed);
             // Lingering before idle, and then the oldest.
             let kind = occupation >> KIND;
-            (kind != BUSY).then_some((std::cmp::Reverse(kind), occupation, seat))
+            (kind != BUSY).then_some((std::cmp::Reverse(kind), occupation, entry))
         });
-        let Some(seat) =
-            useless.min_by_key(|(kind, since, _)| (*kind, *since)).map(|(_, _, seat)| Arc::clone(seat))
+        let Some(entry) =
+            useless.min_by_key(|(kind, since, _)| (*kind, *since)).map(|(_, _, entry)| Arc::clone(entry))
         else {
             return false;
         };
-        seats.leaving += 1;
-        seat.order(GO);
+        entries.leaving += 1;
+        entry.order(GO);
         true
     }
 
     /// Has every connection take one more request at the most, and those that come later.
     pub(crate) fn drain(&self) {
-        let mut seats = self.seats();
-        seats.draining = true;
-        seats.taken.iter().for_each(|(_, seat)| seat.order(DRAIN));
+        let mut entries = self.entries();
+        entries.draining = true;
+        entries.taken.iter().for_each(|(_, entry)| entry.order(DRAIN));
     }
 
     /// How many connections have ended: whatever the system was out of, it may have some again when this changes.
     pub(crate) fn ended(&self) -> u64 {
-        self.seats().ended
+        self.entries().ended
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.seats().taken.len()
+        self.entries().taken.len()
     }
 
     /// Waits until `done`, which is asked again whenever a connection has ended.
@@ -168,23 +168,23 @@ impl Population {
         }
     }
 
-    fn leave(&self, place: &Place) {
-        let seats = &mut *self.seats();
-        seats.taken.remove(place.key);
-        seats.ended += 1;
-        if place.seat.orders.load(Ordering::SeqCst) & GO != 0 {
-            seats.leaving -= 1;
+    fn leave(&self, permit: &Permit) {
+        let entries = &mut *self.entries();
+        entries.taken.remove(permit.key);
+        entries.ended += 1;
+        if permit.entry.orders.load(Ordering::SeqCst) & GO != 0 {
+            entries.leaving -= 1;
         }
-        if let (Some(_), Some(address)) = (self.capacity.per_address, place.peer.ip()) {
-            let left = seats.per_address.get_mut(&address).map(|count| {
+        if let (Some(_), Some(address)) = (self.capacity.per_address, permit.peer.ip()) {
+            let left = entries.per_address.get_mut(&address).map(|count| {
                 *count -= 1;
                 *count
             });
             if left == Some(0) {
-                seats.per_address.remove(&address);
+                entries.per_address.remove(&address);
             }
         }
-        seats.give_memory_back();
+        entries.give_memory_back();
         self.freed.notify_waiters();
     }
 }
@@ -204,13 +204,13 @@ impl Seats {
     }
 }
 
-impl Place {
+impl Permit {
     pub(crate) fn peer(&self) -> Peer {
         self.peer
     }
 
     /// Tells what the connection is doing since `now`.
-    pub(crate) fn occupy(&self, connection: &Connection, now: Instant) {
+    pub(crate) fn set_activity(&self, connection: &Connection, now: Instant) {
         let kind = if connection.is_idle() {
             IDLE
         } else if connection.is_lingering() {
@@ -218,38 +218,38 @@ impl Place {
         } else {
             BUSY
         };
-        let millis = now.saturating_duration_since(self.population.begun).as_millis();
+        let millis = now.saturating_duration_since(self.connection_table.begun).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX) & ((1 << KIND) - 1);
-        self.seat.occupation.store(kind << KIND | millis, Ordering::Relaxed);
+        self.entry.occupation.store(kind << KIND | millis, Ordering::Relaxed);
     }
 
     /// Whether there are orders; if not, the task is woken by the next one.
     pub(crate) fn has_orders(&self, cx: &Context<'_>) -> bool {
-        self.seat.task.get_or_init(|| cx.waker().clone());
-        self.seat.orders.load(Ordering::SeqCst) != 0
+        self.entry.task.get_or_init(|| cx.waker().clone());
+        self.entry.orders.load(Ordering::SeqCst) != 0
     }
 
     /// Whether the connection has been asked to take no more; said once.
     pub(crate) fn take_drain(&self) -> bool {
-        self.seat.orders.load(Ordering::SeqCst) & DRAIN != 0
-            && self.seat.orders.fetch_and(!DRAIN, Ordering::SeqCst) & DRAIN != 0
+        self.entry.orders.load(Ordering::SeqCst) & DRAIN != 0
+            && self.entry.orders.fetch_and(!DRAIN, Ordering::SeqCst) & DRAIN != 0
     }
 
     /// Whether the connection has been asked to go; the question is answered with this.
     pub(crate) fn take_eviction(&self) -> bool {
-        if self.seat.orders.load(Ordering::SeqCst) & GO == 0 {
+        if self.entry.orders.load(Ordering::SeqCst) & GO == 0 {
             return false;
         }
         // Under the lock: `leaving` counts those who have this order.
-        let mut seats = self.population.seats();
-        let asked = self.seat.orders.fetch_and(!GO, Ordering::SeqCst) & GO != 0;
-        seats.leaving -= usize::from(asked);
+        let mut entries = self.connection_table.entries();
+        let asked = self.entry.orders.fetch_and(!GO, Ordering::SeqCst) & GO != 0;
+        entries.leaving -= usize::from(asked);
         asked
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.population.leave(self);
+        self.connection_table.leave(self);
     }
 }

@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use log::{debug, error, info, warn};
 
-use super::seat::Line;
-use super::upgrade::Progress;
-use super::{Crew, Ended, Farewell, Leaver, MOST_WORKERS, Master, Phase, Seat, Upgrade, Work, count};
-use crate::sys::handing;
+use super::upgrade::UpgradeProgress;
+use super::worker_slot::WorkerLink;
+use super::{
+    Ended, ExitingWorker, Generation, MOST_WORKERS, Master, Phase, StopMode, Upgrade, Work, WorkerSlot, count,
+};
+use crate::sys::fd_passing;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
@@ -20,16 +22,16 @@ impl Master {
         Ok(taken)
     }
 
-    pub(super) fn obey(&mut self, signal: Signal, work: &mut dyn Work) {
+    pub(super) fn handle_signal(&mut self, signal: Signal, work: &mut dyn Work) {
         match signal {
-            Signal::Terminate => self.stop(Farewell::Drain(self.plan.grace), work),
-            Signal::Interrupt | Signal::Quit => self.stop(Farewell::Stop, work),
+            Signal::Terminate => self.stop(StopMode::Drain(self.plan.grace), work),
+            Signal::Interrupt | Signal::Quit => self.stop(StopMode::Stop, work),
             Signal::User1 => self.reopen_logs(work),
             // Whoever is on the way out has no use for the others.
             _ if matches!(self.phase, Phase::Stopping(_)) => {}
             Signal::Hangup if self.has_lost_its_terminal() => {
                 info!("the terminal is gone");
-                self.stop(Farewell::Drain(self.plan.grace), work);
+                self.stop(StopMode::Drain(self.plan.grace), work);
             }
             Signal::Hangup => self.reload_wanted = true,
             Signal::User2 => self.begin_upgrade(work),
@@ -46,7 +48,7 @@ impl Master {
         self.in_foreground && !process::has_terminal()
     }
 
-    fn stop(&mut self, farewell: Farewell, work: &mut dyn Work) {
+    fn stop(&mut self, farewell: StopMode, work: &mut dyn Work) {
         let now = Instant::now();
         if matches!(self.phase, Phase::Stopping(_)) {
             // Asked twice.
@@ -56,8 +58,8 @@ impl Master {
         let connections: u64 = self.lines().map(|(_, line)| line.slot.connections()).sum();
         let status = match farewell {
             _ if connections == 0 => "Shutting down".into(),
-            Farewell::Stop => format!("Shutting down: {} closed", count(connections, "connection")),
-            Farewell::Drain(grace) => {
+            StopMode::Stop => format!("Shutting down: {} closed", count(connections, "connection")),
+            StopMode::Drain(grace) => {
                 let (connections, seconds) = (count(connections, "connection"), grace.as_secs_f64());
                 format!("Shutting down: up to {seconds} s for {connections}")
             }
@@ -68,45 +70,45 @@ impl Master {
     }
 
     /// Tells everyone to go, and will not come back.
-    pub(super) fn leave(&mut self, ended: Ended, farewell: Farewell, work: &mut dyn Work) {
+    pub(super) fn leave(&mut self, ended: Ended, farewell: StopMode, work: &mut dyn Work) {
         self.phase = Phase::Stopping(ended);
         self.reload_wanted = false;
         self.dismiss_everyone(farewell, Instant::now());
         work.stopping();
     }
 
-    pub(super) fn dismiss_everyone(&mut self, farewell: Farewell, now: Instant) {
-        if farewell == Farewell::Stop {
+    pub(super) fn dismiss_everyone(&mut self, farewell: StopMode, now: Instant) {
+        if farewell == StopMode::Stop {
             let leaving = std::mem::take(&mut self.leavers).into_iter();
             self.leavers =
-                leaving.map(|leaver| Leaver::new(leaver.pid, leaver.line, farewell, now)).collect();
+                leaving.map(|leaver| ExitingWorker::new(leaver.pid, leaver.line, farewell, now)).collect();
         }
         self.dismiss_crew(farewell, now);
         if let Some(trial) = self.trial.take() {
-            self.dismiss(trial.crew, Farewell::Stop, now);
+            self.dismiss(trial.crew, StopMode::Stop, now);
         }
         // A successor that is not ready yet would be left alone.
         if let Some(upgrade) = self.upgrade.take().filter(|upgrade| upgrade.ended.is_none()) {
-            self.leavers.push(Leaver::new(upgrade.pid, None, farewell, now));
+            self.leavers.push(ExitingWorker::new(upgrade.pid, None, farewell, now));
         }
     }
 
     /// Those who serve are told to go; nobody takes their seats.
-    fn dismiss_crew(&mut self, farewell: Farewell, now: Instant) {
-        let empty = Crew { generation: self.crew.generation, seats: Vec::new() };
+    fn dismiss_crew(&mut self, farewell: StopMode, now: Instant) {
+        let empty = Generation { generation: self.crew.generation, seats: Vec::new() };
         let crew = std::mem::replace(&mut self.crew, empty);
         self.dismiss(crew, farewell, now);
     }
 
-    pub(super) fn dismiss(&mut self, mut crew: Crew, farewell: Farewell, now: Instant) {
-        let holders = crew.seats.iter_mut().filter_map(Seat::leave);
-        self.leavers.extend(holders.map(|holder| Leaver::of(holder, farewell, now)));
+    pub(super) fn dismiss(&mut self, mut crew: Generation, farewell: StopMode, now: Instant) {
+        let holders = crew.seats.iter_mut().filter_map(WorkerSlot::leave);
+        self.leavers.extend(holders.map(|holder| ExitingWorker::of(holder, farewell, now)));
     }
 
     /// Every worker that there is, and what connects us with it.
-    fn lines(&self) -> impl Iterator<Item = (Pid, &Line)> {
+    fn lines(&self) -> impl Iterator<Item = (Pid, &WorkerLink)> {
         let trial = self.trial.as_ref().map(|trial| &trial.crew);
-        let holders = [Some(&self.crew), trial].into_iter().flatten().flat_map(Crew::holders);
+        let holders = [Some(&self.crew), trial].into_iter().flatten().flat_map(Generation::holders);
         let leavers =
             self.leavers.iter().filter_map(|leaver| leaver.line.as_ref().map(|line| (leaver.pid, line)));
         holders.map(|holder| (holder.pid, &holder.line)).chain(leavers)
@@ -115,7 +117,7 @@ impl Master {
     fn reopen_logs(&mut self, work: &mut dyn Work) {
         let logs = work.reopen_logs();
         for (pid, line) in self.lines() {
-            let handed = logs.iter().try_for_each(|log| handing::hand(line.socket.as_fd(), log));
+            let handed = logs.iter().try_for_each(|log| fd_passing::hand(line.socket.as_fd(), log));
             match handed {
                 // It has just ended, and is about to be reaped.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -137,7 +139,7 @@ impl Master {
             return;
         }
         info!("the workers are sent away; SIGHUP begins with new ones");
-        self.dismiss_crew(Farewell::Drain(self.plan.grace), Instant::now());
+        self.dismiss_crew(StopMode::Drain(self.plan.grace), Instant::now());
         self.notifier.status(&self.status());
     }
 
@@ -146,7 +148,7 @@ impl Master {
             warn!("there are {MOST_WORKERS} workers, and there will be no more");
             return;
         }
-        self.crew.seats.push(Seat::vacant(Instant::now()));
+        self.crew.seats.push(WorkerSlot::vacant(Instant::now()));
         self.note_size(work);
     }
 
@@ -155,9 +157,9 @@ impl Master {
             warn!("the last worker stays; SIGWINCH sends it away");
             return;
         }
-        if let Some(holder) = self.crew.seats.pop().as_mut().and_then(Seat::leave) {
-            let farewell = Farewell::Drain(self.plan.grace);
-            self.leavers.push(Leaver::of(holder, farewell, Instant::now()));
+        if let Some(holder) = self.crew.seats.pop().as_mut().and_then(WorkerSlot::leave) {
+            let farewell = StopMode::Drain(self.plan.grace);
+            self.leavers.push(ExitingWorker::of(holder, farewell, Instant::now()));
         }
         self.note_size(work);
     }
@@ -200,17 +202,17 @@ impl Master {
         };
         let pid = upgrade.pid;
         match upgrade.progress(now) {
-            Progress::Waiting => {}
-            Progress::Ready => {
+            UpgradeProgress::Waiting => {}
+            UpgradeProgress::Ready => {
                 self.upgrade = None;
                 info!("process {pid} serves now; this one finishes what is due");
-                self.notifier.handed_over(pid, "Handed over to a new program");
+                self.notifier.handed_over(pid, "PassedFile over to a new program");
                 work.handed_over();
-                self.leave(Ended::Stopped, Farewell::Drain(self.plan.grace), work);
+                self.leave(Ended::Stopped, StopMode::Drain(self.plan.grace), work);
             }
-            Progress::Failed(reason) => {
+            UpgradeProgress::Failed(reason) => {
                 if self.upgrade.take().is_some_and(|upgrade| upgrade.ended.is_none()) {
-                    self.leavers.push(Leaver::new(pid, None, Farewell::Stop, now));
+                    self.leavers.push(ExitingWorker::new(pid, None, StopMode::Stop, now));
                 }
                 self.end_upgrade(&reason);
             }

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use crate::heartbeat::{Slot, State};
+use crate::heartbeat::{HeartbeatSlot, WorkerState};
 use crate::sys::process::{self, Pid};
 
 /// A worker that lives shorter than this has failed at once.
@@ -19,17 +19,17 @@ const JITTER: u32 = 4;
 
 /// What connects the master with one worker.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) slot: Slot,
+pub(super) struct WorkerLink {
+    pub(super) slot: HeartbeatSlot,
     /// It is closed when this process ends, however it ends.
     pub(super) socket: OwnedFd,
 }
 
 /// One worker process.
 #[derive(Debug)]
-pub(super) struct Holder {
+pub(super) struct WorkerProcess {
     pub(super) pid: Pid,
-    pub(super) line: Line,
+    pub(super) line: WorkerLink,
     born: Instant,
     /// When it was told to end because it does not come back to its loop.
     pub(super) aborted: Option<Instant>,
@@ -40,13 +40,13 @@ pub(super) struct Holder {
 /// A worker's place. The first who dies is replaced at once; workers that keep dying young are replaced ever
 /// more slowly, so that a crash loop does not take the machine with it (RULES D4).
 #[derive(Debug)]
-pub(super) struct Seat {
-    pub(super) holder: Option<Holder>,
+pub(super) struct WorkerSlot {
+    pub(super) holder: Option<WorkerProcess>,
     due: Option<Instant>,
     failures: u32,
 }
 
-impl Seat {
+impl WorkerSlot {
     /// An empty seat, to be filled now.
     pub(super) fn vacant(now: Instant) -> Self {
         Self { holder: None, due: Some(now), failures: 0 }
@@ -64,16 +64,16 @@ impl Seat {
 
     /// Whether its holder serves.
     pub(super) fn is_ready(&self) -> bool {
-        self.holder.as_ref().is_some_and(|holder| holder.line.slot.state() != State::Booting)
+        self.holder.as_ref().is_some_and(|holder| holder.line.slot.state() != WorkerState::Booting)
     }
 
-    pub(super) fn take(&mut self, pid: Pid, line: Line, now: Instant) {
-        self.holder = Some(Holder { pid, line, born: now, aborted: None, killed: false });
+    pub(super) fn take(&mut self, pid: Pid, line: WorkerLink, now: Instant) {
+        self.holder = Some(WorkerProcess { pid, line, born: now, aborted: None, killed: false });
         self.due = None;
     }
 
     /// Empties it for good; answers who held it.
-    pub(super) fn leave(&mut self) -> Option<Holder> {
+    pub(super) fn leave(&mut self) -> Option<WorkerProcess> {
         self.due = None;
         self.holder.take()
     }
@@ -108,16 +108,16 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heartbeat::Board;
-    use crate::sys::handing;
+    use crate::heartbeat::Scoreboard;
+    use crate::sys::fd_passing;
 
     #[test]
     fn a_crash_loop_is_slowed_down_and_a_long_life_forgives() {
-        let slot = Board::new(1).expect("memory").take(0).expect("a slot");
-        let line = || Line { slot, socket: handing::pair().expect("sockets").0 };
+        let slot = Scoreboard::new(1).expect("memory").take(0).expect("a slot");
+        let line = || WorkerLink { slot, socket: fd_passing::pair().expect("sockets").0 };
         let mut now = Instant::now();
-        let mut seat = Seat::vacant(now);
-        let mut live = |seat: &mut Seat, life| {
+        let mut seat = WorkerSlot::vacant(now);
+        let mut live = |seat: &mut WorkerSlot, life| {
             seat.take(process::current(), line(), now);
             now += life;
             seat.lose(now).as_millis()

@@ -25,7 +25,7 @@ const KIND: SocketType = if cfg!(any(target_os = "macos", target_os = "ios")) {
 
 /// An open file with its name.
 #[derive(Debug)]
-pub struct Handed {
+pub struct PassedFile {
     /// What the two processes call it.
     pub name: Vec<u8>,
     /// The same open file description as the sender's.
@@ -34,9 +34,9 @@ pub struct Handed {
 
 /// What a socket has to say.
 #[derive(Debug)]
-pub enum Taken {
+pub enum Received {
     /// A file.
-    File(Handed),
+    File(PassedFile),
     /// Nothing, just now.
     Nothing,
     /// The other end is closed, and with it every copy of it.
@@ -65,7 +65,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 ///
 /// # Errors
 /// As sendmsg(2): `WouldBlock` when the other end takes nothing, `EPIPE` when it is closed.
-pub fn hand(socket: BorrowedFd<'_>, handed: &Handed) -> io::Result<()> {
+pub fn hand(socket: BorrowedFd<'_>, handed: &PassedFile) -> io::Result<()> {
     let files = [handed.file.as_fd()];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -79,7 +79,7 @@ pub fn hand(socket: BorrowedFd<'_>, handed: &Handed) -> io::Result<()> {
 ///
 /// # Errors
 /// As recvmsg(2).
-pub fn take(socket: BorrowedFd<'_>) -> io::Result<Taken> {
+pub fn take(socket: BorrowedFd<'_>) -> io::Result<Received> {
     let mut name = [0; LONGEST_NAME];
     loop {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -88,7 +88,7 @@ pub fn take(socket: BorrowedFd<'_>) -> io::Result<Taken> {
         let count = match recvmsg(socket, &mut [IoSliceMut::new(&mut name)], &mut control, flags) {
             Ok(message) => message.bytes,
             Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => return Ok(Taken::Nothing),
+            Err(Errno::AGAIN) => return Ok(Received::Nothing),
             Err(error) => return Err(error.into()),
         };
         let file = control.drain().find_map(|message| match message {
@@ -96,8 +96,8 @@ pub fn take(socket: BorrowedFd<'_>) -> io::Result<Taken> {
             _ => None,
         });
         match file {
-            Some(file) => return Ok(Taken::File(Handed { name: name[..count].to_vec(), file })),
-            None if count == 0 => return Ok(Taken::End),
+            Some(file) => return Ok(Received::File(PassedFile { name: name[..count].to_vec(), file })),
+            None if count == 0 => return Ok(Received::End),
             None => {}
         }
     }
@@ -111,15 +111,15 @@ mod tests {
     #[test]
     fn files_come_in_order_each_with_its_name_and_then_the_end() {
         let (ours, theirs) = pair().expect("sockets");
-        assert!(matches!(take(theirs.as_fd()), Ok(Taken::Nothing)));
+        assert!(matches!(take(theirs.as_fd()), Ok(Received::Nothing)));
         let mut pipes = Vec::new();
         for name in ["one", "another"] {
             let (read, write) = std::io::pipe().expect("a pipe");
-            hand(ours.as_fd(), &Handed { name: name.into(), file: write.into() }).expect("sent");
+            hand(ours.as_fd(), &PassedFile { name: name.into(), file: write.into() }).expect("sent");
             pipes.push((name, read));
         }
         for (name, mut read) in pipes {
-            let Ok(Taken::File(handed)) = take(theirs.as_fd()) else { panic!("a file") };
+            let Ok(Received::File(handed)) = take(theirs.as_fd()) else { panic!("a file") };
             assert_eq!(handed.name, name.as_bytes());
             rustix::io::write(&handed.file, name.as_bytes()).expect("a pipe");
             drop(handed);
@@ -128,9 +128,9 @@ mod tests {
             assert_eq!(text, name);
         }
         drop(ours);
-        assert!(matches!(take(theirs.as_fd()), Ok(Taken::End)));
+        assert!(matches!(take(theirs.as_fd()), Ok(Received::End)));
         let file = pair().expect("sockets").0;
         let (ours, _) = pair().expect("sockets");
-        assert!(hand(ours.as_fd(), &Handed { name: "late".into(), file }).is_err(), "nobody is there");
+        assert!(hand(ours.as_fd(), &PassedFile { name: "late".into(), file }).is_err(), "nobody is there");
     }
 }

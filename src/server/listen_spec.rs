@@ -11,16 +11,16 @@ use super::unix;
 
 /// Where to listen, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ListenSpec {
     /// One of a list of places.
-    Listed(Target),
+    Listed(Endpoint),
     /// The one place that host and port make together.
     HostAndPort(String, u16),
 }
 
 /// What stands in a list of places.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum Endpoint {
     /// An address or name, and a port; 0 for any.
     Host(String, u16),
     /// A port of every address of this machine.
@@ -29,7 +29,7 @@ pub enum Target {
     Unix(PathBuf),
 }
 
-impl Target {
+impl Endpoint {
     /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -50,14 +50,14 @@ impl Target {
     }
 }
 
-impl Place {
+impl ListenSpec {
     /// Whether it can be found: its name has an address, its path may hold a socket. Nothing is bound.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), BindError> {
         match self {
-            Self::Listed(Target::Unix(path)) => {
+            Self::Listed(Endpoint::Unix(path)) => {
                 unix::check(path).map_err(|what| self.error(format!("unix:{}: {what}", path.display())))
             }
             _ => self.resolve().map(drop),
@@ -79,15 +79,17 @@ impl Place {
     /// The addresses of a host, each once; none of a Unix socket.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
         let (host, port) = match self {
-            Self::HostAndPort(host, port) | Self::Listed(Target::Host(host, port)) => (host.as_str(), *port),
+            Self::HostAndPort(host, port) | Self::Listed(Endpoint::Host(host, port)) => {
+                (host.as_str(), *port)
+            }
             // The second one is for where there is no IPv6 at all.
-            Self::Listed(Target::Everywhere(port)) => {
+            Self::Listed(Endpoint::Everywhere(port)) => {
                 return Ok(vec![
                     (Ipv6Addr::UNSPECIFIED, *port).into(),
                     (Ipv4Addr::UNSPECIFIED, *port).into(),
                 ]);
             }
-            Self::Listed(Target::Unix(_)) => return Ok(Vec::new()),
+            Self::Listed(Endpoint::Unix(_)) => return Ok(Vec::new()),
         };
         let resolved = (host, port).to_socket_addrs();
         let resolved = resolved.map_err(|error| BindError {
@@ -160,17 +162,17 @@ mod tests {
 
     #[test]
     fn places_as_they_are_written() {
-        let host = |host: &str, port| Some(Target::Host(host.into(), port));
+        let host = |host: &str, port| Some(Endpoint::Host(host.into(), port));
         for (text, want) in [
             ("127.0.0.1:80", host("127.0.0.1", 80)),
             ("localhost:0", host("localhost", 0)),
             ("[::]:8080", host("::", 8080)),
             ("[2001:db8::1]:443", host("2001:db8::1", 443)),
-            (":80", Some(Target::Everywhere(80))),
-            ("unix:/run/x.sock", Some(Target::Unix("/run/x.sock".into()))),
-            ("unix:x", Some(Target::Unix("x".into()))),
+            (":80", Some(Endpoint::Everywhere(80))),
+            ("unix:/run/x.sock", Some(Endpoint::Unix("/run/x.sock".into()))),
+            ("unix:x", Some(Endpoint::Unix("x".into()))),
         ] {
-            assert_eq!(Target::parse(text), want, "{text}");
+            assert_eq!(Endpoint::parse(text), want, "{text}");
         }
         for text in [
             "",
@@ -189,7 +191,7 @@ mod tests {
             "unix:",
             "http://a:1",
         ] {
-            assert_eq!(Target::parse(text), None, "{text}");
+            assert_eq!(Endpoint::parse(text), None, "{text}");
         }
     }
 }

@@ -12,7 +12,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use crate::clock::Instant;
-use crate::reactor::{Peer, Room, Waker};
+use crate::reactor::{Admission, Peer, Waker};
 use crate::slab::{Key, Slab};
 
 /// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the
@@ -49,7 +49,7 @@ impl Capacity {
 
 /// What a connection is doing, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Occupation {
+pub(super) enum Activity {
     /// A request, or its answer.
     Busy,
     /// Nothing, between two requests.
@@ -60,12 +60,12 @@ pub(super) enum Occupation {
 
 /// One connection. Small: there is one for each that is open.
 #[derive(Debug)]
-struct Seat {
+struct ConnectionEntry {
     /// Its channel on the loop, once that is known.
     channel: Option<Key>,
-    /// When its occupation was last told.
+    /// When its activity was last told.
     since: Stamp,
-    occupation: Occupation,
+    activity: Activity,
     /// Whether it stands in one of the two lists.
     listed: bool,
     /// Whether it has been asked to go.
@@ -77,11 +77,11 @@ type Stamp = u32;
 
 /// The connections of one worker.
 #[derive(Debug)]
-pub(super) struct Population {
+pub(super) struct ConnectionTable {
     capacity: Capacity,
     waker: Waker,
     begun: Instant,
-    seats: RefCell<Slab<Seat>>,
+    entries: RefCell<Slab<ConnectionEntry>>,
     /// Empty unless the connections of one address are limited.
     per_address: RefCell<HashMap<IpAddr, u32>>,
     /// Those that were idle or lingering at that time, oldest first. What has become of them since is looked
@@ -90,27 +90,27 @@ pub(super) struct Population {
     lingering: RefCell<VecDeque<(Key, Stamp)>>,
     /// Connections that have been asked to go and are still there.
     leaving: Cell<usize>,
-    /// Listeners that wait for a place.
+    /// Listeners that wait for a permit.
     waiting: RefCell<Vec<Key>>,
 }
 
-/// A connection's place; it is free again when this is dropped.
+/// A connection's permit; it is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    population: Rc<Population>,
+pub(super) struct Permit {
+    population: Rc<ConnectionTable>,
     key: Key,
     peer: Peer,
 }
 
-impl Place {
+impl Permit {
     /// Whose it is.
     pub(super) fn peer(&self) -> Peer {
         self.peer
     }
 
     /// Tells what the connection is doing since `now`; `channel` is its key on the loop.
-    pub(super) fn occupy(&self, occupation: Occupation, now: Instant, channel: Key) {
-        self.population.occupy(self.key, occupation, now, channel);
+    pub(super) fn set_activity(&self, activity: Activity, now: Instant, channel: Key) {
+        self.population.set_activity(self.key, activity, now, channel);
     }
 
     /// Whether the connection has been asked to go; the question is answered with this.
@@ -119,23 +119,23 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.population.leave(self.key, self.peer.ip());
     }
 }
 
-impl Room for Population {
+impl Admission for ConnectionTable {
     fn is_full(&self) -> bool {
-        let staying = self.seats.borrow().len().saturating_sub(self.leaving.get());
+        let staying = self.entries.borrow().len().saturating_sub(self.leaving.get());
         staying >= self.capacity.connections
     }
 
     /// Asks the connection to go that has been of no use for longest; answers whether there is one.
     fn make_room(&self) -> bool {
         let victim = self
-            .oldest(&mut self.lingering.borrow_mut(), Occupation::Lingering)
-            .or_else(|| self.oldest(&mut self.idle.borrow_mut(), Occupation::Idle));
+            .oldest(&mut self.lingering.borrow_mut(), Activity::Lingering)
+            .or_else(|| self.oldest(&mut self.idle.borrow_mut(), Activity::Idle));
         let Some(channel) = victim else {
             return false;
         };
@@ -144,13 +144,13 @@ impl Room for Population {
     }
 }
 
-impl Population {
+impl ConnectionTable {
     pub(super) fn new(capacity: Capacity, waker: Waker) -> Self {
         Self {
             capacity,
             waker,
             begun: Instant::now(),
-            seats: RefCell::default(),
+            entries: RefCell::default(),
             per_address: RefCell::default(),
             idle: RefCell::default(),
             lingering: RefCell::default(),
@@ -159,8 +159,8 @@ impl Population {
         }
     }
 
-    /// Takes a place for a connection from `peer`, unless its address has as many as it may have.
-    pub(super) fn enter(self: &Rc<Self>, peer: Peer) -> Option<Place> {
+    /// Takes a permit for a connection from `peer`, unless its address has as many as it may have.
+    pub(super) fn enter(self: &Rc<Self>, peer: Peer) -> Option<Permit> {
         if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
             let mut per_address = self.per_address.borrow_mut();
             let count = per_address.entry(address).or_default();
@@ -169,13 +169,13 @@ impl Population {
             }
             *count += 1;
         }
-        let occupation = Occupation::Busy;
-        let seat = Seat { channel: None, since: 0, occupation, listed: false, leaving: false };
-        let key = self.seats.borrow_mut().insert(seat);
-        Some(Place { population: Rc::clone(self), key, peer })
+        let activity = Activity::Busy;
+        let entry = ConnectionEntry { channel: None, since: 0, activity, listed: false, leaving: false };
+        let key = self.entries.borrow_mut().insert(entry);
+        Some(Permit { population: Rc::clone(self), key, peer })
     }
 
-    /// Brings it about that the listener `key` is woken when a place, and with it a descriptor, is free.
+    /// Brings it about that the listener `key` is woken when a permit, and with it a descriptor, is free.
     pub(super) fn wait(&self, key: Key) {
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.contains(&key) {
@@ -183,28 +183,28 @@ impl Population {
         }
     }
 
-    fn occupy(&self, key: Key, occupation: Occupation, now: Instant, channel: Key) {
-        let mut seats = self.seats.borrow_mut();
-        let population = seats.len();
-        let Some(seat) = seats.get_mut(key) else {
+    fn set_activity(&self, key: Key, activity: Activity, now: Instant, channel: Key) {
+        let mut entries = self.entries.borrow_mut();
+        let population = entries.len();
+        let Some(entry) = entries.get_mut(key) else {
             return;
         };
-        let moved = seat.occupation != occupation;
-        (seat.occupation, seat.channel) = (occupation, Some(channel));
-        let list = match occupation {
-            Occupation::Busy => return,
-            Occupation::Idle => &self.idle,
-            Occupation::Lingering => &self.lingering,
+        let moved = entry.activity != activity;
+        (entry.activity, entry.channel) = (activity, Some(channel));
+        let list = match activity {
+            Activity::Busy => return,
+            Activity::Idle => &self.idle,
+            Activity::Lingering => &self.lingering,
         };
-        seat.since = self.stamp(now);
+        entry.since = self.stamp(now);
         // An entry of the other list is passed over there, as of a connection that is not idle.
-        if !seat.listed || (moved && occupation == Occupation::Lingering) {
-            seat.listed = true;
+        if !entry.listed || (moved && activity == Activity::Lingering) {
+            entry.listed = true;
             let mut list = list.borrow_mut();
-            list.push_back((key, seat.since));
+            list.push_back((key, entry.since));
             // Entries of connections that are gone must not outnumber the others.
             if list.len() > 2 * population + RESERVE {
-                list.retain(|(key, _)| seats.contains(*key));
+                list.retain(|(key, _)| entries.contains(*key));
             }
         }
     }
@@ -216,20 +216,20 @@ impl Population {
 
     /// Takes the oldest connection out of `list` that still does what it is listed for. One that was busy in
     /// between goes to the end, with its later time; twice around, and the oldest has been found.
-    fn oldest(&self, list: &mut VecDeque<(Key, Stamp)>, occupation: Occupation) -> Option<Key> {
-        let mut seats = self.seats.borrow_mut();
+    fn oldest(&self, list: &mut VecDeque<(Key, Stamp)>, activity: Activity) -> Option<Key> {
+        let mut entries = self.entries.borrow_mut();
         for _ in 0..2 * list.len() {
             let (key, stamp) = list.pop_front()?;
-            let Some(seat) = seats.get_mut(key).filter(|seat| !seat.leaving) else {
+            let Some(entry) = entries.get_mut(key).filter(|entry| !entry.leaving) else {
                 continue;
             };
-            if seat.occupation != occupation {
-                seat.listed &= seat.occupation == Occupation::Lingering;
-            } else if seat.since == stamp {
-                (seat.listed, seat.leaving) = (false, true);
-                return seat.channel;
+            if entry.activity != activity {
+                entry.listed &= entry.activity == Activity::Lingering;
+            } else if entry.since == stamp {
+                (entry.listed, entry.leaving) = (false, true);
+                return entry.channel;
             } else {
-                list.push_back((key, seat.since));
+                list.push_back((key, entry.since));
             }
         }
         None
@@ -237,19 +237,19 @@ impl Population {
 
     /// Gives memory back that was needed for more connections than there are now.
     pub(super) fn shrink(&self) {
-        let mut seats = self.seats.borrow_mut();
+        let mut entries = self.entries.borrow_mut();
         for list in [&self.idle, &self.lingering] {
             let mut list = list.borrow_mut();
-            list.retain(|(key, _)| seats.contains(*key));
+            list.retain(|(key, _)| entries.contains(*key));
             list.shrink_to_fit();
         }
-        seats.shrink();
+        entries.shrink();
         self.per_address.borrow_mut().shrink_to_fit();
     }
 
     fn take_eviction(&self, key: Key) -> bool {
-        let mut seats = self.seats.borrow_mut();
-        let leaving = seats.get_mut(key).is_some_and(|seat| std::mem::take(&mut seat.leaving));
+        let mut entries = self.entries.borrow_mut();
+        let leaving = entries.get_mut(key).is_some_and(|entry| std::mem::take(&mut entry.leaving));
         if leaving {
             self.leaving.set(self.leaving.get() - 1);
         }
@@ -258,7 +258,7 @@ impl Population {
 
     fn leave(&self, key: Key, address: Option<IpAddr>) {
         self.take_eviction(key);
-        self.seats.borrow_mut().remove(key);
+        self.entries.borrow_mut().remove(key);
         if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
             let mut per_address = self.per_address.borrow_mut();
             let left = per_address.get_mut(&address).map(|count| {
@@ -284,7 +284,7 @@ mod tests {
 
     /// A population, and channels for it to name: keys of a slab of their own.
     struct Bench {
-        population: Rc<Population>,
+        population: Rc<ConnectionTable>,
         start: Instant,
         channels: Slab<()>,
         _reactor: Reactor,
@@ -294,28 +294,28 @@ mod tests {
         fn new(connections: usize, per_address: u32) -> Self {
             let reactor = Reactor::new().expect("a reactor");
             let capacity = Capacity { connections, per_address: NonZeroU32::new(per_address) };
-            let population = Rc::new(Population::new(capacity, reactor.waker()));
+            let population = Rc::new(ConnectionTable::new(capacity, reactor.waker()));
             Self { population, start: Instant::now(), channels: Slab::new(), _reactor: reactor }
         }
 
         /// A newcomer from the address with this last number.
-        fn enter(&mut self, last: u8) -> Option<(Place, Key)> {
-            let place = self.population.enter(Peer::Internet(([127, 0, 0, last], 1).into()))?;
-            Some((place, self.channels.insert(())))
+        fn enter(&mut self, last: u8) -> Option<(Permit, Key)> {
+            let permit = self.population.enter(Peer::Internet(([127, 0, 0, last], 1).into()))?;
+            Some((permit, self.channels.insert(())))
         }
 
         /// So many newcomers, each of which does this at a time of its own: second by second.
-        fn enter_all(&mut self, count: u64, occupation: Occupation) -> Vec<(Place, Key)> {
+        fn enter_all(&mut self, count: u64, activity: Activity) -> Vec<(Permit, Key)> {
             let enter = |second| {
-                let one = self.enter(1).expect("a place");
-                self.occupy(&one, occupation, second);
+                let one = self.enter(1).expect("a permit");
+                self.set_activity(&one, activity, second);
                 one
             };
             (0..count).map(enter).collect()
         }
 
-        fn occupy(&self, (place, channel): &(Place, Key), occupation: Occupation, second: u64) {
-            place.occupy(occupation, self.start + Duration::from_secs(second), *channel);
+        fn set_activity(&self, (permit, channel): &(Permit, Key), activity: Activity, second: u64) {
+            permit.set_activity(activity, self.start + Duration::from_secs(second), *channel);
         }
 
         fn listed(&self) -> usize {
@@ -324,15 +324,15 @@ mod tests {
     }
 
     /// Which of them have been asked to go; asking is answered.
-    fn asked(all: &[(Place, Key)]) -> Vec<usize> {
-        let asked = all.iter().enumerate().filter(|(_, (place, _))| place.take_eviction());
+    fn asked(all: &[(Permit, Key)]) -> Vec<usize> {
+        let asked = all.iter().enumerate().filter(|(_, (permit, _))| permit.take_eviction());
         asked.map(|(index, _)| index).collect()
     }
 
     #[test]
     fn who_has_been_idle_longest_goes_first() {
         let mut bench = Bench::new(3, 0);
-        let all = bench.enter_all(3, Occupation::Idle);
+        let all = bench.enter_all(3, Activity::Idle);
         assert!(bench.population.is_full());
         assert!(bench.population.make_room());
         assert!(!bench.population.is_full(), "whoever leaves does not count");
@@ -346,11 +346,11 @@ mod tests {
     #[test]
     fn whoever_lingers_goes_before_the_idle_and_the_busy_never() {
         let mut bench = Bench::new(4, 0);
-        let mut all = bench.enter_all(1, Occupation::Busy);
-        all.extend(bench.enter_all(2, Occupation::Idle));
-        all.extend(bench.enter_all(1, Occupation::Idle));
-        bench.occupy(&all[3], Occupation::Busy, 10);
-        bench.occupy(&all[3], Occupation::Lingering, 11);
+        let mut all = bench.enter_all(1, Activity::Busy);
+        all.extend(bench.enter_all(2, Activity::Idle));
+        all.extend(bench.enter_all(1, Activity::Idle));
+        bench.set_activity(&all[3], Activity::Busy, 10);
+        bench.set_activity(&all[3], Activity::Lingering, 11);
         for victim in [3, 1, 2] {
             assert!(bench.population.make_room());
             assert_eq!(asked(&all), [victim]);
@@ -362,17 +362,17 @@ mod tests {
     #[test]
     fn who_was_busy_in_between_goes_to_the_end() {
         let mut bench = Bench::new(3, 0);
-        let all = bench.enter_all(3, Occupation::Idle);
-        bench.occupy(&all[0], Occupation::Busy, 10);
-        bench.occupy(&all[0], Occupation::Idle, 11);
-        bench.occupy(&all[1], Occupation::Busy, 12);
+        let all = bench.enter_all(3, Activity::Idle);
+        bench.set_activity(&all[0], Activity::Busy, 10);
+        bench.set_activity(&all[0], Activity::Idle, 11);
+        bench.set_activity(&all[1], Activity::Busy, 12);
         assert_eq!(bench.listed(), 3);
         assert!(bench.population.make_room());
         assert_eq!(asked(&all), [2]);
         assert!(bench.population.make_room());
         assert_eq!(asked(&all), [0]);
         assert!(!bench.population.make_room());
-        bench.occupy(&all[1], Occupation::Idle, 13);
+        bench.set_activity(&all[1], Activity::Idle, 13);
         assert!(bench.population.make_room(), "it is listed again");
         assert_eq!(asked(&all), [1]);
     }
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn places_are_free_again_and_listeners_woken() {
         let mut bench = Bench::new(2, 0);
-        let mut all = bench.enter_all(2, Occupation::Idle);
+        let mut all = bench.enter_all(2, Activity::Idle);
         bench.population.wait(all[0].1);
         bench.population.wait(all[0].1);
         assert_eq!(bench.population.waiting.borrow().len(), 1);
@@ -396,10 +396,10 @@ mod tests {
     fn an_address_has_so_many_places() {
         let mut bench = Bench::new(100, 2);
         let unaddressed: Vec<_> =
-            (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a place")).collect();
+            (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a permit")).collect();
         drop(unaddressed);
-        let first = bench.enter(2).expect("a place");
-        let _second = bench.enter(2).expect("a place");
+        let first = bench.enter(2).expect("a permit");
+        let _second = bench.enter(2).expect("a permit");
         assert!(bench.enter(2).is_none());
         assert!(bench.enter(3).is_some());
         drop(first);
@@ -411,12 +411,12 @@ mod tests {
     #[test]
     fn what_is_kept_of_the_departed_is_bounded() {
         let mut bench = Bench::new(100, 0);
-        let staying = bench.enter_all(10, Occupation::Idle);
+        let staying = bench.enter_all(10, Activity::Idle);
         for second in 0..10_000 {
-            let occupation = if second % 2 == 0 { Occupation::Idle } else { Occupation::Lingering };
-            let passing = bench.enter(1).expect("a place");
-            bench.occupy(&passing, Occupation::Idle, second);
-            bench.occupy(&passing, occupation, second);
+            let activity = if second % 2 == 0 { Activity::Idle } else { Activity::Lingering };
+            let passing = bench.enter(1).expect("a permit");
+            bench.set_activity(&passing, Activity::Idle, second);
+            bench.set_activity(&passing, activity, second);
         }
         assert!(bench.listed() <= 2 * (2 * 11 + RESERVE), "{} entries", bench.listed());
         assert!(bench.population.make_room());
