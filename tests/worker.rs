@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use stheno::clock::Now;
 use stheno::heartbeat::Heartbeat;
-use stheno::http1::{Body, Request, Response, Service, Settings, Status};
+use stheno::http1::{Body, Reply, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
-use stheno::server::{Capacity, Worker};
+use stheno::server::{Capacity, Worker, WorkerService};
 use stheno::sys::fd_passing;
 use stheno::sys::signal::Signals;
 
@@ -22,13 +22,15 @@ mod rules;
 struct Moody;
 
 impl Service for Moody {
-    fn handle(&self, request: &Request<'_>, _: Now) -> Response {
+    fn handle(&self, request: &Request<'_>, _: Now) -> Reply {
         assert_ne!(request.path(), Some(&b"/panic"[..]), "as asked for");
         let mut response = Response::new(Status::OK);
         response.body = Body::Bytes(b"fine".to_vec());
-        response
+        Reply::Ready(response)
     }
 }
+
+impl WorkerService for Moody {}
 
 /// All that comes for one request, on a connection of its own.
 fn ask(address: SocketAddr, path: &str) -> Vec<u8> {

@@ -12,9 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use stheno::clock::Instant;
-use stheno::http1::Connection;
 use stheno::reactor::Peer;
-use stheno::server::Capacity;
+use stheno::server::{Capacity, Driver};
 use stheno::slab::{Key, Slab};
 use stheno::sys::process;
 use tokio::sync::Notify;
@@ -37,14 +36,14 @@ const KIND: u32 = 62;
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     occupation: AtomicU64,
-    orders: AtomicU8,
+    commands: AtomicU8,
     /// Wakes its task, which is the same one for as long as it lives.
     task: OnceLock<Waker>,
 }
 
 impl ConnectionEntry {
-    fn order(&self, order: u8) {
-        self.orders.fetch_or(order, Ordering::SeqCst);
+    fn command(&self, command: u8) {
+        self.commands.fetch_or(command, Ordering::SeqCst);
         if let Some(task) = self.task.get() {
             task.wake_by_ref();
         }
@@ -79,7 +78,7 @@ struct Seats {
 /// A connection's permit; it is free again when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    connection_table: Arc<ConnectionTable>,
+    table: Arc<ConnectionTable>,
     entry: Arc<ConnectionEntry>,
     key: Key,
     peer: Peer,
@@ -107,11 +106,11 @@ impl ConnectionTable {
         }
         let entry = Arc::<ConnectionEntry>::default();
         if entries.draining {
-            entry.order(DRAIN);
+            entry.command(DRAIN);
         }
         let key = entries.taken.insert(Arc::clone(&entry));
         entries.crowd = entries.crowd.max(entries.taken.len());
-        Some(Permit { connection_table: Arc::clone(self), entry, key, peer })
+        Some(Permit { table: Arc::clone(self), entry, key, peer })
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -123,7 +122,7 @@ impl ConnectionTable {
     pub(crate) fn make_room(&self) -> bool {
         let mut entries = self.entries();
         let staying = entries.taken.iter().map(|(_, entry)| entry);
-        let staying = staying.filter(|entry| entry.orders.load(Ordering::SeqCst) & GO == 0);
+        let staying = staying.filter(|entry| entry.commands.load(Ordering::SeqCst) & GO == 0);
         let useless = staying.filter_map(|entry| {
             let occupation = entry.occupation.load(Ordering::Relaxed);
             // Lingering before idle, and then the oldest.
@@ -136,7 +135,7 @@ impl ConnectionTable {
             return false;
         };
         entries.leaving += 1;
-        entry.order(GO);
+        entry.command(GO);
         true
     }
 
@@ -144,7 +143,7 @@ impl ConnectionTable {
     pub(crate) fn drain(&self) {
         let mut entries = self.entries();
         entries.draining = true;
-        entries.taken.iter().for_each(|(_, entry)| entry.order(DRAIN));
+        entries.taken.iter().for_each(|(_, entry)| entry.command(DRAIN));
     }
 
     /// How many connections have ended: whatever the system was out of, it may have some again when this changes.
@@ -172,7 +171,7 @@ impl ConnectionTable {
         let entries = &mut *self.entries();
         entries.taken.remove(permit.key);
         entries.ended += 1;
-        if permit.entry.orders.load(Ordering::SeqCst) & GO != 0 {
+        if permit.entry.commands.load(Ordering::SeqCst) & GO != 0 {
             entries.leaving -= 1;
         }
         if let (Some(_), Some(address)) = (self.capacity.per_address, permit.peer.ip()) {
@@ -210,39 +209,39 @@ impl Permit {
     }
 
     /// Tells what the connection is doing since `now`.
-    pub(crate) fn set_activity(&self, connection: &Connection, now: Instant) {
-        let kind = if connection.is_idle() {
+    pub(crate) fn set_activity(&self, driver: &Driver, now: Instant) {
+        let kind = if driver.is_idle() {
             IDLE
-        } else if connection.is_lingering() {
+        } else if driver.connection().is_lingering() {
             LINGERING
         } else {
             BUSY
         };
-        let millis = now.saturating_duration_since(self.connection_table.begun).as_millis();
+        let millis = now.saturating_duration_since(self.table.begun).as_millis();
         let millis = u64::try_from(millis).unwrap_or(u64::MAX) & ((1 << KIND) - 1);
         self.entry.occupation.store(kind << KIND | millis, Ordering::Relaxed);
     }
 
-    /// Whether there are orders; if not, the task is woken by the next one.
-    pub(crate) fn has_orders(&self, cx: &Context<'_>) -> bool {
+    /// Whether there are commands; if not, the task is woken by the next one.
+    pub(crate) fn has_commands(&self, cx: &Context<'_>) -> bool {
         self.entry.task.get_or_init(|| cx.waker().clone());
-        self.entry.orders.load(Ordering::SeqCst) != 0
+        self.entry.commands.load(Ordering::SeqCst) != 0
     }
 
     /// Whether the connection has been asked to take no more; said once.
     pub(crate) fn take_drain(&self) -> bool {
-        self.entry.orders.load(Ordering::SeqCst) & DRAIN != 0
-            && self.entry.orders.fetch_and(!DRAIN, Ordering::SeqCst) & DRAIN != 0
+        self.entry.commands.load(Ordering::SeqCst) & DRAIN != 0
+            && self.entry.commands.fetch_and(!DRAIN, Ordering::SeqCst) & DRAIN != 0
     }
 
     /// Whether the connection has been asked to go; the question is answered with this.
     pub(crate) fn take_eviction(&self) -> bool {
-        if self.entry.orders.load(Ordering::SeqCst) & GO == 0 {
+        if self.entry.commands.load(Ordering::SeqCst) & GO == 0 {
             return false;
         }
-        // Under the lock: `leaving` counts those who have this order.
-        let mut entries = self.connection_table.entries();
-        let asked = self.entry.orders.fetch_and(!GO, Ordering::SeqCst) & GO != 0;
+        // Under the lock: `leaving` counts those who have this command.
+        let mut entries = self.table.entries();
+        let asked = self.entry.commands.fetch_and(!GO, Ordering::SeqCst) & GO != 0;
         entries.leaving -= usize::from(asked);
         asked
     }
@@ -250,6 +249,6 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.connection_table.leave(self);
+        self.table.leave(self);
     }
 }

@@ -1,26 +1,27 @@
-//! A connection's task: a socket, and the protocol that knows no sockets. (`server::HttpChannel`)
+//! A connection's task: a socket, and the driver of its protocol. (`server::HttpChannel`)
 //!
 //! ```text
 //! run:   turn ──► bounds spent? ──► yield ──► turn …
-//!          └────► await: readable? room? an order? the deadline? ──► turn …
-//! turn:  recv ──► Connection::receive ──► transmit ──► flushed? ──► resume, shut down, or close
+//!          └────► await: readable? room? a command? the deadline? ──► turn …
 //! ```
 //!
 //! A turn runs to its end on one thread, with what that thread has for itself. Between two turns the task may move.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
 use log::debug;
-use stheno::chat::{OutQueue, Segment};
+use stheno::chat::Transport;
 use stheno::clock::{Instant, Now};
 use stheno::files::FileService;
-use stheno::http1::{Connection, Flushed, Turn};
-use stheno::reactor::{READ_PER_TURN, Stream, WRITE_PER_TURN};
+use stheno::http1::Turn;
+use stheno::reactor::{FRAMES_PER_TURN, READ_PER_TURN, Stream, WRITE_PER_TURN};
+use stheno::server::{Driver, DriverContext, LogSink, PeerInfo};
+use stheno::slab::Key;
 use stheno::sys;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -32,20 +33,12 @@ use crate::connection_table::Permit;
 use crate::local::{self, Local};
 use crate::worker::{Fd, World};
 
-/// Requests that one connection is answered in one turn: the reactor's figure.
-const REQUESTS_PER_TURN: u32 = 16;
-
-/// From how many bytes taken on a peer counts as one that reads: the reactor's figure.
-const READS_WELL: u64 = 1024 * 1024;
-
 #[derive(Debug)]
 pub(crate) struct Conversation {
     world: Arc<World>,
     socket: AsyncFd<Fd<Stream>>,
-    connection: Connection,
+    driver: Driver,
     permit: Permit,
-    /// Whether the kernel holds more of it than of others: the peer has shown that it reads.
-    reads_well: bool,
 }
 
 /// Why there is another turn.
@@ -55,36 +48,27 @@ enum Event {
     Ready,
     /// The deadline has passed.
     Timeout,
-    /// Somebody wants it to drain, or to go.
-    Order,
+    /// The server wants it to drain, or to make room.
+    Command,
     /// The runtime ends.
     TheEnd,
 }
 
-/// What may still be done in this turn.
+/// The socket for one turn, and what may still be moved in it: the reactor's bounds.
 #[derive(Debug)]
-struct Bounds {
-    now: Now,
-    requests: u32,
+struct TaskTransport<'a> {
+    socket: &'a mut AsyncFd<Fd<Stream>>,
+    scratch: &'a mut [u8],
     read: usize,
     write: usize,
-}
-
-impl Bounds {
-    fn new() -> Self {
-        let (read, write) = (READ_PER_TURN as usize, WRITE_PER_TURN as usize);
-        Self { now: Now::ask(), requests: REQUESTS_PER_TURN, read, write }
-    }
-
-    fn are_spent(&self) -> bool {
-        self.requests == 0 || self.read == 0 || self.write == 0
-    }
+    /// The next read asks the kernel, whatever the runtime knows.
+    looks_again: bool,
 }
 
 impl Conversation {
     pub(crate) fn new(world: Arc<World>, stream: Stream, permit: Permit) -> io::Result<Self> {
         let socket = Fd(stream).watch()?;
-        Ok(Self { world, socket, connection: Connection::new(Now::ask()), permit, reads_well: false })
+        Ok(Self { world, socket, driver: Driver::new(Now::ask()), permit })
     }
 
     /// A block, not an `async fn`: that would hold what it is called on twice, as argument and as variable.
@@ -94,16 +78,19 @@ impl Conversation {
             let mut alarm = Alarm { sleep: pin!(sleep(std::time::Duration::ZERO)), at: None };
             let mut event = Event::Ready;
             while event != Event::TheEnd {
-                let mut bounds = Bounds::new();
-                let turn = local::with(|local| self.turn(event, &mut bounds, local));
-                if let Err(error) = turn {
-                    debug!(target: LOG, "{}: {error} in {}", self.permit.peer(), self.connection.state());
+                let turn = local::with(|local| self.turn(event, local));
+                let spent = match turn {
+                    Ok(spent) => spent,
+                    Err(error) => {
+                        let state = self.driver.connection().state();
+                        debug!(target: LOG, "{}: {error} in {state}", self.permit.peer());
+                        break;
+                    }
+                };
+                if self.driver.connection().is_closed() {
                     break;
                 }
-                if self.connection.is_closed() {
-                    break;
-                }
-                event = if bounds.are_spent() {
+                event = if spent {
                     yield_now().await;
                     Event::Ready
                 } else {
@@ -114,12 +101,12 @@ impl Conversation {
     }
 
     async fn next_event(&mut self, alarm: &mut Alarm<'_>) -> Event {
-        let Self { world, socket, connection, permit, .. } = self;
-        let deadline = connection.deadline(&world.settings.timeouts);
-        let (wants_read, wants_write) = (connection.wants_read(), connection.wants_write());
+        let Self { world, socket, driver, permit } = self;
+        let deadline = driver.deadline(&world.settings.timeouts);
+        let (wants_read, wants_write) = (driver.wants_read(), driver.wants_write());
         poll_fn(|cx| {
-            if permit.has_orders(cx) {
-                return Poll::Ready(Event::Order);
+            if permit.has_commands(cx) {
+                return Poll::Ready(Event::Command);
             }
             if wants_read && let Poll::Ready(ready) = socket.poll_read_ready(cx) {
                 return Poll::Ready(ready.map_or(Event::TheEnd, |_| Event::Ready));
@@ -132,161 +119,59 @@ impl Conversation {
         .await
     }
 
-    fn turn(&mut self, event: Event, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
+    /// Does what the event asks for, and what can be done beside it. Returns whether a bound of the turn was reached.
+    fn turn(&mut self, event: Event, local: &mut Local) -> io::Result<bool> {
+        let Self { world, socket, driver, permit } = self;
+        let now = Now::ask();
+        let (mut cx, scratch) = context(world, permit, now, local);
+        let (read, write) = (READ_PER_TURN as usize, WRITE_PER_TURN as usize);
+        let mut io = TaskTransport { socket, scratch, read, write, looks_again: false };
         match event {
             Event::Timeout => {
-                debug!(target: LOG, "{}: time-out in {}", self.permit.peer(), self.connection.state());
-                self.with_turn(bounds, local, |connection, turn, _| connection.handle_timeout(turn));
-                if self.connection.wants_reset() {
-                    sys::socket::reset_on_close(&self.socket.get_ref().0)?;
-                }
-                self.flush(bounds, local)?;
+                debug!(target: LOG, "{}: time-out in {}", permit.peer(), driver.connection().state());
+                driver.on_timeout(&mut io, &mut cx)?;
             }
-            Event::Order => self.obey(bounds, local)?,
+            Event::Command => {
+                if permit.take_drain() {
+                    driver.drain(now);
+                }
+                if permit.take_eviction() {
+                    debug!(target: LOG, "{}: makes room in {}", permit.peer(), driver.connection().state());
+                    driver.make_room(&mut io, &mut cx)?;
+                }
+            }
             Event::Ready | Event::TheEnd => {}
         }
-        while self.connection.wants_read() {
-            match self.recv(bounds, &mut local.scratch)? {
-                None => break,
-                Some(0) => self.with_turn(bounds, local, |connection, turn, _| connection.receive_eof(turn)),
-                Some(count) => self.receive(count, bounds, local),
-            }
-            self.flush(bounds, local)?;
-        }
-        self.flush(bounds, local)?;
-        self.permit.set_activity(&self.connection, bounds.now.monotonic);
+        driver.on_readable(&mut io, &mut cx)?;
+        driver.flush(&mut io, &mut cx)?;
+        let spent = cx.requests == 0 || io.read == 0 || io.write == 0;
+        permit.set_activity(driver, now.monotonic);
         if local.wants_tending() {
-            self.world.used.notify_one();
+            world.used.notify_one();
         }
-        Ok(())
+        Ok(spent)
     }
+}
 
-    fn obey(&mut self, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
-        if self.permit.take_drain() {
-            self.connection.drain(bounds.now);
-        }
-        let useless = self.connection.is_idle() || self.connection.is_lingering();
-        // There is no room for a newcomer, and this connection has had nothing to do for longest.
-        if self.permit.take_eviction() && useless {
-            debug!(target: LOG, "{}: makes room in {}", self.permit.peer(), self.connection.state());
-            if self.connection.is_idle() {
-                self.close_if_quiet(bounds, local)?;
-            } else {
-                self.connection.close();
-            }
-        }
-        self.flush(bounds, local)
-    }
-
-    /// Calls the protocol with everything it may use in this turn, and with what has been read.
-    fn with_turn(
-        &mut self,
-        bounds: &mut Bounds,
-        local: &mut Local,
-        call: impl FnOnce(&mut Connection, &mut Turn<'_, FileService>, &[u8]),
-    ) {
-        if self.connection.output().is_empty() {
-            local.lend(self.connection.output_mut());
-        }
-        let mut turn = Turn {
-            now: bounds.now,
-            settings: &self.world.settings,
-            service: &local.service,
-            dates: &mut local.dates,
-            requests: bounds.requests,
-        };
-        call(&mut self.connection, &mut turn, &local.scratch);
-        bounds.requests = turn.requests;
-    }
-
-    fn receive(&mut self, count: usize, bounds: &mut Bounds, local: &mut Local) {
-        self.with_turn(bounds, local, |connection, turn, scratch| {
-            connection.receive(&scratch[..count], turn)
-        });
-    }
-
-    /// Sends what waits, and does what comes after it, as far as socket and bounds allow.
-    fn flush(&mut self, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
-        // Each round answers at least one more request, or is the last: the bound on them bounds it.
-        while self.connection.wants_write() {
-            let sent = transmit(&self.socket, self.connection.output_mut(), bounds)?;
-            if sent.bytes > 0 {
-                self.connection.note_progress(bounds.now);
-                self.log_exchanges(bounds.now, local, false);
-                self.look_how_it_reads();
-            }
-            if !sent.drained {
-                break;
-            }
-            match self.connection.flushed(bounds.now) {
-                Flushed::Resume => {
-                    self.with_turn(bounds, local, |connection, turn, _| connection.resume(turn));
-                }
-                // The peer may be gone already: then the next read will tell.
-                Flushed::Shutdown => drop(self.socket.get_ref().0.shutdown_write()),
-                Flushed::CloseIfQuiet => self.close_if_quiet(bounds, local)?,
-                Flushed::Close => {}
-            }
-            if bounds.requests == 0 {
-                break;
-            }
-        }
-        local.reclaim(self.connection.output_mut());
-        Ok(())
-    }
-
-    /// A client that never reads may pin little of the kernel's memory; one that reads gets room.
-    fn look_how_it_reads(&mut self) {
-        if !self.reads_well && self.connection.output().taken() >= READS_WELL {
-            self.reads_well = true;
-            // It is of no consequence but for the cost; a Unix socket has no such option.
-            let _ = sys::socket::be_generous(self.socket.get_ref().0.as_fd());
-        }
-    }
-
-    /// Looks once more, although nothing is known to have come.
-    fn close_if_quiet(&mut self, bounds: &mut Bounds, local: &mut Local) -> io::Result<()> {
-        match read(&mut self.socket.get_mut().0, &mut local.scratch) {
-            Ok(0) => drop(self.connection.close()),
-            Ok(count) => self.receive(count, bounds, local),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(self.connection.close()),
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Reads what has come. `None`: nothing now, or this turn's bound is reached. (`Context::recv`)
-    fn recv(&mut self, bounds: &mut Bounds, scratch: &mut [u8]) -> io::Result<Option<usize>> {
-        if bounds.read == 0 {
-            return Ok(None);
-        }
-        let mut received = None;
-        let result = self.socket.try_io_mut(Interest::READABLE, |stream| {
-            let count = read(&mut stream.0, scratch)?;
-            received = Some(count);
-            bounds.read = bounds.read.saturating_sub(count);
-            // Less than there was room for: there is no more, so its readiness is over, as after an EAGAIN. The
-            // runtime's own sockets do so, too.
-            if (1..scratch.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        unless_it_would_block(result)?;
-        Ok(received)
-    }
-
-    fn log_exchanges(&mut self, now: Now, local: &mut Local, all: bool) {
-        let Some(log) = &mut local.log else {
-            return;
-        };
-        while let Some(exchange) = self.connection.take_finished(now, all) {
-            log.record(self.permit.peer(), local.dates.log(now.wall), &exchange);
-        }
-    }
+/// What the driver is lent, and the buffer that the thread reads into.
+fn context<'a>(
+    world: &'a World,
+    permit: &Permit,
+    now: Now,
+    local: &'a mut Local,
+) -> (DriverContext<'a, FileService>, &'a mut [u8]) {
+    let Local { service, dates, log, scratch, spares, .. } = local;
+    let peer = PeerInfo { peer: permit.peer(), listener: 0, connection: Key::from_bits(0), socket: -1 };
+    let turn = Turn { now, settings: &world.settings, dates };
+    let log = log.as_mut().map(|log| log as &mut dyn LogSink);
+    (DriverContext { turn, service, peer, requests: FRAMES_PER_TURN, spares, log }, scratch)
 }
 
 /// However it ends: also when the runtime ends first, or by a panic, which costs this one task.
 impl Drop for Conversation {
     fn drop(&mut self) {
-        local::try_with(|local| self.log_exchanges(Now::ask(), local, true));
+        let Self { world, driver, permit, .. } = self;
+        local::try_with(|local| driver.on_close(&mut context(world, permit, Now::ask(), local).0));
         if std::thread::panicking() {
             self.world.count_panic(self.permit.peer());
         }
@@ -294,53 +179,86 @@ impl Drop for Conversation {
     }
 }
 
-/// What [`transmit`] has done.
-struct Sent {
-    bytes: u64,
-    drained: bool,
-}
-
-/// Sends what waits, until the queue is empty, the socket full, or the bound reached. (`reactor::transmit`)
-fn transmit(socket: &AsyncFd<Fd<Stream>>, queue: &mut OutQueue, bounds: &mut Bounds) -> io::Result<Sent> {
-    let before = queue.taken();
-    let drained = loop {
-        let Some(segment) = queue.front()? else {
-            break true;
-        };
-        if bounds.write == 0 {
-            break false;
+impl TaskTransport<'_> {
+    /// Sends by `send`, which returns how many bytes were taken and whether the socket is full, if the runtime has not
+    /// seen that it is.
+    fn try_send(
+        &mut self,
+        send: impl FnOnce(BorrowedFd<'_>, usize) -> io::Result<(usize, bool)>,
+    ) -> io::Result<Option<usize>> {
+        if self.write == 0 {
+            return Ok(None);
         }
-        let mut taken = None;
-        let result = socket.try_io(Interest::WRITABLE, |stream| {
-            let stream = stream.0.as_fd();
-            let (count, is_full) = match segment {
-                Segment::Bytes { bytes, more } => {
-                    let count = sys::socket::send(stream, bytes, more)?;
-                    (count, count < bytes.len())
-                }
-                // How much the kernel takes of a file says nothing about the room that is left.
-                Segment::File { file, offset, len } => {
-                    let most = usize::try_from(len).map_or(bounds.write, |len| len.min(bounds.write));
-                    match sys::sendfile::send_file(stream, file, offset, most)? {
-                        0 => {
-                            let what = "the file was cut short";
-                            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
-                        }
-                        count => (count, false),
-                    }
-                }
-            };
+        let (mut taken, most) = (None, self.write);
+        let result = self.socket.try_io(Interest::WRITABLE, |stream| {
+            let (count, is_full) = send(stream.0.as_fd(), most)?;
             taken = Some(count);
             if is_full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         unless_it_would_block(result)?;
-        let Some(count) = taken else {
-            break false;
+        self.write = self.write.saturating_sub(taken.unwrap_or_default());
+        Ok(taken)
+    }
+}
+
+impl Transport for TaskTransport<'_> {
+    fn recv(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.read == 0 {
+            return Ok(None);
+        }
+        let (mut received, scratch) = (None, &mut *self.scratch);
+        let result = if std::mem::take(&mut self.looks_again) {
+            read(&mut self.socket.get_mut().0, scratch).map(|count| received = Some(count))
+        } else {
+            self.socket.try_io_mut(Interest::READABLE, |stream| {
+                let count = read(&mut stream.0, scratch)?;
+                received = Some(count);
+                // Less than there was room for: there is no more, so its readiness is over, as after an EAGAIN. The
+                // runtime's own sockets do so, too.
+                if (1..scratch.len()).contains(&count) {
+                    Err(io::ErrorKind::WouldBlock.into())
+                } else {
+                    Ok(())
+                }
+            })
         };
-        bounds.write = bounds.write.saturating_sub(count);
-        queue.advance(count);
-    };
-    Ok(Sent { bytes: queue.taken() - before, drained })
+        unless_it_would_block(result)?;
+        self.read = self.read.saturating_sub(received.unwrap_or_default());
+        Ok(received.map(|count| &self.scratch[..count]))
+    }
+
+    fn look_again(&mut self) {
+        self.looks_again = true;
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {
+        self.try_send(|socket, _| {
+            let count = sys::socket::send(socket, bytes, more)?;
+            Ok((count, count < bytes.len()))
+        })
+    }
+
+    fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>> {
+        self.try_send(|socket, most| {
+            let most = usize::try_from(len).map_or(most, |len| len.min(most));
+            // How much the kernel takes of a file says nothing about the room that is left.
+            Ok((sys::sendfile::send_file(socket, file, offset, most)?, false))
+        })
+    }
+
+    fn shutdown(&mut self) {
+        // The peer may be gone already: then the next read shows it.
+        let _ = self.socket.get_ref().0.shutdown_write();
+    }
+
+    fn widen(&mut self) {
+        // A failure only costs memory; a Unix socket has no such option.
+        let _ = sys::socket::be_generous(self.socket.get_ref().0.as_fd());
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        sys::socket::reset_on_close(&self.socket.get_ref().0)
+    }
 }
 
 fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {

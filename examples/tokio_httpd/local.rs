@@ -11,18 +11,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use stheno::chat::{OutQueue, Spare};
 use stheno::clock::{DateCache, Instant, Now};
 use stheno::files::{FileService, Options};
-use stheno::http1::Service;
-use stheno::server::AccessLog;
+use stheno::server::{AccessLog, Spares};
 use stheno::sys::descriptor;
 
 /// What one read takes: the reactor's figure.
 const SCRATCH: usize = 64 * 1024;
-
-/// Memory of queues that is kept for the next one that has something to send: the reactor's figure.
-const SPARES: usize = 64;
 
 /// How often the service may tidy up.
 const TEND_EVERY: Duration = Duration::from_secs(1);
@@ -62,7 +57,7 @@ impl Kit {
             dates: DateCache::new(),
             log: self.log,
             scratch: vec![0; SCRATCH].into(),
-            spares: Vec::new(),
+            spares: Spares::default(),
             tended: Instant::now(),
             nobody_tends: false,
         };
@@ -76,7 +71,7 @@ pub(crate) struct Local {
     pub(crate) dates: DateCache,
     pub(crate) log: Option<AccessLog>,
     pub(crate) scratch: Box<[u8]>,
-    spares: Vec<Spare>,
+    pub(crate) spares: Spares,
     tended: Instant,
     /// The service has nothing to put away, and whoever asks it has gone to sleep over it.
     nobody_tends: bool,
@@ -119,19 +114,5 @@ impl Local {
     /// Whether the service has been used since somebody went to sleep; said once.
     pub(crate) fn wants_tending(&mut self) -> bool {
         std::mem::take(&mut self.nobody_tends)
-    }
-
-    pub(crate) fn lend(&mut self, queue: &mut OutQueue) {
-        if let Some(spare) = self.spares.pop() {
-            queue.lend(spare);
-        }
-    }
-
-    pub(crate) fn reclaim(&mut self, queue: &mut OutQueue) {
-        if let Some(spare) = queue.reclaim()
-            && self.spares.len() < SPARES
-        {
-            self.spares.push(spare);
-        }
     }
 }

@@ -134,7 +134,7 @@ fn boot(
     let runtime = runtime_of(kind, kits, &heart)?;
     let _inside = runtime.enter();
     let world = Arc::new(World {
-        settings: Settings { record: worker.access_log.is_some(), ..worker.settings },
+        settings: worker.settings,
         connection_table: ConnectionTable::new(worker.capacity),
         draining: watch::Sender::new(false),
         used: Notify::new(),

@@ -1,11 +1,9 @@
 //! `asynchat.async_chat`, without its socket.
 
-use std::num::NonZeroU64;
-
 use super::buffer::{InBuffer, Window};
 use super::producer::Producer;
 use super::queue::OutQueue;
-use super::terminator::{Terminator, find_prefix_at_end};
+use super::terminator::{Frame, Terminator};
 
 /// What a protocol on [`Chat`] implements: the two methods that `async_chat` leaves open.
 pub trait Handler {
@@ -36,7 +34,7 @@ impl Chat {
     /// Changes what ends a frame, from the next unread byte on; also in the middle of a turn.
     pub fn set_terminator(&mut self, terminator: Terminator) {
         self.terminator = terminator;
-        self.input.search_anew();
+        self.input.search_again();
     }
 
     /// What ends the current frame.
@@ -107,42 +105,21 @@ impl Chat {
         }
     }
 
-    /// One part of a frame; `false` when the rest has to wait for more input.
+    /// Hands over one part of a frame; `false` when the rest has to wait for more input.
     fn step(&mut self, window: &mut Window<'_>, handler: &mut impl Handler) -> bool {
-        match self.terminator.clone() {
-            Terminator::Bytes(end) if !end.is_empty() => self.step_to_bytes(window, &end, handler),
-            Terminator::Length(length) => {
-                self.step_to_length(window, length, handler);
+        // A length is counted down here, before the calls, so that the handler may set another terminator.
+        let Ok(frame) = window.find(&mut self.terminator);
+        match frame {
+            Frame::Whole { data, terminator } => {
+                self.collect(window, data, handler);
+                window.consume(terminator);
+                handler.found_terminator(self);
                 true
             }
-            Terminator::Bytes(_) | Terminator::None => {
-                self.collect(window, window.bytes().len(), handler);
-                true
+            Frame::Part { data } => {
+                self.collect(window, data, handler);
+                false
             }
-        }
-    }
-
-    fn step_to_bytes(&mut self, window: &mut Window<'_>, end: &[u8], handler: &mut impl Handler) -> bool {
-        if let Some(frame) = window.find(end) {
-            self.collect(window, frame - end.len(), handler);
-            window.consume(end.len());
-            handler.found_terminator(self);
-            return true;
-        }
-        let waiting = find_prefix_at_end(window.bytes(), end);
-        self.collect(window, window.bytes().len() - waiting, handler);
-        waiting == 0
-    }
-
-    fn step_to_length(&mut self, window: &mut Window<'_>, left: NonZeroU64, handler: &mut impl Handler) {
-        let here = window.bytes().len();
-        let count = usize::try_from(left.get()).map_or(here, |left| left.min(here));
-        let rest = NonZeroU64::new(left.get() - count as u64);
-        // Set before the calls, so that the handler may set another.
-        self.terminator = rest.map_or(Terminator::None, Terminator::Length);
-        self.collect(window, count, handler);
-        if rest.is_none() {
-            handler.found_terminator(self);
         }
     }
 
@@ -157,6 +134,7 @@ impl Chat {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroU64;
 
     /// Records the calls; after each frame the next terminator of the script is set.
     #[derive(Default)]

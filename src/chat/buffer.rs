@@ -5,22 +5,25 @@
 //! nothing is held, and the frames are read where they lie in the scratch buffer. What is left over when
 //! the window closes is copied, and only that.
 //!
-//! No byte is searched twice for the same terminator, and none is moved more than a constant number of
+//! The window carries the one cursor of the input. Whatever frames it, [`Window::find`] hands that cursor to the
+//! terminator, so no byte is searched twice for the same terminator, and none is moved more than a constant number of
 //! times, however finely the input is split.
 
-use memchr::memchr_iter;
+use super::terminator::{Frame, Terminate};
 
 /// The bytes that wait for the rest of their frame. Where none do it is one word.
 #[derive(Debug, Default)]
 pub struct InBuffer(Option<Box<Held>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Held {
     bytes: Vec<u8>,
     /// Where in `bytes` the unread ones begin.
     start: usize,
     /// How many unread bytes have been searched in vain.
     searched: usize,
+    /// The peer sends no more.
+    is_ended: bool,
 }
 
 impl InBuffer {
@@ -42,13 +45,24 @@ impl InBuffer {
         self.len() == 0
     }
 
+    /// Notes that the peer has closed its sending half: what is here is all that ever will be.
+    pub fn end(&mut self) {
+        self.0.get_or_insert_default().is_ended = true;
+    }
+
+    /// Whether [`InBuffer::end`] was called.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.0.as_ref().is_some_and(|held| held.is_ended)
+    }
+
     /// Throws everything away (`async_chat.discard_buffers`).
     pub fn clear(&mut self) {
         *self = Self::new();
     }
 
-    /// Forgets what has been searched: for another terminator, the unread bytes are new.
-    pub fn search_anew(&mut self) {
+    /// Sets the cursor back: for another terminator, the unread bytes are new.
+    pub fn search_again(&mut self) {
         if let Some(held) = &mut self.0 {
             held.searched = 0;
         }
@@ -58,9 +72,9 @@ impl InBuffer {
     /// has not consumed would be lost otherwise.
     pub fn open<'a>(&mut self, incoming: &'a [u8]) -> Window<'a> {
         let Some(held) = self.0.take() else {
-            return Window { held: Vec::new(), incoming, start: 0, searched: 0 };
+            return Window { held: Vec::new(), incoming, start: 0, searched: 0, is_ended: false };
         };
-        let Held { mut bytes, mut start, searched } = *held;
+        let Held { mut bytes, mut start, searched, is_ended } = *held;
         if !incoming.is_empty() {
             // Moved at most once for every byte consumed before it: the copying stays linear.
             if start > bytes.len() / 2 {
@@ -69,17 +83,18 @@ impl InBuffer {
             }
             bytes.extend_from_slice(incoming);
         }
-        Window { held: bytes, incoming, start, searched }
+        Window { held: bytes, incoming, start, searched, is_ended }
     }
 
     /// Takes the unread bytes of a window back.
     pub fn close(&mut self, window: Window<'_>) {
-        let Window { held, incoming, start, searched } = window;
+        let Window { held, incoming, start, searched, is_ended } = window;
         let (bytes, start) = match held.is_empty() {
             true => (incoming[start..].to_vec(), 0),
             false => (held, start),
         };
-        self.0 = (start < bytes.len()).then(|| Box::new(Held { bytes, start, searched }));
+        let is_needed = start < bytes.len() || is_ended;
+        self.0 = is_needed.then(|| Box::new(Held { bytes, start, searched, is_ended }));
     }
 }
 
@@ -90,7 +105,9 @@ pub struct Window<'a> {
     held: Vec<u8>,
     incoming: &'a [u8],
     start: usize,
+    /// The cursor: how many of the unread bytes have been searched in vain.
     searched: usize,
+    is_ended: bool,
 }
 
 impl Window<'_> {
@@ -101,28 +118,31 @@ impl Window<'_> {
         &all[self.start..]
     }
 
-    /// The length of the first frame, `terminator` included, if all of it is here.
-    ///
-    /// The search goes on where the last one ended; consuming anything starts it anew.
-    pub fn find(&mut self, terminator: &[u8]) -> Option<usize> {
-        // The terminator may have begun just before the place where the last search ended.
-        let from = self.searched.saturating_sub(terminator.len().saturating_sub(1));
-        let bytes = self.bytes();
-        let Some(last) = terminator.last() else {
-            return Some(0);
-        };
-        // Terminators are short and their last byte is rare: looking for that one is quicker than setting up
-        // a search for all of them.
-        let end = memchr_iter(*last, &bytes[from..])
-            .map(|at| from + at + 1)
-            .find(|end| bytes[from..*end].ends_with(terminator));
-        if end.is_none() {
-            self.searched = bytes.len();
-        }
-        end
+    /// Whether the peer sends no more.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.is_ended
     }
 
-    /// Marks the first `count` bytes as read.
+    /// Looks for the end of the frame that the unread bytes begin with. Nothing is consumed; the next call goes on
+    /// where this one ended.
+    ///
+    /// # Errors
+    /// As [`Terminate::find`].
+    #[inline]
+    pub fn find<T: Terminate>(&mut self, terminator: &mut T) -> Result<Frame, T::Error> {
+        let mut searched = self.searched;
+        let frame = terminator.find(self.bytes(), &mut searched);
+        self.searched = searched;
+        frame
+    }
+
+    /// Sets the cursor back: the same bytes will be searched again.
+    pub fn search_again(&mut self) {
+        self.searched = 0;
+    }
+
+    /// Marks the first `count` bytes as read, and sets the cursor back.
     pub fn consume(&mut self, count: usize) {
         debug_assert!(count <= self.bytes().len(), "consumed more than there is");
         self.start += count;
@@ -133,14 +153,23 @@ impl Window<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Terminator;
 
-    /// Feeds `input` in pieces of `step` bytes and answers the frames.
+    /// The length of the first frame, its terminator included, if all of it is here.
+    fn find(window: &mut Window<'_>, end: &'static [u8]) -> Option<usize> {
+        match window.find(&mut Terminator::bytes(end)) {
+            Ok(Frame::Whole { data, terminator }) => Some(data + terminator),
+            Ok(Frame::Part { .. }) => None,
+        }
+    }
+
+    /// Feeds `input` in pieces of `step` bytes and returns the frames.
     fn frames(input: &[u8], step: usize) -> (Vec<Vec<u8>>, usize) {
         let mut buffer = InBuffer::new();
         let mut frames = Vec::new();
         for piece in input.chunks(step) {
             let mut window = buffer.open(piece);
-            while let Some(length) = window.find(b"\r\n\r\n") {
+            while let Some(length) = find(&mut window, b"\r\n\r\n") {
                 frames.push(window.bytes()[..length].to_vec());
                 window.consume(length);
             }
@@ -164,10 +193,10 @@ mod tests {
     fn nothing_is_held_when_all_is_read() {
         let mut buffer = InBuffer::new();
         let mut window = buffer.open(b"a");
-        assert_eq!(window.find(b"\r\n"), None);
+        assert_eq!(find(&mut window, b"\r\n"), None);
         buffer.close(window);
         let mut window = buffer.open(b"b\r\n");
-        assert_eq!(window.find(b"\r\n"), Some(4));
+        assert_eq!(find(&mut window, b"\r\n"), Some(4));
         window.consume(4);
         buffer.close(window);
         assert!(buffer.0.is_none(), "an idle connection holds no buffer");
@@ -180,7 +209,7 @@ mod tests {
         let mut buffer = InBuffer::new();
         for _ in 0..1 << 20 {
             let mut window = buffer.open(b"x");
-            assert_eq!(window.find(b"\r\n\r\n"), None);
+            assert_eq!(find(&mut window, b"\r\n\r\n"), None);
             buffer.close(window);
         }
         assert_eq!(buffer.len(), 1 << 20);
@@ -195,11 +224,24 @@ mod tests {
         let mut count = 0;
         while !buffer.is_empty() {
             let mut window = buffer.open(b"");
-            let length = window.find(b"\r\n").expect("a frame");
+            let length = find(&mut window, b"\r\n").expect("a frame");
             window.consume(length);
             count += 1;
             buffer.close(window);
         }
         assert_eq!(count, 100_000);
+    }
+
+    #[test]
+    fn the_end_of_the_input_is_remembered() {
+        let mut buffer = InBuffer::new();
+        buffer.end();
+        for piece in [&b""[..], b"x", b""] {
+            let mut window = buffer.open(piece);
+            assert!(window.is_ended());
+            window.consume(window.bytes().len());
+            buffer.close(window);
+            assert!(buffer.is_ended() && buffer.is_empty());
+        }
     }
 }

@@ -36,9 +36,11 @@ mod buffer;
 mod producer;
 mod queue;
 mod terminator;
+mod transport;
 
 pub use async_chat::{Chat, Handler};
 pub use buffer::{InBuffer, Window};
 pub use producer::{Chunk, FileProducer, FileSlice, Producer, SimpleProducer};
 pub use queue::{HIGH_WATER, OutQueue, Segment, Spare};
-pub use terminator::{Terminator, find_prefix_at_end};
+pub use terminator::{Frame, Terminate, Terminator, find_prefix_at_end};
+pub use transport::{Memory, Transmitted, Transport, transmit};

@@ -39,7 +39,7 @@ use log::{debug, warn};
 use percent_encoding::percent_encode;
 
 use crate::clock::Now;
-use crate::http1::{Method, Request, Response, Service, Status, Target};
+use crate::http1::{Method, Reply, Request, Response, Service, Status, Target};
 use crate::sys::beneath::Symlinks;
 
 use cache::{Bounds, Cache, Lookup};
@@ -251,8 +251,10 @@ fn is_ranged(request: &Request<'_>) -> bool {
     request.method == Method::Get && request.fields.get("Range").is_some()
 }
 
-impl Service for FileService {
-    fn handle(&self, request: &Request<'_>, now: Now) -> Response {
+impl FileService {
+    /// Responds to one request.
+    #[must_use]
+    pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
         match (request.method, request.target) {
             (Method::Get | Method::Head, Target::Path { path, query }) => self.get(request, path, query, now),
             (Method::Options, _) => allowing(Response::new(Status::NO_CONTENT)),
@@ -261,11 +263,18 @@ impl Service for FileService {
         }
     }
 
-    /// Files that nobody asks for any more are closed: a file that was removed gives its space back then.
-    fn tend(&self, now: Now) -> Option<Duration> {
+    /// Closes files that nobody has asked for lately: a file that was removed gives its space back then. Returns in
+    /// what time to call again, if anything is kept.
+    pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
         cache.sweep(now.monotonic);
         (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
+    }
+}
+
+impl Service for FileService {
+    fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
+        Reply::Ready(self.respond(request, now))
     }
 }
 

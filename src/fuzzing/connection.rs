@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::answers::{Answer, take_answer};
-use super::driver::{Driver, LARGEST_ANSWER};
+use super::driver::{Bench, LARGEST_ANSWER};
 use super::reference::request_lines;
 use crate::chat::FileSlice;
 use crate::clock::Now;
-use crate::http1::{Body, Limits, Method, Part, Request, Response, Service, Settings, Status};
+use crate::http1::{Body, Limits, Method, Part, Reply, Request, Response, Service, Settings, Status};
+use crate::server::WorkerService;
 
 /// Most steps of one script.
 const MOST_STEPS: usize = 64;
@@ -95,7 +96,7 @@ impl<'a> Script<'a> {
             ..Limits::default()
         };
         let limits = if self.small_limits { small } else { Limits::default() };
-        Settings { limits, record: true, ..Settings::default() }
+        Settings { limits, ..Settings::default() }
     }
 }
 
@@ -121,31 +122,35 @@ fn outline(answers: &[Answer]) -> Vec<(u16, bool, usize)> {
 fn run(steps: &[Step], script: &Script<'_>, settings: &Settings) -> Vec<Answer> {
     let service = Recorder::default();
     let now = Now { wall: UNIX_EPOCH + Duration::from_secs(784_111_777), ..Now::ask() };
-    let mut driver = Driver::new(settings, &service, now);
+    let mut bench = Bench::new(settings, &service, now);
     let mut rest = script.payload;
     for step in steps {
-        take_step(&mut driver, *step, &mut rest);
+        take_step(&mut bench, *step, &mut rest);
     }
-    driver.room = usize::MAX;
-    if !driver.half_closed {
-        driver.inbox.extend_from_slice(rest);
+    bench.0.memory.room = usize::MAX;
+    if !bench.0.memory.is_ended {
+        bench.0.memory.inbox.extend_from_slice(rest);
     }
-    driver.settle();
+    bench.settle();
     let undisturbed = steps.iter().copied().all(Step::is_a_mere_cut);
-    let answers = Outcome::of(&driver, undisturbed).check(&driver.sent, &service);
+    let answers = Outcome::of(&bench, undisturbed).check(&bench.0.memory.sent, &service);
     // Nothing can come any more, and everything was taken.
-    assert!(!driver.half_closed || driver.connection.is_closed(), "waits in {}", driver.connection.state());
+    assert!(
+        !bench.0.memory.is_ended || bench.connection().is_closed(),
+        "waits in {}",
+        bench.connection().state()
+    );
     if undisturbed && !answers.last().is_some_and(|answer| answer.closes) {
         let (asked, sent) = (service.requests.borrow().len(), request_lines(script.payload).len());
         assert_eq!(asked, sent, "a request was passed over");
     }
-    leave_alone(&mut driver);
-    driver.take_exchanges(true);
+    leave_alone(&mut bench);
+    bench.0.close();
     service.check_boundaries(script.payload);
-    let outcome = Outcome::of(&driver, false);
-    let answers = outcome.check(&driver.sent, &service);
+    let outcome = Outcome::of(&bench, false);
+    let answers = outcome.check(&bench.0.memory.sent, &service);
     if !outcome.cut_short {
-        let logged: Vec<_> = driver.exchanges.iter().map(|this| (this.status.code(), this.sent)).collect();
+        let logged: Vec<_> = bench.0.records.iter().map(|this| (this.status.code(), this.sent)).collect();
         let want = answers.iter().map(|answer| (answer.status, answer.body.len() as u64));
         assert_eq!(logged, want.collect::<Vec<_>>(), "the log says something else");
     }
@@ -153,15 +158,15 @@ fn run(steps: &[Step], script: &Script<'_>, settings: &Settings) -> Vec<Answer> 
 }
 
 /// A peer that does nothing more is shown out, in whatever state the connection is.
-fn leave_alone(driver: &mut Driver<'_, Recorder>) {
+fn leave_alone(bench: &mut Bench<'_, Recorder>) {
     // What is idle, is told that it is late, lingers, and is closed: no state waits twice.
     for _ in 0..4 {
-        take_step(driver, Step::WaitForDeadline, &mut &b""[..]);
+        take_step(bench, Step::WaitForDeadline, &mut &b""[..]);
     }
-    assert!(driver.connection.is_closed(), "{} for ever", driver.connection.state());
+    assert!(bench.connection().is_closed(), "{} for ever", bench.connection().state());
 }
 
-fn take_step(driver: &mut Driver<'_, Recorder>, step: Step, rest: &mut &[u8]) {
+fn take_step(bench: &mut Bench<'_, Recorder>, step: Step, rest: &mut &[u8]) {
     let mut next = |most: usize| {
         let (now, later) = rest.split_at(most.min(rest.len()));
         *rest = later;
@@ -169,32 +174,32 @@ fn take_step(driver: &mut Driver<'_, Recorder>, step: Step, rest: &mut &[u8]) {
     };
     match step {
         // Who has closed its half sends nothing.
-        Step::Send(_) | Step::Trickle(_) if driver.half_closed => {}
-        Step::Send(count) => driver.inbox.extend_from_slice(next(count)),
+        Step::Send(_) | Step::Trickle(_) if bench.0.memory.is_ended => {}
+        Step::Send(count) => bench.0.memory.inbox.extend_from_slice(next(count)),
         Step::Trickle(count) => {
             for byte in next(count) {
-                driver.inbox.push(*byte);
-                driver.settle();
+                bench.0.memory.inbox.push(*byte);
+                bench.settle();
             }
         }
-        Step::ReadSize(size) => driver.read_size = size,
-        Step::Take(count) => driver.room = driver.room.saturating_add(count),
-        Step::TakeAll => driver.room = usize::MAX,
-        Step::Wait(duration) => driver.later(duration),
+        Step::ReadSize(size) => bench.0.memory.read_size = size,
+        Step::Take(count) => bench.0.memory.room = bench.0.memory.room.saturating_add(count),
+        Step::TakeAll => bench.0.memory.room = usize::MAX,
+        Step::Wait(duration) => bench.later(duration),
         Step::WaitForDeadline => {
-            let deadline = driver.connection.deadline(&driver.settings.timeouts);
-            let wait = deadline.map(|deadline| deadline.saturating_duration_since(driver.now.monotonic));
-            driver.later(wait.unwrap_or_default());
+            let deadline = bench.connection().deadline(&bench.0.settings.timeouts);
+            let wait = deadline.map(|deadline| deadline.saturating_duration_since(bench.0.now.monotonic));
+            bench.later(wait.unwrap_or_default());
         }
-        Step::Wake => driver.later(Duration::ZERO),
-        Step::HalfClose => driver.half_closed = true,
+        Step::Wake => bench.later(Duration::ZERO),
+        Step::HalfClose => bench.0.memory.is_ended = true,
         Step::Drain => {
-            driver.service.note_drain();
-            driver.connection.drain(driver.now);
-            driver.flush();
+            bench.0.service.note_drain();
+            bench.0.driver.drain(bench.0.now);
+            bench.drive(|driver, io, cx| driver.flush(io, cx));
         }
     }
-    driver.settle();
+    bench.settle();
 }
 
 /// How a script has ended.
@@ -208,8 +213,8 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(driver: &Driver<'_, Recorder>, undisturbed: bool) -> Self {
-        Self { cut_short: driver.connection.wants_reset(), undisturbed, state: driver.connection.state() }
+    fn of(bench: &Bench<'_, Recorder>, undisturbed: bool) -> Self {
+        Self { cut_short: bench.connection().wants_reset(), undisturbed, state: bench.connection().state() }
     }
 
     /// Holds what was sent against what was asked.
@@ -356,13 +361,15 @@ impl Asked {
 }
 
 impl Service for Recorder {
-    fn handle(&self, request: &Request<'_>, _: Now) -> Response {
+    fn handle(&self, request: &Request<'_>, _: Now) -> Reply {
         let asked = Asked::of(request);
         let response = asked.response();
         self.requests.borrow_mut().push(asked);
-        response
+        Reply::Ready(response)
     }
 }
+
+impl WorkerService for Recorder {}
 
 /// A stretch of a file that is as long as one likes.
 fn zeros(length: usize) -> FileSlice {

@@ -7,19 +7,9 @@
 use std::num::NonZeroU64;
 
 use super::error::Error;
+use super::framing::BodyFraming;
 use super::grammar::{is_field_value_byte, is_tchar, is_token, trim_ows};
-use crate::chat::Window;
-
-/// How the body of a request is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// There is none.
-    None,
-    /// So many bytes.
-    Length(NonZeroU64),
-    /// Chunks.
-    Chunked,
-}
+use crate::chat::{Frame, Terminate, Terminator, Window};
 
 /// Bytes of all chunk extensions of one body: nobody uses them, and Go's reader was made to spin on them.
 const MAX_EXTENSIONS: usize = 4 * 1024;
@@ -47,7 +37,7 @@ pub enum Step {
 /// Takes a body off the input.
 #[derive(Debug)]
 pub struct BodyReader {
-    state: State,
+    place: Place,
     /// Content bytes so far.
     content: u64,
     /// Framing bytes so far.
@@ -55,41 +45,62 @@ pub struct BodyReader {
     extensions: usize,
     trailer: usize,
     trailer_fields: usize,
-    /// How far the end of the line that is coming has been looked for.
-    searched: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// So many bytes of a Content-Length body are left.
-    Length(u64),
-    /// Waits for a chunk's size line.
+enum Place {
+    /// In the content of a body whose length is known; the number is the bytes that are left.
+    Content(NonZeroU64),
+    /// Before a chunk's size line.
     Size,
-    /// So many bytes of the chunk are left.
+    /// In the content of a chunk; the number is the bytes that are left.
     Chunk(NonZeroU64),
-    /// Waits for the CR LF behind a chunk's data.
+    /// Before the CR LF after a chunk's content.
     ChunkEnd,
-    /// Waits for a trailer field, or the empty line that ends the body.
+    /// Before a trailer field, or the empty line that ends the body.
     Trailer,
     End,
+}
+
+/// The terminator of a line of framing: CR LF, after `limit` bytes at the most. It refuses a longer line, and any other
+/// CR or LF, as it comes.
+struct LineEnd {
+    limit: usize,
+    error: Error,
+}
+
+impl Terminate for LineEnd {
+    type Error = Error;
+
+    fn find(&mut self, unread: &[u8], searched: &mut usize) -> Result<Frame, Error> {
+        let offset = memchr::memchr2(b'\r', b'\n', &unread[*searched..]);
+        let end = offset.map_or(unread.len(), |offset| *searched + offset);
+        *searched = end;
+        match unread[end..] {
+            _ if end > self.limit => Err(self.error),
+            [b'\r', b'\n', ..] => Ok(Frame::Whole { data: end, terminator: 2 }),
+            // Nothing, or the first half of the line's end.
+            [] | [b'\r'] => Ok(Frame::Part { data: 0 }),
+            _ => Err(self.error),
+        }
+    }
 }
 
 impl BodyReader {
     /// A reader for a body with this framing.
     #[must_use]
-    pub fn new(framing: Framing) -> Self {
+    pub fn new(framing: BodyFraming) -> Self {
         Self {
-            state: match framing {
-                Framing::None => State::End,
-                Framing::Length(length) => State::Length(length.get()),
-                Framing::Chunked => State::Size,
+            place: match framing {
+                BodyFraming::Length(length) => NonZeroU64::new(length).map_or(Place::End, Place::Content),
+                BodyFraming::Chunked => Place::Size,
+                BodyFraming::None | BodyFraming::UntilClose => Place::End,
             },
             content: 0,
             overhead: 0,
             extensions: 0,
             trailer: 0,
             trailer_fields: 0,
-            searched: 0,
         }
     }
 
@@ -102,87 +113,64 @@ impl BodyReader {
     /// Content bytes that are known of: those so far, and what the length or the current chunk still promises.
     #[must_use]
     pub fn announced(&self) -> u64 {
-        let left = match self.state {
-            State::Length(left) => left,
-            State::Chunk(left) => left.get(),
+        let left = match self.place {
+            Place::Content(left) | Place::Chunk(left) => left.get(),
             _ => 0,
         };
         self.content.saturating_add(left)
     }
 
-    /// Looks at the window and takes the framing off it.
+    /// Takes the framing off the front of the window, up to the next content.
     ///
     /// # Errors
     /// [`Error::Chunk`] or [`Error::Trailer`]: the connection cannot be used any more.
     pub fn step(&mut self, window: &mut Window<'_>) -> Result<Step, Error> {
         loop {
-            let here = window.bytes().len();
-            match self.state {
-                State::End | State::Length(0) => return Ok(Step::End),
-                State::Length(_) | State::Chunk(_) if here == 0 => return Ok(Step::NeedMore),
-                State::Length(left) => {
-                    let count = self.take(left, here);
-                    self.state = State::Length(left - count as u64);
-                    return Ok(Step::Data(count));
-                }
-                State::Chunk(left) => {
-                    let count = self.take(left.get(), here);
-                    let rest = NonZeroU64::new(left.get() - count as u64);
-                    self.state = rest.map_or(State::ChunkEnd, State::Chunk);
-                    return Ok(Step::Data(count));
-                }
-                State::Size | State::ChunkEnd | State::Trailer => {
-                    let Some(end) = self.line_end(window.bytes())? else {
-                        return Ok(Step::NeedMore);
-                    };
-                    self.state = self.after_line(&window.bytes()[..end])?;
-                    window.consume(end + 2);
-                }
-            }
+            let line = |limit, error| LineEnd { limit, error };
+            let mut line_end = match self.place {
+                Place::End => return Ok(Step::End),
+                Place::Content(left) | Place::Chunk(left) => return Ok(self.take_content(left, window)),
+                Place::Size => line(MAX_SIZE_LINE, Error::Chunk),
+                Place::ChunkEnd => line(0, Error::Chunk),
+                Place::Trailer => line(MAX_TRAILER - self.trailer, Error::Trailer),
+            };
+            let Frame::Whole { data, terminator } = window.find(&mut line_end)? else {
+                return Ok(Step::NeedMore);
+            };
+            self.place = self.after_line(&window.bytes()[..data])?;
+            window.consume(data + terminator);
         }
     }
 
-    fn take(&mut self, left: u64, here: usize) -> usize {
-        let count = usize::try_from(left).map_or(here, |left| left.min(here));
-        self.content += count as u64;
-        count
-    }
-
-    /// Where the next line of framing ends, once its CR LF is here; how much it may be, and that it has no
-    /// other CR or LF, is checked as it comes.
-    fn line_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Error> {
-        let (limit, error) = match self.state {
-            State::Trailer => (MAX_TRAILER - self.trailer, Error::Trailer),
-            State::ChunkEnd => (0, Error::Chunk),
-            _ => (MAX_SIZE_LINE, Error::Chunk),
+    /// Content is a frame of a known length: asynchat's own terminator for numbers.
+    fn take_content(&mut self, left: NonZeroU64, window: &mut Window<'_>) -> Step {
+        let mut rest = Terminator::Length(left);
+        let Ok(Frame::Whole { data, .. } | Frame::Part { data }) = window.find(&mut rest);
+        if data == 0 {
+            return Step::NeedMore;
+        }
+        self.content += data as u64;
+        self.place = match (rest, self.place) {
+            (Terminator::Length(left), Place::Chunk(_)) => Place::Chunk(left),
+            (Terminator::Length(left), _) => Place::Content(left),
+            (_, Place::Chunk(_)) => Place::ChunkEnd,
+            _ => Place::End,
         };
-        let offset = memchr::memchr2(b'\r', b'\n', &bytes[self.searched..]);
-        let end = offset.map_or(bytes.len(), |offset| self.searched + offset);
-        self.searched = end;
-        match bytes[end..] {
-            _ if end > limit => Err(error),
-            [b'\r', b'\n', ..] => {
-                self.searched = 0;
-                Ok(Some(end))
-            }
-            // Nothing, or the first half of the line's end.
-            [] | [b'\r'] => Ok(None),
-            _ => Err(error),
-        }
+        Step::Data(data)
     }
 
-    fn after_line(&mut self, line: &[u8]) -> Result<State, Error> {
+    fn after_line(&mut self, line: &[u8]) -> Result<Place, Error> {
         self.overhead += line.len() as u64 + 2;
-        match self.state {
-            State::Size => self.after_size(line),
-            State::Trailer => self.after_trailer_line(line),
-            // `line_end` has seen to it that it is empty.
-            _ => Ok(State::Size),
+        match self.place {
+            Place::Size => self.after_size(line),
+            Place::Trailer => self.after_trailer_line(line),
+            // The limit of 0 has made sure that it is empty.
+            _ => Ok(Place::Size),
         }
     }
 
     /// `chunk-size [ chunk-ext ]`: hexadecimal digits only, 16 at the most.
-    fn after_size(&mut self, line: &[u8]) -> Result<State, Error> {
+    fn after_size(&mut self, line: &[u8]) -> Result<Place, Error> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extensions) = line.split_at(digits);
         if !(1..=16).contains(&digits) || !are_extensions(extensions) {
@@ -200,18 +188,18 @@ impl BodyReader {
         if i64::try_from(size).is_err() {
             return Err(Error::Chunk);
         }
-        Ok(NonZeroU64::new(size).map_or(State::Trailer, State::Chunk))
+        Ok(NonZeroU64::new(size).map_or(Place::Trailer, Place::Chunk))
     }
 
     /// A field line, held to the same rules as one in the head, or the end.
-    fn after_trailer_line(&mut self, line: &[u8]) -> Result<State, Error> {
+    fn after_trailer_line(&mut self, line: &[u8]) -> Result<Place, Error> {
         if line.is_empty() {
-            return Ok(State::End);
+            return Ok(Place::End);
         }
         self.trailer += line.len() + 2;
         self.trailer_fields += 1;
         let fits = self.trailer <= MAX_TRAILER && self.trailer_fields <= MAX_TRAILER_FIELDS;
-        if fits && is_trailer_field(line) { Ok(State::Trailer) } else { Err(Error::Trailer) }
+        if fits && is_trailer_field(line) { Ok(Place::Trailer) } else { Err(Error::Trailer) }
     }
 }
 
@@ -275,7 +263,7 @@ mod tests {
     use crate::chat::InBuffer;
 
     /// Reads a body in pieces of `step`; answers its content and what stands behind it.
-    fn read(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
+    fn read(framing: BodyFraming, input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let (mut buffer, mut reader) = (InBuffer::new(), BodyReader::new(framing));
         let (mut content, mut behind) = (Vec::new(), Vec::new());
         let mut ended = false;
@@ -310,12 +298,12 @@ mod tests {
 
     #[test]
     fn bodies_at_every_split() {
-        let length = Framing::Length(NonZeroU64::new(3).expect("three"));
+        let length = BodyFraming::Length(3);
         for (framing, input) in [
             (length, "abcREST"),
-            (Framing::Chunked, "3\r\nabc\r\n0\r\n\r\nREST"),
-            (Framing::Chunked, "1\r\na\r\n02\r\nbc\r\n000\r\n\r\nREST"),
-            (Framing::Chunked, "3;a;b=c;d=\"e \\\" f\"\r\nabc\r\n0;x\r\nX-T: 1\r\nY:\r\n\r\nREST"),
+            (BodyFraming::Chunked, "3\r\nabc\r\n0\r\n\r\nREST"),
+            (BodyFraming::Chunked, "1\r\na\r\n02\r\nbc\r\n000\r\n\r\nREST"),
+            (BodyFraming::Chunked, "3;a;b=c;d=\"e \\\" f\"\r\nabc\r\n0;x\r\nX-T: 1\r\nY:\r\n\r\nREST"),
         ] {
             for step in 1..=input.len() {
                 let read = read(framing, input.as_bytes(), step);
@@ -363,7 +351,7 @@ mod tests {
             (&format!("0\r\n{fields}\r\n"), Error::Trailer),
         ] {
             for step in [1, 2, 3, 5, 7, input.len()] {
-                let read = read(Framing::Chunked, input.as_bytes(), step);
+                let read = read(BodyFraming::Chunked, input.as_bytes(), step);
                 assert_eq!(read, Err(want), "RULES A55 to A61: {input:.40?} in steps of {step}");
             }
         }
@@ -373,8 +361,8 @@ mod tests {
     #[test]
     fn overhead_is_bounded() {
         let input = [b"1;abcdefgh=ijklmnop\r\nx\r\n".repeat(400), b"0\r\n\r\n".to_vec()].concat();
-        assert_eq!(read(Framing::Chunked, &input, input.len()), Err(Error::Chunk), "too many extensions");
+        assert_eq!(read(BodyFraming::Chunked, &input, input.len()), Err(Error::Chunk), "too many extensions");
         let input = [b"1\r\nx\r\n".repeat(60_000), b"0\r\n\r\n".to_vec()].concat();
-        assert!(read(Framing::Chunked, &input, 4096).is_ok(), "five bytes of framing each are common");
+        assert!(read(BodyFraming::Chunked, &input, 4096).is_ok(), "five bytes of framing each are common");
     }
 }

@@ -1,40 +1,9 @@
-//! The header fields of a request, and what those of them say that decide how the connection goes on.
+//! The header fields that decide how a connection goes on: where the body ends, and what follows the response.
 
-use std::num::NonZeroU64;
-
-use super::body::Framing;
 use super::error::Error;
+use super::framing::BodyFraming;
 use super::grammar::{is_host_and_port, is_token, list, parse_decimal, trim_ows};
-use super::head::Version;
-
-/// The header fields, in the order in which they came.
-#[derive(Clone, Copy, Debug)]
-pub struct Fields<'a>(pub(super) &'a [httparse::Header<'a>]);
-
-impl<'a> Fields<'a> {
-    /// Name and value of each; values without white space around them.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        self.0.iter().map(|field| (field.name, field.value))
-    }
-
-    /// The values of all fields with this name, in any case.
-    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-        self.iter().filter(move |(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-
-    /// The value of the first field with this name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        self.all(name).next()
-    }
-
-    /// The value of the only field with this name: `None` also when there are several.
-    #[must_use]
-    pub fn single(&self, name: &str) -> Option<&'a [u8]> {
-        let mut all = self.all(name);
-        all.next().filter(|_| all.next().is_none())
-    }
-}
+use super::request::{Fields, Version};
 
 /// The fields that decide how the connection goes on, found in one pass.
 #[derive(Debug, Default)]
@@ -121,16 +90,16 @@ impl<'a> CheckedFields<'a> {
     }
 
     /// RFC 9112 §6.3, with every "may repair" taken as "refuse".
-    pub(super) fn framing(&self, version: Version) -> Result<Framing, Error> {
+    pub(super) fn framing(&self, version: Version) -> Result<BodyFraming, Error> {
         match (self.transfer_encoding, self.content_length) {
             (Some(_), Some(_)) => Err(Error::TransferEncoding),
             (Some(_), None) if version < Version::Http11 => Err(Error::TransferEncoding),
             (Some(codings), None) => transfer_coding(codings),
             (None, Some(length)) => {
                 let length = parse_decimal(length).ok_or(Error::ContentLength)?;
-                Ok(NonZeroU64::new(length).map_or(Framing::None, Framing::Length))
+                Ok(if length == 0 { BodyFraming::None } else { BodyFraming::Length(length) })
             }
-            (None, None) => Ok(Framing::None),
+            (None, None) => Ok(BodyFraming::None),
         }
     }
 }
@@ -144,9 +113,9 @@ fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], error: Error) -> Resul
 
 /// Exactly `chunked` is served; other codings that are well-formed are not known here (501); the rest is
 /// malformed (RULES A52 to A54).
-fn transfer_coding(value: &[u8]) -> Result<Framing, Error> {
+fn transfer_coding(value: &[u8]) -> Result<BodyFraming, Error> {
     if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(Framing::Chunked);
+        return Ok(BodyFraming::Chunked);
     }
     let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     let codings: Vec<&[u8]> = value.split(|byte| *byte == b',').map(trim_ows).collect();

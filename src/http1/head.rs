@@ -1,87 +1,52 @@
 //! The head of a request, parsed: httparse, and what httparse lets through.
 
-use super::body::Framing;
 use super::error::Error;
-use super::fields::{CheckedFields, Fields};
+use super::fields::CheckedFields;
 use super::grammar::{is_percent_encoding_valid, is_target_byte, is_tchar, is_token};
+use super::request::{Fields, Method, Request, Version};
 use super::settings::Limits;
-use super::target::{Target, parse_target};
+use super::target::parse_target;
+use crate::clock::Instant;
 
 /// Field lines in one head that there is room for at all. (see [`Limits::fields`])
 pub const MAX_FIELDS: usize = 256;
 
-/// A request method (RFC 9110 §9). Methods are case-sensitive.
+/// A head that is whole but not parsed: the first `length` bytes of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Method<'a> {
-    Get,
-    Head,
-    Options,
-    Post,
-    Put,
-    Delete,
-    Patch,
-    Trace,
-    Connect,
-    /// A well-formed token that is none of the above.
-    Other(&'a [u8]),
+pub struct Head {
+    /// Its length in bytes, CR LF CR LF included.
+    pub length: usize,
+    /// How many field lines it has.
+    pub fields: usize,
+    /// When its first byte came.
+    pub begun: Instant,
 }
 
-impl<'a> Method<'a> {
-    fn from_token(token: &'a [u8]) -> Self {
-        match token {
-            b"GET" => Self::Get,
-            b"HEAD" => Self::Head,
-            b"OPTIONS" => Self::Options,
-            b"POST" => Self::Post,
-            b"PUT" => Self::Put,
-            b"DELETE" => Self::Delete,
-            b"PATCH" => Self::Patch,
-            b"TRACE" => Self::Trace,
-            b"CONNECT" => Self::Connect,
-            other => Self::Other(other),
-        }
+impl Head {
+    /// Parses the head, which `input` begins with; `space` has room for all of its field lines.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub fn parse<'a>(
+        &self,
+        input: &'a [u8],
+        space: &'a mut [httparse::Header<'a>],
+        limits: &Limits,
+    ) -> Result<Request<'a>, Error> {
+        parse(&input[..self.length], space, limits)
     }
-}
-
-/// The version of a request. A later minor version counts as 1.1 (RFC 9110 §2.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
-}
-
-/// The head of a request that was understood: `method, uri, protocol`, then the fields as sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// The request line, without its end.
-    pub line: &'a [u8],
-    /// The method.
-    pub method: Method<'a>,
-    /// The target.
-    pub target: Target<'a>,
-    /// The version.
-    pub version: Version,
-    /// The fields.
-    pub fields: Fields<'a>,
-    /// How the body is framed.
-    pub framing: Framing,
-    /// Whether the client wants the connection to live on (RFC 9112 §9.3).
-    pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body.
-    pub expects_continue: bool,
 }
 
 /// Room for the fields of one head. [`FEW_FIELDS`] are enough for every browser, and clearing room for all that
 /// are possible would cost more than parsing those that are there.
-pub(super) type FieldSpace<'a, const N: usize> = [httparse::Header<'a>; N];
+pub type FieldSpace<'a, const N: usize> = [httparse::Header<'a>; N];
 
 /// Most heads have no more field lines than this.
-pub(super) const FEW_FIELDS: usize = 32;
+pub const FEW_FIELDS: usize = 32;
 
-pub(super) fn field_space<'a, const N: usize>() -> FieldSpace<'a, N> {
+/// Makes room for `N` field lines.
+#[must_use]
+pub fn field_space<'a, const N: usize>() -> FieldSpace<'a, N> {
     [httparse::EMPTY_HEADER; N]
 }
 
@@ -189,7 +154,8 @@ fn what_is_wrong(line: &[u8], limits: &Limits) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroU64;
+    use crate::http1::framing::BodyFraming;
+    use crate::http1::request::Target;
 
     fn parsed<T>(head: &str, check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
         check(parse(head.as_bytes(), &mut field_space::<MAX_FIELDS>(), &Limits::default()))
@@ -288,10 +254,10 @@ mod tests {
                 request.map(|request| request.framing)
             })
         };
-        let length = |length| Ok(Framing::Length(NonZeroU64::new(length).expect("not zero")));
-        assert_eq!(framing("Content-Length: 0\r\n"), Ok(Framing::None), "SEED: no terminator of 0");
+        let length = |length| Ok(BodyFraming::Length(length));
+        assert_eq!(framing("Content-Length: 0\r\n"), Ok(BodyFraming::None), "SEED: no terminator of 0");
         assert_eq!(framing("Content-Length: \t003 \r\n"), length(3));
-        assert_eq!(framing("Transfer-Encoding: CHUNKED\r\n"), Ok(Framing::Chunked));
+        assert_eq!(framing("Transfer-Encoding: CHUNKED\r\n"), Ok(BodyFraming::Chunked));
         assert_eq!(framing("Transfer-Encoding: gzip, chunked\r\n"), Err(Error::Coding));
         assert_eq!(framing("Transfer-Encoding: xchunked\r\n"), Err(Error::Coding));
         for bad in ["chunked, identity", "chunked, chunked", "", ", chunked", "chunked;a=b", "\"chunked\""] {

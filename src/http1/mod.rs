@@ -1,37 +1,33 @@
-//! HTTP/1.1 without a socket and without a clock: bytes in, segments out, `now` handed in.
+//! HTTP/1.1 without a socket and without a clock: bytes and the time in, events and segments out.
 //!
-//! ```text
-//! Reading ──► Headers ──► Body ──► Writing ──► (keep-alive) Reading
-//!    └────────── any doubt ──────► Writing(error) ──► Lingering ──► Closed
-//! ```
+//! A driver lays the bytes that have come before [`Connection::next_event`], which says what they are: the head of a
+//! request, content of its body, its end, or a reason to refuse it. The driver responds, and sends what
+//! [`Connection::output`] holds. The connection calls nothing. Framing doubts are refused, never repaired: 400,
+//! `Connection: close`, and nothing that comes later on that connection is parsed (RFC 9112 §11.2).
 //!
-//! A driver (the server's channel on the reactor, or any other) feeds [`Connection::receive`], sends what
-//! [`Connection::output`] holds, and asks the [`Service`] nothing: the connection does, when the head of a
-//! request is whole, and sends the answer when its body is over. Framing doubts are refused, never repaired: 400, `Connection: close`, and nothing that comes
-//! later on that connection is parsed (RFC 9112 §11.2).
-//!
-//! | file | what stands there |
+//! | file | contents |
 //! |---|---|
 //! | `grammar` | the RFCs' small rules under their own names: `tchar`, `token`, `OWS`, `uri-host` |
-//! | `scan` | a head that is still coming: limits and line ends, line by line |
-//! | `head`, `target`, `fields` | a whole head: httparse behind our own checks |
-//! | `body` | Content-Length and chunked framing |
-//! | `connection` | the state machine drawn above |
-//! | `response`, `status` | what is sent back |
+//! | `scan` | the terminator of a head: limits and line ends, line by line, while it is coming |
+//! | `head`, `target`, `fields` | the parser of a whole head: httparse with our own checks |
+//! | `request` | what a head says |
+//! | `body` | the reader of bodies: Content-Length and chunks |
+//! | `connection` | the state machine: `reading` its input side, `writing` its output side |
+//! | `framing` | how bodies are framed, and the writer of framed bodies |
+//! | `response`, `status` | responses, and the writer of their heads |
 //! | `error` | why a request is refused, sorted by who is to blame |
-//! | `service` | who answers |
-//! | `later` | answers that an application makes |
+//! | `service` | the trait that makes responses, now or later |
 
 mod body;
 mod connection;
 mod error;
-mod exchange;
 mod fields;
+mod framing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod grammar;
 mod head;
-mod later;
+mod request;
 mod response;
 mod scan;
 mod service;
@@ -39,18 +35,16 @@ mod settings;
 mod status;
 mod target;
 
-pub use body::{BodyReader, Framing, Step};
-pub use connection::{Connection, Flushed, Turn};
+pub use body::{BodyReader, Step};
+pub use connection::{BodySink, Connection, Event, Next, Turn};
 pub use error::Error;
-pub use exchange::Exchange;
-pub use fields::Fields;
+pub use framing::{BodyFraming, BodyWriter, ResponseFacts, ResponseFraming};
 pub use grammar::{is_tchar, list, trim_ows};
-pub use head::{MAX_FIELDS, Method, Request, Version};
-pub use later::{AnswerHead, Ending, Extent, LAST_CHUNK, Later, Progress, Reply, Visitor, push_chunk_size};
+pub use head::{FEW_FIELDS, FieldSpace, Head, MAX_FIELDS, field_space};
+pub use request::{Fields, Method, Request, RequestNeeds, Target, Version};
 #[cfg(feature = "wsgi")]
 pub(crate) use response::decimal;
-pub use response::{Body, Part, Response};
-pub use service::Service;
+pub use response::{Body, Part, Response, ResponseHead};
+pub use service::{Completion, PendingResponse, Progress, Reply, Service};
 pub use settings::{Limits, Settings, Timeouts};
 pub use status::Status;
-pub use target::Target;

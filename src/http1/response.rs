@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use super::framing::BodyFraming;
 use super::status::Status;
 use crate::chat::{FileSlice, OutQueue, Producer};
 
@@ -146,37 +147,59 @@ impl Response {
     }
 }
 
-/// What the connection knows of an answer beyond the [`Response`] itself.
+/// The head of a response, about to be written: the one writer of heads, for files and applications.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) server: &'a str,
-    pub(super) date: &'a str,
-    pub(super) keep_alive: bool,
+pub struct ResponseHead<'a> {
+    /// Code, space and reason phrase.
+    pub status: &'a [u8],
+    /// The value of `Server`, unless it is among the fields.
+    pub server: Option<&'a str>,
+    /// The value of `Date`, unless it is among the fields.
+    pub date: Option<&'a str>,
+    /// Whether the connection persists.
+    pub keep_alive: bool,
+    /// Field lines, each ended by CR LF, in two parts.
+    pub fields: [&'a [u8]; 2],
+    /// What has to be said of the body.
+    pub announced: BodyFraming,
 }
 
-impl Response {
-    /// Writes status line and fields to the end of `out`. (the seed's `send_response`, `end_headers`)
-    pub(super) fn write_head(&self, envelope: Envelope<'_>, out: &mut Vec<u8>) {
-        let shared = self.shared_fields.as_deref().unwrap_or_default();
-        out.reserve(256 + self.fields.len() + shared.len());
-        out.extend_from_slice(self.status.line().as_bytes());
-        for piece in ["Server: ", envelope.server, "\r\nDate: ", envelope.date] {
-            out.extend_from_slice(piece.as_bytes());
+impl ResponseHead<'_> {
+    /// Appends status line and fields to `out`. (the seed's `send_response`, `end_headers`)
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.reserve(256 + self.status.len() + self.fields[0].len() + self.fields[1].len());
+        out.extend_from_slice(b"HTTP/1.1 ");
+        out.extend_from_slice(self.status);
+        for (name, value) in [("\r\nServer: ", self.server), ("\r\nDate: ", self.date)] {
+            if let Some(value) = value {
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(value.as_bytes());
+            }
         }
-        let connection: &[u8] = match envelope.keep_alive {
+        let connection: &[u8] = match self.keep_alive {
             true => b"\r\nConnection: keep-alive\r\n",
             false => b"\r\nConnection: close\r\n",
         };
         out.extend_from_slice(connection);
-        out.extend_from_slice(&self.fields);
-        out.extend_from_slice(shared);
-        if self.status.is_bodiless() {
-            out.extend_from_slice(b"\r\n");
-        } else {
-            out.extend_from_slice(b"Content-Length: ");
-            push_decimal(self.body.len(), out);
-            out.extend_from_slice(b"\r\n\r\n");
+        out.extend_from_slice(self.fields[0]);
+        out.extend_from_slice(self.fields[1]);
+        match self.announced {
+            BodyFraming::Length(length) => {
+                out.extend_from_slice(b"Content-Length: ");
+                push_decimal(length, out);
+                out.extend_from_slice(b"\r\n\r\n");
+            }
+            BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
+            BodyFraming::None | BodyFraming::UntilClose => out.extend_from_slice(b"\r\n"),
         }
+    }
+}
+
+impl Response {
+    /// Returns the parts of the head that are the response's own.
+    pub(super) fn head(&self) -> (&'static [u8], [&[u8]; 2]) {
+        let shared = self.shared_fields.as_deref().unwrap_or_default();
+        (self.status.code_and_reason().as_bytes(), [&self.fields, shared])
     }
 }
 
@@ -221,13 +244,24 @@ mod tests {
     }
 
     #[test]
-    fn a_bodiless_answer_has_no_content_length() {
-        let envelope = Envelope { server: "s", date: "d", keep_alive: true };
-        let mut out = Vec::new();
-        Response::new(Status::NOT_MODIFIED).write_head(envelope, &mut out);
-        assert_eq!(
-            out,
-            b"HTTP/1.1 304 Not Modified\r\nServer: s\r\nDate: d\r\nConnection: keep-alive\r\n\r\n"
-        );
+    fn heads() {
+        let head = ResponseHead {
+            status: b"304 Not Modified",
+            server: Some("s"),
+            date: None,
+            keep_alive: true,
+            fields: [b"A: b\r\n", b""],
+            announced: BodyFraming::None,
+        };
+        let start = "HTTP/1.1 304 Not Modified\r\nServer: s\r\nConnection: keep-alive\r\nA: b\r\n";
+        for (announced, want) in [
+            (BodyFraming::None, "\r\n"),
+            (BodyFraming::Chunked, "Transfer-Encoding: chunked\r\n\r\n"),
+            (BodyFraming::Length(10), "Content-Length: 10\r\n\r\n"),
+        ] {
+            let mut out = Vec::new();
+            ResponseHead { announced, ..head }.write_to(&mut out);
+            assert_eq!(String::from_utf8(out).expect("text"), format!("{start}{want}"));
+        }
     }
 }

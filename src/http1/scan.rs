@@ -10,6 +10,7 @@ use super::error::Error;
 use super::grammar::is_tchar;
 use super::head::{MAX_FIELDS, request_line, split_line};
 use super::settings::Limits;
+use crate::chat::{Frame, Terminate};
 
 /// Bytes of a method; one more and no known method can come of it.
 const MAX_METHOD: usize = 32;
@@ -19,63 +20,81 @@ const REQUEST_LINE_EXTRA: usize = 64;
 
 /// How far the lines of a head that is still coming have been checked.
 ///
-/// Small: a connection is no larger than the largest of its states. The limits on heads and fields keep all of
-/// the numbers below 2³², and the count of lines below 2¹⁶.
+/// Small: a connection is no larger than the largest of its states. The limits on heads and fields keep the
+/// number below 2³², and the count of lines below 2¹⁶.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
     line_start: u32,
-    /// How far a line end has been looked for.
-    searched: u32,
     lines: u16,
     beginning_checked: bool,
     request_line_checked: bool,
 }
 
-impl HeadScan {
-    /// The length of the head at the beginning of `bytes`, once all of it is here. It ends with an empty line: the
-    /// lab's terminator, CR LF CR LF. Call it again with the same bytes and those that have come since.
-    pub(super) fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
-        if !self.beginning_checked {
-            self.beginning_checked = check_beginning(bytes)?;
+/// The terminator of a head: CR LF CR LF, as in the lab, and it refuses early.
+#[derive(Debug)]
+pub(super) struct HeadEnd<'a> {
+    scan: &'a mut HeadScan,
+    limits: &'a Limits,
+}
+
+impl<'a> HeadEnd<'a> {
+    pub(super) fn new(scan: &'a mut HeadScan, limits: &'a Limits) -> Self {
+        Self { scan, limits }
+    }
+}
+
+impl Terminate for HeadEnd<'_> {
+    type Error = Error;
+
+    /// A whole head is all data: its parser wants the empty line as well.
+    fn find(&mut self, unread: &[u8], searched: &mut usize) -> Result<Frame, Error> {
+        let scan = &mut *self.scan;
+        if !scan.beginning_checked {
+            scan.beginning_checked = check_beginning(unread)?;
         }
-        let head = self.check_lines(bytes, limits);
+        let head = scan.check_lines(unread, searched, self.limits);
         // A whole head is parsed soon enough. One that never becomes whole must not be waited for when its
-        // first line is wrong already; and what that line says goes before what is wrong behind it.
-        if self.lines > 0 && !self.request_line_checked && !matches!(head, Ok(Some(_))) {
-            self.request_line_checked = true;
-            let (line, _) = split_line(bytes).ok_or(Error::RequestLine)?;
-            request_line(line, limits)?;
+        // first line is wrong already; and what that line says goes before what is wrong after it.
+        if scan.lines > 0 && !scan.request_line_checked && !matches!(head, Ok(Frame::Whole { .. })) {
+            scan.request_line_checked = true;
+            let (line, _) = split_line(unread).ok_or(Error::RequestLine)?;
+            request_line(line, self.limits)?;
         }
         head
     }
+}
 
+impl HeadScan {
     /// Checks the lines that have come since the last call, up to the empty one; each byte is looked at once.
     ///
     /// Lengths go before line ends: with fewer bytes here the length would be all there is to see.
-    fn check_lines(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Error> {
-        while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[self.searched as usize..]) {
-            let at = self.searched as usize + offset;
+    fn check_lines(&mut self, bytes: &[u8], searched: &mut usize, limits: &Limits) -> Result<Frame, Error> {
+        while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[*searched..]) {
+            let at = *searched + offset;
             match bytes[at..] {
                 [b'\r', b'\n', ..] => {
+                    *searched = at + 2;
                     if self.end_line(at, limits)? {
-                        return Ok(Some(at + 2));
+                        return Ok(Frame::Whole { data: at + 2, terminator: 0 });
                     }
                 }
-                // Whether it is bare the next byte will tell.
+                // The next byte tells whether it is bare.
                 [b'\r'] => {
-                    self.searched = position(at);
-                    return self.check_coming(bytes.len(), limits).map(|()| None);
+                    *searched = at;
+                    self.check_coming(bytes.len(), limits)?;
+                    return Ok(Frame::Part { data: 0 });
                 }
-                // Seen with the byte behind a CR, and with an LF itself.
+                // Seen with the byte after a CR, and with an LF itself.
                 [b'\r', ..] => return self.check_coming(at + 2, limits).and(Err(Error::BareLineEnd)),
                 _ => return self.check_coming(at, limits).and(Err(Error::BareLineEnd)),
             }
         }
-        self.searched = position(bytes.len());
-        self.check_coming(bytes.len(), limits).map(|()| None)
+        *searched = bytes.len();
+        self.check_coming(bytes.len(), limits)?;
+        Ok(Frame::Part { data: 0 })
     }
 
-    /// A line ends with a CR LF at `at`; answers whether it is the empty one.
+    /// Ends the line whose CR LF is at `at`; returns whether it is the empty one.
     fn end_line(&mut self, at: usize, limits: &Limits) -> Result<bool, Error> {
         let length = at - self.line_start as usize;
         self.check_length(length, limits)?;
@@ -84,7 +103,6 @@ impl HeadScan {
         }
         let is_end = length == 0;
         self.line_start = position(at + 2);
-        self.searched = self.line_start;
         self.lines = self.lines.saturating_add(1);
         // The request line, the fields, and then only the empty line at the end.
         let most = limits.fields.min(MAX_FIELDS) + 1;
@@ -144,10 +162,11 @@ mod tests {
         let scan = |input: &[u8], step: usize| {
             let (mut buffer, mut scan) = (crate::chat::InBuffer::new(), HeadScan::default());
             for piece in input.chunks(step) {
-                let window = buffer.open(piece);
-                match scan.find(window.bytes(), &limits) {
-                    Ok(None) => buffer.close(window),
-                    end => return end,
+                let mut window = buffer.open(piece);
+                match window.find(&mut HeadEnd::new(&mut scan, &limits)) {
+                    Ok(Frame::Part { .. }) => buffer.close(window),
+                    Ok(Frame::Whole { data, .. }) => return Ok(Some(data)),
+                    Err(error) => return Err(error),
                 }
             }
             Ok(None)

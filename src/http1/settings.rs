@@ -102,18 +102,11 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The value of the `Server` field.
     pub server: String,
-    /// Whether each answer leaves an [`super::Exchange`] behind, for an access log.
-    pub record: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-            server: Self::server(true).into(),
-            record: false,
-        }
+        Self { limits: Limits::default(), timeouts: Timeouts::default(), server: Self::server(true).into() }
     }
 }
 

@@ -22,12 +22,12 @@ macro_rules! statuses {
                 match self.0 { $($code => $reason,)* _ => "Unknown" }
             }
 
-            /// The status line (RFC 9112 §4), with its end.
+            /// Code and reason phrase, as in a status line (RFC 9112 §4).
             #[must_use]
-            pub fn line(self) -> &'static str {
+            pub fn code_and_reason(self) -> &'static str {
                 match self.0 {
-                    $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n"),)*
-                    _ => "HTTP/1.1 500 Unknown\r\n",
+                    $($code => concat!($code, " ", $reason),)*
+                    _ => "500 Unknown",
                 }
             }
 

@@ -2,23 +2,7 @@
 
 use super::error::Error;
 use super::grammar::{is_host_and_port, parse_decimal};
-use super::head::Method;
-
-/// The request target (RFC 9112 §3.2), its form forgotten where it makes no difference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
-    /// Origin-form or absolute-form.
-    Path {
-        /// Begins with `/`; still percent-encoded.
-        path: &'a [u8],
-        /// What stands behind the first `?`.
-        query: Option<&'a [u8]>,
-    },
-    /// `host:port`, of CONNECT.
-    Authority,
-    /// `*`, of OPTIONS.
-    Asterisk,
-}
+use super::request::{Method, Target};
 
 /// `request-target` (RFC 9112 §3.2). The authority of an absolute target wins over `Host`; since every host is
 /// the same server here, neither is kept.

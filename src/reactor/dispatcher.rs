@@ -195,10 +195,10 @@ impl<'a> Context<'a> {
         self.budget.frames()
     }
 
-    /// Takes one of this turn's frames; returns `false` when they are spent. The channel then stops and stays
+    /// Sets how many frames the channel may still handle in this turn. One that has none left stops and stays
     /// `readable()` or `writable()`, so that the next turn calls it again.
-    pub fn take_frame(&mut self) -> bool {
-        self.budget.take_frame()
+    pub fn set_frames_left(&mut self, frames: u32) {
+        self.budget.set_frames(frames);
     }
 
     /// Closes the channel when the hook returns. (`dispatcher.close`)

@@ -69,7 +69,7 @@ pub use shared::{NoSource, SharedSource};
 pub use simple_loop::{Poller, SimpleLoop};
 pub use socket::{ListenSocket, Peer, Stream};
 pub use source::{FileDispatcher, FileWrapper};
-pub use transmit::{Transmitted, transmit};
+pub use transmit::{SocketTransport, transmit};
 pub use waker::Waker;
 pub use with_send::DispatcherWithSend;
 

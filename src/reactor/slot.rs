@@ -64,11 +64,8 @@ impl Budget {
         self.frames
     }
 
-    /// Takes one frame; returns `false` when none is left.
-    pub(super) fn take_frame(&mut self) -> bool {
-        let left = self.frames.checked_sub(1);
-        self.frames = left.unwrap_or_default();
-        left.is_some()
+    pub(super) fn set_frames(&mut self, frames: u32) {
+        self.frames = frames;
     }
 
     pub(super) fn note_read(&mut self, count: usize) {

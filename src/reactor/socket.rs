@@ -53,10 +53,19 @@ impl AsFd for Stream {
     }
 }
 
-/// recv(2).
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.0, buffer, RecvFlags::empty())?.1)
+        SocketReader(self.0.as_fd()).read(buffer)
+    }
+}
+
+/// recv(2) on a borrowed socket.
+#[derive(Debug)]
+pub(super) struct SocketReader<'a>(pub(super) BorrowedFd<'a>);
+
+impl Read for SocketReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.0, buffer, RecvFlags::empty())?.1)
     }
 }
 

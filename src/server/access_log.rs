@@ -20,8 +20,7 @@ use std::io;
 use log::warn;
 use rustix::io::Errno;
 
-use super::LogTarget;
-use crate::http1::Exchange;
+use super::{LogRecord, LogSink, LogTarget};
 use crate::reactor::Peer;
 use crate::sys::fd_passing::PassedFile;
 
@@ -52,30 +51,19 @@ impl AccessLog {
         Self::new(self.target.clone())
     }
 
-    /// Adds the line of one exchange.
-    pub fn record(&mut self, peer: Peer, stamp: &str, exchange: &Exchange) {
-        let before = self.lines.len();
-        self.write_line(peer, stamp, exchange);
-        if self.lines.len() > PIECE && before > 0 {
-            let line = self.lines.split_off(before);
-            self.flush();
-            self.lines = line;
-        }
-    }
-
-    fn write_line(&mut self, peer: Peer, stamp: &str, exchange: &Exchange) {
+    fn write_line(&mut self, peer: Peer, stamp: &str, record: &LogRecord) {
         let lines = &mut self.lines;
         // Writing into a String cannot fail.
         let _ = match peer {
             Peer::Internet(address) => write!(lines, "{} - - [{stamp}] \"", address.ip()),
             Peer::Unix => write!(lines, "{peer} - - [{stamp}] \""),
         };
-        escape(lines, &exchange.request_line, Exchange::MAX_LINE);
-        let _ = write!(lines, "\" {} {} \"", exchange.status.code(), exchange.sent);
-        escape(lines, exchange.referer.as_deref().unwrap_or(b"-"), Exchange::MAX_FIELD);
+        escape(lines, &record.request_line, LogRecord::MAX_LINE);
+        let _ = write!(lines, "\" {} {} \"", record.status.code(), record.sent);
+        escape(lines, record.referer.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
         lines.push_str("\" \"");
-        escape(lines, exchange.user_agent.as_deref().unwrap_or(b"-"), Exchange::MAX_FIELD);
-        let _ = writeln!(lines, "\" {:.3}", exchange.duration.as_secs_f64());
+        escape(lines, record.user_agent.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
+        let _ = writeln!(lines, "\" {:.3}", record.duration.as_secs_f64());
     }
 
     /// Writes what has been gathered: once per turn.
@@ -130,6 +118,18 @@ impl AccessLog {
     }
 }
 
+impl LogSink for AccessLog {
+    fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
+        let before = self.lines.len();
+        self.write_line(peer, stamp, &record);
+        if self.lines.len() > PIECE && before > 0 {
+            let line = self.lines.split_off(before);
+            self.flush();
+            self.lines = line;
+        }
+    }
+}
+
 /// Appends `bytes` with everything escaped that could leave its quotes or its line, or speak to a
 /// terminal; at most about `most` characters.
 fn escape(out: &mut String, bytes: &[u8], most: usize) {
@@ -160,8 +160,8 @@ mod tests {
     use std::io::Read;
     use std::time::Duration;
 
-    fn exchange(line: &[u8], user_agent: Option<&[u8]>) -> Exchange {
-        Exchange {
+    fn record(line: &[u8], user_agent: Option<&[u8]>) -> LogRecord {
+        LogRecord {
             request_line: line.into(),
             referer: None,
             user_agent: user_agent.map(Into::into),
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn one_exchange_is_one_printable_line() {
         let (mut read, mut log) = pipe_log();
-        log.record(peer(), "now", &exchange(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff")));
+        log.record(peer(), "now", record(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff")));
         log.flush();
         drop(log);
         let mut text = String::new();
@@ -199,7 +199,7 @@ mod tests {
     fn the_longest_line_fits_into_one_write() {
         let (_, mut log) = pipe_log();
         let long = vec![0u8; 10_000];
-        let mut worst = exchange(&long, Some(&long));
+        let mut worst = record(&long, Some(&long));
         worst.referer = Some(long.as_slice().into());
         log.write_line(Peer::Internet(([0xffff; 8], 0).into()), "23/Nov/2026:08:30:00 +0000", &worst);
         assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
@@ -210,7 +210,7 @@ mod tests {
     fn a_torn_line_is_ended_first() {
         let (mut read, mut log) = pipe_log();
         log.torn = true;
-        log.record(peer(), "now", &exchange(b"GET / HTTP/1.1", None));
+        log.record(peer(), "now", record(b"GET / HTTP/1.1", None));
         log.flush();
         assert!(!log.torn);
         drop(log);
@@ -224,7 +224,7 @@ mod tests {
     fn a_full_pipe_drops_whole_lines_and_counts_them() {
         let (mut read, mut log) = pipe_log();
         for _ in 0..10_000 {
-            log.record(peer(), "now", &exchange(b"GET / HTTP/1.1", None));
+            log.record(peer(), "now", record(b"GET / HTTP/1.1", None));
         }
         log.flush();
         let dropped = log.dropped();

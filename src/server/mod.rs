@@ -1,9 +1,10 @@
 //! The HTTP server on the reactor: what one worker process runs.
 //!
-//! | file | what stands there |
+//! | file | contents |
 //! |---|---|
 //! | `acceptor` | the listener: makes a channel of every connection |
-//! | `channel` | one connection: bytes from the socket to [`crate::http1::Connection`] and back |
+//! | `channel` | one connection on the loop |
+//! | `driver` | one connection on any transport: the protocol, the service, the log |
 //! | `access_log` | a line for every answer |
 //! | `confinement` | what a worker gives up before it serves |
 //! | `inherit` | sockets that are there already |
@@ -11,6 +12,9 @@
 //! | `log_target` | files for log lines, never waited for |
 //! | `place` | where to listen, as it is asked for |
 //! | `population` | how many connections there may be, and who has to go |
+//! | `log_record` | what the access log says of one request |
+//! | `memory` | a connection without a socket |
+//! | `service` | what a worker asks of its service |
 //! | `unix` | the files of Unix sockets |
 //! | `worker` | the loop, and how it ends |
 
@@ -19,17 +23,20 @@ mod access_log;
 mod channel;
 mod confinement;
 mod connection_table;
+mod driver;
 mod inherit;
 mod listen_spec;
 mod listeners;
+mod log_record;
 mod log_target;
+mod memory;
+mod service;
 mod unix;
 mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::chat::{OutQueue, Spare};
 use crate::clock::DateCache;
 use crate::http1::Settings;
 use crate::reactor::Waker;
@@ -40,10 +47,14 @@ pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
 pub use connection_table::Capacity;
 use connection_table::ConnectionTable;
+pub use driver::{Driver, DriverContext, Spares};
 pub use inherit::Inherited;
 pub use listen_spec::{BindError, Endpoint, ListenSpec};
 pub use listeners::{Address, Listeners, bind};
+pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
+pub use memory::MemoryConnection;
+pub use service::{PeerInfo, WorkerService};
 pub use worker::{Running, Worker};
 
 /// What all channels of a worker have in common.
@@ -51,26 +62,26 @@ pub use worker::{Running, Worker};
 pub struct Shared<S> {
     /// The limits and names of every connection.
     pub settings: Settings,
-    /// Who answers.
+    /// Makes the responses.
     pub service: S,
-    /// The strings of this second.
-    pub dates: RefCell<DateCache>,
-    /// Where a line for every answer goes, if anywhere.
-    pub log: Option<RefCell<AccessLog>>,
-    /// Whether the worker is shutting down: no connection gets more than one more answer.
+    /// Whether the worker is shutting down: no connection gets more than one more response.
     pub draining: Cell<bool>,
-    population: Rc<ConnectionTable>,
-    /// Memory that connections give back when they have nothing to send.
-    spares: RefCell<Vec<Spare>>,
+    resources: RefCell<Resources>,
+    connections: Rc<ConnectionTable>,
 }
 
-/// More than these are given back to the system: in one turn of the loop hardly more connections than this
-/// have something to send at the same time.
-const SPARES: usize = 64;
+/// What the one channel whose hook runs has for itself.
+#[derive(Debug)]
+struct Resources {
+    /// The strings of this second.
+    dates: DateCache,
+    spares: Spares,
+    /// Where a line for every response goes, if anywhere.
+    log: Option<AccessLog>,
+}
 
 impl<S> Shared<S> {
-    /// What a worker's channels share. Exchanges are recorded if there is a log for them; `waker` is that of
-    /// the reactor which they run on.
+    /// What a worker's channels share; `waker` is that of the reactor which they run on.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -80,34 +91,22 @@ impl<S> Shared<S> {
         waker: Waker,
     ) -> Self {
         Self {
-            settings: Settings { record: log.is_some(), ..settings },
+            settings,
             service,
-            dates: RefCell::new(DateCache::new()),
-            log: log.map(RefCell::new),
             draining: Cell::new(false),
-            population: Rc::new(ConnectionTable::new(capacity, waker)),
-            spares: RefCell::default(),
+            resources: RefCell::new(Resources { dates: DateCache::new(), spares: Spares::default(), log }),
+            connections: Rc::new(ConnectionTable::new(capacity, waker)),
         }
     }
 
     /// Gives memory back that was needed for more connections than there are now.
     fn shrink(&self) {
-        self.population.shrink();
-        *self.spares.borrow_mut() = Vec::new();
+        self.connections.shrink();
+        self.resources.borrow_mut().spares = Spares::default();
     }
 
-    fn lend(&self, queue: &mut OutQueue) {
-        if let Some(spare) = self.spares.borrow_mut().pop() {
-            queue.lend(spare);
-        }
-    }
-
-    fn reclaim(&self, queue: &mut OutQueue) {
-        if let Some(spare) = queue.reclaim() {
-            let mut spares = self.spares.borrow_mut();
-            if spares.len() < SPARES {
-                spares.push(spare);
-            }
-        }
+    /// Does something with the access log, if there is one.
+    fn with_log<R>(&self, call: impl FnOnce(&mut AccessLog) -> R) -> Option<R> {
+        self.resources.borrow_mut().log.as_mut().map(call)
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use mio::event::Source;
 
-use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared};
+use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared, WorkerService};
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
-use crate::http1::{Service, Settings};
+use crate::http1::Settings;
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
 use crate::sys::fd_passing::{self, PassedFile, Received};
 use crate::sys::process;
@@ -104,7 +104,7 @@ pub struct Running<S> {
     minute: (Instant, u64),
 }
 
-impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
+impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// Sets up the loop, in the process that is to run it.
     ///
     /// # Errors
@@ -128,10 +128,10 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
             Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
-        for (entrance, socket) in (0..).zip(self.listeners) {
+        for (number, socket) in (0..).zip(self.listeners) {
             let listener = Listener::new(socket, self.accept);
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
-            reactor.add(acceptor.with_entrance(entrance));
+            reactor.add(acceptor.with_number(number));
         }
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
@@ -158,7 +158,7 @@ impl<S: Service + std::fmt::Debug + 'static> Worker<S> {
     }
 }
 
-impl<S: Service> Running<S> {
+impl<S: WorkerService> Running<S> {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
     /// answers that are due, close; and so does a service that retires. SIGINT and SIGQUIT mean: close.
     ///
@@ -221,7 +221,7 @@ impl<S: Service> Running<S> {
 
     /// What was said before goes to the old file.
     fn change_log(&self, handed: &PassedFile) {
-        let access_log = self.shared.log.as_ref().map(|log| log.borrow_mut().take_over(handed));
+        let access_log = self.shared.with_log(|log| log.take_over(handed));
         let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
         for error in [access_log, log].into_iter().flatten().filter_map(Result::err) {
             warn!("a log cannot be changed for the new one: {error}");
@@ -289,9 +289,7 @@ impl<S: Service> Running<S> {
     }
 
     fn flush_log(&self) {
-        if let Some(log) = &self.shared.log {
-            log.borrow_mut().flush();
-        }
+        self.shared.with_log(AccessLog::flush);
     }
 }
 

@@ -10,11 +10,11 @@ use std::time::SystemTime;
 use super::direct::Direct;
 use super::head::Head;
 use super::outbox::{Gone, Outbox};
-use super::request::Facts;
+use super::request::RequestFacts;
 use super::shared::Common;
 use crate::chat::FileSlice;
 use crate::clock::DateCache;
-use crate::http1::{AnswerHead, Ending, Extent, LAST_CHUNK, Status, push_chunk_size};
+use crate::http1::{BodyWriter, Completion, ResponseFacts, ResponseHead, Status};
 
 thread_local! {
     /// The `Date` of this second.
@@ -24,14 +24,14 @@ thread_local! {
 /// The answer to one request.
 #[derive(Debug)]
 pub(super) struct Answer {
-    facts: Facts,
+    facts: RequestFacts,
     common: Arc<Common>,
     /// What `start_response` was given; held back until there is something to send with it (WSGI S2).
     head: Option<Head>,
     /// `start_response` has been called, with success or not.
     called: bool,
-    /// How the body goes on, once the head is in `wire`.
-    body: Option<Framing>,
+    /// Frames the body, once the head is in `wire`.
+    body: Option<BodyWriter>,
     keep_alive: bool,
     /// What has not been handed over yet.
     pub(super) wire: Vec<u8>,
@@ -49,17 +49,6 @@ pub(super) enum Way {
     Loop(Option<Direct>),
 }
 
-/// How the rest of the body is framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// So many bytes are left.
-    Length(u64),
-    Chunked,
-    UntilClose,
-    /// There is none, whatever the application makes.
-    Nothing,
-}
-
 /// What has become of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PushOutcome {
@@ -72,7 +61,7 @@ pub(super) enum PushOutcome {
 }
 
 impl Answer {
-    pub(super) fn new(facts: Facts, common: Arc<Common>, wire: Vec<u8>, way: Way) -> Self {
+    pub(super) fn new(facts: RequestFacts, common: Arc<Common>, wire: Vec<u8>, way: Way) -> Self {
         let (head, called, body, keep_alive, head_length) = (None, false, None, false, 0);
         Self { facts, common, head, called, body, keep_alive, wire, head_length, way }
     }
@@ -93,7 +82,7 @@ impl Answer {
     }
 
     /// The status and the bytes of the head, once it has been sent.
-    pub(super) fn answered(&self) -> Option<(Status, u64)> {
+    pub(super) fn status(&self) -> Option<(Status, u64)> {
         let code = self.head.as_ref().filter(|_| self.is_sent())?.code;
         Some((Status::of_application(code), self.head_length))
     }
@@ -103,29 +92,28 @@ impl Answer {
         let Some(head) = &self.head else {
             return false;
         };
-        let Facts { is_head, is_http11, keep_alive } = self.facts;
+        let RequestFacts { is_head, is_http11, keep_alive } = self.facts;
         let keep_alive = keep_alive && !self.common.draining.load(Ordering::Relaxed);
-        let (extent, body) = match (head.content_length, whole) {
-            _ if head.is_bodiless() => (Extent::AsSaid, Framing::Nothing),
+        let facts = ResponseFacts {
+            is_head,
+            is_http11,
+            is_bodiless: head.is_bodiless(),
+            said_length: head.content_length,
             // What a GET would be answered with is the application's to say (WSGI R9).
-            (None, Some(0) | None) if is_head => (Extent::AsSaid, Framing::Nothing),
-            (None, Some(length)) if is_head => (Extent::Length(length), Framing::Nothing),
-            (Some(_), _) if is_head => (Extent::AsSaid, Framing::Nothing),
-            (Some(length), _) => (Extent::AsSaid, Framing::Length(length)),
-            (None, Some(length)) => (Extent::Length(length), Framing::Length(length)),
-            (None, None) if is_http11 => (Extent::Chunked, Framing::Chunked),
-            (None, None) => (Extent::UntilClose, Framing::UntilClose),
+            length: whole.filter(|length| *length > 0 || !is_head),
         };
-        self.keep_alive = keep_alive && extent != Extent::UntilClose;
+        let framing = facts.framing();
+        let body = BodyWriter::new(framing.body);
+        self.keep_alive = keep_alive && !body.is_until_close();
         let before = self.wire.len();
         DATES.with_borrow_mut(|dates| {
-            AnswerHead {
+            ResponseHead {
                 status: head.status(),
-                fields: head.fields(),
+                fields: [head.fields(), b""],
                 server: (!head.has_server).then_some(self.common.server.as_str()),
                 date: (!head.has_date).then(|| dates.http(SystemTime::now())),
                 keep_alive: self.keep_alive,
-                extent,
+                announced: framing.announced,
             }
             .write_to(&mut self.wire);
         });
@@ -142,62 +130,45 @@ impl Answer {
         if self.body.is_none() && !self.send_head(whole) {
             return PushOutcome::NoHead;
         }
-        match &mut self.body {
-            Some(Framing::Length(left)) => {
-                let count = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
-                if count < data.len() {
-                    log::warn!("the application has made more than its Content-Length: the rest is cut off");
-                }
-                self.wire.extend_from_slice(&data[..count]);
-                *left -= count as u64;
-            }
-            Some(Framing::Chunked) => {
-                self.wire.reserve(data.len() + 20);
-                push_chunk_size(data.len() as u64, &mut self.wire);
-                self.wire.extend_from_slice(data);
-                self.wire.extend_from_slice(b"\r\n");
-            }
-            Some(Framing::UntilClose) => self.wire.extend_from_slice(data),
-            Some(Framing::Nothing) | None => {}
+        let body = self.body.as_mut();
+        if body.is_some_and(|body| body.push(data, &mut self.wire) > 0) {
+            log::warn!("the application has made more than its Content-Length: the rest is cut off");
         }
         if self.is_complete() { PushOutcome::Enough } else { PushOutcome::More }
     }
 
     /// Whether what the application makes further does not belong to the answer.
     fn is_complete(&self) -> bool {
-        matches!(self.body, Some(Framing::Length(0) | Framing::Nothing))
+        self.body.is_some_and(|body| body.is_complete())
     }
 
     /// The application has made everything; `None` if it has made no head. `Content-Length` may stay unfulfilled: then
     /// the connection is cut (WSGI R6).
-    pub(super) fn finish(&mut self) -> Option<Ending> {
+    pub(super) fn finish(&mut self) -> Option<Completion> {
         if self.body.is_none() && !self.send_head(Some(0)) {
             return None;
         }
-        Some(match self.body {
-            Some(Framing::Length(left)) if left > 0 => {
-                log::warn!(
-                    "the application has made {left} bytes less than its Content-Length: the connection is closed"
-                );
-                Ending::Cut { reset: false }
-            }
-            Some(Framing::Chunked) => {
-                self.wire.extend_from_slice(LAST_CHUNK);
-                self.ending()
-            }
-            _ => self.ending(),
-        })
+        let body = self.body.as_mut()?;
+        let missing = body.missing();
+        if missing > 0 {
+            log::warn!(
+                "the application has made {missing} bytes less than its Content-Length: the connection is closed"
+            );
+            return Some(Completion::Cut { reset: false });
+        }
+        body.finish(&mut self.wire);
+        Some(self.ending())
     }
 
-    fn ending(&self) -> Ending {
-        if self.keep_alive { Ending::KeepAlive } else { Ending::Close }
+    fn ending(&self) -> Completion {
+        if self.keep_alive { Completion::KeepAlive } else { Completion::Close }
     }
 
     /// The application has failed: an answer of our own, or the end of what cannot be completed (WSGI R1).
-    pub(super) fn fail(&mut self) -> Ending {
+    pub(super) fn fail(&mut self) -> Completion {
         const TEXT: &[u8] = b"500 Internal Server Error\nThe application has failed; its log says why.\n";
         if self.is_sent() {
-            return Ending::Cut { reset: self.body == Some(Framing::UntilClose) };
+            return Completion::Cut { reset: self.body.is_some_and(|body| body.is_until_close()) };
         }
         self.head = Some(Head::plain(500, "500 Internal Server Error"));
         self.push(TEXT, Some(TEXT.len() as u64));
@@ -210,14 +181,7 @@ impl Answer {
         if self.body.is_some() || !self.send_head(Some(length)) {
             return None;
         }
-        match &mut self.body {
-            Some(Framing::Length(left)) => {
-                let count = length.min(*left);
-                *left -= count;
-                Some(count)
-            }
-            _ => Some(0),
-        }
+        self.body.as_mut().map(|body| body.skip(length))
     }
 
     /// Hands what is in the wire to the loop, if that is another thread.
@@ -236,8 +200,8 @@ impl Answer {
     }
 
     /// Hands over all that is left, and the end.
-    pub(super) fn hand_over_end(&mut self, file: Option<FileSlice>, ending: Ending) {
-        let answered = self.answered();
+    pub(super) fn hand_over_end(&mut self, file: Option<FileSlice>, ending: Completion) {
+        let answered = self.status();
         if let Way::Outbox(outbox) = &self.way {
             outbox.end(&mut self.wire, answered, file, ending);
         }
@@ -259,6 +223,13 @@ impl Answer {
         match &mut self.way {
             Way::Loop(Some(direct)) => direct.take_sent(),
             _ => 0,
+        }
+    }
+
+    /// The response is over: nothing of the application's may hold the connection open any longer.
+    pub(super) fn release_socket(&mut self) {
+        if let Way::Loop(direct) = &mut self.way {
+            *direct = None;
         }
     }
 

@@ -19,6 +19,7 @@ use super::request::Request;
 use super::shared::{Common, client_behind};
 use super::spool::Body;
 use crate::http1::decimal;
+use crate::reactor::Peer;
 use crate::sys::python::latin1;
 
 /// So many addresses are kept as strings.
@@ -43,20 +44,20 @@ pub(super) struct Manner {
 }
 
 impl Application {
-    /// An application that is served under `prefix`, through entrances with these names and ports.
+    /// An application that is served under `prefix`, through listeners with these names and ports.
     ///
     /// # Errors
     /// When the interpreter has no memory, or no `io`.
     pub(super) fn new(
         callable: Bound<'_, PyAny>,
-        entrances: &[(String, String)],
+        listeners: &[(String, String)],
         prefix: &str,
         manner: Manner,
         common: Arc<Common>,
     ) -> PyResult<Self> {
         let py = callable.py();
         let templates: PyResult<_> =
-            entrances.iter().map(|place| template(py, place, prefix, manner, &common.server)).collect();
+            listeners.iter().map(|place| template(py, place, prefix, manner, &common.server)).collect();
         let io = py.import("io")?;
         Ok(Self {
             templates: templates?,
@@ -141,10 +142,12 @@ impl Environs {
         application: &Application,
         request: &mut Request,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let visitor = request.visitor;
-        let entrance = visitor.map_or(0, |visitor| visitor.entrance);
-        let address = visitor.and_then(|visitor| visitor.address);
-        let template = application.templates.get(usize::from(entrance)).or(application.templates.first());
+        let listener = request.peer.map_or(0, |info| info.listener);
+        let address = match request.peer.map(|info| info.peer) {
+            Some(Peer::Internet(address)) => Some(address),
+            Some(Peer::Unix) | None => None,
+        };
+        let template = application.templates.get(usize::from(listener)).or(application.templates.first());
         let environ = match template {
             Some(template) => template.bind(py).copy()?,
             None => PyDict::new(py),

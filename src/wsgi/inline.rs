@@ -13,7 +13,7 @@ use super::request::Request;
 use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
 use crate::clock::Instant;
-use crate::http1::{Ending, Later, Progress, Status};
+use crate::http1::{Completion, PendingResponse, Progress, Status};
 
 /// A piece that was made so quickly will soon have another one behind it.
 const QUICK: Duration = Duration::from_millis(1);
@@ -51,7 +51,7 @@ impl InlineAnswer {
     /// `is_first`: nothing waits to be sent before the answer.
     fn start(&mut self, py: Python<'_>, is_first: bool) -> Option<Run> {
         let mut request = self.request.take()?;
-        let direct = request.visitor.filter(|_| is_first).map(|visitor| Direct::new(visitor.file));
+        let direct = request.peer.filter(|_| is_first).map(|peer| Direct::new(peer.socket));
         let started = locked(&self.inline.runner).start(py, &mut request, Way::Loop(direct));
         let mut spare = locked(&self.inline.spare);
         if spare.len() < super::SPARE_REQUESTS {
@@ -61,7 +61,7 @@ impl InlineAnswer {
     }
 }
 
-impl Later for InlineAnswer {
+impl PendingResponse for InlineAnswer {
     fn body(&mut self, bytes: &[u8]) -> Result<(), Status> {
         match &mut self.request {
             Some(request) => super::spool_piece(request, bytes),
@@ -77,7 +77,7 @@ impl Later for InlineAnswer {
                 self.run = self.start(py, out.is_empty());
             }
             let Some(run) = &mut self.run else {
-                return Progress::End(Ending::Cut { reset: true });
+                return Progress::End(Completion::Cut { reset: true });
             };
             let asked = Instant::now();
             let step = run.step(py);
@@ -90,7 +90,7 @@ impl Later for InlineAnswer {
             match step {
                 Step::More if is_soon => Progress::Soon,
                 Step::More => Progress::More,
-                Step::Gone => Progress::End(Ending::Cut { reset: false }),
+                Step::Gone => Progress::End(Completion::Cut { reset: false }),
                 Step::End(file, ending) => {
                     if let Some(file) = file {
                         out.push_file(file);
@@ -102,7 +102,16 @@ impl Later for InlineAnswer {
         })
     }
 
-    fn answered(&self) -> Option<(Status, u64)> {
-        self.run.as_ref()?.start_response.get().answer().answered()
+    fn status(&self) -> Option<(Status, u64)> {
+        self.run.as_ref()?.start_response.get().answer().status()
+    }
+}
+
+/// The application may keep `write` for as long as it likes, and with it the answer.
+impl Drop for InlineAnswer {
+    fn drop(&mut self) {
+        if let Some(run) = &self.run {
+            run.start_response.get().answer().release_socket();
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::bell::Bell;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
-use crate::http1::{Ending, Progress, Status};
+use crate::http1::{Completion, Progress, Status};
 use crate::slab::Key;
 
 /// Nobody waits for the answer any more.
@@ -31,7 +31,7 @@ struct State {
     wire: Vec<u8>,
     file: Option<FileSlice>,
     answered: Option<(Status, u64)>,
-    end: Option<Ending>,
+    end: Option<Completion>,
     gone: bool,
     /// The thread waits for room.
     waits: bool,
@@ -81,7 +81,7 @@ impl Outbox {
         wire: &mut Vec<u8>,
         answered: Option<(Status, u64)>,
         file: Option<FileSlice>,
-        ending: Ending,
+        ending: Completion,
     ) {
         let mut state = self.state();
         if state.gone {

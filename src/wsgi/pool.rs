@@ -28,7 +28,7 @@ use super::request::Request;
 use super::run::{Run, Runner, Step, report};
 use crate::chat::OutQueue;
 use crate::clock::Instant;
-use crate::http1::{Ending, Later, Progress, Status};
+use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
 use crate::slab::Key;
 
@@ -326,7 +326,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job, busy: &AtomicU64, shared
         Ok(run) => runner.spare = go_through(py, run, busy, shared),
         Err(error) => {
             report(py, &error);
-            outbox.end(&mut Vec::new(), None, None, Ending::Cut { reset: true });
+            outbox.end(&mut Vec::new(), None, None, Completion::Cut { reset: true });
         }
     }
     request
@@ -365,7 +365,7 @@ impl PoolAnswer {
     }
 }
 
-impl Later for PoolAnswer {
+impl PendingResponse for PoolAnswer {
     fn body(&mut self, bytes: &[u8]) -> Result<(), Status> {
         match &mut self.request {
             Some(request) => super::spool_piece(request, bytes),
@@ -389,7 +389,7 @@ impl Later for PoolAnswer {
         progress
     }
 
-    fn answered(&self) -> Option<(Status, u64)> {
+    fn status(&self) -> Option<(Status, u64)> {
         self.outbox.answered()
     }
 }

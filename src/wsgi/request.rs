@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 use super::spool::Spool;
-use crate::http1::{Framing, Method, Target, Version, Visitor};
+use crate::http1::{BodyFraming, Method, Target, Version};
+use crate::server::PeerInfo;
 
 /// A stretch of [`Request::text`].
 type Span = Range<u32>;
@@ -20,16 +21,16 @@ pub(super) struct Request {
     query: Span,
     protocol: Span,
     /// How the answer has to be framed.
-    pub(super) facts: Facts,
+    pub(super) facts: RequestFacts,
     /// Whether it said that it has a body, or how long that is.
     pub(super) has_length: bool,
-    pub(super) visitor: Option<Visitor>,
+    pub(super) peer: Option<PeerInfo>,
     pub(super) body: Spool,
 }
 
 /// What has to be known of a request to frame its answer.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct RequestFacts {
     pub(super) is_head: bool,
     pub(super) is_http11: bool,
     pub(super) keep_alive: bool,
@@ -43,7 +44,7 @@ impl fmt::Debug for Request {
 
 impl Request {
     /// Takes what the head says. `path` and query are what the server has made of its target.
-    pub(super) fn take(&mut self, head: &crate::http1::Request<'_>, visitor: Visitor) {
+    pub(super) fn take(&mut self, head: &crate::http1::Request<'_>, peer: PeerInfo) {
         let mut words = head.line.splitn(3, |byte| *byte == b' ');
         let mut word = || words.next().unwrap_or_default();
         let (path, query) = match head.target {
@@ -61,13 +62,13 @@ impl Request {
             let field = (self.add(name.as_bytes()), self.add(value));
             self.fields.push(field);
         }
-        self.facts = Facts {
+        self.facts = RequestFacts {
             is_head: head.method == Method::Head,
             is_http11: head.version >= Version::Http11,
             keep_alive: head.keep_alive,
         };
-        self.has_length = head.framing != Framing::None || head.fields.get("content-length").is_some();
-        self.visitor = Some(visitor);
+        self.has_length = head.framing != BodyFraming::None || head.fields.get("content-length").is_some();
+        self.peer = Some(peer);
         self.body.clear();
     }
 

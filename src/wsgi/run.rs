@@ -18,7 +18,7 @@ use super::file_wrapper::FileWrapper;
 use super::request::Request;
 use super::start_response::{Disconnected, StartResponse, push_and_wait};
 use crate::chat::FileSlice;
-use crate::http1::Ending;
+use crate::http1::Completion;
 
 /// Calls the application, on one thread.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) enum Step {
     /// A piece has been made; there may be more.
     More,
     /// It is over, all of it stands in the wire, and a file may follow.
-    End(Option<FileSlice>, Ending),
+    End(Option<FileSlice>, Completion),
     /// It is over, and nobody cares.
     Gone,
 }

@@ -216,7 +216,7 @@ impl Server {
             prefix: self.config.prefix.clone(),
             left: Cell::new(self.config.max_requests.map(with_jitter)),
             timeout: self.config.timeout,
-            visitor: Cell::new(None),
+            peer: Cell::new(None),
         };
         let worker = Worker {
             settings: self.config.settings.clone(),

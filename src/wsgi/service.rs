@@ -14,8 +14,8 @@ use super::request::Request;
 use super::shared::Common;
 use crate::clock::Now;
 use crate::files::FileService;
-use crate::http1::{Reply, Response, Service, Status, Target, Visitor};
-use crate::slab::Key;
+use crate::http1::{Reply, Response, Service, Status, Target};
+use crate::server::{PeerInfo, WorkerService};
 use crate::sys::process;
 
 /// How often it is looked whether the application hangs.
@@ -50,7 +50,7 @@ pub(super) struct WsgiService {
     pub(super) left: Cell<Option<u64>>,
     /// For how long all threads may be in the application without making anything; zero for ever.
     pub(super) timeout: Duration,
-    pub(super) visitor: Cell<Option<Visitor>>,
+    pub(super) peer: Cell<Option<PeerInfo>>,
 }
 
 impl WsgiService {
@@ -65,20 +65,19 @@ impl WsgiService {
 
     /// Takes a request to the application.
     fn call(&self, request: &crate::http1::Request<'_>) -> Reply {
-        let Some(visitor) = self.visitor.get() else {
-            return Reply::Now(Response::error(Status::INTERNAL_SERVER_ERROR));
+        let Some(peer) = self.peer.get() else {
+            return Reply::Ready(Response::error(Status::INTERNAL_SERVER_ERROR));
         };
         match &self.caller {
             Caller::Loop(inline) => {
                 let mut taken = locked(&inline.spare).pop().unwrap_or_default();
-                taken.take(request, visitor);
-                Reply::Later(Box::new(InlineAnswer::new(Arc::clone(inline), taken)))
+                taken.take(request, peer);
+                Reply::Pending(Box::new(InlineAnswer::new(Arc::clone(inline), taken)))
             }
             Caller::Threads(pool) => {
                 let mut taken: Request = pool.spare();
-                taken.take(request, visitor);
-                let key = Key::from_bits(usize::try_from(visitor.connection).unwrap_or_default());
-                Reply::Later(Box::new(PoolAnswer::new(Arc::clone(pool), taken, key)))
+                taken.take(request, peer);
+                Reply::Pending(Box::new(PoolAnswer::new(Arc::clone(pool), taken, peer.connection)))
             }
         }
     }
@@ -101,7 +100,7 @@ impl Mount {
     ) -> Response {
         let path = if rest.is_empty() { b"/" } else { rest };
         let target = Target::Path { path, query };
-        let mut response = self.files.handle(&crate::http1::Request { target, ..*request }, now);
+        let mut response = self.files.respond(&crate::http1::Request { target, ..*request }, now);
         let is_moved = response.status == Status::MOVED_PERMANENTLY;
         if is_moved || (rest.is_empty() && !response.status.is_error()) {
             // The files do not know what they are mounted at.
@@ -120,18 +119,13 @@ impl Mount {
 }
 
 impl Service for WsgiService {
-    /// The application answers later: see [`Service::begin`].
-    fn handle(&self, _: &crate::http1::Request<'_>, _: Now) -> Response {
-        Response::error(Status::INTERNAL_SERVER_ERROR)
-    }
-
-    fn begin(&self, request: &crate::http1::Request<'_>, now: Now) -> Reply {
+    fn handle(&self, request: &crate::http1::Request<'_>, now: Now) -> Reply {
         self.count();
         match request.target {
             Target::Path { path, query } => {
                 for mount in &self.mounts {
                     if let Some(rest) = behind(path, &mount.prefix) {
-                        return Reply::Now(mount.answer(request, rest, query, now));
+                        return Reply::Ready(mount.answer(request, rest, query, now));
                     }
                 }
                 match behind(path, &self.prefix) {
@@ -140,16 +134,18 @@ impl Service for WsgiService {
                         ..*request
                     }),
                     // Nothing of ours is there (WSGI E4).
-                    None => Reply::Now(Response::error(Status::NOT_FOUND)),
+                    None => Reply::Ready(Response::error(Status::NOT_FOUND)),
                 }
             }
             Target::Asterisk => self.call(request),
-            Target::Authority => Reply::Now(Response::error(Status::NOT_IMPLEMENTED)),
+            Target::Authority => Reply::Ready(Response::error(Status::NOT_IMPLEMENTED)),
         }
     }
+}
 
-    fn visit(&self, visitor: Visitor) {
-        self.visitor.set(Some(visitor));
+impl WorkerService for WsgiService {
+    fn set_peer(&self, peer: &PeerInfo) {
+        self.peer.set(Some(*peer));
     }
 
     fn drain(&self) {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use stheno::clock::{DateCache, Now};
+use stheno::clock::Now;
 use stheno::files::FileService;
-use stheno::http1::{Connection, Flushed, Settings, Turn};
+use stheno::http1::Settings;
+use stheno::server::MemoryConnection;
 
 /// What one connection has answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,67 +21,43 @@ pub struct Outcome {
 pub struct Core {
     service: FileService,
     settings: Settings,
-    dates: DateCache,
     now: Now,
 }
 
 impl Core {
     pub fn new(service: FileService) -> Self {
-        Self { service, settings: Settings::default(), dates: DateCache::new(), now: Now::ask() }
+        Self { service, settings: Settings::default(), now: Now::ask() }
+    }
+
+    /// A new connection, with a budget that the server would never give: each piece is handled in one turn.
+    fn connect(&self) -> MemoryConnection<'_, FileService> {
+        let mut connection = MemoryConnection::new(&self.service, &self.settings, self.now);
+        connection.requests = u32::MAX;
+        connection
     }
 
     /// Feeds the pieces to a new connection, takes everything out, and closes the client's half at the end.
     pub fn run<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> Outcome {
-        let mut connection = Connection::new(self.now);
-        let mut sent = Vec::new();
+        let mut client = self.connect();
         for piece in pieces {
-            self.step(&mut connection, &mut sent, |connection, turn| connection.receive(piece, turn));
-            if connection.is_closed() {
+            client.receive(piece);
+            if client.connection().is_closed() {
                 break;
             }
         }
-        let ended = connection.is_closed() || connection.state() == "Lingering";
-        if !connection.is_closed() {
-            self.step(&mut connection, &mut sent, Connection::receive_eof);
+        let ended = client.connection().is_closed() || client.connection().is_lingering();
+        if !client.connection().is_closed() {
+            client.end();
         }
-        Outcome { sent, ended }
+        Outcome { sent: client.memory.sent, ended }
     }
 
     /// Feeds `bytes` to a new connection and lets `time` go by.
     pub fn run_and_wait(&mut self, bytes: &[u8], time: Duration) -> Outcome {
-        let mut connection = Connection::new(self.now);
-        let mut sent = Vec::new();
-        self.step(&mut connection, &mut sent, |connection, turn| connection.receive(bytes, turn));
-        let begun = self.now;
-        self.now = begun.after(time);
-        self.step(&mut connection, &mut sent, Connection::handle_timeout);
-        self.now = begun;
-        Outcome { sent, ended: connection.is_closed() }
-    }
-
-    /// One call and what follows from it, as a driver with an endless socket does it.
-    fn step(
-        &mut self,
-        connection: &mut Connection,
-        sent: &mut Vec<u8>,
-        call: impl FnOnce(&mut Connection, &mut Turn<'_, FileService>),
-    ) {
-        let mut turn = Turn {
-            now: self.now,
-            settings: &self.settings,
-            service: &self.service,
-            dates: &mut self.dates,
-            // A budget that the server would never give: the whole piece in one turn.
-            requests: u32::MAX,
-        };
-        call(connection, &mut turn);
-        while connection.wants_write() {
-            sent.extend(connection.output_mut().to_bytes().expect("output"));
-            match connection.flushed(self.now) {
-                Flushed::Resume => connection.resume(&mut turn),
-                Flushed::CloseIfQuiet => drop(connection.close()),
-                Flushed::Shutdown | Flushed::Close => {}
-            }
-        }
+        let mut client = self.connect();
+        client.receive(bytes);
+        client.wait(time);
+        let ended = client.connection().is_closed();
+        Outcome { sent: client.memory.sent, ended }
     }
 }

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use stheno::chat::Segment;
-use stheno::clock::{DateCache, Now};
+use stheno::clock::Now;
 use stheno::files::FileService;
-use stheno::http1::{Connection, Flushed, Settings, Turn};
+use stheno::http1::Settings;
+use stheno::server::MemoryConnection;
 
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::{connections, cpu_time, descriptors, descriptors_at_rest, is_installed};
@@ -459,35 +459,20 @@ fn e16_a_small_answer_is_one_segment_without_delay() {
 /// Everything a connection sends for two requests, when the first send takes `first` bytes, each later one
 /// `then`, and every other one nothing (EAGAIN).
 fn with_cuts(service: &FileService, now: Now, first: usize, then: usize) -> Vec<u8> {
-    let (settings, mut dates) = (Settings::default(), DateCache::new());
-    let mut connection = Connection::new(now);
-    let mut turn = Turn { now, settings: &settings, service, dates: &mut dates, requests: 16 };
-    let requests =
-        "GET /large HTTP/1.1\r\nHost: a\r\n\r\nHEAD /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    connection.receive(requests.as_bytes(), &mut turn);
-    let (mut all, mut take) = (Vec::new(), first);
-    loop {
-        match connection.output_mut().front().expect("a segment") {
-            None => match connection.flushed(now) {
-                Flushed::Resume => connection.resume(&mut turn),
-                _ => return all,
-            },
-            Some(Segment::Bytes { bytes, .. }) => {
-                let count = bytes.len().min(take);
-                all.extend_from_slice(&bytes[..count]);
-                connection.output_mut().advance(count);
-            }
-            Some(Segment::File { file, offset, len }) => {
-                let mut piece = vec![0; take.min(usize::try_from(len).expect("a small file"))];
-                let count = stheno::sys::descriptor::read_at(file, &mut piece, offset).expect("read");
-                all.extend_from_slice(&piece[..count]);
-                connection.output_mut().advance(count);
-            }
-        }
-        take = then;
+    let settings = Settings::default();
+    let mut client = MemoryConnection::new(service, &settings, now);
+    client.memory.room = first;
+    client.receive(
+        b"GET /large HTTP/1.1\r\nHost: a\r\n\r\nHEAD /ok HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    while !client.connection().is_closed() && !client.connection().is_lingering() {
         // EAGAIN: the same segment is asked for again.
-        let _ = connection.output_mut().front().expect("a segment");
+        client.memory.room = 0;
+        client.flush();
+        client.memory.room = then;
+        client.flush();
     }
+    client.memory.sent
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Heads: one verdict at every cut, and one meaning for every reader.
 
 use super::{each_cut, trim};
-use crate::chat::InBuffer;
-use crate::http1::body::Framing;
+use crate::chat::{Frame, InBuffer};
 use crate::http1::error::Error;
+use crate::http1::framing::BodyFraming;
 use crate::http1::grammar::{is_host_and_port, is_tchar};
-use crate::http1::head::{MAX_FIELDS, Request, Version, field_space, parse};
-use crate::http1::scan::HeadScan;
+use crate::http1::head::{MAX_FIELDS, field_space, parse};
+use crate::http1::request::{Request, Target, Version};
+use crate::http1::scan::{HeadEnd, HeadScan};
 use crate::http1::settings::Limits;
-use crate::http1::target::Target;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
@@ -26,7 +26,7 @@ struct Head {
     target: (Vec<u8>, Option<Vec<u8>>),
     version: Version,
     fields: Vec<(String, Vec<u8>)>,
-    framing: Framing,
+    framing: BodyFraming,
     keep_alive: bool,
     expects_continue: bool,
 }
@@ -79,11 +79,11 @@ fn check(data: &[u8], limits: &Limits) {
 fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
     let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
     for piece in pieces {
-        let window = buffer.open(piece);
-        match scan.find(window.bytes(), limits) {
+        let mut window = buffer.open(piece);
+        match window.find(&mut HeadEnd::new(&mut scan, limits)) {
             Err(error) => return Outcome::Refused(error),
-            Ok(Some(length)) => return outcome(window.bytes(), length, limits),
-            Ok(None) => buffer.close(window),
+            Ok(Frame::Whole { data, .. }) => return outcome(window.bytes(), data, limits),
+            Ok(Frame::Part { .. }) => buffer.close(window),
         }
         assert!(buffer.len() <= limits.head, "{} bytes are held", buffer.len());
     }
@@ -148,17 +148,17 @@ fn check_framing(head: &Head) {
         named.map(|(_, value)| value.as_slice()).collect()
     };
     let framing = match (&all("transfer-encoding")[..], &all("content-length")[..]) {
-        ([], []) => Framing::None,
-        ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        ([], []) => BodyFraming::None,
+        ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") => BodyFraming::Chunked,
         ([], [length]) => {
             let length = std::str::from_utf8(length).ok().filter(|text| !text.starts_with('+'));
             let length: u64 = length.and_then(|text| text.parse().ok()).expect("a number");
-            std::num::NonZeroU64::new(length).map_or(Framing::None, Framing::Length)
+            if length == 0 { BodyFraming::None } else { BodyFraming::Length(length) }
         }
         doubtful => panic!("accepted: {doubtful:?}"),
     };
     assert_eq!(framing, head.framing);
-    assert!(head.version == Version::Http11 || framing != Framing::Chunked);
+    assert!(head.version == Version::Http11 || framing != BodyFraming::Chunked);
     match all("host")[..] {
         [] => assert_eq!(head.version, Version::Http10),
         [host] => assert!(is_host_and_port(host)),

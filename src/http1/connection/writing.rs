@@ -1,0 +1,167 @@
+//! The output side: responses, and what follows them.
+
+use std::ops::Range;
+
+use super::{AfterWrite, Connection, FIRST_FLIGHT, Flight, Next, Reader, ResponseTerms, Turn, Writer};
+use crate::chat::Window;
+use crate::clock::Now;
+use crate::http1::framing::{BodyFraming, ResponseFacts};
+use crate::http1::grammar::is_tchar;
+use crate::http1::response::{Response, ResponseHead};
+use crate::http1::service::Completion;
+use crate::http1::status::Status;
+
+impl Connection {
+    /// Puts the response to the current request into the output. Returns where in the output its body is, counted as
+    /// [`crate::chat::OutQueue::taken`] counts.
+    pub fn respond(&mut self, response: Response, turn: &mut Turn<'_>) -> Range<u64> {
+        let ResponseTerms { is_head, after } = match self.reader {
+            Reader::Done(terms) => terms,
+            _ => ResponseTerms { is_head: false, after: AfterWrite::Linger },
+        };
+        let after = self.after_response(after, response.close, turn);
+        let facts = ResponseFacts {
+            is_head,
+            is_http11: true,
+            is_bodiless: response.status.is_bodiless(),
+            said_length: None,
+            length: Some(response.body.len()),
+        };
+        let framing = facts.framing();
+        self.note_flight(turn.now);
+        let (status, fields) = response.head();
+        let head = ResponseHead {
+            status,
+            server: Some(&turn.settings.server),
+            date: Some(turn.dates.http(turn.now.wall)),
+            keep_alive: after == AfterWrite::KeepAlive,
+            fields,
+            announced: framing.announced,
+        };
+        head.write_to(self.output.tail());
+        let begin = self.output.taken() + self.output.len();
+        let mut end = begin;
+        if let BodyFraming::Length(length) = framing.body {
+            response.body.push_to(&mut self.output);
+            end += length;
+        }
+        self.end_response(after, turn.now);
+        begin..end
+    }
+
+    /// What follows the response: what the request has asked for, unless the server has a reason to end the connection.
+    fn after_response(&self, asked: AfterWrite, close: bool, turn: &Turn<'_>) -> AfterWrite {
+        let is_last =
+            turn.settings.limits.requests.is_some_and(|most| u64::from(self.answered) + 1 >= most.get());
+        // The peer does not know yet that we close: something may be on its way.
+        if close || (asked == AfterWrite::KeepAlive && (self.draining || is_last)) {
+            AfterWrite::Linger
+        } else {
+            asked
+        }
+    }
+
+    /// Refuses the request that is coming: responds with an error, closes, and parses nothing more. `window` shows the
+    /// input, which may tell whether the request is HEAD. As [`Connection::respond`]. (the seed's `send_error`)
+    pub fn refuse(&mut self, status: Status, window: &Window<'_>, turn: &mut Turn<'_>) -> Range<u64> {
+        let is_head = match &self.reader {
+            Reader::Idle { .. } => false,
+            Reader::Head { .. } => is_method_head(window.bytes()),
+            Reader::Body(body) => body.terms.is_head,
+            Reader::Done(terms) => terms.is_head,
+        };
+        let after = match status {
+            Status::REQUEST_TIMEOUT => AfterWrite::CloseNow,
+            _ => AfterWrite::Linger,
+        };
+        self.reader = Reader::Done(ResponseTerms { is_head, after });
+        self.respond(Response::error(status), turn)
+    }
+
+    /// An application makes the response to the current request from now on. Returns where in the output it begins.
+    pub fn begin_response(&mut self) -> u64 {
+        self.writer = Writer::Waiting;
+        self.output.taken() + self.output.len()
+    }
+
+    /// The application's response is in the output, to its end.
+    pub fn finish_response(&mut self, completion: Completion, now: Now) {
+        let keep_alive =
+            matches!(self.reader, Reader::Done(ResponseTerms { after: AfterWrite::KeepAlive, .. }));
+        let after = match completion {
+            Completion::KeepAlive => AfterWrite::KeepAlive,
+            // The peer does not know yet that we close: something may be on its way.
+            Completion::Close if keep_alive => AfterWrite::Linger,
+            Completion::Close => AfterWrite::Close,
+            Completion::Cut { reset: true } => AfterWrite::Reset,
+            Completion::Cut { reset: false } => AfterWrite::CloseNow,
+        };
+        self.end_response(after, now);
+    }
+
+    fn end_response(&mut self, after: AfterWrite, now: Now) {
+        self.answered = self.answered.saturating_add(1);
+        self.writer = Writer::Sending(after);
+        self.progress = now.monotonic;
+    }
+
+    /// Takes note that something is about to be put into the output: if that is empty, the time that the peer has to take
+    /// it begins.
+    pub fn note_flight(&mut self, now: Now) {
+        if self.output.is_empty() {
+            self.flight = Flight { since: now.monotonic, from: self.output.taken() };
+        }
+    }
+
+    /// Decides what to do now that everything has been sent.
+    pub fn sent(&mut self, now: Now) -> Next {
+        debug_assert!(self.output.is_empty(), "not everything has been sent");
+        let is_ended = self.input.is_ended();
+        match self.writer {
+            Writer::Closed { .. } => Next::Close,
+            Writer::Sending(AfterWrite::KeepAlive) => {
+                self.restart(now.monotonic);
+                self.progress = now.monotonic;
+                Next::Resume
+            }
+            Writer::Sending(AfterWrite::Reset) => self.closed(true),
+            Writer::Sending(AfterWrite::CloseNow) => self.closed(false),
+            Writer::Sending(_) if is_ended => self.closed(false),
+            // All of a small response is on its way, and the peer has said that it asks nothing more.
+            Writer::Sending(AfterWrite::Close) if self.has_left_at_once(now) => Next::CloseIfQuiet,
+            Writer::Sending(AfterWrite::Close | AfterWrite::Linger) => {
+                self.writer = Writer::Lingering { since: now.monotonic, drained: 0 };
+                self.progress = now.monotonic;
+                Next::Shutdown
+            }
+            // The next request has begun to come while the last response was leaving: its time begins now.
+            Writer::Idle | Writer::Waiting | Writer::Lingering { .. } => {
+                match &mut self.reader {
+                    Reader::Idle { since, .. } | Reader::Head { since, .. } => *since = now.monotonic,
+                    Reader::Body(body) => body.since = now.monotonic,
+                    Reader::Done(_) => {}
+                }
+                Next::Resume
+            }
+        }
+    }
+
+    fn closed(&mut self, reset: bool) -> Next {
+        self.writer = Writer::Closed { reset };
+        Next::Close
+    }
+
+    /// Whether the kernel has not only taken the response but sent it, as far as can be told from here: what is
+    /// still ours when something more comes from the peer would be lost to the reset that answers it.
+    ///
+    /// The output was empty earlier in this very turn (equal times are of one turn), so all of it went into an empty
+    /// socket.
+    fn has_left_at_once(&self, now: Now) -> bool {
+        self.flight.since == now.monotonic && self.output.taken() - self.flight.from <= FIRST_FLIGHT
+    }
+}
+
+/// Whether the input begins with the method HEAD, whatever is wrong after it: its sender expects no body.
+fn is_method_head(input: &[u8]) -> bool {
+    input.strip_prefix(b"HEAD").is_some_and(|rest| !rest.first().copied().is_some_and(is_tchar))
+}

@@ -1,0 +1,206 @@
+//! How the body of a message is framed (RFC 9112 §6), and the framing of responses: for files and applications alike.
+
+/// Where the body of a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFraming {
+    /// There is no body.
+    None,
+    /// After this number of bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// With the connection: of responses to HTTP/1.0 only.
+    UntilClose,
+}
+
+/// What decides how the body of a response is framed.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseFacts {
+    /// The request is HEAD: no body follows, whatever the head says (RFC 9110 §9.3.2).
+    pub is_head: bool,
+    /// The client understands chunks.
+    pub is_http11: bool,
+    /// The status allows no body: 204, 304 (RFC 9110 §6.4.1).
+    pub is_bodiless: bool,
+    /// The `Content-Length` that is among the fields already.
+    pub said_length: Option<u64>,
+    /// The length of the body in bytes, if it is known.
+    pub length: Option<u64>,
+}
+
+/// The framing of one response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseFraming {
+    /// What the head has to announce; [`BodyFraming::None`] if its fields say it already, or nothing does.
+    pub announced: BodyFraming,
+    /// What follows the head.
+    pub body: BodyFraming,
+}
+
+impl ResponseFacts {
+    /// Decides (RFC 9112 §6.3): a length where it is known, else chunks, else the end of the connection.
+    #[must_use]
+    pub fn framing(self) -> ResponseFraming {
+        use BodyFraming::{Chunked, Length, None as Nothing, UntilClose};
+        let (announced, body) = match (self.said_length, self.length) {
+            _ if self.is_bodiless => (Nothing, Nothing),
+            (None, Some(length)) if self.is_head => (Length(length), Nothing),
+            _ if self.is_head => (Nothing, Nothing),
+            (Some(length), _) => (Nothing, Length(length)),
+            (None, Some(length)) => (Length(length), Length(length)),
+            (None, None) if self.is_http11 => (Chunked, Chunked),
+            (None, None) => (Nothing, UntilClose),
+        };
+        ResponseFraming { announced, body }
+    }
+}
+
+/// Frames a body that is made piece by piece.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyWriter(BodyFraming);
+
+/// The end of a body in chunks, without trailer fields (RFC 9112 §7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl BodyWriter {
+    /// A writer at the beginning of a body.
+    #[must_use]
+    pub fn new(framing: BodyFraming) -> Self {
+        Self(framing)
+    }
+
+    /// Appends a piece to `out`, framed. Returns how many bytes of `data` are more than the body may have; they are
+    /// left out.
+    pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> usize {
+        match &mut self.0 {
+            BodyFraming::Length(left) => {
+                let count = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
+                out.extend_from_slice(&data[..count]);
+                *left -= count as u64;
+                data.len() - count
+            }
+            // An empty chunk would end the body.
+            BodyFraming::Chunked if data.is_empty() => 0,
+            BodyFraming::Chunked => {
+                out.reserve(data.len() + 20);
+                push_chunk_size(data.len() as u64, out);
+                out.extend_from_slice(data);
+                out.extend_from_slice(b"\r\n");
+                0
+            }
+            BodyFraming::UntilClose => {
+                out.extend_from_slice(data);
+                0
+            }
+            BodyFraming::None => 0,
+        }
+    }
+
+    /// Takes `length` bytes that reach the connection another way, as a file does. Returns how many of them belong to
+    /// the body.
+    pub fn skip(&mut self, length: u64) -> u64 {
+        match &mut self.0 {
+            BodyFraming::Length(left) => {
+                let count = length.min(*left);
+                *left -= count;
+                count
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether nothing that follows can belong to the body.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        matches!(self.0, BodyFraming::Length(0) | BodyFraming::None)
+    }
+
+    /// How many bytes the body still lacks of its length.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        match self.0 {
+            BodyFraming::Length(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Appends what ends the body to `out`.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.0 == BodyFraming::Chunked {
+            out.extend_from_slice(LAST_CHUNK);
+        }
+        self.0 = BodyFraming::None;
+    }
+
+    /// Whether the end of the connection is what ends the body.
+    #[must_use]
+    pub fn is_until_close(&self) -> bool {
+        self.0 == BodyFraming::UntilClose
+    }
+}
+
+/// Appends the line before a chunk of `length` bytes, which must not be 0.
+fn push_chunk_size(length: u64, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (u64::BITS - length.leading_zeros()).div_ceil(4);
+    for place in (0..digits).rev() {
+        out.push(DIGITS[usize::try_from(length >> (4 * place) & 15).unwrap_or_default()]);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_chunks() {
+        for length in [1, 9, 10, 15, 16, 255, 4096, 0xdead_beef, u64::MAX] {
+            let mut out = Vec::new();
+            push_chunk_size(length, &mut out);
+            assert_eq!(out, format!("{length:x}\r\n").as_bytes());
+        }
+    }
+
+    #[test]
+    fn bodies_are_framed_as_they_are_announced() {
+        for (framing, want, cut) in [
+            (BodyFraming::Length(3), &b"abc"[..], 1),
+            (BodyFraming::Length(9), b"abcd", 0),
+            (BodyFraming::Chunked, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 0),
+            (BodyFraming::UntilClose, b"abcd", 0),
+            (BodyFraming::None, b"", 0),
+        ] {
+            let (mut writer, mut out) = (BodyWriter::new(framing), Vec::new());
+            let left_out: usize =
+                [&b"ab"[..], b"", b"cd"].iter().map(|data| writer.push(data, &mut out)).sum();
+            let missing = writer.missing();
+            writer.finish(&mut out);
+            assert_eq!((out.as_slice(), left_out), (want, cut), "{framing:?}");
+            assert_eq!(missing, if framing == BodyFraming::Length(9) { 5 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn a_response_is_framed_by_what_is_known_of_it() {
+        use BodyFraming::{Chunked, Length, None as Nothing, UntilClose};
+        let facts = ResponseFacts {
+            is_head: false,
+            is_http11: true,
+            is_bodiless: false,
+            said_length: None,
+            length: None,
+        };
+        for (facts, announced, body) in [
+            (facts, Chunked, Chunked),
+            (ResponseFacts { is_http11: false, ..facts }, Nothing, UntilClose),
+            (ResponseFacts { length: Some(5), ..facts }, Length(5), Length(5)),
+            (ResponseFacts { said_length: Some(5), ..facts }, Nothing, Length(5)),
+            (ResponseFacts { length: Some(5), is_head: true, ..facts }, Length(5), Nothing),
+            (ResponseFacts { length: Some(5), is_bodiless: true, ..facts }, Nothing, Nothing),
+            (ResponseFacts { is_head: true, ..facts }, Nothing, Nothing),
+        ] {
+            assert_eq!(facts.framing(), ResponseFraming { announced, body }, "{facts:?}");
+        }
+    }
+}

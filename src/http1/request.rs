@@ -1,0 +1,143 @@
+//! A request as its head describes it.
+
+use super::framing::BodyFraming;
+
+/// A request method (RFC 9110 §9). Methods are case-sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Method<'a> {
+    Get,
+    Head,
+    Options,
+    Post,
+    Put,
+    Delete,
+    Patch,
+    Trace,
+    Connect,
+    /// A well-formed token that is none of the above.
+    Other(&'a [u8]),
+}
+
+impl<'a> Method<'a> {
+    pub(super) fn from_token(token: &'a [u8]) -> Self {
+        match token {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"OPTIONS" => Self::Options,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"PATCH" => Self::Patch,
+            b"TRACE" => Self::Trace,
+            b"CONNECT" => Self::Connect,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// The version of a request. A later minor version counts as 1.1 (RFC 9110 §2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// The request target (RFC 9112 §3.2), its form forgotten where it makes no difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Origin-form or absolute-form.
+    Path {
+        /// Begins with `/`; still percent-encoded.
+        path: &'a [u8],
+        /// The part after the first `?`.
+        query: Option<&'a [u8]>,
+    },
+    /// `host:port`, of CONNECT.
+    Authority,
+    /// `*`, of OPTIONS.
+    Asterisk,
+}
+
+/// The header fields of a request, in the order in which they came.
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a>(pub(super) &'a [httparse::Header<'a>]);
+
+impl<'a> Fields<'a> {
+    /// Iterates over names and values; a value has no white space around it.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.0.iter().map(|field| (field.name, field.value))
+    }
+
+    /// Iterates over the values of all fields with this name, in any case.
+    pub fn all<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.iter().filter(move |(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// Returns the value of the first field with this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'a [u8]> {
+        self.all(name).next()
+    }
+
+    /// Returns the value of the only field with this name: `None` also when there are several.
+    #[must_use]
+    pub fn single(&self, name: &str) -> Option<&'a [u8]> {
+        let mut all = self.all(name);
+        all.next().filter(|_| all.next().is_none())
+    }
+}
+
+/// The head of a valid request, parsed; it borrows from the input.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The request line, without its end.
+    pub line: &'a [u8],
+    /// The method.
+    pub method: Method<'a>,
+    /// The target.
+    pub target: Target<'a>,
+    /// The version.
+    pub version: Version,
+    /// The header fields.
+    pub fields: Fields<'a>,
+    /// How the body is framed; never [`BodyFraming::UntilClose`].
+    pub framing: BodyFraming,
+    /// Whether the client wants the connection to persist (RFC 9112 §9.3).
+    pub keep_alive: bool,
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    pub expects_continue: bool,
+}
+
+impl Request<'_> {
+    /// Returns the path of the target, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<&[u8]> {
+        match self.target {
+            Target::Path { path, .. } => Some(path),
+            Target::Authority | Target::Asterisk => None,
+        }
+    }
+
+    /// Returns what the connection has to know of this request once its head is gone.
+    #[must_use]
+    pub fn needs(&self) -> RequestNeeds {
+        RequestNeeds {
+            is_head: self.method == Method::Head,
+            keep_alive: self.keep_alive,
+            expects_continue: self.expects_continue,
+            framing: self.framing,
+        }
+    }
+}
+
+/// What is left of a request when its head has been consumed.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestNeeds {
+    pub(super) is_head: bool,
+    pub(super) keep_alive: bool,
+    pub(super) expects_continue: bool,
+    pub(super) framing: BodyFraming,
+}
