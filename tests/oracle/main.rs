@@ -8,6 +8,7 @@
 //! `docs/DICTIONARY.md` as *adapted*.
 
 mod dictionary;
+mod readme;
 mod script;
 mod sockets;
 

@@ -12,11 +12,11 @@ SECTIONS = {"E": "The environment", "I": "The body of the request", "S": "start_
             "A": "The seed's classes"}
 SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
 
-INTRODUCTION = """Each line is a test of `tests/wsgi`, run over the wire against each server by `tests/wsgi/run.py`. ✓ as it should be,
-✗ otherwise (what was seen stands below), – not asked: it is about our own flags and promises, or that server has no such
-thing. Rows are those of the checklist: E, I, S, R and X follow PEP 3333 and RFC 9112, the others are operation and use.
-They ask for what the checklist has decided, which is more than PEP 3333 where that says "should" or nothing: that we pass is
-what they are for, what others do instead stands below. Peers run with 4 threads where they have any: {versions}; CPython {python}.
+INTRODUCTION = """Each line is a test of `tests/wsgi`, run over the wire against each server by `tests/wsgi/run.py`. ✓ passed, ✗ failed (the
+observation is below), – not asked: the test is about flags and promises of stheno, or the server has no such feature. Rows are
+those of the checklist: E, I, S, R and X follow PEP 3333 and RFC 9112, the others are operation and use. The checklist decides
+more than PEP 3333 where that says "should" or nothing: stheno is built to pass it, and what other servers do instead is listed
+below. Peers run with 4 threads where they have any: {versions}; CPython {python}.
 """
 
 
