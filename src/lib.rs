@@ -1,28 +1,34 @@
-//! A web server around a hand-written event loop, and the library it stands on.
+//! A web server around a hand-written event loop, and the library it is built from.
 //!
 //! Medusa begat Python's `asyncore` and `asynchat`; Python 3.12 buried them; Stheno was Medusa's immortal
 //! sister. This crate is those two modules again, in Rust, without an async runtime, and an HTTP/1.1
 //! server for files on top of them.
 //!
-//! # One byte's way
+//! # The tour: one request from socket to socket
 //!
 //! ```text
-//!            readiness                 bytes                   frames                    request
-//! kernel ──► reactor::Reactor ──► server::HttpChannel ──► chat::InBuffer ──► http1::Connection ──► Service
-//!            Poll + Slab + timers     recv, send, sendfile     terminator          sans-I/O             │
-//! kernel ◄── send / sendfile ◄───────────────────────────── chat::OutQueue ◄── head + Producer ◄── Response
+//!           readiness              bytes              events                      request
+//! kernel ──► reactor::Reactor ──► server::Driver ──► http1::Connection ──► server::Driver ──► Service
+//!            Poll + Slab + timers    recv              terminators                                │
+//! kernel ◄── send / sendfile ◄────── chat::transmit ◄── chat::OutQueue ◄── head + producer ◄── Response
 //! ```
 //!
-//! A byte goes right along the top row once and left along the bottom row once. Nothing calls back up.
-//! To follow it, open these in this order:
+//! The driver is the only one that calls: the protocol is asked, and answers. To follow a request, open these in this
+//! order (`tests/tour.rs` follows one, and fails when a step is not true):
 //!
 //! 1. [`reactor::Reactor::turn`] waits for the kernel and finds the channel that an event is for.
-//! 2. [`server::HttpChannel`]'s `handle_read` receives into a buffer that all connections share,
-//! 3. and hands the bytes to [`http1::Connection::receive`], which knows neither socket nor clock.
-//! 4. There a [`chat::Window`] finds the end of the head; `http1::head` parses it where it lies.
-//! 5. The [`http1::Service`], here [`files::FileService`], answers with a [`http1::Response`].
-//! 6. The connection writes head and body into its [`chat::OutQueue`],
-//! 7. and [`reactor::transmit`] sends what is in front: bytes with `send`, files with `sendfile`.
+//! 2. [`server::HttpChannel::handle_read`](reactor::Dispatcher::handle_read) lends its socket to the driver of its
+//!    connection.
+//! 3. [`server::Driver::on_readable`] receives into a buffer that all connections share, and lays a [`chat::Window`]
+//!    over the bytes.
+//! 4. [`http1::Connection::next_event`] has a terminator find the end of the head ([`chat::Terminate::find`]), as it does
+//!    for the lines and the content of a body.
+//! 5. [`http1::Head::parse`] parses the head where it lies.
+//! 6. [`http1::Service::handle`] makes the response; here it is that of [`files::FileService`].
+//! 7. [`http1::Connection::respond`] frames the body, writes the head, and puts both into the [`chat::OutQueue`]: a file
+//!    as a producer.
+//! 8. [`server::Driver::flush`] empties the queue,
+//! 9. by [`chat::transmit`]: bytes with `send`, files with `sendfile`.
 //!
 //! # Layers
 //!
@@ -34,7 +40,7 @@
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
 //! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
 //!
-//! A module imports from below only; a test reads the sources and fails on any other edge.
+//! A module imports from below only; `tests/layers.rs` reads the sources and fails on any other edge.
 //!
 //! # Using the library
 //!
@@ -94,11 +100,12 @@
 //! The same dispatchers run over select(2) and poll(2) as well: [`reactor::SimpleLoop`]. The way from a blocking
 //! server to there is a ladder of small programs: `examples/README.md`.
 //!
-//! The HTTP core runs without the reactor:
+//! The server's driver runs without the reactor, over memory:
 //!
 //! ```
-//! use stheno::clock::{DateCache, Now};
-//! use stheno::http1::{Body, Connection, Request, Response, Settings, Status, Turn};
+//! use stheno::clock::Now;
+//! use stheno::http1::{Body, Request, Response, Settings, Status};
+//! use stheno::server::MemoryConnection;
 //!
 //! fn hello(_: &Request<'_>, _: Now) -> Response {
 //!     let mut response = Response::new(Status::OK);
@@ -106,13 +113,41 @@
 //!     response
 //! }
 //!
-//! let (settings, now) = (Settings::default(), Now::ask());
-//! let mut connection = Connection::new(now);
-//! let mut turn =
-//!     Turn { now, settings: &settings, service: &hello, dates: &mut DateCache::new(), requests: 16 };
-//! connection.receive(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n", &mut turn);
-//! let answer = connection.output_mut().to_bytes().unwrap();
+//! let settings = Settings::default();
+//! let mut client = MemoryConnection::new(&hello, &settings, Now::ask());
+//! client.receive(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n");
+//! let answer = client.memory.sent;
 //! assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && answer.ends_with(b"\r\n\r\nhello\n"));
+//! ```
+//!
+//! And the protocol runs without the driver; these are steps 3 to 9 of the tour, by hand:
+//!
+//! ```
+//! use stheno::chat::{Memory, transmit};
+//! use stheno::clock::{DateCache, Now};
+//! use stheno::http1::{BodySink, Connection, Event, FEW_FIELDS, Response, Settings, Status, Turn, field_space};
+//!
+//! let (now, settings, mut dates) = (Now::ask(), Settings::default(), DateCache::new());
+//! let mut turn = Turn { now, settings: &settings, dates: &mut dates };
+//! let mut connection = Connection::new(now);
+//! let mut window = connection.open(b"GET /a HTTP/1.1\r\nHost: example\r\n\r\n", now);
+//!
+//! let Event::Head(head) = connection.next_event(&mut window, &turn) else { panic!("not whole") };
+//! let mut fields = field_space::<FEW_FIELDS>();
+//! let request = head.parse(window.bytes(), &mut fields, &settings.limits)?;
+//! assert_eq!(request.path(), Some(&b"/a"[..]));
+//! let (response, needs) = (Response::error(Status::NOT_FOUND), request.needs());
+//!
+//! let sink = BodySink::Discard { is_error: true };
+//! assert!(connection.accept(head, needs, sink, &mut window, &turn), "there is no body to read");
+//! connection.respond(response, &mut turn);
+//! assert_eq!(connection.next_event(&mut window, &turn), Event::Paused, "until the response has left");
+//! connection.store(window);
+//!
+//! let mut socket = Memory::default();
+//! transmit(&mut socket, connection.output_mut())?;
+//! assert!(socket.sent.starts_with(b"HTTP/1.1 404 Not Found\r\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![deny(unsafe_code)]

@@ -138,34 +138,33 @@ impl Connection {
         let Reader::Body(body) = &mut self.reader else {
             return Event::NeedData;
         };
+        if let Some(event) = body.judge(limits) {
+            return self.body_is_over(event);
+        }
         loop {
             let step = match body.reader.step(window) {
                 Ok(step) => step,
                 Err(error) => return Event::Refuse(error),
             };
             // A chunk says how long it is before it comes: what is too large is not waited for.
-            let announced = body.reader.announced();
-            if announced > limits.body && body.sink != (BodySink::Discard { is_error: true }) {
-                return Event::Refuse(Error::BodyTooLarge);
-            }
-            let is_discarded = body.sink != BodySink::Application;
-            // The response is the word that the peer waits for (RFC 9110 §10.1.1), or more has been announced than a new
-            // connection costs: the body stays unread, and the connection ends after the response.
-            if is_discarded && (body.expects_continue || announced > limits.drained_body) {
-                self.reader = Reader::Done(ResponseTerms { after: AfterWrite::Linger, ..body.terms });
-                return Event::End;
+            if let Some(event) = body.judge(limits) {
+                return self.body_is_over(event);
             }
             match step {
-                Step::Data(count) if is_discarded => window.consume(count),
+                Step::Data(count) if body.is_discarded() => window.consume(count),
                 Step::Data(count) => return Event::Data(count),
                 // A request whose body was cut short is never answered (RFC 9112 §6.3).
                 Step::NeedMore => return self.need_data(window),
-                Step::End => {
-                    self.reader = Reader::Done(body.terms);
-                    return Event::End;
-                }
+                Step::End => return self.body_is_over(Event::End),
             }
         }
+    }
+
+    fn body_is_over(&mut self, event: Event) -> Event {
+        if let (Event::End, Reader::Body(body)) = (event, &self.reader) {
+            self.reader = Reader::Done(body.terms);
+        }
+        event
     }
 
     /// While a response is on its way the next request may be answered too, if it has already come, and if
@@ -200,5 +199,26 @@ impl Connection {
             }
         }
         Event::NeedData
+    }
+}
+
+impl BodyState {
+    fn is_discarded(&self) -> bool {
+        self.sink != BodySink::Application
+    }
+
+    /// Ends a body that is not read to its end: it is too large to be taken, or to be thrown away.
+    fn judge(&mut self, limits: &Limits) -> Option<Event> {
+        let announced = self.reader.announced();
+        if announced > limits.body && self.sink != (BodySink::Discard { is_error: true }) {
+            return Some(Event::Refuse(Error::BodyTooLarge));
+        }
+        // The response is the word that the peer waits for (RFC 9110 §10.1.1), or more has been announced than a new
+        // connection costs: the body stays unread, and the connection ends after the response.
+        if self.is_discarded() && (self.expects_continue || announced > limits.drained_body) {
+            self.terms.after = AfterWrite::Linger;
+            return Some(Event::End);
+        }
+        None
     }
 }
