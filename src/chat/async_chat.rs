@@ -1,9 +1,8 @@
 //! `asynchat.async_chat`, without its socket.
 
-use super::buffer::{InBuffer, Window};
+use super::input::{Frame, InBuffer, Terminator, Window};
 use super::producer::Producer;
 use super::queue::OutQueue;
-use super::terminator::{Frame, Terminator};
 
 /// What a protocol on [`Chat`] implements: the two methods that `async_chat` leaves open.
 pub trait Handler {

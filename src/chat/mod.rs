@@ -32,15 +32,13 @@
 //! ```
 
 mod async_chat;
-mod buffer;
+mod input;
 mod producer;
 mod queue;
-mod terminator;
 mod transport;
 
 pub use async_chat::{Chat, Handler};
-pub use buffer::{InBuffer, Window};
+pub use input::{Frame, InBuffer, Terminate, Terminator, Window, find_prefix_at_end};
 pub use producer::{Chunk, FileProducer, FileSlice, Producer, SimpleProducer};
 pub use queue::{HIGH_WATER, OutQueue, Segment, Spare};
-pub use terminator::{Frame, Terminate, Terminator, find_prefix_at_end};
 pub use transport::{Memory, Transmitted, Transport, transmit};

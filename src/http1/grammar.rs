@@ -1,6 +1,7 @@
 //! The small rules of RFC 9110, RFC 9112 and RFC 3986 under the names they have there.
 
-use std::net::Ipv6Addr;
+// From `core`, which knows addresses and no sockets.
+use core::net::Ipv6Addr;
 
 /// A set of bytes: a look-up is one load, where a chain of comparisons is a dozen instructions for each byte
 /// of each request.

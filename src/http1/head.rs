@@ -1,11 +1,13 @@
 //! The head of a request, parsed: httparse, and what httparse lets through.
 
 use super::error::Error;
-use super::fields::CheckedFields;
-use super::grammar::{is_percent_encoding_valid, is_target_byte, is_tchar, is_token};
-use super::request::{Fields, Method, Request, Version};
+use super::framing::BodyFraming;
+use super::grammar::{
+    is_host_and_port, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal,
+    trim_ows,
+};
+use super::request::{Fields, Method, Request, Target, Version};
 use super::settings::Limits;
-use super::target::parse_target;
 use crate::clock::Instant;
 
 /// Field lines in one head that there is room for at all. (see [`Limits::fields`])
@@ -151,11 +153,176 @@ fn what_is_wrong(line: &[u8], limits: &Limits) -> Error {
     }
 }
 
+/// The fields that decide how the connection goes on, found in one pass.
+#[derive(Debug, Default)]
+struct CheckedFields<'a> {
+    host: Option<&'a [u8]>,
+    content_length: Option<&'a [u8]>,
+    transfer_encoding: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    close: bool,
+    keep_alive: bool,
+    expect_continue: bool,
+    expect_other: bool,
+}
+
+impl<'a> CheckedFields<'a> {
+    fn of(fields: Fields<'a>) -> Result<Self, Error> {
+        let mut this = Self::default();
+        for (name, value) in fields.iter() {
+            this.look_at(name, value)?;
+        }
+        Ok(this)
+    }
+
+    fn look_at(&mut self, name: &str, value: &'a [u8]) -> Result<(), Error> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        // By length first: most fields are none of these.
+        match name.len() {
+            4 if is("host") => once(&mut self.host, value, Error::Host),
+            6 if is("expect") => {
+                self.note_expectation(value);
+                Ok(())
+            }
+            10 if is("connection") => {
+                self.note_connection(value);
+                Ok(())
+            }
+            12 if is("content-type") => once(&mut self.content_type, value, Error::Repeated),
+            14 if is("content-length") => once(&mut self.content_length, value, Error::ContentLength),
+            17 if is("transfer-encoding") => {
+                once(&mut self.transfer_encoding, value, Error::TransferEncoding)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target; it may be empty. A port
+    /// without a host is no authority that a target could have (RFC 9110 §4.2.1).
+    fn check_host(&self, version: Version) -> Result<(), Error> {
+        match self.host {
+            None if version >= Version::Http11 => Err(Error::Host),
+            Some([b':', ..]) => Err(Error::Host),
+            Some(host) if !is_host_and_port(host) => Err(Error::Host),
+            _ => Ok(()),
+        }
+    }
+
+    /// A list in any case, over any number of lines (RULES A38).
+    fn note_connection(&mut self, value: &[u8]) {
+        for option in list(value) {
+            self.close |= option.eq_ignore_ascii_case(b"close");
+            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+        }
+    }
+
+    fn note_expectation(&mut self, value: &[u8]) {
+        if trim_ows(value).eq_ignore_ascii_case(b"100-continue") {
+            self.expect_continue = true;
+        } else {
+            self.expect_other = true;
+        }
+    }
+
+    fn keep_alive(&self, version: Version) -> bool {
+        !self.close && (version >= Version::Http11 || self.keep_alive)
+    }
+
+    /// Expectations of HTTP/1.0 are ignored (RFC 9110 §10.1.1).
+    fn expects_continue(&self, version: Version) -> Result<bool, Error> {
+        match version {
+            Version::Http10 => Ok(false),
+            Version::Http11 if self.expect_other => Err(Error::Expectation),
+            Version::Http11 => Ok(self.expect_continue),
+        }
+    }
+
+    /// RFC 9112 §6.3, with every "may repair" taken as "refuse".
+    fn framing(&self, version: Version) -> Result<BodyFraming, Error> {
+        match (self.transfer_encoding, self.content_length) {
+            (Some(_), Some(_)) => Err(Error::TransferEncoding),
+            (Some(_), None) if version < Version::Http11 => Err(Error::TransferEncoding),
+            (Some(codings), None) => transfer_coding(codings),
+            (None, Some(length)) => {
+                let length = parse_decimal(length).ok_or(Error::ContentLength)?;
+                Ok(if length == 0 { BodyFraming::None } else { BodyFraming::Length(length) })
+            }
+            (None, None) => Ok(BodyFraming::None),
+        }
+    }
+}
+
+fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], error: Error) -> Result<(), Error> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(error),
+    }
+}
+
+/// Exactly `chunked` is served; other codings that are well-formed are not known here (501); the rest is
+/// malformed (RULES A52 to A54).
+fn transfer_coding(value: &[u8]) -> Result<BodyFraming, Error> {
+    if value.eq_ignore_ascii_case(b"chunked") {
+        return Ok(BodyFraming::Chunked);
+    }
+    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+    let codings: Vec<&[u8]> = value.split(|byte| *byte == b',').map(trim_ows).collect();
+    let well_formed = codings.iter().all(|coding| is_token(coding));
+    let before_last = &codings[..codings.len() - 1];
+    if well_formed && !before_last.iter().any(is_chunked) {
+        Err(Error::Coding)
+    } else {
+        Err(Error::TransferEncoding)
+    }
+}
+
+/// `request-target` (RFC 9112 §3.2). The authority of an absolute target wins over `Host`; since every host is
+/// the same server here, neither is kept.
+pub(super) fn parse_target<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
+    match (target, method) {
+        (_, Method::Connect) => {
+            // An empty port is no port to connect to (RFC 9110 §9.3.6).
+            let port = memchr::memrchr(b':', target).map(|colon| &target[colon + 1..]);
+            let valid = !target.starts_with(b":") && port.is_some_and(|port| parse_decimal(port).is_some());
+            if valid && is_host_and_port(target) { Ok(Target::Authority) } else { Err(Error::Target) }
+        }
+        (b"*", Method::Options) => Ok(Target::Asterisk),
+        ([b'/', ..], _) => Ok(path_and_query(target)),
+        _ => absolute_form(target, method),
+    }
+}
+
+fn path_and_query(target: &[u8]) -> Target<'_> {
+    match memchr::memchr(b'?', target) {
+        Some(mark) => Target::Path { path: &target[..mark], query: Some(&target[mark + 1..]) },
+        None => Target::Path { path: target, query: None },
+    }
+}
+
+/// `absolute-form` (RFC 9112 §3.2.2) of http and https, whose host must not be empty (RFC 9110 §4.2.1) and
+/// has no userinfo (§4.2.4).
+fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
+    let rest = [&b"http://"[..], b"https://"]
+        .iter()
+        .find(|scheme| target.len() >= scheme.len() && target[..scheme.len()].eq_ignore_ascii_case(scheme))
+        .map(|scheme| &target[scheme.len()..])
+        .ok_or(Error::Target)?;
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    if matches!(authority, [] | [b':', ..]) || !is_host_and_port(authority) {
+        return Err(Error::Target);
+    }
+    Ok(match rest {
+        [] if method == Method::Options => Target::Asterisk,
+        [] => path_and_query(b"/"),
+        [b'?', query @ ..] => Target::Path { path: b"/", query: Some(query) },
+        _ => path_and_query(rest),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::framing::BodyFraming;
-    use crate::http1::request::Target;
 
     fn parsed<T>(head: &str, check: impl FnOnce(Result<Request<'_>, Error>) -> T) -> T {
         check(parse(head.as_bytes(), &mut field_space::<MAX_FIELDS>(), &Limits::default()))

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `grammar` | the RFCs' small rules under their own names: `tchar`, `token`, `OWS`, `uri-host` |
 //! | `scan` | the terminator of a head: limits and line ends, line by line, while it is coming |
-//! | `head`, `target`, `fields` | the parser of a whole head: httparse with our own checks |
+//! | `head` | the parser of a whole head: httparse with our own checks |
 //! | `request` | what a head says |
 //! | `body` | the reader of bodies: Content-Length and chunks |
 //! | `connection` | the state machine: `reading` its input side, `writing` its output side |
@@ -21,7 +21,6 @@
 mod body;
 mod connection;
 mod error;
-mod fields;
 mod framing;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -33,7 +32,6 @@ mod scan;
 mod service;
 mod settings;
 mod status;
-mod target;
 
 pub use body::{BodyReader, Step};
 pub use connection::{BodySink, Connection, Event, Next, Turn};

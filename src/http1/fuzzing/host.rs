@@ -4,10 +4,9 @@ use crate::http1::error::Error;
 use crate::http1::grammar::{
     is_field_value_byte, is_host_and_port, is_percent_encoding_valid, is_target_byte, trim_ows,
 };
-use crate::http1::head::{FEW_FIELDS, field_space, parse};
+use crate::http1::head::{FEW_FIELDS, field_space, parse, parse_target};
 use crate::http1::request::{Method, Target};
 use crate::http1::settings::Limits;
-use crate::http1::target::parse_target;
 
 /// What must hold for any bytes as a `Host`, and as a target.
 pub fn host(data: &[u8]) {
