@@ -188,6 +188,19 @@ impl<'a> Context<'a> {
         self.ready.writable = writable;
     }
 
+    /// How many frames (requests, messages) the channel may still handle in this turn; [`super::FRAMES_PER_TURN`] at
+    /// its start.
+    #[must_use]
+    pub fn frames_left(&self) -> u32 {
+        self.budget.frames()
+    }
+
+    /// Takes one of this turn's frames; returns `false` when they are spent. The channel then stops and stays
+    /// `readable()` or `writable()`, so that the next turn calls it again.
+    pub fn take_frame(&mut self) -> bool {
+        self.budget.take_frame()
+    }
+
     /// Closes the channel when the hook returns. (`dispatcher.close`)
     pub fn close(&mut self) {
         self.closed = true;

@@ -90,6 +90,10 @@ pub const READ_PER_TURN: u32 = 256 * 1024;
 /// two tenths of a millisecond (nginx's figure).
 pub const WRITE_PER_TURN: u32 = 2 * 1024 * 1024;
 
+/// Frames (requests, messages) that one channel may handle in one turn. Small ones arrive by the hundred in one read,
+/// and each may cost far more than its bytes (hyper's figure for pipelined requests).
+pub const FRAMES_PER_TURN: u32 = 16;
+
 /// Channels on the again list that get their next share in one turn. A hundred clients that flood the server
 /// would make each turn a hundred shares long otherwise, and a newcomer, sixteen of whom are accepted in a
 /// turn, would wait for them all.

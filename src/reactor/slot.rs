@@ -6,7 +6,7 @@ use mio::{Interest, Token};
 use super::dispatcher::{Context, Dispatcher};
 use super::lent::Core;
 use super::probe::{Hook, Probe, Readiness};
-use super::{READ_PER_TURN, WRITE_PER_TURN};
+use super::{FRAMES_PER_TURN, READ_PER_TURN, WRITE_PER_TURN};
 use crate::clock::Instant;
 use crate::slab::Key;
 use crate::timers::Armed;
@@ -40,6 +40,7 @@ pub(super) struct Budget {
     turn: u32,
     read: u32,
     write: u32,
+    frames: u32,
 }
 
 impl Budget {
@@ -47,7 +48,7 @@ impl Budget {
     /// after exactly 2³² of them has what it left over then.
     pub(super) fn renew(&mut self, turn: u32) {
         if self.turn != turn {
-            *self = Self { turn, read: READ_PER_TURN, write: WRITE_PER_TURN };
+            *self = Self { turn, read: READ_PER_TURN, write: WRITE_PER_TURN, frames: FRAMES_PER_TURN };
         }
     }
 
@@ -57,6 +58,17 @@ impl Budget {
 
     pub(super) fn to_write(self) -> usize {
         self.write as usize
+    }
+
+    pub(super) fn frames(self) -> u32 {
+        self.frames
+    }
+
+    /// Takes one frame; returns `false` when none is left.
+    pub(super) fn take_frame(&mut self) -> bool {
+        let left = self.frames.checked_sub(1);
+        self.frames = left.unwrap_or_default();
+        left.is_some()
     }
 
     pub(super) fn note_read(&mut self, count: usize) {
