@@ -90,7 +90,7 @@ pub fn wait_any(files: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Resu
 }
 
 /// A time-out as the kernel takes it.
-pub(super) fn timespec(timeout: Duration) -> Timespec {
+pub(crate) fn timespec(timeout: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::{DispatcherWithSend, Poller, SimpleLoop};
 use stheno::chat::{Chat, Handler, Terminator};
-use stheno::reactor::{ChatChannel, Context, Dispatcher, DispatcherWithSend, Poller, SimpleLoop};
+use stheno::reactor::{ChatChannel, Context, Dispatcher};
 
 use crate::{Lines, PATIENCE, lines, pair, turn_until};
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use log::Level;
 use mio::event::Source;
 use mio::net::TcpStream;
-use stheno::reactor::{Context, Dispatcher, Poller, SimpleLoop};
+use stheno::asyncore::{Poller, SimpleLoop};
+use stheno::reactor::{Context, Dispatcher};
 
 use crate::{plain, turn_until};
 

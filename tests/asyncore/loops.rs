@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::{Poller, SimpleLoop};
 use stheno::clock::Instant;
-use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Poller, SimpleLoop};
+use stheno::reactor::{AcceptMode, CallLater, Context, Dispatcher, Listener};
 use stheno::sys::socket;
 
 use crate::{Counted, PATIENCE, lines, pair, plain, turn_until};

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::SimpleLoop;
 use stheno::chat::{Chat, Handler, Terminator};
 use stheno::clock::Now;
-use stheno::reactor::{ChatChannel, Context, Dispatcher, SimpleLoop, Stream};
+use stheno::reactor::{ChatChannel, Context, Dispatcher, Stream};
 
 /// How long a test waits for what has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
