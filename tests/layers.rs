@@ -188,14 +188,14 @@ fn unsafe_stays_on_its_island() {
             assert!(!text.contains("allow(unsafe_code)"), "{}", path.display());
         }
         blocks += text.matches("unsafe {").count();
-        // RULES B17: a mapped file that is cut kills the process. Memory without a file may be.
+        // RULES B17: a mapped file that is truncated kills the process. Mapped memory without a file is allowed.
         assert!(!code(&path).replace("mmap_anonymous", "").contains("mmap"), "{}", path.display());
     }
-    // Landlock, seccomp and shared memory have no safe binding: each block more is a decision that is made here.
+    // Landlock, seccomp and shared memory have no safe binding. Another block is a decision that is made here.
     assert!((1..=30).contains(&blocks), "{blocks} unsafe blocks");
 }
 
-/// Nor do the programs of the course need any: what they ask of the system is safe outside of `sys`.
+/// The examples call the system through safe functions only.
 #[test]
 fn the_examples_need_nothing_unsafe() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
@@ -212,7 +212,7 @@ fn the_examples_need_nothing_unsafe() {
     assert!(read > 25, "{read} examples were read");
 }
 
-/// What is shipped stands on no runtime and on no interpreter; tests and benchmarks may.
+/// What is shipped depends on no runtime and no interpreter; tests and benchmarks may.
 #[test]
 fn no_runtime_is_shipped() {
     let tree = std::process::Command::new(env!("CARGO"))
@@ -222,7 +222,7 @@ fn no_runtime_is_shipped() {
         .expect("cargo tree");
     let tree = String::from_utf8(tree.stdout).expect("UTF-8");
     let names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains(&"mio") && names.contains(&"stheno"), "this is no tree: {tree}");
+    assert!(names.contains(&"mio") && names.contains(&"stheno"), "not a tree: {tree}");
     for runtime in ["tokio", "hyper", "async-std", "smol", "futures", "futures-util", "pyo3"] {
         assert!(!names.contains(&runtime), "{runtime} is in what is shipped");
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::{debug, error};
 use mio::{Events, Poll};
 
-use super::dispatch::{Cause, DispatchResult, call_channel};
+use super::dispatch::{Cause, call_channel};
 use super::dispatcher::Dispatcher;
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{NoProbe, Probe};
@@ -132,7 +132,7 @@ impl<P: Probe> Reactor<P> {
         self.state.now
     }
 
-    /// Turns until no channel is left, or until a hook calls [`Context::stop`]. (`asyncore.loop`)
+    /// Turns until no channel is left, or until a hook calls [`super::Context::stop`]. (`asyncore.loop`)
     ///
     /// # Errors
     /// As [`Reactor::turn`].
@@ -242,7 +242,7 @@ impl<P: Probe> Reactor<P> {
         // All of them before the first hook: what a hook schedules waits for the next turn, however soon it is due.
         let due: Vec<(Key, Instant)> = std::iter::from_fn(|| self.state.timers.pop_due(now)).collect();
         for (key, at) in due {
-            let Some(channel) = self.state.channels.get_mut(key).and_then(Option::as_mut) else {
+            let Some(Some(channel)) = self.state.channels.get_mut(key) else {
                 continue;
             };
             if !channel.armed.fired(at) {
@@ -290,46 +290,33 @@ impl<P: Probe> Reactor<P> {
                 self.close(key, channel, true);
             }
             Ok(None) => self.close(key, channel, false),
-            Ok(Some(result)) => {
-                self.follow_up(key, &mut channel, result, cause);
-                // A call that has cancelled itself has no entry any more, and ends here.
-                if let Some(entry) = self.state.channels.get_mut(key) {
-                    *entry = Some(channel);
+            Ok(Some(result)) => match self.state.channels.get_mut(key) {
+                Some(entry) => {
+                    let channel = entry.insert(channel);
+                    if let Some(deadline) = result.deadline {
+                        let now = self.state.now.monotonic;
+                        let was_told = cause == Cause::Timeout && deadline <= now;
+                        let at = if was_told { now + TIMEOUT_PAUSE } else { deadline };
+                        self.state.timers.arm(key, at, &mut channel.armed);
+                    }
+                    if result.another_turn && !channel.again {
+                        channel.again = true;
+                        // A listener comes first: new connections do not queue after channels that have much to do.
+                        if channel.dispatcher.is_shared() {
+                            self.again.push_front(key);
+                        } else {
+                            self.again.push_back(key);
+                        }
+                    }
                 }
-            }
-        }
-    }
-
-    fn follow_up(
-        &mut self,
-        key: Key,
-        channel: &mut Channel<dyn Dispatcher>,
-        result: DispatchResult,
-        cause: Cause,
-    ) {
-        if let Some(deadline) = result.deadline {
-            let now = self.state.now.monotonic;
-            let stayed = cause == Cause::Timeout && deadline <= now;
-            self.state.timers.arm(
-                key,
-                if stayed { now + TIMEOUT_PAUSE } else { deadline },
-                &mut channel.armed,
-            );
-        }
-        if result.another_turn && !channel.again {
-            channel.again = true;
-            // A listener comes first: new connections do not queue after channels that have much to do.
-            if channel.dispatcher.is_shared() {
-                self.again.push_front(key);
-            } else {
-                self.again.push_back(key);
-            }
+                // A call that has cancelled itself.
+                None => self.close(key, channel, false),
+            },
         }
     }
 
     /// Removes the entry of a channel that was taken out of it, and drops the channel.
     fn close(&mut self, key: Key, mut channel: Channel<dyn Dispatcher>, panicked: bool) {
-        // There is no entry if a call has cancelled itself.
         let had_entry = self.state.channels.remove(key).is_some();
         self.state.calls -= usize::from(had_entry && channel.is_call);
         let (now, probe, registry) = (self.state.now, &mut self.probe, self.poll.registry());

@@ -6,20 +6,20 @@ use std::os::fd::AsFd;
 use super::dispatcher::Context;
 use crate::chat::{OutQueue, Segment};
 
-/// What [`transmit`] has done.
+/// The result of [`transmit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmitted {
-    /// Bytes that the socket took.
+    /// How many bytes the socket took.
     pub bytes: u64,
     /// Whether the queue is empty now.
     pub drained: bool,
 }
 
-/// Sends what waits, until the queue is empty, the socket full, or this turn's budget spent.
+/// Sends from the front of `queue` until it is empty, the socket is full, or this turn's budget is spent.
 ///
 /// # Errors
-/// As send(2) and sendfile(2); `UnexpectedEof` when a file has become shorter than was promised: the answer
-/// cannot be completed, and padding it would pass off garbage as content.
+/// As send(2) and sendfile(2); `UnexpectedEof` when a file is shorter than was announced: the response cannot be
+/// completed, and padding would be taken for content.
 pub fn transmit(cx: &mut Context<'_>, socket: &impl AsFd, queue: &mut OutQueue) -> io::Result<Transmitted> {
     let before = queue.taken();
     let mut drained = false;
