@@ -1,7 +1,7 @@
-//! Time as a value: asked of the system once per turn, then handed down.
+//! Time as a value: read from the system once per turn, then passed down.
 //!
-//! Nothing below the reactor asks for the time, so protocol tests choose it, and the two strings that show
-//! it (the `Date` field and the access log's stamp) are made once per second instead of once per answer.
+//! Nothing below the reactor reads the clock, so protocol tests choose the time, and the two strings that show it (the
+//! `Date` field and the time in the access log) are made once per second instead of once per response.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
@@ -11,19 +11,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What moments are counted from: the first time that anybody asked. Children that are forked later count from it,
-/// too.
+/// What instants are counted from: the first call of this process or of the one that it was forked from.
 static EPOCH: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
-/// A moment on the clock that never goes back, in nanoseconds since this program began to ask.
+/// A time on the clock that never goes back, in nanoseconds since the first call of [`Instant::now`].
 ///
-/// As [`std::time::Instant`], in one word where that has two: a connection holds five of them, a timer two, and
-/// each deadline is a sum. It lasts for 584 years; what would go beyond that stays at the end of it.
+/// As [`std::time::Instant`], but 8 bytes instead of 16: a connection holds five of them, a timer two, and each deadline
+/// is a sum. It lasts for 584 years; sums saturate there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(NonZeroU64);
 
 impl Instant {
-    /// Asks the system.
+    /// Reads the clock.
     #[must_use]
     pub fn now() -> Self {
         Self::of(to_nanos(EPOCH.elapsed()))
@@ -33,19 +32,19 @@ impl Instant {
         Self(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
     }
 
-    /// The same moment on the clock of the standard library: for who counts from another beginning.
+    /// The same time as a [`std::time::Instant`], for code that counts from another start.
     #[must_use]
     pub fn to_std(self) -> std::time::Instant {
         *EPOCH + Duration::from_nanos(self.0.get())
     }
 
-    /// How long it is since `earlier`; zero if that is later.
+    /// The time from `earlier` to this; zero if `earlier` is later.
     #[must_use]
     pub fn saturating_duration_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
-    /// How long it is since this moment.
+    /// The time from this until now; reads the clock.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         Self::now().saturating_duration_since(self)
@@ -74,33 +73,33 @@ impl Sub for Instant {
     }
 }
 
-/// One moment, on both clocks.
+/// One point in time, on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// For deadlines and durations: never goes back.
+    /// For deadlines and durations. It never goes back.
     pub monotonic: Instant,
     /// For dates.
     pub wall: SystemTime,
 }
 
 impl Now {
-    /// Asks the system: the one place that does. For the owner of the loop; everyone else is handed the value.
+    /// Reads both clocks. Only the owner of the loop calls it; all other code gets the value.
     #[must_use]
     pub fn ask() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }
 
-    /// The same moment, `duration` later: for tests.
+    /// Returns the time `duration` later, for tests.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self { monotonic: self.monotonic + duration, wall: self.wall + duration }
     }
 }
 
-/// The strings that change once per second.
+/// The two strings that show the time, each made once per second.
 #[derive(Debug)]
 pub struct DateCache {
-    /// The last time that was asked for: mostly it is the same, for all of one turn.
+    /// The time of the last call: mostly the same, because all calls in one turn have one time.
     asked: Option<SystemTime>,
     second: Option<u64>,
     http: String,
@@ -114,7 +113,7 @@ impl Default for DateCache {
 }
 
 impl DateCache {
-    /// An empty cache, filled at the first question.
+    /// Returns an empty cache, which the first call fills.
     #[must_use]
     pub fn new() -> Self {
         Self { asked: None, second: None, http: String::new(), log: String::new() }
@@ -126,7 +125,7 @@ impl DateCache {
         &self.http
     }
 
-    /// `23/Nov/2026:08:30:00 +0000`: the stamp of the combined log format, in UTC.
+    /// `23/Nov/2026:08:30:00 +0000`: the time of the combined log format, in UTC.
     pub fn log(&mut self, wall: SystemTime) -> &str {
         self.refresh(wall);
         &self.log
@@ -161,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments() {
+    fn instants() {
         let now = Instant::now();
         let later = now + Duration::from_millis(1500);
         assert_eq!(later - now, Duration::from_millis(1500));

@@ -53,7 +53,7 @@
 //! use std::time::Duration;
 //!
 //! use stheno::chat::{Chat, Handler, Terminator};
-//! use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
+//! use stheno::reactor::{AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Listener, Reactor};
 //! use stheno::sys::socket;
 //!
 //! /// Says every line again. (asynchat.async_chat)
@@ -97,7 +97,7 @@
 //! }
 //! ```
 //!
-//! The same dispatchers run over select(2) and poll(2) as well: [`reactor::SimpleLoop`]. The way from a blocking
+//! The same dispatchers run over select(2) and poll(2) as well: [`asyncore::SimpleLoop`]. The way from a blocking
 //! server to there is a ladder of small programs: `examples/README.md`.
 //!
 //! The server's driver runs without the reactor, over memory:
@@ -152,6 +152,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod asyncore;
 pub mod chat;
 pub mod cli;
 pub mod clock;

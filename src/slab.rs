@@ -1,10 +1,10 @@
-//! A slab with generations: small dense indices whose keys go stale when the slot is emptied.
+//! A slab with generations: small dense indices whose keys become stale when the entry is emptied.
 //!
-//! An event that the kernel queued for a connection may arrive after that connection is closed and its slot
-//! taken by another (epoll(7), "stale events"). The token of every registration carries the slot's
-//! generation, so [`Slab::get_mut`] answers `None` for it, and no byte reaches the wrong client.
+//! An event that the kernel queued for a connection may arrive after that connection is closed and its entry is used by
+//! another (epoll(7), "stale events"). The token of every registration carries the generation of the entry, so
+//! [`Slab::get_mut`] returns `None` for it, and no byte reaches the wrong client.
 
-/// Names one occupancy of one slot.
+/// Names one value in one entry of a slab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     index: u32,
@@ -12,6 +12,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// The number of the entry: small, and used again after the key is stale.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+
     /// The key as one number, for `mio::Token`: generation in the upper half, index in the lower.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "checked for 64 bits at compile time")]
@@ -20,9 +26,9 @@ impl Key {
         ((u64::from(self.generation) << 32) | u64::from(self.index)) as usize
     }
 
-    /// The key that [`Key::to_bits`] was made of.
+    /// The inverse of [`Key::to_bits`].
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
+    #[allow(clippy::cast_possible_truncation, reason = "separates the two halves")]
     pub fn from_bits(bits: usize) -> Self {
         Self { index: bits as u32, generation: (bits as u64 >> 32) as u32 }
     }
@@ -36,21 +42,21 @@ impl std::fmt::Display for Key {
 }
 
 #[derive(Debug)]
-enum Slot<T> {
+enum SlabEntry<T> {
     Full { generation: u32, value: T },
     Empty { generation: u32, next_free: u32 },
 }
 
-/// No next free slot.
+/// The end of the list of free entries.
 const END: u32 = u32::MAX;
 
-/// Values by [`Key`]; insertion, look-up and removal in constant time.
+/// Values by [`Key`]. Insertion, look-up and removal take constant time.
 #[derive(Debug)]
 pub struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    entries: Vec<SlabEntry<T>>,
     first_free: u32,
     len: usize,
-    /// The generation of slots that are made anew: later than that of any slot that was given back.
+    /// The generation of entries that are pushed: later than that of any entry that [`Slab::shrink`] has removed.
     fresh: u32,
 }
 
@@ -61,10 +67,10 @@ impl<T> Default for Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// An empty slab; it allocates nothing.
+    /// Returns an empty slab, which allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
-        Self { slots: Vec::new(), first_free: END, len: 0, fresh: 0 }
+        Self { entries: Vec::new(), first_free: END, len: 0, fresh: 0 }
     }
 
     /// How many values there are.
@@ -73,93 +79,94 @@ impl<T> Slab<T> {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Puts a value into a free slot and names it.
+    /// Puts a value into a free entry and returns its key.
     ///
     /// # Panics
     /// With 2³² − 1 values; descriptors run out long before.
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         let index = self.first_free;
-        if let Some(slot) = self.slots.get_mut(index as usize)
-            && let Slot::Empty { generation, next_free } = *slot
+        if let Some(entry) = self.entries.get_mut(index as usize)
+            && let SlabEntry::Empty { generation, next_free } = *entry
         {
             self.first_free = next_free;
-            *slot = Slot::Full { generation, value };
+            *entry = SlabEntry::Full { generation, value };
             return Key { index, generation };
         }
-        let index = u32::try_from(self.slots.len())
+        let index = u32::try_from(self.entries.len())
             .ok()
             .filter(|index| *index != END)
             .expect("fewer than 2^32 - 1 values");
         let generation = self.fresh;
-        self.slots.push(Slot::Full { generation, value });
+        self.entries.push(SlabEntry::Full { generation, value });
         Key { index, generation }
     }
 
-    /// The value of a key, unless the key is stale.
+    /// Returns the value of `key`, unless the key is stale.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.slots.get_mut(key.index as usize)? {
-            Slot::Full { generation, value } if *generation == key.generation => Some(value),
+        match self.entries.get_mut(key.index as usize)? {
+            SlabEntry::Full { generation, value } if *generation == key.generation => Some(value),
             _ => None,
         }
     }
 
-    /// Whether the key still names a value.
+    /// Whether `key` still names a value.
     #[must_use]
     pub fn contains(&self, key: Key) -> bool {
-        matches!(self.slots.get(key.index as usize),
-            Some(Slot::Full { generation, .. }) if *generation == key.generation)
+        matches!(self.entries.get(key.index as usize),
+            Some(SlabEntry::Full { generation, .. }) if *generation == key.generation)
     }
 
-    /// Takes the value out; its key, and every copy of it, is stale from now on.
+    /// Removes the value and returns it. Every copy of its key is stale from then on.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         if !self.contains(key) {
             return None;
         }
-        let slot = self.slots.get_mut(key.index as usize)?;
-        let empty = Slot::Empty { generation: key.generation.wrapping_add(1), next_free: self.first_free };
+        let entry = self.entries.get_mut(key.index as usize)?;
+        let empty =
+            SlabEntry::Empty { generation: key.generation.wrapping_add(1), next_free: self.first_free };
         self.first_free = key.index;
         self.len -= 1;
-        match std::mem::replace(slot, empty) {
-            Slot::Full { value, .. } => Some(value),
-            Slot::Empty { .. } => None,
+        match std::mem::replace(entry, empty) {
+            SlabEntry::Full { value, .. } => Some(value),
+            SlabEntry::Empty { .. } => None,
         }
     }
 
-    /// Gives the memory of the empty slots at the end back: after a crowd has gone. Their generations are not
-    /// begun anew, so keys of the crowd stay stale.
+    /// Frees the memory of the empty entries at the end, after many values were removed. Their generations do not start
+    /// again, so old keys stay stale.
     pub fn shrink(&mut self) {
-        while let Some(Slot::Empty { generation, .. }) = self.slots.last() {
+        while let Some(SlabEntry::Empty { generation, .. }) = self.entries.last() {
             self.fresh = self.fresh.max(*generation);
-            self.slots.pop();
+            self.entries.pop();
         }
-        self.slots.shrink_to_fit();
-        // The list of the free slots went through those that are gone.
+        self.entries.shrink_to_fit();
+        // The list of free entries is linked through the ones that were just removed.
         self.first_free = END;
-        for (index, slot) in self.slots.iter_mut().enumerate().rev() {
-            if let (Slot::Empty { next_free, .. }, Ok(index)) = (slot, u32::try_from(index)) {
+        for (index, entry) in self.entries.iter_mut().enumerate().rev() {
+            if let (SlabEntry::Empty { next_free, .. }, Ok(index)) = (entry, u32::try_from(index)) {
                 *next_free = self.first_free;
                 self.first_free = index;
             }
         }
     }
 
-    /// The keys of all values, in the order of their slots.
+    /// The keys of all values, by index.
     pub fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         self.iter().map(|(key, _)| key)
     }
 
-    /// All values and their keys, in the order of their slots.
+    /// All values and their keys, by index.
     pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> + '_ {
-        self.slots.iter().zip(0u32..).filter_map(|(slot, index)| match slot {
-            Slot::Full { generation, value } => Some((Key { index, generation: *generation }, value)),
-            Slot::Empty { .. } => None,
+        self.entries.iter().zip(0u32..).filter_map(|(entry, index)| match entry {
+            SlabEntry::Full { generation, value } => Some((Key { index, generation: *generation }, value)),
+            SlabEntry::Empty { .. } => None,
         })
     }
 }
@@ -169,12 +176,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_names_one_occupancy_only() {
+    fn a_key_names_one_value_only() {
         let mut slab = Slab::new();
         let first = slab.insert("first");
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.insert("second");
-        assert_eq!(second.index, first.index, "the slot is used again");
+        assert_eq!(second.index, first.index, "the entry is used again");
         assert_eq!(slab.get_mut(first), None, "the old key is stale");
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get_mut(second), Some(&mut "second"));
@@ -182,16 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_leaves_no_key_behind() {
+    fn old_keys_stay_stale_after_a_shrink() {
         let mut slab = Slab::new();
         let keys: Vec<Key> = (0..100).map(|number| slab.insert(number)).collect();
         for (number, key) in keys.iter().enumerate().filter(|(number, _)| *number != 10 && *number != 20) {
             assert_eq!(slab.remove(*key), Some(number));
         }
         slab.shrink();
-        assert_eq!((slab.slots.len(), slab.len()), (21, 2));
+        assert_eq!((slab.entries.len(), slab.len()), (21, 2));
         let again: Vec<Key> = (0..100).map(|number| slab.insert(1000 + number)).collect();
-        assert_eq!(slab.slots.len(), 102, "the free slots were used first");
+        assert_eq!(slab.entries.len(), 102, "the free entries were used first");
         for (number, key) in keys.iter().enumerate() {
             let want = [10, 20].contains(&number).then_some(number);
             assert_eq!(slab.get_mut(*key).copied(), want, "{key}");
@@ -206,7 +213,7 @@ mod tests {
         assert_eq!(key.to_string(), "7.4294967295");
     }
 
-    /// RULES E6: a million insertions and removals in a scrambled order, no key ever answers for another.
+    /// RULES E6: a million insertions and removals in a scrambled order, no key ever returns the value of another.
     #[test]
     fn a_million_reuses_without_a_mix_up() {
         let mut slab = Slab::new();

@@ -1,9 +1,9 @@
 //! Deadlines: which key is due, and when the next one is.
 //!
-//! A connection moves its deadline with every request, but hardly ever reaches it. So a deadline that moves
-//! *later* touches nothing here: the owner keeps the true deadline, the entry in the heap stays where it is,
-//! and when it comes up the owner looks again and arms it anew. The heap is touched about once per time-out
-//! and connection instead of once per request, and the next entry is found in constant time.
+//! A connection moves its deadline with every request, and rarely reaches it. So moving a deadline *later* changes nothing
+//! here: the owner keeps the true deadline, the entry in the heap stays where it is, and when the entry is due the owner
+//! compares and arms it again. The heap changes about once per time-out and connection instead of once per request, and
+//! the next entry is found in constant time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,23 +11,23 @@ use std::collections::BinaryHeap;
 use crate::clock::Instant;
 use crate::slab::Key;
 
-/// When a key will be looked at next. The owner keeps one beside each deadline.
+/// The time of the heap entry that is valid for a key. The owner of the key keeps it beside the deadline.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Armed(Option<Instant>);
 
-/// So many entries of keys that are gone are not worth looking for.
+/// How many stale entries are never worth a search.
 const FEW: usize = 64;
 
-/// A queue of keys by the time at which they have to be looked at.
+/// A queue of keys, ordered by the time at which their deadlines have to be checked.
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Key)>>,
-    /// How many entries there were when those of keys that are gone were last forgotten.
+    /// How many entries were left when stale ones were last removed.
     tidied: usize,
 }
 
 impl Timers {
-    /// Makes sure that `key` comes up no later than `deadline`.
+    /// Ensures that `key` is due at `deadline` or earlier.
     pub fn arm(&mut self, key: Key, deadline: Instant, armed: &mut Armed) {
         if armed.0.is_none_or(|at| deadline < at) {
             armed.0 = Some(deadline);
@@ -35,13 +35,13 @@ impl Timers {
         }
     }
 
-    /// When the next entry comes up. It may turn out to be early, never late.
+    /// When the next entry is due. That may be before the next true deadline, never after it.
     #[must_use]
     pub fn next(&self) -> Option<Instant> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes one key whose time has come, with that time. The owner of the key checks its true deadline.
+    /// Takes one key that is due, with the time of its entry. The owner of the key checks the true deadline.
     pub fn pop_due(&mut self, now: Instant) -> Option<(Key, Instant)> {
         if self.next()? > now {
             return None;
@@ -49,9 +49,9 @@ impl Timers {
         self.heap.pop().map(|Reverse((at, key))| (key, at))
     }
 
-    /// Forgets the keys that are gone, when they may be more than the `living` ones: who opens and closes connections
-    /// does not leave an entry of each behind for as long as a time-out takes. It is worth its time: there are twice
-    /// as many entries as after the last one.
+    /// Removes the entries of stale keys once they may outnumber the `living` keys, so that a client that opens and closes
+    /// connections does not leave an entry of each for the length of a time-out. The cost is amortised: there are twice as
+    /// many entries as after the last removal.
     pub fn tidy(&mut self, living: usize, is_there: impl Fn(Key) -> bool) {
         if self.heap.len() > 2 * living.max(self.tidied) + FEW {
             self.heap.retain(|Reverse((_, key))| is_there(*key));
@@ -59,7 +59,7 @@ impl Timers {
         }
     }
 
-    /// Forgets the keys that are gone, and gives memory back that is not needed just now.
+    /// Removes the entries of stale keys, and frees memory that is not needed now.
     pub fn shrink(&mut self, is_there: impl Fn(Key) -> bool) {
         self.heap.retain(|Reverse((_, key))| is_there(*key));
         self.heap.shrink_to_fit();
@@ -72,7 +72,7 @@ impl Timers {
         self.heap.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.heap.is_empty()
@@ -80,8 +80,8 @@ impl Timers {
 }
 
 impl Armed {
-    /// Forgets the entry that came up at `at`, if it is the one this key waits for. An entry that was
-    /// overtaken by an earlier one is left behind in the heap and answers `false` here.
+    /// Returns whether the entry of time `at` is the valid one, and clears it then. After a deadline has moved *earlier*,
+    /// the heap still has the later entry: it is not valid.
     pub fn fired(&mut self, at: Instant) -> bool {
         let ours = self.0 == Some(at);
         if ours {
@@ -118,12 +118,12 @@ mod tests {
         assert_eq!(timers.pop_due(at(20)), Some((key, at(10))));
         assert!(armed.fired(at(10)));
         assert_eq!(timers.pop_due(at(20)), Some((key, at(15))));
-        assert!(!armed.fired(at(15)), "the overtaken entry means nothing");
+        assert!(!armed.fired(at(15)), "the overtaken entry is not valid");
         assert!(timers.is_empty());
     }
 
     #[test]
-    fn whoever_comes_and_goes_leaves_nothing_behind() {
+    fn removed_keys_leave_nothing_behind() {
         let mut slab = Slab::new();
         let mut timers = Timers::default();
         let start = Instant::now();

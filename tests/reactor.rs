@@ -1,4 +1,4 @@
-//! The reactor without HTTP: what the echo programs of the course stand on.
+//! The reactor without HTTP: echo servers, deadlines, wakes, panics, and how channels share a turn.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
@@ -105,7 +105,7 @@ impl<F: Make> Dispatcher for AcceptorOf<F> {
     }
 }
 
-/// A reactor that serves so many connections with what `make` makes of them, and ends then.
+/// Has the reactor serve this number of connections, each with the channel that `make` adopts, and then stop listening.
 fn serve<P: Probe>(
     reactor: &mut Reactor<P>,
     mode: AcceptMode,
@@ -159,7 +159,7 @@ fn an_echo_server_ends_when_its_clients_have_gone() {
     }
 }
 
-/// A line echo on `Chat`: the terminator and the queue do all the work.
+/// A line echo on `Chat`, which finds the lines and queues the output.
 #[derive(Debug, Default)]
 struct Lines(Vec<u8>);
 
@@ -195,7 +195,7 @@ fn a_line_echo_on_chat() {
     assert_eq!(client.join().expect("the client"), "echo: one\r\necho: two\r\necho: three\r\n");
 }
 
-/// Closes by deadline; one whose deadline moves is not closed before the new one.
+/// Closes at its deadline, which each input moves.
 #[derive(Debug)]
 struct Waiting {
     socket: Stream,
@@ -328,7 +328,7 @@ fn another_thread_wakes_a_channel() {
     let (waker, key) = (reactor.waker(), key.get().expect("a key"));
     let other = thread::spawn(move || {
         waker.wake(key).expect("wake");
-        waker.wake(key).expect("twice: the second finds nobody");
+        waker.wake(key).expect("twice: the second finds no channel");
     });
     reactor.run().expect("run");
     other.join().expect("the other thread");
@@ -385,7 +385,7 @@ fn a_probe_sees_everything() {
     assert!(notes.polls > 0 && notes.hooks.contains(&Hook::Read));
 }
 
-/// `run` ends when it is told to, whoever is still connected; `close_all` lets them go.
+/// `stop` ends `run` although channels are left; `close_all` closes them.
 #[test]
 fn stop_and_close_all() {
     #[derive(Debug)]
@@ -461,7 +461,7 @@ fn a_deadline_that_stands_does_not_hold_the_turn_and_a_panic_at_the_end_not_the_
     assert!(reactor.is_empty());
 }
 
-/// Never has enough: stops with input unread, and is called again.
+/// Stops with input unread, and is called again.
 #[derive(Debug)]
 struct Greedy {
     socket: Stream,
@@ -479,7 +479,7 @@ impl Dispatcher for Greedy {
     }
 }
 
-/// RULES E5, C18: many who have much to do share the turn, one after the other; they do not make it longer.
+/// RULES E5, C18: many channels with much to do share the turn, one after the other, and do not make it longer.
 #[test]
 fn a_crowd_of_the_greedy_shares_the_turn() {
     let mut reactor = Reactor::new().expect("a reactor");
@@ -497,7 +497,7 @@ fn a_crowd_of_the_greedy_shares_the_turn() {
         clients.iter_mut().for_each(|client| client.write_all(b"more").expect("send"));
         calls.borrow_mut().clear();
         reactor.turn(Some(Duration::from_secs(5))).expect("turn");
-        assert_eq!(calls.borrow().len(), 16, "so many shares in a turn");
+        assert_eq!(calls.borrow().len(), 16, "the shares of one turn");
     }
     calls.borrow_mut().clear();
     for _ in 0..25 {
@@ -509,7 +509,7 @@ fn a_crowd_of_the_greedy_shares_the_turn() {
     reactor.close_all();
 }
 
-/// RULES E6: a key that outlived its channel reaches nobody, whoever has the slot now.
+/// RULES E6: a stale key reaches no channel, although its entry is used by another.
 #[test]
 fn a_stale_key_does_not_reach_the_successor() {
     let mut reactor = Reactor::new().expect("a reactor");
@@ -528,7 +528,7 @@ fn a_stale_key_does_not_reach_the_successor() {
         let this = key.take().expect("a key");
         stale.iter().for_each(|key| waker.wake(*key).expect("wake"));
         reactor.turn(Some(Duration::from_secs(5))).expect("turn");
-        assert_eq!(woken.get(), round - 1, "nobody was meant");
+        assert_eq!(woken.get(), round - 1, "none was meant");
         waker.wake(this).expect("wake");
         while woken.get() < round {
             reactor.turn(Some(Duration::from_secs(5))).expect("turn");
@@ -540,7 +540,7 @@ fn a_stale_key_does_not_reach_the_successor() {
     holds("E6", "0 of 1,500 wakes by stale keys reach the successor; a million keys in slab's test", "0");
 }
 
-/// How long the turns are, sorted into powers of two of microseconds: what a probe makes of it.
+/// A histogram of the length of turns, in powers of two of microseconds.
 #[derive(Debug)]
 struct Lag {
     begun: Option<Instant>,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::event::Source;
 use mio::net::TcpStream;
 use stheno::clock::Instant;
-use stheno::reactor::{CallContext, Context, Dispatcher, NoSource};
+use stheno::reactor::{CallLater, Context, Dispatcher, NoSource};
 
 use crate::answer::{Answer, Whole};
 use crate::args::Plan;
@@ -45,7 +45,7 @@ impl Shared {
 }
 
 /// A request is due now, and there is no connection for it.
-pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut CallContext<'_>) {
+pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut Context<'_>) {
     match TcpStream::connect(shared.address) {
         Ok(socket) => cx.adopt(Connection::new(socket, shared, pace, due)),
         Err(error) => {

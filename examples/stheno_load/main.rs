@@ -45,7 +45,7 @@ use connection::{End, Shared, start};
 use ctrl_c::CtrlC;
 use pace::{Dice, Pace, Schedule};
 use stheno::clock::Instant;
-use stheno::reactor::Reactor;
+use stheno::reactor::{CallLater, Reactor};
 use tally::{Lines, Tally};
 
 /// How often a loop looks whether it is to end, and writes its lines out.

@@ -1,4 +1,4 @@
-//! `asynchat.async_chat` whole: a [`Chat`] on a socket on the loop.
+//! `asynchat.async_chat` with its socket: a [`Chat`] as a channel.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,39 +14,37 @@ use crate::clock::Instant;
 
 /// A conversation in frames with one peer.
 ///
-/// A peer that closes its half is still sent everything that waits for it (asynchat drops that), and then
-/// closed. While the peer does not take what it has been sent, nothing more is read of it. The socket may be
-/// one that is still connecting: what is pushed meanwhile leaves when it is through, and `handle_error` gets
-/// the error if it fails.
+/// When the peer closes its half, the channel still sends everything that is queued (asynchat drops it), and closes then.
+/// While the peer does not read what it was sent, the channel reads nothing from it. The socket may still be connecting:
+/// output is queued until it is connected, and `handle_error` gets the error if that fails.
 #[derive(Debug)]
 pub struct ChatChannel<H> {
     socket: Stream,
     chat: Chat,
     handler: H,
     read_closed: bool,
-    /// How long the peer has from one byte that it takes to the next.
+    /// How long the peer may take no byte of the output.
     patience: Option<Duration>,
     deadline: Option<Instant>,
 }
 
 impl<H: Handler + std::fmt::Debug> ChatChannel<H> {
-    /// A channel on an accepted (or connected) socket.
+    /// Returns a channel on an accepted or connected socket.
     pub fn new(socket: impl Into<Stream>, chat: Chat, handler: H) -> Self {
         let socket = socket.into();
         Self { socket, chat, handler, read_closed: false, patience: None, deadline: None }
     }
 
-    /// Closes the channel when the peer has not taken a byte for so long; asynchat waits for ever.
+    /// Closes the channel when the peer has taken no byte of the output for `patience`; asynchat waits for ever.
     ///
-    /// What the peer sends does not count, only what it has been sent: who lets a message trickle in has no
-    /// longer for it than who is silent.
+    /// Input does not count: a peer whose message trickles in has no longer for it than a silent one.
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
         self
     }
 
-    /// Sends what there is; closes once the peer has closed and has been sent everything.
+    /// Sends what is queued; closes once the peer has closed its half and everything is sent.
     fn initiate_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let sent = transmit(cx, &self.socket, self.chat.output())?;
         if sent.bytes > 0 || self.deadline.is_none() {
@@ -79,7 +77,7 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
         self.chat.wants_write()
     }
 
-    /// With [`ChatChannel::with_patience`]; what is left unsent then is lost.
+    /// Set by [`ChatChannel::with_patience`]; output that is unsent then is lost.
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
@@ -90,7 +88,7 @@ impl<H: Handler + std::fmt::Debug> Dispatcher for ChatChannel<H> {
                 None => break,
                 Some([]) => {
                     self.read_closed = true;
-                    // As asynchat does: with another terminator, what was held back may be data after all.
+                    // As asynchat does: with another terminator, the bytes that were held back may be data.
                     self.chat.receive(&[], &mut self.handler);
                 }
                 Some(bytes) => self.chat.receive(bytes, &mut self.handler),

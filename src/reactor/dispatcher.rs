@@ -1,4 +1,4 @@
-//! The trait that everything on the loop implements: `asyncore.dispatcher`.
+//! The trait that every channel implements, and what its hooks are given: `asyncore.dispatcher`.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,121 +8,118 @@ use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
-use super::lent::Core;
-use super::{Budget, Readiness};
+use super::loop_state::{Budget, LoopState};
+use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
 use crate::slab::Key;
 use crate::sys;
 
-/// Something that the loop watches, and the hooks it is called by.
+/// A channel: a source that the loop watches, and the hooks that the loop calls.
 ///
-/// The names are asyncore's. Where the meaning differs: `writable()` is false by default (Python's true
-/// made a loop that never waits); a hook answers with a result instead of raising; `handle_timeout`,
-/// `handle_wake`, `handle_shutdown` and `deadline` are new. All of them, name by name: `docs/DICTIONARY.md`.
+/// The names are asyncore's. Where the meaning differs: `writable()` is false by default (Python's true made a loop
+/// that never waits); a hook returns an error instead of raising it; `handle_timeout`, `handle_wake`,
+/// `handle_shutdown` and `deadline` are new. `docs/DICTIONARY.md` has a row for each name.
 #[allow(unused_variables, reason = "the names are the documentation")]
 pub trait Dispatcher: fmt::Debug {
-    /// What the kernel watches. (`dispatcher.socket`)
+    /// The source that the kernel watches. (`dispatcher.socket`)
     fn socket(&mut self) -> &mut dyn Source;
 
-    /// Its descriptor, for a loop that asks the kernel by number: [`super::SimpleLoop`] with select(2) or
-    /// poll(2). `None`: such a loop does not take this channel. ([`super::Reactor`] never asks.)
+    /// The descriptor, for a loop that asks the kernel by number: [`crate::asyncore::SimpleLoop`] with select(2) or
+    /// poll(2). Such a loop refuses a channel that returns `None`. [`super::Reactor`] never calls it.
     fn fileno(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// Whether `handle_read` should be called when there is something to read. This is where
-    /// back-pressure is said.
+    /// Whether `handle_read` is called when there is something to read. Back-pressure is applied here.
     fn readable(&self) -> bool {
         true
     }
 
-    /// Whether `handle_write` should be called when there is room.
+    /// Whether `handle_write` is called when there is room in the socket buffer.
     fn writable(&self) -> bool {
         false
     }
 
-    /// There is something to read, or to accept, or the end, or an error: the read will tell.
+    /// Called when there is something to read or to accept, an end of file or an error: the read returns which.
     ///
-    /// Read until [`Context::recv`] says `None`, or stop earlier: the reactor calls again.
+    /// Read until [`Context::recv`] returns `None`, or stop earlier: the reactor calls again.
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    /// There is room to write.
+    /// Called when there is room to write.
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    /// Urgent data has come (`MSG_OOB`): an exceptional condition in the words of select(2). Only a
-    /// [`super::SimpleLoop`] with select(2) or poll(2) asks for it; epoll is not asked, for no protocol that
-    /// is worth serving uses it.
+    /// Called when urgent data has arrived (`MSG_OOB`): an exceptional condition in the words of select(2). Only a
+    /// [`crate::asyncore::SimpleLoop`] with select(2) or poll(2) asks the kernel for it; the reactor does not, because
+    /// no protocol that is worth serving uses it.
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_expt(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.log_info(Level::Warn, format_args!("unhandled incoming priority event"));
         Ok(())
     }
 
-    /// The deadline has passed.
+    /// Called when the deadline has passed. Closes the channel by default.
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.close();
         Ok(())
     }
 
-    /// Another thread has asked for this channel with [`super::Waker::wake`].
+    /// Called after another thread has woken this channel with [`super::Waker::wake`].
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         Ok(())
     }
 
-    /// The reactor is shutting down: finish, and close.
+    /// Called when the reactor shuts down: finish what is due, then close. Closes at once by default.
     ///
     /// # Errors
-    /// Anything; `handle_error` gets it.
+    /// Any error; `handle_error` gets it.
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.close();
         Ok(())
     }
 
-    /// A hook has failed.
+    /// Called when a hook has returned an error. Logs it and closes the channel by default.
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
         self.log_info(Level::Debug, format_args!("{}: {error}", cx.key()));
         cx.close();
     }
 
-    /// Where lines about this channel go, those of the loop's default hooks among them; to the log if it is
-    /// not overridden.
+    /// Takes the log lines about this channel, including those of the default hooks; passes them to the log by default.
     fn log_info(&self, level: Level, message: fmt::Arguments<'_>) {
         log::log!(level, "{message}");
     }
 
-    /// A line about a hit, as a server logs them. (`dispatcher.log`)
+    /// Takes a log line about a request, as a server writes them. (`dispatcher.log`)
     fn log(&self, message: fmt::Arguments<'_>) {
         self.log_info(Level::Info, message);
     }
 
-    /// The last call: the channel has been taken out of the reactor and is dropped after it.
+    /// Called last: the channel is no longer on the loop, and is dropped after this call.
     fn handle_close(&mut self, now: Now) {}
 
-    /// When `handle_timeout` is to be called. Asked after every hook; moving it later costs nothing.
+    /// When `handle_timeout` is called. The loop asks after each dispatch; moving the deadline later costs nothing.
     fn deadline(&self) -> Option<Instant> {
         None
     }
 
-    /// Whether another process holds the same socket open, so that it has to be deregistered before it is
-    /// closed.
+    /// Whether another process holds the same socket open: then it has to be deregistered before it is closed.
     fn is_shared(&self) -> bool {
         false
     }
@@ -138,10 +135,10 @@ pub trait Dispatcher: fmt::Debug {
     }
 }
 
-/// What the reactor lends a hook while it runs.
+/// Access to the loop for the time of one hook: the channel's share of the turn, and everything that the loop offers.
 #[derive(Debug)]
 pub struct Context<'a> {
-    pub(super) core: &'a mut Core,
+    pub(super) state: &'a mut LoopState<dyn Dispatcher>,
     registry: &'a Registry,
     key: Key,
     ready: &'a mut Readiness,
@@ -151,39 +148,40 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(
-        core: &'a mut Core,
+        state: &'a mut LoopState<dyn Dispatcher>,
         registry: &'a Registry,
         key: Key,
         ready: &'a mut Readiness,
         budget: &'a mut Budget,
     ) -> Self {
-        Self { core, registry, key, ready, budget, closed: false }
+        Self { state, registry, key, ready, budget, closed: false }
     }
 
-    /// The time of this turn.
+    /// The time at which this turn began.
     #[must_use]
     pub fn now(&self) -> Now {
-        self.core.now
+        self.state.now
     }
 
-    /// The key of the channel whose hook this is.
+    /// The key of the channel whose hook runs.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
     }
 
-    /// What the channel is ready for, as far as is known.
+    /// What the channel is ready for, as far as the loop knows.
     #[must_use]
     pub fn ready(&self) -> Readiness {
         *self.ready
     }
 
-    /// Sets what the channel is ready for: for channels that make calls of their own.
+    /// Says whether a read may return something, for channels that make system calls of their own.
     pub fn set_readable(&mut self, readable: bool) {
         self.ready.readable = readable;
     }
 
-    /// As [`Context::set_readable`]. A channel that has said `false` once is watched for room from then on.
+    /// As [`Context::set_readable`], for a write. After the first `false` the kernel watches the channel for room until
+    /// it closes.
     pub fn set_writable(&mut self, writable: bool) {
         self.ready.writable = writable;
     }
@@ -201,52 +199,53 @@ impl<'a> Context<'a> {
         self.budget.set_frames(frames);
     }
 
-    /// Closes the channel when the hook returns. (`dispatcher.close`)
+    /// Closes the channel when the hook returns; ends a repeated call. (`dispatcher.close`)
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether the channel is to be closed.
+    /// Whether the channel closes when the hook returns.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Hands a new channel to the reactor.
+    /// Hands a new channel to the loop, which dispatches it in this turn.
     pub fn adopt(&mut self, channel: impl Dispatcher + 'static) {
-        self.core.adopted.push(Box::new(channel));
+        self.state.adopted.push(Box::new(channel));
     }
 
-    /// Ends [`super::Reactor::run`] after this turn. (`asyncore.ExitNow`)
+    /// Ends the loop after this turn. (`asyncore.ExitNow`)
     pub fn stop(&mut self) {
-        self.core.stopped = true;
+        self.state.stopped = true;
     }
 
-    /// The registry, for sources that register in their own way.
+    /// The registry of the loop, for sources that register in their own way.
     #[must_use]
     pub fn registry(&self) -> &Registry {
         self.registry
     }
 
-    /// Reads what has come, into a buffer that all channels share. (`dispatcher.recv`)
+    /// Reads into a buffer that all channels of the loop share. (`dispatcher.recv`)
     ///
-    /// `None`: nothing now, or this turn's budget is spent. Empty: the peer has closed its half.
+    /// Returns `None` when there is nothing now or this turn's budget is spent, and an empty slice when the peer has
+    /// closed its half.
     ///
     /// # Errors
-    /// As recv(2), but for those that are no failure.
+    /// As recv(2), except `EAGAIN` and `EINTR`.
     pub fn recv(&mut self, socket: &mut impl Read) -> io::Result<Option<&[u8]>> {
         if !self.ready.readable || self.budget.to_read() == 0 {
             return Ok(None);
         }
         loop {
-            match socket.read(&mut self.core.scratch) {
+            match socket.read(&mut self.state.scratch) {
                 Ok(count) => {
                     self.budget.note_read(count);
-                    // Less than there was room for: there is no more, unless the end stands behind it. (A
-                    // read also stops short at TCP urgent data; who sends that waits for his next byte.)
-                    let drained = count < self.core.scratch.len() && !self.ready.read_closed;
+                    // A read that does not fill the buffer has emptied the socket, unless the end of file follows. (A
+                    // read also stops before TCP urgent data; what follows that is read with the next byte.)
+                    let drained = count < self.state.scratch.len() && !self.ready.read_closed;
                     self.ready.readable = count > 0 && !drained;
-                    return Ok(Some(&self.core.scratch[..count]));
+                    return Ok(Some(&self.state.scratch[..count]));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready.readable = false;
@@ -258,12 +257,12 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Sends bytes; `more` says that more follows at once. (`dispatcher.send`)
+    /// Sends bytes; with `more` the kernel may hold them back, because more follows at once. (`dispatcher.send`)
     ///
-    /// Answers how many were taken. `None`: no room now, or this turn's budget is spent.
+    /// Returns how many bytes the kernel took, and `None` when there is no room now or this turn's budget is spent.
     ///
     /// # Errors
-    /// As send(2), but for those that are no failure.
+    /// As send(2), except `EAGAIN` and `EINTR`.
     pub fn send(&mut self, socket: &impl AsFd, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {
         if !self.may_write() {
             return Ok(None);
@@ -272,11 +271,10 @@ impl<'a> Context<'a> {
         self.note_written(result, bytes.len())
     }
 
-    /// As [`Context::send`], with write(2): for pipes and everything else that is no socket.
-    /// (`file_wrapper.send`)
+    /// As [`Context::send`], with write(2), for pipes and other descriptors that are no sockets. (`file_wrapper.send`)
     ///
     /// # Errors
-    /// As write(2), but for those that are no failure.
+    /// As write(2), except `EAGAIN` and `EINTR`.
     pub fn write(&mut self, file: &mut impl Write, bytes: &[u8]) -> io::Result<Option<usize>> {
         if !self.may_write() {
             return Ok(None);
@@ -289,10 +287,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Sends a stretch of a file. As [`Context::send`]; `Some(0)` says that the file has ended.
+    /// Sends `len` bytes of `file` from `offset` on. Returns as [`Context::send`] does; `Some(0)` means that the file has
+    /// ended.
     ///
     /// # Errors
-    /// As sendfile(2), but for those that are no failure.
+    /// As sendfile(2), except `EAGAIN` and `EINTR`.
     pub fn send_file(
         &mut self,
         socket: &impl AsFd,
@@ -306,7 +305,7 @@ impl<'a> Context<'a> {
         let budget = self.budget.to_write();
         let count = usize::try_from(len).map_or(budget, |len| len.min(budget));
         let result = sys::sendfile::send_file(socket.as_fd(), file, offset, count);
-        // How much the kernel takes of a file says nothing about the room that is left; the next call does.
+        // How much of a file the kernel takes does not tell how much room is left; the next call does.
         self.note_written(result, 0)
     }
 

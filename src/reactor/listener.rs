@@ -15,34 +15,34 @@ use super::socket::{ListenSocket, Peer, Stream};
 use crate::clock::Instant;
 use crate::sys::readiness;
 
-/// How many connections are accepted before everyone else gets a turn.
+/// How many connections are accepted in one turn, so that the other channels are not held up.
 const ACCEPTS_PER_TURN: u32 = 16;
 
-/// After so many accepts the listener is taken out of epoll and put back, at the end of the kernel's list
-/// of those it wakes: without it the first worker is woken for every connection (800 of 800), with it all
-/// get their share. nginx does the same.
+/// After how many accepts the listener is removed from epoll and added again, at the end of the kernel's list of waiting
+/// processes. Without it the first worker is woken for every connection (800 of 800); with it all get their share. nginx
+/// does the same.
 const ACCEPTS_PER_REGISTRATION: u32 = 16;
 
-/// As many connections as a listener's queue holds are accepted at its end.
+/// How many connections are accepted at most before a listener closes: as many as its queue holds.
 const MAX_REST: u32 = 4096;
 
-/// How long accepting pauses when the system has no descriptor or no memory for a connection: at first, and
-/// after it has been so for a while. Whoever frees one says so before ([`Listener::resume`]).
+/// How long accepting pauses when the system has no descriptor or no memory for a connection: the first time, and at
+/// most. [`Listener::resume`] ends a pause early, when a descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a pause is worth a line in the log.
+/// How often a pause is logged at most.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
-/// How several processes share the work of accepting.
+/// How several processes accept from one address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AcceptMode {
-    /// One socket, `EPOLLEXCLUSIVE`: a connection wakes one of the processes that wait.
+    /// One socket, with `EPOLLEXCLUSIVE`: a connection wakes one of the waiting processes.
     #[default]
     Exclusive,
-    /// One socket, as mio registers it: a connection wakes them all, one gets it.
+    /// One socket, as mio registers it: a connection wakes all waiting processes, and one of them gets it.
     Shared,
-    /// A socket for each process (`SO_REUSEPORT`): the kernel deals the connections out by a hash.
+    /// One socket for each process (`SO_REUSEPORT`): the kernel distributes the connections by a hash.
     Reuseport,
 }
 
@@ -56,14 +56,14 @@ impl fmt::Display for AcceptMode {
     }
 }
 
-/// Whether there is room for another connection. `()` has room for any number.
+/// Decides whether another connection is accepted. `()` accepts any number.
 pub trait Admission {
-    /// Whether every place is taken.
+    /// Whether there is no room for another connection.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Makes room for one who waits, if that can be done.
+    /// Makes room for a connection that waits; returns whether that was possible.
     fn make_room(&self) -> bool {
         true
     }
@@ -71,23 +71,25 @@ pub trait Admission {
 
 impl Admission for () {}
 
-/// A listening socket. (`dispatcher.listen`, `dispatcher.accept`)
+/// A listening socket as a field of a dispatcher. (`dispatcher.listen`, `dispatcher.accept`)
 #[derive(Debug)]
 pub struct Listener {
     socket: ListenSocket,
     exclusive: bool,
-    /// Whether it stands in epoll now; of an exclusive one only.
+    /// Whether an exclusive listener is registered with epoll now.
     watched: bool,
+    /// Accepts since it was registered.
     accepted: u32,
     paused_until: Option<Instant>,
     /// How long the next pause is.
     pause: Duration,
+    /// When a pause was last logged.
     complained: Option<Instant>,
 }
 
 impl Listener {
-    /// Watches `socket`. Where the system or its kernel knows no exclusive wake-up, it is shared. A Unix socket
-    /// cannot be had once for each process: for [`AcceptMode::Reuseport`] it is exclusive.
+    /// Listens on `socket`. Where the system or its kernel has no exclusive wake-up, the socket is shared. There cannot be
+    /// one Unix socket for each process: with [`AcceptMode::Reuseport`] it is exclusive.
     #[must_use]
     pub fn new(socket: impl Into<ListenSocket>, mode: AcceptMode) -> Self {
         let socket = socket.into();
@@ -103,14 +105,14 @@ impl Listener {
         }
     }
 
-    /// Accepts what waits, up to a bound and while there is `room`, and calls `each` for every connection: for
-    /// `handle_read`. Admission is made only for somebody who does wait.
+    /// Accepts the connections that wait, at most 16 and while there is `room`, and calls `each` for every one. Call it from
+    /// `handle_read`. Room is made only when a connection does wait.
     ///
-    /// Where there is no room, and where the system is out of something, accepting pauses until
-    /// [`Listener::deadline`], or until [`Listener::resume`] is called before.
+    /// Without room, and when the system is out of descriptors or memory, accepting pauses until [`Listener::deadline`], or
+    /// until [`Listener::resume`] is called.
     ///
     /// # Errors
-    /// When the listener itself is broken. What is wrong with one connection is passed over (accept(2)).
+    /// When the listener itself is broken. Errors of a single connection are skipped (accept(2)).
     pub fn accept(
         &mut self,
         cx: &mut Context<'_>,
@@ -119,7 +121,7 @@ impl Listener {
     ) -> io::Result<()> {
         for _ in 0..ACCEPTS_PER_TURN {
             if room.is_full() {
-                if !self.somebody_waits()? {
+                if !self.has_waiting()? {
                     cx.set_readable(false);
                     break;
                 }
@@ -151,7 +153,7 @@ impl Listener {
             }
         }
         if self.exclusive {
-            // Level-triggered: if there is more, the kernel says so again, to us or to another.
+            // Level-triggered: if more connections wait, the kernel reports it again, to this process or to another.
             cx.set_readable(false);
             if self.watched && self.accepted >= ACCEPTS_PER_REGISTRATION {
                 self.accepted = 0;
@@ -162,13 +164,14 @@ impl Listener {
         Ok(())
     }
 
-    /// Asked before anybody is sent away for a newcomer: another process may have taken him.
-    fn somebody_waits(&self) -> io::Result<bool> {
+    /// Whether a connection waits. Another process may have taken the one that was reported; then none has to be closed for
+    /// it.
+    fn has_waiting(&self) -> io::Result<bool> {
         readiness::wait_readable(self.socket.as_fd(), Some(Duration::ZERO))
     }
 
-    /// Accepts everything that waits, before the listener is closed: for `handle_shutdown`. Who is in the
-    /// queue when the last process closes it is reset.
+    /// Accepts all connections that wait, before the listener is closed. Call it from `handle_shutdown`: connections that
+    /// are in the queue when the last process closes the socket are reset.
     pub fn accept_rest(
         &mut self,
         cx: &mut Context<'_>,
@@ -189,14 +192,14 @@ impl Listener {
         self.paused_until.is_some()
     }
 
-    /// When [`Listener::resume`] is to be called.
+    /// When [`Listener::resume`] has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.paused_until
     }
 
-    /// Goes on after a pause: for `handle_timeout`, and when a descriptor has become free. What waits is
-    /// accepted in the same turn, by `handle_read`.
+    /// Ends a pause. Call it from `handle_timeout`, and when a descriptor has become free. `handle_read` is called in the
+    /// same turn.
     ///
     /// # Errors
     /// As epoll_ctl(2).
@@ -208,8 +211,8 @@ impl Listener {
         Ok(())
     }
 
-    /// Under an edge trigger the wake-up for what waits now would be lost; under a level trigger it would
-    /// come again and again at once. So: look away, and come back.
+    /// Removes the listener from epoll for a while. With an edge trigger the event for the connections that wait now would
+    /// be lost; with a level trigger it would be reported again at once.
     fn pause(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.paused_until = Some(cx.now().monotonic + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
@@ -225,7 +228,7 @@ impl Listener {
         }
     }
 
-    /// Puts an exclusive listener into epoll, unless it is there or pauses.
+    /// Adds an exclusive listener to epoll, unless it is there or pauses.
     fn watch(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
         if self.exclusive && !self.watched && self.paused_until.is_none() {
             readiness::add_exclusive(registry, self.socket.as_fd(), token)?;
@@ -234,7 +237,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Takes an exclusive listener out of epoll, unless it is out already.
+    /// Removes an exclusive listener from epoll, unless it is removed already.
     fn unwatch(&mut self, registry: &Registry) -> io::Result<()> {
         if self.watched {
             readiness::remove(registry, self.socket.as_fd())?;
@@ -247,18 +250,18 @@ impl Listener {
 /// What an error of accept(2) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptOutcome {
-    /// Nobody waits.
+    /// No connection waits.
     NoneWaiting,
-    /// Something is wrong with the one who waited; the next one may be fine.
+    /// The connection that waited has failed; the next one may be fine.
     NextOne,
-    /// The system is out of something: descriptors, or memory.
+    /// The system is out of descriptors or memory.
     Pause,
     /// The listener itself is broken.
     Broken,
 }
 
 impl AcceptOutcome {
-    /// RULES E12: Linux passes errors of the network on to whoever accepts next.
+    /// Classifies an error of accept(2). Linux returns errors of the network from the next accept (RULES E12).
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {

@@ -1,7 +1,7 @@
 //! Stream sockets of either family: TCP, and Unix sockets in the file system.
 //!
-//! Once it is connected, a socket is a descriptor to be received from and sent to, whatever family it is of. So a
-//! [`Stream`] is nothing but that: no larger than a descriptor, without a question in front of every call.
+//! After it is connected, a socket is a descriptor to receive from and to send to, whatever its family. So a [`Stream`] is
+//! no larger than a descriptor, and no call has to distinguish families.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -83,17 +83,17 @@ impl Source for Stream {
     }
 }
 
-/// Who is at the other end.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// Somebody with an address.
+    /// A peer with an address.
     Internet(SocketAddr),
-    /// Somebody on this machine, behind a Unix socket: there is no address to tell one from another.
+    /// A peer on this machine, connected by a Unix socket: it has no address to distinguish it by.
     Unix,
 }
 
 impl Peer {
-    /// The address without the port, if there is one.
+    /// The address without the port; `None` for a Unix socket.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
@@ -101,10 +101,8 @@ impl Peer {
             Self::Unix => None,
         }
     }
-}
 
-impl Peer {
-    /// `('127.0.0.1', 56365)`, as the seed's log shows an address; `unix:` where there is none.
+    /// `('127.0.0.1', 56365)`, as the lab's server logs an address; `unix:` for a Unix socket.
     #[must_use]
     pub fn pair(&self) -> String {
         match self {
@@ -114,7 +112,7 @@ impl Peer {
     }
 }
 
-/// An address with its port, or `unix:`, as nginx has it.
+/// The address with its port; `unix:` for a Unix socket, as in nginx.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,14 +125,14 @@ impl fmt::Display for Peer {
 /// A listening socket. It has to be non-blocking.
 #[derive(Debug)]
 pub enum ListenSocket {
-    /// Of TCP.
+    /// A TCP socket.
     Tcp(mio::net::TcpListener),
-    /// Of a file.
+    /// A Unix socket in the file system.
     Unix(mio::net::UnixListener),
 }
 
 impl ListenSocket {
-    /// accept(2): a connection, non-blocking and closed on exec, and who is at its other end.
+    /// accept(2): returns a connection, non-blocking and close-on-exec, and its peer.
     ///
     /// # Errors
     /// As accept(2).
@@ -151,7 +149,7 @@ impl ListenSocket {
         }
     }
 
-    /// Sets on an accepted connection what the listener does not hand down.
+    /// Sets the options that an accepted connection does not inherit from the listener.
     ///
     /// # Errors
     /// As setsockopt(2).
@@ -195,7 +193,7 @@ impl AsFd for ListenSocket {
 mod tests {
     use super::*;
 
-    /// Every connection has one of each.
+    /// Every connection has one of each of these.
     #[test]
     fn they_are_no_larger_than_they_were() {
         assert_eq!(size_of::<Stream>(), size_of::<std::net::TcpStream>());

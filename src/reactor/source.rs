@@ -1,16 +1,15 @@
-//! Descriptors that are no sockets: `asyncore.file_wrapper` and `file_dispatcher`.
+//! Sources that are no sockets: `asyncore.file_wrapper`, shared descriptors, and none at all.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 
 use mio::event::Source;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 
-use crate::sys::descriptor;
-
-/// A descriptor that the loop can watch: a pipe's end, say. It has to be non-blocking.
+/// A descriptor that the loop watches for input: the read end of a pipe, for example. It has to be non-blocking.
 #[derive(Debug)]
 pub struct FileWrapper<F = OwnedFd>(pub F);
 
@@ -28,67 +27,45 @@ impl<F: AsRawFd> Source for FileWrapper<F> {
     }
 }
 
-/// A pipe, a FIFO or a terminal, to read, to write or both, as a part of a dispatcher.
-/// (`asyncore.file_dispatcher`)
-///
-/// [`Context::recv`](super::Context::recv) reads it, [`Context::write`](super::Context::write) writes it. Of
-/// one that may be written only, say `readable() == false`. A regular file is no use here: epoll refuses it,
-/// and select(2) and poll(2) call it ready at any time.
-#[derive(Debug)]
-pub struct FileDispatcher {
-    file: File,
-    interest: Interest,
-}
+/// A descriptor with another owner beside the channel: a future that reads from it, for example. It has to be
+/// non-blocking, and is closed when its last owner is dropped.
+#[derive(Clone)]
+pub struct SharedSource(pub Rc<dyn AsRawFd>);
 
-impl FileDispatcher {
-    /// Takes the descriptor over (asyncore made a copy) and makes it non-blocking. (`set_file`)
-    ///
-    /// # Errors
-    /// As fcntl(2).
-    pub fn new(file: impl Into<OwnedFd>) -> io::Result<Self> {
-        let file = file.into();
-        descriptor::set_nonblocking(file.as_fd())?;
-        let interest = match descriptor::access(file.as_fd())? {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, _) => Interest::WRITABLE,
-        };
-        Ok(Self { file: file.into(), interest })
+impl fmt::Debug for SharedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedSource({})", self.0.as_raw_fd())
     }
 }
 
-impl AsFd for FileDispatcher {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
-impl Read for FileDispatcher {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read(buffer)
-    }
-}
-
-impl Write for FileDispatcher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+impl Source for SharedSource {
+    fn register(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.0.as_raw_fd()).register(registry, token, interest)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Source for FileDispatcher {
-    fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        SourceFd(&self.file.as_raw_fd()).register(registry, token, self.interest)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        SourceFd(&self.file.as_raw_fd()).reregister(registry, token, self.interest)
+    fn reregister(&mut self, registry: &Registry, token: Token, interest: Interest) -> io::Result<()> {
+        SourceFd(&self.0.as_raw_fd()).reregister(registry, token, interest)
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.file.as_raw_fd()).deregister(registry)
+        SourceFd(&self.0.as_raw_fd()).deregister(registry)
+    }
+}
+
+/// The source of a channel that waits for its deadline and for a [`super::Waker`] only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoSource;
+
+impl Source for NoSource {
+    fn register(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn reregister(&mut self, _: &Registry, _: Token, _: Interest) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn deregister(&mut self, _: &Registry) -> io::Result<()> {
+        Ok(())
     }
 }

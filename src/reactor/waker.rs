@@ -7,11 +7,10 @@ use mio::{Registry, Token};
 
 use crate::slab::Key;
 
-/// No key has these bits: the slab never gives out the last index.
+/// The token of the waker. No key has these bits: the slab never uses the last index.
 pub(super) const TOKEN: Token = Token(usize::MAX);
 
-/// Brings it about that `handle_wake` of a channel is called on its reactor's thread. Clones wake the same
-/// reactor; they may be sent anywhere.
+/// Has `handle_wake` of a channel called on the thread of its reactor. Clones wake the same reactor, from any thread.
 #[derive(Clone, Debug)]
 pub struct Waker {
     waker: Arc<mio::Waker>,
@@ -23,7 +22,7 @@ impl Waker {
         Ok(Self { waker: Arc::new(mio::Waker::new(registry, TOKEN)?), keys: Arc::default() })
     }
 
-    /// Asks for `handle_wake` of the channel `key`; if it is closed by then, nothing happens.
+    /// Asks for `handle_wake` of the channel `key`. If it is closed by then, nothing happens.
     ///
     /// # Errors
     /// As write(2) on an eventfd.
@@ -32,11 +31,11 @@ impl Waker {
         keys.push(key);
         let is_first = keys.len() == 1;
         drop(keys);
-        // Whoever came before has woken it, and it has not looked yet: it will find this one as well.
+        // An earlier call has woken the reactor, which has not read the list yet: it will find this key as well.
         if is_first { self.waker.wake() } else { Ok(()) }
     }
 
-    /// As [`Waker::wake`], for all of these at once; takes them out.
+    /// As [`Waker::wake`], for all `channels` at once; leaves that list empty.
     ///
     /// # Errors
     /// As [`Waker::wake`].
@@ -48,7 +47,7 @@ impl Waker {
         if is_first { self.waker.wake() } else { Ok(()) }
     }
 
-    /// The keys asked for since the last call.
+    /// Takes the keys that were asked for since the last call.
     pub(super) fn take(&self) -> Vec<Key> {
         std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,9 +1,20 @@
-//! How many connections a worker has, and who has to go when there is no room for another.
+//! Counts the connections of a worker, and chooses the one to close when there is no room for another.
 //!
-//! A worker holds at most [`Capacity::connections`]. When all places are taken and another client knocks,
-//! the connection is closed that has waited longest for nothing: first those that only linger, then those
-//! between two requests (nginx's `ngx_drain_connections`). A connection that is in the middle of a request
-//! is never closed for another; if all are, accepting waits until one of them ends.
+//! A worker holds at most [`Capacity::connections`]. When it has that many and another client connects, it closes the
+//! connection that has been of no use for longest: first those that linger, then those between two requests (nginx's
+//! `ngx_drain_connections`). A connection in the middle of a request is never closed for another; if all are, accepting
+//! waits until one ends.
+//!
+//! The connections themselves are in the reactor's slab. What is known of each here is in a plain vector, at the index of
+//! its channel's key.
+//!
+//! **The longest idle connection** is found without moving anything when a connection becomes busy or idle, which happens
+//! twice in every request. There is a list of connections for each of the two activities, oldest first. A connection is
+//! appended to it when it first becomes idle, with the time (its *stamp*), and stays there whatever it does afterwards:
+//! only its entry in the vector changes. The lists are corrected when a connection has to be closed. From the front: a
+//! connection that is busy is dropped from the list, and appended again when it is next idle; one whose entry has a later
+//! stamp was busy in between, and goes to the end with that stamp; the first whose stamp is still the one in its entry has
+//! been idle since, and is the oldest.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -13,16 +24,16 @@ use std::rc::Rc;
 
 use crate::clock::Instant;
 use crate::reactor::{Admission, Peer, Waker};
-use crate::slab::{Key, Slab};
+use crate::slab::Key;
 
-/// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the
-/// loop, signals, the root, and a reserve.
+/// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the loop, signals,
+/// the root, and a reserve.
 const RESERVE: usize = 64;
 
-/// Descriptors of one connection that is being answered: its socket, and the file.
+/// Descriptors of one busy connection: its socket, and the file.
 const PER_CONNECTION: usize = 2;
 
-/// What a worker has room for.
+/// How many connections a worker may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Connections in all.
@@ -32,15 +43,15 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// How many connections go with so many descriptors: each has its socket and a file, and some are kept
-    /// back. Where there are too few for that, half of them are.
+    /// How many connections a limit of `descriptors` allows: two for each, after a reserve of 64, or of half of them where
+    /// there are fewer than 128.
     #[must_use]
     pub fn fitting(descriptors: usize) -> usize {
         let reserve = RESERVE.min(descriptors / 2);
         ((descriptors - reserve) / PER_CONNECTION).max(1)
     }
 
-    /// How many descriptors a worker should have for so many connections.
+    /// How many descriptors a worker needs for `connections`: the inverse of [`Capacity::fitting`].
     #[must_use]
     pub fn descriptors_for(connections: usize) -> usize {
         connections.saturating_mul(PER_CONNECTION).saturating_add(RESERVE)
@@ -50,7 +61,7 @@ impl Capacity {
 /// What a connection is doing, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// A request, or its answer.
+    /// A request, or its response.
     Busy,
     /// Nothing, between two requests.
     Idle,
@@ -58,21 +69,23 @@ pub(super) enum Activity {
     Lingering,
 }
 
-/// One connection. Small: there is one for each that is open.
-#[derive(Debug)]
+/// What is known of one connection.
+#[derive(Clone, Copy, Debug)]
 struct ConnectionEntry {
-    /// Its channel on the loop, once that is known.
-    channel: Option<Key>,
-    /// When its activity was last told.
+    /// The key of its channel on the loop.
+    channel: Key,
+    /// When it last became idle or lingering.
     since: Stamp,
     activity: Activity,
-    /// Whether it stands in one of the two lists.
+    /// Whether it is in one of the two lists.
     listed: bool,
-    /// Whether it has been asked to go.
+    /// Whether it has been asked to close, and has not noticed yet.
     leaving: bool,
 }
 
-/// Milliseconds since the worker began. Only compared for being the same, so it may wrap.
+/// Milliseconds since the worker started. Stamps are only compared for equality, so they may wrap. Equal stamps mean that
+/// the connection was told its activity in the same turn, because all calls in a turn have one time, or in another turn of
+/// the same millisecond, which makes no difference to its age.
 type Stamp = u32;
 
 /// The connections of one worker.
@@ -80,58 +93,61 @@ type Stamp = u32;
 pub(super) struct ConnectionTable {
     capacity: Capacity,
     waker: Waker,
-    begun: Instant,
-    entries: RefCell<Slab<ConnectionEntry>>,
+    started: Instant,
+    /// How many permits there are.
+    count: Cell<usize>,
+    /// By the index of the channel's key; `None` where the channel is no connection.
+    entries: RefCell<Vec<Option<ConnectionEntry>>>,
     /// Empty unless the connections of one address are limited.
     per_address: RefCell<HashMap<IpAddr, u32>>,
-    /// Those that were idle or lingering at that time, oldest first. What has become of them since is looked
-    /// at when they are taken out, so that a request moves nobody in a list.
+    /// The lists of the module's documentation.
     idle: RefCell<VecDeque<(Key, Stamp)>>,
     lingering: RefCell<VecDeque<(Key, Stamp)>>,
-    /// Connections that have been asked to go and are still there.
+    /// How many connections are leaving.
     leaving: Cell<usize>,
     /// Listeners that wait for a permit.
     waiting: RefCell<Vec<Key>>,
 }
 
-/// A connection's permit; it is free again when this is dropped.
+/// The right of one connection to exist; dropping it makes room for another.
 #[derive(Debug)]
 pub(super) struct Permit {
-    population: Rc<ConnectionTable>,
-    key: Key,
+    table: Rc<ConnectionTable>,
+    /// The key of the channel, once it has told its activity.
+    channel: Cell<Option<Key>>,
     peer: Peer,
 }
 
 impl Permit {
-    /// Whose it is.
+    /// The peer of the connection.
     pub(super) fn peer(&self) -> Peer {
         self.peer
     }
 
     /// Tells what the connection is doing since `now`; `channel` is its key on the loop.
     pub(super) fn set_activity(&self, activity: Activity, now: Instant, channel: Key) {
-        self.population.set_activity(self.key, activity, now, channel);
+        self.channel.set(Some(channel));
+        self.table.set_activity(channel, activity, now);
     }
 
-    /// Whether the connection has been asked to go; the question is answered with this.
+    /// Whether the connection has been asked to close; true once for each time that it was asked.
     pub(super) fn take_eviction(&self) -> bool {
-        self.population.take_eviction(self.key)
+        self.channel.get().is_some_and(|channel| self.table.take_eviction(channel))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.population.leave(self.key, self.peer.ip());
+        self.table.leave(self.channel.get(), self.peer.ip());
     }
 }
 
 impl Admission for ConnectionTable {
     fn is_full(&self) -> bool {
-        let staying = self.entries.borrow().len().saturating_sub(self.leaving.get());
-        staying >= self.capacity.connections
+        self.count.get().saturating_sub(self.leaving.get()) >= self.capacity.connections
     }
 
-    /// Asks the connection to go that has been of no use for longest; answers whether there is one.
+    /// Asks the connection to close that has been of no use for longest; returns whether there is one.
     fn make_room(&self) -> bool {
         let victim = self
             .oldest(&mut self.lingering.borrow_mut(), Activity::Lingering)
@@ -149,7 +165,8 @@ impl ConnectionTable {
         Self {
             capacity,
             waker,
-            begun: Instant::now(),
+            started: Instant::now(),
+            count: Cell::new(0),
             entries: RefCell::default(),
             per_address: RefCell::default(),
             idle: RefCell::default(),
@@ -159,7 +176,7 @@ impl ConnectionTable {
         }
     }
 
-    /// Takes a permit for a connection from `peer`, unless its address has as many as it may have.
+    /// Returns a permit for a connection from `peer`, unless its address has as many as it may have.
     pub(super) fn enter(self: &Rc<Self>, peer: Peer) -> Option<Permit> {
         if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
             let mut per_address = self.per_address.borrow_mut();
@@ -169,13 +186,11 @@ impl ConnectionTable {
             }
             *count += 1;
         }
-        let activity = Activity::Busy;
-        let entry = ConnectionEntry { channel: None, since: 0, activity, listed: false, leaving: false };
-        let key = self.entries.borrow_mut().insert(entry);
-        Some(Permit { population: Rc::clone(self), key, peer })
+        self.count.set(self.count.get() + 1);
+        Some(Permit { table: Rc::clone(self), channel: Cell::new(None), peer })
     }
 
-    /// Brings it about that the listener `key` is woken when a permit, and with it a descriptor, is free.
+    /// Wakes the listener `key` when a permit, and with it a descriptor, is free.
     pub(super) fn wait(&self, key: Key) {
         let mut waiting = self.waiting.borrow_mut();
         if !waiting.contains(&key) {
@@ -183,82 +198,87 @@ impl ConnectionTable {
         }
     }
 
-    fn set_activity(&self, key: Key, activity: Activity, now: Instant, channel: Key) {
+    fn set_activity(&self, channel: Key, activity: Activity, now: Instant) {
         let mut entries = self.entries.borrow_mut();
-        let population = entries.len();
-        let Some(entry) = entries.get_mut(key) else {
-            return;
-        };
+        if entries.len() <= channel.index() {
+            entries.resize(channel.index() + 1, None);
+        }
+        let new = ConnectionEntry { channel, since: 0, activity, listed: false, leaving: false };
+        let entry = entries[channel.index()].get_or_insert(new);
         let moved = entry.activity != activity;
-        (entry.activity, entry.channel) = (activity, Some(channel));
+        entry.activity = activity;
         let list = match activity {
             Activity::Busy => return,
             Activity::Idle => &self.idle,
             Activity::Lingering => &self.lingering,
         };
         entry.since = self.stamp(now);
-        // An entry of the other list is passed over there, as of a connection that is not idle.
+        // A connection that lingers may be in the list of idle ones as well, where it is passed over as a busy one is.
         if !entry.listed || (moved && activity == Activity::Lingering) {
             entry.listed = true;
             let mut list = list.borrow_mut();
-            list.push_back((key, entry.since));
-            // Entries of connections that are gone must not outnumber the others.
-            if list.len() > 2 * population + RESERVE {
-                list.retain(|(key, _)| entries.contains(*key));
+            list.push_back((channel, entry.since));
+            // Connections that are closed must not outnumber the others.
+            if list.len() > 2 * self.count.get() + RESERVE {
+                list.retain(|(channel, _)| find(&mut entries, *channel).is_some());
             }
         }
     }
 
     fn stamp(&self, now: Instant) -> Stamp {
-        let millis = now.saturating_duration_since(self.begun).as_millis();
+        let millis = now.saturating_duration_since(self.started).as_millis();
         u32::try_from(millis & u128::from(u32::MAX)).unwrap_or_default()
     }
 
-    /// Takes the oldest connection out of `list` that still does what it is listed for. One that was busy in
-    /// between goes to the end, with its later time; twice around, and the oldest has been found.
+    /// Takes the connection out of `list` that has done nothing but `activity` for longest. After two rounds every stamp in
+    /// the list is right: then there is none.
     fn oldest(&self, list: &mut VecDeque<(Key, Stamp)>, activity: Activity) -> Option<Key> {
         let mut entries = self.entries.borrow_mut();
         for _ in 0..2 * list.len() {
-            let (key, stamp) = list.pop_front()?;
-            let Some(entry) = entries.get_mut(key).filter(|entry| !entry.leaving) else {
+            let (channel, stamp) = list.pop_front()?;
+            let Some(entry) = find(&mut entries, channel).filter(|entry| !entry.leaving) else {
                 continue;
             };
             if entry.activity != activity {
+                // One that lingers is in the other list.
                 entry.listed &= entry.activity == Activity::Lingering;
             } else if entry.since == stamp {
                 (entry.listed, entry.leaving) = (false, true);
-                return entry.channel;
+                return Some(channel);
             } else {
-                list.push_back((key, entry.since));
+                list.push_back((channel, entry.since));
             }
         }
         None
     }
 
-    /// Gives memory back that was needed for more connections than there are now.
+    /// Frees memory that was needed for more connections than there are now.
     pub(super) fn shrink(&self) {
         let mut entries = self.entries.borrow_mut();
         for list in [&self.idle, &self.lingering] {
             let mut list = list.borrow_mut();
-            list.retain(|(key, _)| entries.contains(*key));
+            list.retain(|(channel, _)| find(&mut entries, *channel).is_some());
             list.shrink_to_fit();
         }
-        entries.shrink();
+        let used = entries.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        entries.truncate(used);
+        entries.shrink_to_fit();
         self.per_address.borrow_mut().shrink_to_fit();
     }
 
-    fn take_eviction(&self, key: Key) -> bool {
+    fn take_eviction(&self, channel: Key) -> bool {
         let mut entries = self.entries.borrow_mut();
-        let leaving = entries.get_mut(key).is_some_and(|entry| std::mem::take(&mut entry.leaving));
-        if leaving {
-            self.leaving.set(self.leaving.get() - 1);
-        }
+        let leaving = find(&mut entries, channel).is_some_and(|entry| std::mem::take(&mut entry.leaving));
+        self.leaving.set(self.leaving.get() - usize::from(leaving));
         leaving
     }
 
-    fn leave(&self, key: Key, address: Option<IpAddr>) {
-        self.take_eviction(key);
-        self.entries.borrow_mut().remove(key);
+    fn leave(&self, channel: Option<Key>, address: Option<IpAddr>) {
+        if let Some(channel) = channel {
+            self.take_eviction(channel);
+            self.entries.borrow_mut()[channel.index()] = None;
+        }
+        self.count.set(self.count.get() - 1);
         if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
             let mut per_address = self.per_address.borrow_mut();
             let left = per_address.get_mut(&address).map(|count| {
@@ -270,21 +290,27 @@ impl ConnectionTable {
             }
         }
         for listener in self.waiting.take() {
-            // A wake that fails is made up for by the listener's own timer.
+            // If a wake fails, the timer of the listener makes up for it.
             let _ = self.waker.wake(listener);
         }
     }
+}
+
+/// The entry of `channel`; `None` when that connection is closed, whatever is at its index now.
+fn find(entries: &mut [Option<ConnectionEntry>], channel: Key) -> Option<&mut ConnectionEntry> {
+    entries.get_mut(channel.index())?.as_mut().filter(|entry| entry.channel == channel)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::reactor::Reactor;
+    use crate::slab::Slab;
     use std::time::Duration;
 
-    /// A population, and channels for it to name: keys of a slab of their own.
+    /// A table, and a slab in place of the loop's: it makes the keys of the channels.
     struct Bench {
-        population: Rc<ConnectionTable>,
+        table: Rc<ConnectionTable>,
         start: Instant,
         channels: Slab<()>,
         _reactor: Reactor,
@@ -294,17 +320,17 @@ mod tests {
         fn new(connections: usize, per_address: u32) -> Self {
             let reactor = Reactor::new().expect("a reactor");
             let capacity = Capacity { connections, per_address: NonZeroU32::new(per_address) };
-            let population = Rc::new(ConnectionTable::new(capacity, reactor.waker()));
-            Self { population, start: Instant::now(), channels: Slab::new(), _reactor: reactor }
+            let table = Rc::new(ConnectionTable::new(capacity, reactor.waker()));
+            Self { table, start: Instant::now(), channels: Slab::new(), _reactor: reactor }
         }
 
-        /// A newcomer from the address with this last number.
+        /// A new connection from 127.0.0.`last`.
         fn enter(&mut self, last: u8) -> Option<(Permit, Key)> {
-            let permit = self.population.enter(Peer::Internet(([127, 0, 0, last], 1).into()))?;
+            let permit = self.table.enter(Peer::Internet(([127, 0, 0, last], 1).into()))?;
             Some((permit, self.channels.insert(())))
         }
 
-        /// So many newcomers, each of which does this at a time of its own: second by second.
+        /// `count` new connections, each of which tells its activity one second after the last.
         fn enter_all(&mut self, count: u64, activity: Activity) -> Vec<(Permit, Key)> {
             let enter = |second| {
                 let one = self.enter(1).expect("a permit");
@@ -319,32 +345,32 @@ mod tests {
         }
 
         fn listed(&self) -> usize {
-            self.population.idle.borrow().len() + self.population.lingering.borrow().len()
+            self.table.idle.borrow().len() + self.table.lingering.borrow().len()
         }
     }
 
-    /// Which of them have been asked to go; asking is answered.
+    /// Which of them have been asked to close since the last call.
     fn asked(all: &[(Permit, Key)]) -> Vec<usize> {
         let asked = all.iter().enumerate().filter(|(_, (permit, _))| permit.take_eviction());
         asked.map(|(index, _)| index).collect()
     }
 
     #[test]
-    fn who_has_been_idle_longest_goes_first() {
+    fn the_longest_idle_connection_goes_first() {
         let mut bench = Bench::new(3, 0);
         let all = bench.enter_all(3, Activity::Idle);
-        assert!(bench.population.is_full());
-        assert!(bench.population.make_room());
-        assert!(!bench.population.is_full(), "whoever leaves does not count");
+        assert!(bench.table.is_full());
+        assert!(bench.table.make_room());
+        assert!(!bench.table.is_full(), "a leaving connection does not count");
         assert_eq!(asked(&all), [0]);
-        assert!(bench.population.is_full(), "it has been asked, and is still there");
-        assert!(bench.population.make_room() && bench.population.make_room());
+        assert!(bench.table.is_full(), "it has been asked, and is still there");
+        assert!(bench.table.make_room() && bench.table.make_room());
         assert_eq!(asked(&all), [1, 2]);
-        assert!(!bench.population.make_room(), "nobody is left to be asked");
+        assert!(!bench.table.make_room(), "none is left to be asked");
     }
 
     #[test]
-    fn whoever_lingers_goes_before_the_idle_and_the_busy_never() {
+    fn lingering_ones_go_before_idle_ones_and_busy_ones_never() {
         let mut bench = Bench::new(4, 0);
         let mut all = bench.enter_all(1, Activity::Busy);
         all.extend(bench.enter_all(2, Activity::Idle));
@@ -352,51 +378,50 @@ mod tests {
         bench.set_activity(&all[3], Activity::Busy, 10);
         bench.set_activity(&all[3], Activity::Lingering, 11);
         for victim in [3, 1, 2] {
-            assert!(bench.population.make_room());
+            assert!(bench.table.make_room());
             assert_eq!(asked(&all), [victim]);
         }
-        assert!(!bench.population.make_room(), "the busy one stays");
+        assert!(!bench.table.make_room(), "the busy one stays");
     }
 
-    /// A request moves nobody in a list; the list is set right when it is looked at.
+    /// A request moves nothing in a list; the list is corrected when a connection has to be closed.
     #[test]
-    fn who_was_busy_in_between_goes_to_the_end() {
+    fn a_connection_that_was_busy_in_between_goes_to_the_end() {
         let mut bench = Bench::new(3, 0);
         let all = bench.enter_all(3, Activity::Idle);
         bench.set_activity(&all[0], Activity::Busy, 10);
         bench.set_activity(&all[0], Activity::Idle, 11);
         bench.set_activity(&all[1], Activity::Busy, 12);
         assert_eq!(bench.listed(), 3);
-        assert!(bench.population.make_room());
+        assert!(bench.table.make_room());
         assert_eq!(asked(&all), [2]);
-        assert!(bench.population.make_room());
+        assert!(bench.table.make_room());
         assert_eq!(asked(&all), [0]);
-        assert!(!bench.population.make_room());
+        assert!(!bench.table.make_room());
         bench.set_activity(&all[1], Activity::Idle, 13);
-        assert!(bench.population.make_room(), "it is listed again");
+        assert!(bench.table.make_room(), "it is listed again");
         assert_eq!(asked(&all), [1]);
     }
 
     #[test]
-    fn places_are_free_again_and_listeners_woken() {
+    fn permits_are_free_again_and_listeners_woken() {
         let mut bench = Bench::new(2, 0);
         let mut all = bench.enter_all(2, Activity::Idle);
-        bench.population.wait(all[0].1);
-        bench.population.wait(all[0].1);
-        assert_eq!(bench.population.waiting.borrow().len(), 1);
-        assert!(bench.population.make_room());
-        // It goes before it has been told.
+        bench.table.wait(all[0].1);
+        bench.table.wait(all[0].1);
+        assert_eq!(bench.table.waiting.borrow().len(), 1);
+        assert!(bench.table.make_room());
+        // It closes before it has noticed.
         all.remove(0);
-        assert_eq!(bench.population.leaving.get(), 0);
-        assert!(!bench.population.is_full());
-        assert!(bench.population.waiting.borrow().is_empty());
+        assert_eq!(bench.table.leaving.get(), 0);
+        assert!(!bench.table.is_full());
+        assert!(bench.table.waiting.borrow().is_empty());
     }
 
     #[test]
-    fn an_address_has_so_many_places() {
+    fn the_permits_of_an_address_are_bounded() {
         let mut bench = Bench::new(100, 2);
-        let unaddressed: Vec<_> =
-            (0..5).map(|_| bench.population.enter(Peer::Unix).expect("a permit")).collect();
+        let unaddressed: Vec<_> = (0..5).map(|_| bench.table.enter(Peer::Unix).expect("a permit")).collect();
         drop(unaddressed);
         let first = bench.enter(2).expect("a permit");
         let _second = bench.enter(2).expect("a permit");
@@ -404,12 +429,16 @@ mod tests {
         assert!(bench.enter(3).is_some());
         drop(first);
         assert!(bench.enter(2).is_some());
-        assert_eq!(bench.population.per_address.borrow().len(), 1, "nothing is kept of who is gone");
+        assert_eq!(
+            bench.table.per_address.borrow().len(),
+            1,
+            "nothing is kept of addresses without connections"
+        );
     }
 
     /// The lists do not grow with the connections that have come and gone.
     #[test]
-    fn what_is_kept_of_the_departed_is_bounded() {
+    fn closed_connections_leave_little_behind() {
         let mut bench = Bench::new(100, 0);
         let staying = bench.enter_all(10, Activity::Idle);
         for second in 0..10_000 {
@@ -417,15 +446,39 @@ mod tests {
             let passing = bench.enter(1).expect("a permit");
             bench.set_activity(&passing, Activity::Idle, second);
             bench.set_activity(&passing, activity, second);
+            bench.channels.remove(passing.1);
         }
         assert!(bench.listed() <= 2 * (2 * 11 + RESERVE), "{} entries", bench.listed());
-        assert!(bench.population.make_room());
-        assert_eq!(asked(&staying), [0], "those who stayed are still listed, in their order");
+        assert!(bench.table.make_room());
+        assert_eq!(asked(&staying), [0], "the others are still listed, in their order");
     }
 
     #[test]
     fn a_capacity_fits_its_descriptors() {
         assert_eq!([1, 2, 64, 1024].map(Capacity::fitting), [1, 1, 16, 480]);
         assert_eq!(Capacity::fitting(Capacity::descriptors_for(5000)), 5000);
+    }
+
+    /// An idle connection has one entry of each.
+    #[test]
+    fn entries_are_small() {
+        assert_eq!((size_of::<Option<ConnectionEntry>>(), size_of::<(Key, Stamp)>()), (16, 12));
+    }
+
+    #[test]
+    fn an_index_that_is_used_again_is_another_connection() {
+        let mut bench = Bench::new(2, 0);
+        let (first, old) = bench.enter(1).expect("a permit");
+        first.set_activity(Activity::Idle, bench.start, old);
+        assert!(bench.table.make_room());
+        bench.channels.remove(old);
+        drop(first);
+        let next = bench.enter(1).expect("a permit");
+        assert_eq!((next.1.index(), next.1 == old), (old.index(), false));
+        bench.set_activity(&next, Activity::Busy, 1);
+        assert!(!next.0.take_eviction() && !bench.table.make_room(), "neither asked nor listed");
+        drop(next);
+        bench.table.shrink();
+        assert_eq!((bench.table.entries.borrow().len(), bench.listed()), (0, 0));
     }
 }

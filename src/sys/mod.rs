@@ -23,7 +23,6 @@ pub mod descriptor;
 pub mod directory;
 pub mod fallback;
 pub mod fd_passing;
-pub mod poll;
 pub mod process;
 #[cfg(feature = "wsgi")]
 pub mod python;

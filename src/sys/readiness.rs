@@ -1,4 +1,4 @@
-//! Waiting for descriptors where mio does not serve: one listener in several processes, and the master.
+//! Waiting for descriptors where mio is no help: a listener that several processes share, and the master.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-/// Adds `listener` to `epoll` with `EPOLLIN | EPOLLEXCLUSIVE`, level-triggered (epoll_ctl(2)): of the
-/// processes that wait for the same socket one is woken for a connection, not all. mio cannot set the flag,
-/// but gives the event on unchanged, with `token` as its token.
+/// Adds `listener` to `epoll` with `EPOLLIN | EPOLLEXCLUSIVE`, level-triggered (epoll_ctl(2)): a connection wakes one of
+/// the processes that wait for the same socket, not all. mio cannot set the flag, but passes the event on unchanged, with
+/// `token` as its token.
 ///
 /// # Errors
 /// As epoll_ctl(2); `Unsupported` where there is no such flag.
@@ -27,7 +27,7 @@ pub(crate) fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, toke
     }
 }
 
-/// Takes `listener` out of `epoll` again.
+/// Removes `listener` from `epoll`.
 ///
 /// # Errors
 /// As epoll_ctl(2).
@@ -43,16 +43,15 @@ pub(crate) fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Resu
     }
 }
 
-/// mio's registry shows its descriptor as a number only.
+/// Borrows the descriptor of mio's registry, which gives only its number.
 #[cfg(target_os = "linux")]
 fn borrow(owner: &impl AsRawFd) -> BorrowedFd<'_> {
-    // SAFETY: this crate calls it with mio's registry only, which keeps its descriptor open as long as it is
-    // borrowed, and the result lives no longer.
+    // SAFETY: this crate calls it with mio's registry only, which keeps its descriptor open while it is borrowed, and
+    // the result lives no longer than that.
     unsafe { BorrowedFd::borrow_raw(owner.as_raw_fd()) }
 }
 
-/// `poll(2)`: waits until `file` can be read or `timeout` is over, and answers whether it can; a signal ends the
-/// wait early.
+/// poll(2): waits until `file` can be read, at most `timeout`; returns whether it can. A signal ends the wait early.
 ///
 /// # Errors
 /// As poll(2).
@@ -68,7 +67,7 @@ pub fn wait_writable(file: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool
     let mut files = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
     match rustix::event::poll(&mut files, Some(&timespec(timeout))) {
         Ok(ready) => Ok(ready > 0),
-        // Looked at again by who asks again.
+        // The caller tries to write, and waits again if there is no room.
         Err(Errno::INTR) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -89,8 +88,8 @@ pub fn wait_any(files: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Resu
     }
 }
 
-/// A time-out as the kernel takes it.
-pub(super) fn timespec(timeout: Duration) -> Timespec {
+/// Converts a time-out for the kernel.
+pub(crate) fn timespec(timeout: Duration) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),

@@ -1,7 +1,7 @@
-//! `select(2)`, the oldest way to wait for many descriptors: for the course, which begins with it.
+//! select(2), the oldest way to wait for many descriptors. It is here for teaching: the first examples with a loop and
+//! [`crate::asyncore::SimpleLoop`] use it, the server does not.
 //!
-//! The kernel is handed a bit for every descriptor number, in each call anew, and looks at all of them. The
-//! server itself waits with epoll or kqueue, through mio.
+//! Every call passes the kernel one bit for each descriptor number, and the kernel checks all of them.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -12,13 +12,13 @@ use rustix::io::Errno;
 
 use super::readiness::timespec;
 
-/// How many descriptors a set has room for: numbers from 0 to 1023. C's `FD_SET` writes past the end of its
-/// set for any other; here it is refused.
+/// How many descriptors a set has room for: the numbers 0 to 1023. For a larger one C's `FD_SET` writes past the end of the
+/// set; here it is refused.
 pub const FD_SETSIZE: RawFd = 1024;
 
-/// Waits until one of `read` can be read, one of `write` can be written, one of `urgent` has urgent data, or
-/// `timeout` is over; answers the numbers of those that are ready, as Python's `select.select` does. A signal ends
-/// the wait early, with none.
+/// Waits until one of `read` can be read, one of `write` can be written or one of `urgent` has urgent data, at most
+/// `timeout`. Returns the numbers of those that are ready, as Python's `select.select` does; none after a signal, which ends
+/// the wait early.
 ///
 /// # Errors
 /// As select(2); `InvalidInput` for a descriptor that is [`FD_SETSIZE`] or more.
@@ -33,8 +33,8 @@ pub fn select(
     let bound = all.map(|file| file.as_raw_fd() + 1).max().unwrap_or(0);
     let timeout = timeout.map(timespec);
     let [reads, writes, exceptions] = &mut sets;
-    // SAFETY: every number in the sets comes from a borrowed descriptor, which is open as long as it is borrowed;
-    // `bound` is FD_SETSIZE at the most, and each set has so many bits.
+    // SAFETY: every number in the sets comes from a borrowed descriptor, which is open while it is borrowed; `bound` is
+    // at most FD_SETSIZE, and each set has that many bits.
     let result = unsafe {
         rustix::event::select(bound, Some(reads), Some(writes), Some(exceptions), timeout.as_ref())
     };
@@ -46,10 +46,10 @@ pub fn select(
     Ok((reads, writes, exceptions))
 }
 
-/// Whether `file` has a number that select(2) can wait for.
+/// Checks that select(2) can wait for `file`.
 ///
 /// # Errors
-/// `InvalidInput`, with a line that says why not.
+/// `InvalidInput`, with a message, when its number is too large.
 pub fn check(file: BorrowedFd<'_>) -> io::Result<()> {
     let number = file.as_raw_fd();
     if number < FD_SETSIZE {
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn large_descriptors_are_refused_with_a_plain_message() {
         let (here, _there) = UnixStream::pair().expect("a pair");
-        // Any number will do that is free; at the limit of descriptors there is none so large.
+        // Any free number will do; with a low limit of descriptors there is none that is large enough.
         let Ok(large) = rustix::io::fcntl_dupfd_cloexec(&here, FD_SETSIZE) else {
             return println!("not run: no descriptor may be as large as {FD_SETSIZE}");
         };

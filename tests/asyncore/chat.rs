@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::{DispatcherWithSend, Poller, SimpleLoop};
 use stheno::chat::{Chat, Handler, Terminator};
-use stheno::reactor::{ChatChannel, Context, Dispatcher, DispatcherWithSend, Poller, SimpleLoop};
+use stheno::reactor::{ChatChannel, Context, Dispatcher};
 
 use crate::{Lines, PATIENCE, lines, pair, turn_until};
 
-/// Shouts back.
+/// Echoes input in capitals, ten times.
 #[derive(Debug)]
 struct Shout(DispatcherWithSend, bool);
 
@@ -153,7 +154,7 @@ fn a_read_brings_64_kib_at_most() {
     }
 }
 
-/// Pushes, and takes it back; then says good-bye.
+/// Pushes and discards, closes and discards, then says good-bye.
 #[derive(Debug, Default)]
 struct Regrets(u32);
 
@@ -167,7 +168,7 @@ impl Handler for Regrets {
                 chat.push(b"said too early");
                 chat.discard_buffers();
             }
-            // asynchat closes at the push, if nothing stands before the end; then there is no way back.
+            // asynchat closes at the push, if nothing is queued before the end; then there is no way back.
             2 => {
                 chat.close_when_done();
                 chat.push(b"lost");
@@ -181,7 +182,7 @@ impl Handler for Regrets {
     }
 }
 
-/// asynchat sends at every `push`; here everything leaves together, behind the hook, so it can be taken back.
+/// asynchat sends at every `push`; here everything leaves together, after the hook, so it can be taken back.
 #[test]
 fn what_a_hook_pushes_leaves_behind_it_and_may_be_taken_back() {
     for poller in Poller::ALL {

@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use mio::event::Source;
-use stheno::reactor::{Context, Dispatcher, FileDispatcher, Poller, SimpleLoop};
+use stheno::asyncore::{FileDispatcher, Poller, SimpleLoop};
+use stheno::reactor::{Context, Dispatcher};
 
 use crate::PATIENCE;
 

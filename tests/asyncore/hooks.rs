@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use log::Level;
 use mio::event::Source;
 use mio::net::TcpStream;
-use stheno::reactor::{Context, Dispatcher, Poller, SimpleLoop};
+use stheno::asyncore::{Poller, SimpleLoop};
+use stheno::reactor::{Context, Dispatcher};
 
 use crate::{plain, turn_until};
 
@@ -26,7 +27,7 @@ fn nobody_is_called_to_write_who_has_not_asked_for_it() {
     }
 }
 
-/// In Python it is called when the peer has gone and has to close; here it is the last call, whoever closes.
+/// In Python it is called when the peer has closed, and has to close; here it is the last call after any close.
 #[test]
 fn handle_close_is_called_once_at_every_close() {
     for poller in Poller::ALL {
@@ -55,7 +56,7 @@ fn urgent_data_is_told_once_by_select_and_poll_only() {
         if poller != Poller::Mio {
             turn_until(&mut looping, || told() == 1);
         }
-        // Nobody reads the urgent byte. These turns wait, they do not spin.
+        // The urgent byte is not read. These turns wait, they do not spin.
         let begun = Instant::now();
         looping.run(Duration::from_millis(10), Some(4)).expect("run");
         assert!(begun.elapsed() >= Duration::from_millis(20), "{poller}: {calls:?}");

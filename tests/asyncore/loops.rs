@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::{Poller, SimpleLoop};
 use stheno::clock::Instant;
-use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Poller, SimpleLoop};
+use stheno::reactor::{AcceptMode, CallLater, Context, Dispatcher, Listener};
 use stheno::sys::socket;
 
 use crate::{Counted, PATIENCE, lines, pair, plain, turn_until};
 
-/// Accepts so many, then closes.
+/// Accepts a number of connections, then closes.
 #[derive(Debug)]
 struct Acceptor(Listener, usize);
 
@@ -83,7 +84,7 @@ fn the_same_channels_run_over_every_poller() {
     assert_eq!("epoll".parse::<Poller>(), Err("'epoll' is no way to wait; use select, poll or mio".into()));
 }
 
-/// The lesson: a hundred who wait and one who talks. Who asks everyone pays for the hundred in every turn.
+/// A hundred channels wait and one has input. A loop that asks every channel pays for the hundred in every turn.
 #[test]
 fn who_asks_pays_for_the_idle_and_who_is_told_does_not() {
     const TURNS: u64 = 50;
@@ -115,7 +116,7 @@ fn who_asks_pays_for_the_idle_and_who_is_told_does_not() {
 fn run_counts_its_turns_and_waits_no_longer_than_it_is_told() {
     for poller in Poller::ALL {
         let mut looping = SimpleLoop::new(poller).expect("a loop");
-        looping.run(PATIENCE, None).expect("nobody is there: no turn at all");
+        looping.run(PATIENCE, None).expect("no channel, no turn");
         let (ours, _peer) = pair();
         looping.add(lines(ours)).expect("taken in");
         looping.turn(Some(Duration::ZERO)).expect("turn");
@@ -127,7 +128,7 @@ fn run_counts_its_turns_and_waits_no_longer_than_it_is_told() {
     }
 }
 
-/// Without its descriptor a channel cannot be asked about; select(2) does not take every one.
+/// select(2) and poll(2) need a descriptor, and select(2) does not take every one.
 #[test]
 fn select_and_poll_need_the_descriptor() {
     #[derive(Debug)]
@@ -146,7 +147,7 @@ fn select_and_poll_need_the_descriptor() {
     SimpleLoop::new(Poller::Mio).expect("a loop").add(Mute(pair().0)).expect("mio asks the source");
 }
 
-/// asyncore closes on `POLLHUP` as soon as it has read once; what is behind that read is lost.
+/// asyncore closes on `POLLHUP` as soon as it has read once; what follows that read is lost.
 #[test]
 fn what_stands_before_a_hang_up_is_read() {
     const BYTES: u64 = 600_000;
@@ -164,7 +165,7 @@ fn what_stands_before_a_hang_up_is_read() {
     }
 }
 
-/// Closes when its time is over, or stops the loop.
+/// Closes at its deadline, and stops the loop later.
 #[derive(Debug)]
 struct Timed(TcpStream, Instant, Rc<Cell<bool>>);
 
@@ -209,13 +210,13 @@ fn deadlines_and_calls_come_over_every_poller() {
         looping.add(lines(stays)).expect("taken in");
         looping.run(PATIENCE, None).expect("run");
         assert!(last.get() && begun.elapsed() >= Duration::from_millis(70), "{poller}");
-        assert_eq!(looping.len(), 1, "stopped, though somebody is there");
+        assert_eq!(looping.len(), 1, "stopped with a channel left");
         assert!((1..=7).contains(&ticks.get()), "{poller}: {} ticks", ticks.get());
         assert!(looping.cancel(every));
     }
 }
 
-/// As an exception that nobody catches does in asyncore.
+/// As an exception that no hook catches does in asyncore.
 #[test]
 fn a_panic_costs_its_channel_over_every_poller() {
     #[derive(Debug)]
@@ -261,7 +262,7 @@ fn two_loops_know_nothing_of_each_other() {
     }
 }
 
-/// asyncore waits for the next turn; here whoever is taken in is called at once, as if it were ready.
+/// asyncore waits for the next turn; here a new channel is called at once, as if it were ready.
 #[test]
 fn a_channel_that_is_taken_in_is_called_at_once() {
     for poller in Poller::ALL {
@@ -274,7 +275,7 @@ fn a_channel_that_is_taken_in_is_called_at_once() {
     }
 }
 
-/// What the channels of one turn write down, once they may.
+/// What the channels write down in one turn, once they may.
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
 #[derive(Debug)]
@@ -308,8 +309,8 @@ impl Dispatcher for Both {
     }
 }
 
-/// With select(2) asyncore calls all who can be read, then all who can be written; here each channel's hooks
-/// come together.
+/// With select(2) asyncore calls all channels that can be read, then all that can be written; here the hooks of each
+/// channel are called together.
 #[test]
 fn a_turn_goes_channel_by_channel() {
     for poller in [Poller::Select, Poller::Poll] {
@@ -326,7 +327,7 @@ fn a_turn_goes_channel_by_channel() {
         may.set(true);
         looping.turn(Some(PATIENCE)).expect("turn");
         assert_eq!(*log.borrow(), ["one reads", "one writes", "two reads", "two writes"], "{poller}");
-        // Nothing was read: who asks is told again.
+        // Nothing was read: the kernel reports it again.
         looping.turn(Some(PATIENCE)).expect("turn");
         assert_eq!(log.borrow().len(), 8, "{poller}");
     }

@@ -1,5 +1,5 @@
-//! asyncore's promises, and where we differ from it on purpose, over select(2), poll(2) and mio: the tests
-//! that `docs/DICTIONARY.md` names.
+//! What asyncore promises, and where this crate differs on purpose, over select(2), poll(2) and mio: the tests that
+//! `docs/DICTIONARY.md` names.
 
 mod chat;
 mod files;
@@ -15,11 +15,12 @@ use std::time::{Duration, Instant};
 
 use mio::event::Source;
 use mio::net::TcpStream;
+use stheno::asyncore::SimpleLoop;
 use stheno::chat::{Chat, Handler, Terminator};
 use stheno::clock::Now;
-use stheno::reactor::{ChatChannel, Context, Dispatcher, SimpleLoop, Stream};
+use stheno::reactor::{ChatChannel, Context, Dispatcher, Stream};
 
-/// How long a test waits for what has to come.
+/// How long a test waits for something that has to happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Turns until `done`.
@@ -41,7 +42,7 @@ pub(crate) fn pair() -> (TcpStream, StdStream) {
     (TcpStream::from_std(ours), peer)
 }
 
-/// Answers lines.
+/// Echoes lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(Vec<u8>);
 
@@ -87,7 +88,7 @@ impl Dispatcher for Counted {
     }
 }
 
-/// Says nothing of itself, and never wants to write.
+/// Keeps the defaults for `readable` and `writable`, and writes down its hooks.
 #[derive(Debug)]
 pub(crate) struct Plain(TcpStream, Rc<RefCell<Vec<&'static str>>>);
 

@@ -8,7 +8,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use stheno::reactor::{ChatChannel, Poller, SimpleLoop};
+use stheno::asyncore::{Poller, SimpleLoop};
+use stheno::reactor::ChatChannel;
 
 use crate::script::{Events, Script, Step, shown};
 

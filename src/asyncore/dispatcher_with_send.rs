@@ -1,22 +1,22 @@
-//! Output that waits, for dispatchers that are no chats: `asyncore.dispatcher_with_send`.
+//! A socket with an output queue, for dispatchers that are no chats: `asyncore.dispatcher_with_send`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::net::TcpStream;
 
-use super::dispatcher::Context;
-use super::transmit::transmit;
 use crate::chat::OutQueue;
+use crate::reactor::{Context, transmit};
 
-/// A socket whose `send` always takes everything: what the kernel has no room for waits.
+/// A socket whose `send` always takes everything: what the kernel has no room for is queued.
 ///
-/// In Python a class inherits from it; here it is a field, and three hooks hand on to it:
+/// In Python a class inherits from it; here it is a field, and three hooks call it:
 ///
 /// ```
 /// # use std::io;
 /// # use mio::event::Source;
-/// # use stheno::reactor::{Context, Dispatcher, DispatcherWithSend};
+/// # use stheno::asyncore::DispatcherWithSend;
+/// # use stheno::reactor::{Context, Dispatcher};
 /// #[derive(Debug)]
 /// struct Shout(DispatcherWithSend);
 ///
@@ -50,13 +50,13 @@ pub struct DispatcherWithSend {
 }
 
 impl DispatcherWithSend {
-    /// With nothing to send yet.
+    /// Wraps `socket`, with an empty queue.
     #[must_use]
     pub fn new(socket: TcpStream) -> Self {
         Self { socket, out_buffer: OutQueue::new() }
     }
 
-    /// The socket, for [`super::Dispatcher::socket`].
+    /// The socket, for [`crate::reactor::Dispatcher::socket`].
     pub fn socket(&mut self) -> &mut TcpStream {
         &mut self.socket
     }
@@ -69,7 +69,7 @@ impl DispatcherWithSend {
         cx.recv(&mut self.socket)
     }
 
-    /// Sends what the socket takes now; the rest waits for [`DispatcherWithSend::initiate_send`].
+    /// Sends what the kernel takes now; queues the rest for [`DispatcherWithSend::initiate_send`].
     ///
     /// # Errors
     /// As send(2).
@@ -78,7 +78,7 @@ impl DispatcherWithSend {
         self.initiate_send(cx)
     }
 
-    /// Sends what waits: for [`super::Dispatcher::handle_write`].
+    /// Sends what is queued, for [`crate::reactor::Dispatcher::handle_write`].
     ///
     /// # Errors
     /// As send(2).
@@ -86,13 +86,13 @@ impl DispatcherWithSend {
         transmit(cx, &self.socket, &mut self.out_buffer).map(drop)
     }
 
-    /// Whether output waits: for [`super::Dispatcher::writable`].
+    /// Whether output is queued, for [`crate::reactor::Dispatcher::writable`].
     #[must_use]
     pub fn writable(&self) -> bool {
         !self.out_buffer.is_empty()
     }
 
-    /// How many bytes wait: for [`super::Dispatcher::unsent`], and to stop reading above a limit.
+    /// How many bytes are queued, for [`crate::reactor::Dispatcher::unsent`], and to stop reading above a limit.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.out_buffer.len()

@@ -1,0 +1,27 @@
+//! What a channel is ready for: the two bits that make an edge-triggered loop safe.
+
+use mio::event::Event;
+
+/// What a channel can do without blocking, as far as the loop knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// A read may return something.
+    pub readable: bool,
+    /// A write may take something.
+    pub writable: bool,
+    /// The peer has closed its half: the end of file follows what can be read, and no further event announces it.
+    pub read_closed: bool,
+}
+
+impl Readiness {
+    /// Of a new channel: its first calls find out.
+    pub(crate) const ALL: Self = Self { readable: true, writable: true, read_closed: false };
+
+    /// Adds what an event reports. Only a call that would block takes it away again.
+    pub(super) fn note(&mut self, event: &Event) {
+        // The next read or write returns the error.
+        self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+        self.read_closed |= event.is_read_closed();
+    }
+}
