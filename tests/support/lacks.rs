@@ -43,15 +43,16 @@ pub const FILES: &[Lack] = &[
 
 /// Tests, or a part of them.
 pub const TESTS: &[Lack] = &[
-    Lack { what: "exclusive_accept_is_balanced", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "e2_workers_share_the_connections", fronts: TWINS, why: NOT_EXCLUSIVE },
-    Lack { what: "a_killed_worker_is_replaced_under_load", fronts: THREADS, why: ONE_PROCESS },
     Lack { what: "d6_workers_come_and_go", fronts: THREADS, why: ONE_PROCESS },
-    Lack { what: "d1_d2_a_dead_worker_is_replaced_and_nobody_else_is_hurt", fronts: TWINS, why: NO_FRONT },
+    Lack {
+        what: "d1_d2_a_dead_worker_is_replaced_and_others_are_unharmed",
+        fronts: THREADS,
+        why: ONE_PROCESS,
+    },
     Lack { what: "d4_a_crash_loop_is_slowed_down", fronts: TWINS, why: NO_FRONT },
     Lack { what: "d16_a_suspended_host_murders_nobody", fronts: TWINS, why: NO_FRONT },
     Lack { what: "d23_signs_of_life_while_all_workers_beat", fronts: TWINS, why: NO_FRONT },
-    Lack { what: "a_worker_holds_no_foreign_descriptors", fronts: TWINS, why: DESCRIPTORS },
     Lack { what: "d27_a_worker_holds_what_it_needs", fronts: TWINS, why: DESCRIPTORS },
     Lack {
         what: "c9_one_address_may_have_so_many_and_the_others_do_not_notice",

@@ -107,20 +107,6 @@ fn lines_of_four_workers_stay_whole() {
     assert!(lines.iter().all(|line| parse(line).2 == 200));
 }
 
-/// RULES C16: a full device costs lines, and a word about it, not answers.
-#[test]
-fn a_full_device_does_not_stop_the_server() {
-    let folder = Folder::new();
-    let server = Server::start(&folder.root(), &["--access-log", "/dev/full"]);
-    let mut client = server.connect();
-    for _ in 0..100 {
-        assert_eq!(client.get("/ok", "").status, 200);
-    }
-    server.wait_for("lines lost so far");
-    let complaints = server.said().iter().filter(|line| line.contains("lost so far")).count();
-    assert!(complaints <= 8, "{complaints} complaints about 100 lines");
-}
-
 /// RULES C16: nobody reads our standard output.
 #[test]
 fn a_blocked_pipe_does_not_stop_the_server() {

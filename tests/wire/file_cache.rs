@@ -101,24 +101,3 @@ fn off_is_off() {
     }
     assert_eq!(files_held(&server, &folder), 0);
 }
-
-/// RULES B13 to B16 with the cache: what is sent is one version, whole, with the validators of that version.
-#[test]
-fn no_mixture_is_ever_sent() {
-    let folder = Folder::new();
-    let page = |number: usize| format!("{number:04}").repeat(2000 + number);
-    replace(&folder, "page", &page(0));
-    let server = server(&folder, "0.002");
-    let mut client = server.connect();
-    let mut tags = std::collections::BTreeMap::new();
-    for number in 0..300 {
-        replace(&folder, "page", &page(number));
-        let answer = client.get("/page", "");
-        let text = String::from_utf8(answer.body.clone()).expect("UTF-8");
-        let version: usize = text[..4].parse().expect("a number");
-        assert!(version <= number && text == page(version), "a mixture");
-        let etag = answer.field("etag").expect("a tag").to_string();
-        assert_eq!(*tags.entry(etag).or_insert(version), version, "one tag, two versions");
-    }
-    assert!(tags.len() > 1, "the page is looked at again");
-}

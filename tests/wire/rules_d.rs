@@ -8,7 +8,9 @@ mod pidfile;
 mod regulars;
 mod reload;
 mod signals;
+mod stopping;
 mod supervision;
+mod terminal;
 mod together;
 mod upgrade;
 

@@ -182,7 +182,8 @@ fn a67_answers_are_valid() {
     }
     assert!(statuses.len() >= 14, "{statuses:?}");
     let all = response::checked();
-    let measured = format!("{all} responses of the suite checked so far, 0 violations, statuses {statuses:?}");
+    let measured =
+        format!("{all} responses of the suite checked so far, 0 violations, statuses {statuses:?}");
     rules::holds("A67", measured, "0 violations in the whole suite");
 }
 
@@ -225,7 +226,10 @@ fn a67_the_checker_sees_every_violation() {
     }
     assert!(see(good.into(), "HEAD").is_err(), "a body after the response to HEAD is accepted");
     assert!(see(format!("{good}\r\n"), "GET").is_err(), "bytes after the response are accepted");
-    assert!(see(good.replace("keep-alive", "close").repeat(2), "GET").is_err(), "a response after a close is accepted");
+    assert!(
+        see(good.replace("keep-alive", "close").repeat(2), "GET").is_err(),
+        "a response after a close is accepted"
+    );
     rules::holds(
         "A67",
         format_args!("the strict parser refuses {} kinds of violation", seen + 3),
