@@ -55,7 +55,7 @@ fn the_closed_model_finds_the_law() {
 
 /// The same seed, the same think times: with a server that costs next to nothing, the same number of requests.
 #[test]
-fn chance_can_be_had_again() {
+fn equal_seeds_give_equal_think_times() {
     let rung = Rung::start("web_reactor", &["--db", "0"]);
     let count = |seed: &str| {
         let url = url(&rung);

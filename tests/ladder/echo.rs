@@ -35,7 +35,7 @@ macro_rules! echo_rungs {
             }
 
             #[test]
-            fn outlives_silence_and_resets() {
+            fn survives_silence_and_resets() {
                 super::silence_and_resets(NAME, OPTIONS);
             }
 
@@ -235,7 +235,7 @@ fn golden_options(name: &str) -> Option<&'static [&'static str]> {
 }
 
 #[test]
-fn so_much_silence_is_the_end() {
+fn silent_clients_are_closed() {
     for name in ["tcp_singlethread", "tcp_multithread"] {
         let rung = Rung::start_quiet(name, &["--timeout", "1"]);
         let begun = Instant::now();
@@ -330,7 +330,7 @@ fn select_refuses_large_descriptors() {
 /// A rung that is out of descriptors goes on when it has one again, and ends when it is told to. The lab's servers
 /// end, or ask again and again.
 #[test]
-fn who_finds_no_descriptor_waits_for_one() {
+fn a_rung_without_descriptors_waits_for_one() {
     for name in ["tcp_threadpool", "tcp_select", "tcp_mio", "tcp_reactor", "tcp_chat", "tcp_tokio"] {
         let rung = Rung::start_quiet(name, &[]);
         let maximum = getrlimit(Resource::Nofile).maximum;
@@ -351,7 +351,7 @@ fn who_finds_no_descriptor_waits_for_one() {
 
 /// A line has a limit; asynchat has none.
 #[test]
-fn a_line_without_an_end_is_the_end() {
+fn a_line_without_an_end_closes_the_connection() {
     let rung = Rung::start("tcp_chat", &[]);
     let mut client = rung.connect();
     say(&mut client, b"first\n");
@@ -366,7 +366,7 @@ fn a_line_without_an_end_is_the_end() {
 
 /// It ends at a limit that it has set itself, and says so.
 #[test]
-fn too_many_threads_are_too_many() {
+fn threads_run_out_at_the_limit() {
     let (code, out, err) = crate::rung::run("toomanythreads", &["--limit", "256"]);
     let counts: Vec<usize> = out.lines().map(|line| line.parse().expect("a number")).collect();
     assert!(counts.len() > 20 && counts.len() < 256, "{out}");

@@ -197,7 +197,7 @@ fn step_3_refuses_what_it_cannot_answer() {
 
 /// The lab has no time-outs. A request that trickles in has no longer for it than one that does not come.
 #[test]
-fn step_3_waits_so_long_and_no_longer() {
+fn step_3_has_time_outs() {
     let place = site();
     let rung = start(&place, "2");
     let begun = Instant::now();

@@ -71,7 +71,7 @@ fn one_line_for_every_answer() {
 
 /// A line says what was sent, not what was meant to be.
 #[test]
-fn a_cut_download_counts_what_was_sent() {
+fn a_cut_download_is_logged_with_its_bytes() {
     let folder = Folder::new();
     folder.write("large", vec![b'x'; 50_000_000]);
     let server = server(&folder, &[]);

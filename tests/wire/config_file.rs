@@ -134,7 +134,7 @@ fn a_port_that_is_taken_has_its_line() {
 }
 
 #[test]
-fn files_that_are_none() {
+fn config_paths_that_are_no_files() {
     let folder = Folder::new();
     let fifo = folder.beside("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("a FIFO");

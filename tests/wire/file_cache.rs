@@ -30,7 +30,7 @@ fn files_held(server: &Server, folder: &Folder) -> usize {
 
 /// An hour is longer than any test: what is seen then was not looked at again.
 #[test]
-fn what_was_found_is_believed() {
+fn lookups_are_cached() {
     let folder = Folder::new();
     folder.write("page", "old");
     let server = server(&folder, "3600");
@@ -50,7 +50,7 @@ fn what_was_found_is_believed() {
 }
 
 #[test]
-fn and_no_longer_than_it_is_said() {
+fn cached_lookups_expire() {
     let folder = Folder::new();
     folder.write("page", "old");
     folder.write("gone", "here");
@@ -75,8 +75,8 @@ fn and_no_longer_than_it_is_said() {
 
 /// A file that was removed must not take space for ever because somebody asked for it once.
 #[test]
-fn files_that_nobody_asks_for_are_closed() {
-    if Front::lacks("files_that_nobody_asks_for_are_closed") {
+fn unused_files_are_closed() {
+    if Front::lacks("unused_files_are_closed") {
         return;
     }
     let folder = Folder::new();
@@ -90,7 +90,7 @@ fn files_that_nobody_asks_for_are_closed() {
 }
 
 #[test]
-fn off_is_off() {
+fn zero_seconds_is_no_cache() {
     let folder = Folder::new();
     let server = server(&folder, "0");
     let mut client = server.connect();

@@ -29,7 +29,7 @@ fn start(folder: &Folder, options: &[&str]) -> Server {
 }
 
 #[test]
-fn several_places_at_once() {
+fn several_listeners() {
     let folder = Folder::new();
     let socket = unix(&folder, "s.sock");
     for accept in ["exclusive", "shared", "reuseport"] {
@@ -63,7 +63,7 @@ fn several_places_at_once() {
 }
 
 #[test]
-fn host_and_port_only_if_they_are_given_too() {
+fn host_and_port_add_to_listen_only_if_given() {
     let folder = Folder::new();
     let socket = unix(&folder, "s.sock");
     let server = start(&folder, &["--listen", &socket]);
@@ -96,7 +96,7 @@ fn every_address_of_the_machine() {
 }
 
 #[test]
-fn places_in_a_file() {
+fn listeners_in_a_file() {
     let folder = Folder::new();
     let config = folder.beside("stheno.toml");
     let text = "root = \"root\"\naccess-log = \"off\"\nlisten = [\"127.0.0.1:0\", \"unix:s.sock\"]\nunix-mode = 0o600\n";
@@ -189,7 +189,7 @@ impl Drop for Started {
 
 /// None takes the file that another has just made for the stale one that both have found.
 #[test]
-fn of_those_who_start_at_once_one_gets_the_name() {
+fn of_several_starts_one_gets_the_socket() {
     let folder = Folder::new();
     let path = folder.beside("s.sock");
     let socket = unix(&folder, "s.sock");

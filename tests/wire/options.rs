@@ -152,7 +152,7 @@ fn check_conditions_and_ranges(client: &mut Client) {
 }
 
 #[test]
-fn siblings_that_are_none() {
+fn files_that_are_no_siblings() {
     with_both_twins(|start| {
         let folder = Folder::new();
         let root = folder.root();

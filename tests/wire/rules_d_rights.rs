@@ -119,7 +119,7 @@ fn d24_workers_give_up_their_rights() {
 }
 
 #[test]
-fn d24_who_may_ask_for_it() {
+fn d24_invalid_users_and_groups() {
     let folder = Folder::new();
     let root = folder.root();
     let root = root.to_str().expect("UTF-8");

@@ -157,7 +157,7 @@ fn swap(one: &Path, other: &Path, stop: &AtomicBool, swaps: &AtomicU64) {
 }
 
 #[test]
-fn b16_what_is_said_of_a_file_is_said_of_that_file() {
+fn b16_head_and_body_are_of_one_file() {
     const SWAPS: u64 = 50_000;
     const PATIENCE: Duration = Duration::from_secs(2);
     let (swapped, asked) = (AtomicU64::new(0), AtomicU64::new(0));

@@ -149,7 +149,7 @@ fn b12_failures_have_their_statuses() {
 
 /// Root may read everything, so the server runs as someone else.
 #[test]
-fn b12_what_may_not_be_read_is_forbidden() {
+fn b12_unreadable_files_are_forbidden() {
     for twin in ["", "all"] {
         let folder = Folder::new();
         let set = |path: &Path, mode| {

@@ -78,7 +78,7 @@ fn b2_names_are_decoded_once() {
 }
 
 #[test]
-fn b3_no_byte_cuts_a_name_short() {
+fn b3_control_bytes_are_refused() {
     let mut targets = Vec::new();
     for byte in (0..0x20u8).chain([0x7f]) {
         for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok")] {

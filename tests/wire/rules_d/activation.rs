@@ -47,7 +47,7 @@ fn d22_sockets_of_a_service_manager() {
 }
 
 #[test]
-fn d22_sockets_of_somebody_else() {
+fn d22_sockets_of_another_process() {
     let folder = Folder::new();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("an address");
@@ -59,7 +59,7 @@ fn d22_sockets_of_somebody_else() {
 }
 
 #[test]
-fn d22_what_is_no_listener_is_refused() {
+fn d22_other_descriptors_are_refused() {
     let folder = Folder::new();
     let datagrams: OwnedFd = UdpSocket::bind("127.0.0.1:0").expect("a port").into();
     let nothing: OwnedFd = std::fs::File::open("/dev/null").expect("a file").into();

@@ -116,7 +116,7 @@ fn d21_an_upgrade_moves_the_main_process() {
 }
 
 #[test]
-fn d21_a_name_that_stands_nowhere() {
+fn d21_an_abstract_socket() {
     let folder = Folder::new();
     let name = format!("stheno-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).expect("a name");
@@ -132,8 +132,8 @@ fn d21_a_name_that_stands_nowhere() {
 }
 
 #[test]
-fn d23_signs_of_life_while_all_workers_beat() {
-    if Front::lacks("d23_signs_of_life_while_all_workers_beat") {
+fn d23_watchdog_messages_need_all_workers() {
+    if Front::lacks("d23_watchdog_messages_need_all_workers") {
         return;
     }
     let manager = Manager::new();

@@ -24,7 +24,7 @@ pub(super) fn reload(server: &Server) {
 }
 
 #[test]
-fn d9_a_reload_fails_nobody() {
+fn d9_a_reload_fails_no_request() {
     let (_folder, server) = serve(&["-w", "2"]);
     let regulars = Regulars::start(server.address(), 16);
     let mut workers: HashSet<i32> = server.workers.iter().copied().collect();

@@ -85,7 +85,7 @@ fn d6_d18_a_storm_of_signals() {
 
 /// Whoever signals all processes of a name means no harm to workers.
 #[test]
-fn workers_ignore_what_is_meant_for_the_master() {
+fn workers_ignore_signals_for_the_master() {
     let (_folder, server) = serve(&["-w", "2"]);
     for signal in [Signal::HUP, Signal::USR1, Signal::USR2, Signal::WINCH, Signal::TTIN, Signal::TTOU] {
         server.workers.iter().for_each(|pid| send(*pid, signal));

@@ -50,7 +50,7 @@ fn d6_a_second_signal_shortens_the_wait() {
 }
 
 #[test]
-fn d7_a_drain_fails_nobody() {
+fn d7_a_drain_fails_no_request() {
     let folder = Folder::new();
     let mut server = Server::start(&folder.root(), &["-w", "2"]);
     let mut idle: Vec<Client> = (0..20).map(|_| server.connect()).collect();

@@ -138,7 +138,7 @@ fn d4_a_crash_loop_is_slowed_down() {
 }
 
 #[test]
-fn d5_workers_that_cannot_start_end_the_start() {
+fn d5_workers_that_cannot_start_end_the_server() {
     let folder = Folder::new();
     let root = folder.root();
     let root = root.to_str().expect("UTF-8");
@@ -213,8 +213,8 @@ fn d15_a_worker_that_hangs_is_ended() {
 }
 
 #[test]
-fn d16_a_suspended_host_murders_nobody() {
-    if Front::lacks("d16_a_suspended_host_murders_nobody") {
+fn d16_a_suspended_host_kills_no_worker() {
+    if Front::lacks("d16_a_suspended_host_kills_no_worker") {
         return;
     }
     let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
@@ -262,7 +262,7 @@ fn d17_zombies_are_reaped_and_strangers_ignored() {
 }
 
 #[test]
-fn d19_broken_pipes_kill_nobody() {
+fn d19_broken_pipes_kill_no_process() {
     let folder = Folder::new();
     folder.write("large", vec![b'x'; 5_000_000]);
     let (reader, writer) = std::io::pipe().expect("a pipe");
@@ -287,7 +287,7 @@ fn d19_broken_pipes_kill_nobody() {
 }
 
 #[test]
-fn d28_ps_shows_who_does_what() {
+fn d28_ps_shows_the_role() {
     let folder = Folder::new();
     folder.write("large", vec![b'x'; 50_000_000]);
     let mut server = Server::start(&folder.root(), &[]);

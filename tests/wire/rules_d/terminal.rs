@@ -91,7 +91,7 @@ fn d6_a_terminal_that_hangs_up_ends_its_server() {
 
 /// Whoever has said nohup(1) wants one.
 #[test]
-fn d6_nohup_outlives_its_terminal() {
+fn d6_a_server_under_nohup_outlives_its_terminal() {
     if !is_installed("script") {
         return not_run("D6", "without script(1) there is no terminal");
     }

@@ -207,7 +207,7 @@ fn rotate(server: &Server, access: &Path) -> Vec<String> {
 /// A worker may open no file, and somebody else's least of all: the master hands it the new one. A folder in the root,
 /// and one above it, are such that it must not write in by itself.
 #[test]
-fn workers_that_may_open_no_log_are_handed_the_new_one() {
+fn workers_without_access_get_the_new_log_from_the_master() {
     let mut cases = vec!["logs/access.log", "access.log", "root/access.log"];
     let root_only = "private/access.log";
     if rights::is_root() {

@@ -67,7 +67,7 @@ fn ignores_sigpipe(pid: i32) -> bool {
 }
 
 #[test]
-fn d13_an_upgrade_fails_nobody() {
+fn d13_an_upgrade_fails_no_request() {
     const UPGRADES: usize = 10;
     let mut installed = Installed::start(&["-w", "2"]);
     let (address, program) = (installed.server.address(), PathBuf::from(command().get_program()));
