@@ -18,53 +18,53 @@ use self::attack::Attack;
 pub use self::probe::{Latencies, Probe, ask_once};
 use super::server::eventually;
 
-/// What one hostile client does. Start from [`Plan::default`], who connects and says nothing.
+/// The behaviour of one hostile client. [`Plan::default`] connects and is silent.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Sent as soon as the server takes it.
     pub opening: Vec<u8>,
-    /// Sent again and again behind the opening, once every [`Plan::every`].
+    /// Sent repeatedly after the opening, once every [`Plan::every`].
     pub drip: Vec<u8>,
-    /// How often something is dripped or sipped.
+    /// The interval of drips and sips.
     pub every: Duration,
-    /// What is done with answers.
+    /// How the client reads responses.
     pub reading: Reading,
-    /// Closes the sending half behind the opening.
+    /// Closes the sending half after the opening.
     pub half_closes: bool,
     /// Resets the connection as soon as the opening has been taken.
     pub resets: bool,
-    /// Keeps its socket when the server has closed, as long as the whole attack goes on.
+    /// Keeps its socket open after the server's close, until the end of the attack.
     pub clings: bool,
-    /// The size of the receive buffer; the system's if 0.
+    /// The size of the receive buffer; the system's default if 0.
     pub receive_buffer: usize,
-    /// The address it comes from; any if `None`.
+    /// The source address; any if `None`.
     pub from: Option<[u8; 4]>,
 }
 
-/// What a hostile client does with answers.
+/// How a hostile client reads responses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// Reads everything at once, as one should.
+    /// Reads everything at once, as an honest client does.
     #[default]
     All,
-    /// Never reads.
+    /// Does not read.
     Never,
-    /// So many bytes, once every [`Plan::every`].
+    /// Reads this number of bytes once every [`Plan::every`].
     Sips(usize),
 }
 
-/// How the server has ended a connection.
+/// How a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// With an orderly close.
+    /// The server closed it.
     Fin,
-    /// With a reset.
+    /// The server reset it.
     Reset,
-    /// Not at all: it was open when the attack was called off.
+    /// It was still open at the end of the attack.
     Open,
-    /// It never came to be.
+    /// It was never established.
     Refused,
-    /// We reset it ourselves.
+    /// The client reset it.
     Ours,
 }
 
@@ -72,17 +72,17 @@ pub enum How {
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
     pub how: How,
-    /// Since it began to connect.
+    /// Time since the start of the connect.
     pub after: Duration,
-    /// The status of the first answer, if any was read.
+    /// The status of the first response, if one was read.
     pub status: Option<u16>,
     /// Bytes that were read.
     pub read: u64,
-    /// Bytes that the server, or the socket before it, took.
+    /// Bytes that the server, or its socket, has taken.
     pub sent: u64,
 }
 
-/// Many clients of the same plan.
+/// Many clients with the same plan.
 #[derive(Debug)]
 pub struct Hostile {
     thread: Option<JoinHandle<Vec<Ended>>>,
@@ -93,14 +93,14 @@ pub struct Hostile {
 #[derive(Debug, Default)]
 struct Shared {
     called_off: AtomicBool,
-    /// Clients that have sent their opening, or as much of it as the server has taken at first.
+    /// Clients that have sent their opening, or the part of it that the server takes at first.
     opened: AtomicUsize,
-    /// Clients that the server has got rid of.
+    /// Clients whose connection has ended.
     over: AtomicUsize,
 }
 
 impl Hostile {
-    /// Connects `count` clients of this plan.
+    /// Connects `count` clients with this plan.
     pub fn start(address: SocketAddr, count: usize, plan: Plan) -> Self {
         raise_descriptor_limit();
         let shared = Arc::<Shared>::default();
@@ -109,24 +109,24 @@ impl Hostile {
         Self { thread: Some(thread), shared, count }
     }
 
-    /// They connect and say nothing.
+    /// Clients that connect and are silent.
     pub fn silent(address: SocketAddr, count: usize) -> Self {
         Self::start(address, count, Plan::default())
     }
 
-    /// They send a head that never ends, a field at a time.
+    /// Clients that send an endless head, a field at a time.
     pub fn slow_heads(address: SocketAddr, count: usize, every: Duration) -> Self {
         let opening = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
         Self::start(address, count, Plan { opening, drip: b"X-a: b\r\n".to_vec(), every, ..Plan::default() })
     }
 
-    /// They promise a body and send it a byte at a time.
+    /// Clients that announce a body and send it a byte at a time.
     pub fn slow_bodies(address: SocketAddr, count: usize, every: Duration) -> Self {
         let opening = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n".to_vec();
         Self::start(address, count, Plan { opening, drip: b"x".to_vec(), every, ..Plan::default() })
     }
 
-    /// They ask for `target` and never read the answer.
+    /// Clients that request `target` and do not read the response.
     pub fn never_reading(address: SocketAddr, count: usize, target: &str) -> Self {
         let (opening, receive_buffer) = (get(target), 4096);
         Self::start(
@@ -136,23 +136,23 @@ impl Hostile {
         )
     }
 
-    /// They ask for `target` and read so many bytes of it every so often.
+    /// Clients that request `target` and read `sip` bytes of it once `every` interval.
     pub fn sipping(address: SocketAddr, count: usize, target: &str, sip: usize, every: Duration) -> Self {
         let (opening, reading, receive_buffer) = (get(target), Reading::Sips(sip), 4096);
         Self::start(address, count, Plan { opening, reading, every, receive_buffer, ..Plan::default() })
     }
 
-    /// They ask for `target`, close their sending half, and read.
+    /// Clients that request `target`, close their sending half, and read.
     pub fn half_closing(address: SocketAddr, count: usize, target: &str) -> Self {
         Self::start(address, count, Plan { opening: get(target), half_closes: true, ..Plan::default() })
     }
 
-    /// They ask for `target` and reset the connection.
+    /// Clients that request `target` and reset the connection.
     pub fn resetting(address: SocketAddr, count: usize, target: &str) -> Self {
         Self::start(address, count, Plan { opening: get(target), resets: true, ..Plan::default() })
     }
 
-    /// They send so many requests in one go and read no answer.
+    /// Clients that send `requests` requests at once and do not read.
     pub fn flood(address: SocketAddr, count: usize, target: &str, requests: usize) -> Self {
         let (opening, receive_buffer) = (get(target).repeat(requests), 4096);
         Self::start(
@@ -162,23 +162,23 @@ impl Hostile {
         )
     }
 
-    /// Waits until all are connected and have sent what the server takes at first.
+    /// Waits until all clients are connected and have sent what the server takes at first.
     pub fn wait_until_open(&self) {
         eventually("all are connected", || self.shared.opened.load(Ordering::Relaxed) == self.count);
     }
 
-    /// How many the server has got rid of so far.
+    /// The number of connections that have ended so far.
     pub fn over(&self) -> usize {
         self.shared.over.load(Ordering::Relaxed)
     }
 
-    /// Waits until the server has got rid of them all, and answers how.
+    /// Waits until the server has ended all connections; returns their ends.
     pub fn wait_until_over(self) -> Vec<Ended> {
         eventually("all are gone", || self.over() == self.count);
         self.call_off()
     }
 
-    /// Ends the attack: what is open is closed by us, with a reset.
+    /// Ends the attack: the clients reset the connections that are still open.
     pub fn call_off(mut self) -> Vec<Ended> {
         self.shared.called_off.store(true, Ordering::Relaxed);
         self.thread.take().expect("a thread").join().expect("the attack")
@@ -189,7 +189,7 @@ impl Drop for Hostile {
     fn drop(&mut self) {
         self.shared.called_off.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It has failed with its test.
+            // The thread may have failed together with its test.
             let _ = thread.join();
         }
     }
@@ -199,8 +199,8 @@ fn get(target: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes()
 }
 
-/// A thousand clients need a thousand descriptors; the limit of this process may be raised as it likes.
-/// Answers what it is now.
+/// Raises the descriptor limit of this process as far as it may, because each client needs a descriptor.
+/// Returns the limit.
 pub fn raise_descriptor_limit() -> usize {
     stheno::sys::process::raise_descriptor_limit()
 }

@@ -19,11 +19,11 @@ struct Attacker {
     stream: TcpStream,
     since: Instant,
     connected: bool,
-    /// Of the opening.
+    /// Bytes of the opening that were sent.
     sent: usize,
     dripped: u64,
     read: u64,
-    /// The first bytes of what was read.
+    /// The first bytes of the input.
     first: Vec<u8>,
     counted: bool,
 }
@@ -35,15 +35,15 @@ pub(super) struct Attack {
     shared: Arc<Shared>,
     poll: Poll,
     open: HashMap<usize, Attacker>,
-    /// The server has closed these; we keep them all the same.
+    /// Sockets that the server has closed and the clients keep open.
     clung_to: Vec<Attacker>,
     ended: Vec<Ended>,
 }
 
-/// Connections that are begun before the answers to them are looked at: less than a backlog.
+/// Connections that may be in progress at a time: less than a backlog.
 const AT_ONCE: usize = 512;
 
-/// How often the attack looks whether it has been called off.
+/// How often the attack checks whether to end.
 const GLANCE: Duration = Duration::from_millis(20);
 
 impl Attack {
@@ -103,7 +103,7 @@ impl Attack {
         self.open.insert(token, attacker);
     }
 
-    /// Does what can be done on one socket; `gone` says that the server has closed, or reset.
+    /// Does all that is possible on one socket; `gone`: the server has closed or reset it.
     fn go_on(&mut self, token: usize, gone: bool) {
         let Some(attacker) = self.open.get_mut(&token) else {
             return;
@@ -180,7 +180,7 @@ impl Attacker {
         }
         let ended = match plan.reading {
             Reading::All => self.read(usize::MAX)?,
-            // The end stands behind what is not read, and only the event tells of it.
+            // The end of input comes after bytes that are left unread, so only the event reports it.
             Reading::Never | Reading::Sips(_) => gone,
         };
         Ok(ended.then_some(How::Fin))
@@ -198,7 +198,7 @@ impl Attacker {
         Ok(())
     }
 
-    /// Whether it has sent its opening, or as much of it as the server takes from who does not read.
+    /// Whether the opening was sent, or, without reading, the part of it that the server takes.
     fn has_opened(&self, plan: &Plan) -> bool {
         self.connected && (self.sent == plan.opening.len() || plan.reading == Reading::Never)
     }
@@ -217,7 +217,7 @@ impl Attacker {
         }
     }
 
-    /// Reads so many bytes at the most; answers whether the end has come.
+    /// Reads at most `most` bytes; returns whether the end has come.
     fn read(&mut self, most: usize) -> io::Result<bool> {
         let mut piece = [0; 64 * 1024];
         let mut left = most;
@@ -262,8 +262,8 @@ fn connect(address: SocketAddr, plan: &Plan) -> std::net::TcpStream {
     socket.into()
 }
 
-/// The coming close is a reset.
+/// Makes the next close a reset.
 fn reset(stream: &TcpStream) {
-    // A socket that is reset already needs no more.
+    // This fails for a socket that is reset already.
     let _ = stheno::sys::socket::reset_on_close(stream);
 }

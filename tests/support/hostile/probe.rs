@@ -17,12 +17,12 @@ pub struct Probe {
     thread: JoinHandle<Vec<Duration>>,
 }
 
-/// How long the answers to a [`Probe`] took, in order of length.
+/// The response times of a [`Probe`], in order of length.
 #[derive(Clone, Debug)]
 pub struct Latencies(Vec<Duration>);
 
 impl Probe {
-    /// Asks for `target` again and again, with `pause` between an answer and the next question.
+    /// Requests `target` repeatedly, with `pause` after each response.
     pub fn start(address: SocketAddr, target: &'static str, pause: Duration) -> Self {
         let (stop, asked) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let (its_stop, its_asked) = (Arc::clone(&stop), Arc::clone(&asked));
@@ -38,25 +38,25 @@ impl Probe {
         Self { stop, asked, thread }
     }
 
-    /// Waits until so many more answers have come.
+    /// Waits for `answers` more responses.
     pub fn wait_for_more(&self, answers: usize) {
         let wanted = self.asked.load(Ordering::Relaxed) + answers;
-        eventually("the probe is answered", || self.asked.load(Ordering::Relaxed) >= wanted);
+        eventually("the probe gets responses", || self.asked.load(Ordering::Relaxed) >= wanted);
     }
 
-    /// Ends it.
+    /// Ends the probe and returns its response times.
     ///
     /// # Panics
-    /// When a question was not answered with 200.
+    /// If a response was not a 200.
     pub fn stop(self) -> Latencies {
         self.stop.store(true, Ordering::Relaxed);
-        let mut latencies = self.thread.join().expect("every question was answered");
+        let mut latencies = self.thread.join().expect("every request was served");
         latencies.sort();
         Latencies(latencies)
     }
 }
 
-/// From before the connect to behind the last byte of the answer.
+/// Requests `target` once; returns the time from before the connect to after the last byte of the response.
 pub fn ask_once(address: SocketAddr, target: &str) -> Duration {
     let begun = Instant::now();
     let mut client = Client::connect(address);
@@ -65,19 +65,19 @@ pub fn ask_once(address: SocketAddr, target: &str) -> Duration {
 }
 
 impl Latencies {
-    /// So many questions, one after the other.
+    /// Makes `count` requests, one after the other.
     pub fn of(address: SocketAddr, target: &str, count: usize) -> Self {
         let mut latencies: Vec<Duration> = (0..count).map(|_| ask_once(address, target)).collect();
         latencies.sort();
         Self(latencies)
     }
 
-    /// How many there are.
+    /// The number of responses.
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// The time within which so many of a thousand were answered.
+    /// The time within which `per_mille` of a thousand responses came.
     pub fn quantile(&self, per_mille: usize) -> Duration {
         let at = (self.0.len() * per_mille / 1000).min(self.0.len() - 1);
         self.0[at]
@@ -92,7 +92,7 @@ impl Latencies {
     }
 
     pub fn max(&self) -> Duration {
-        *self.0.last().expect("at least one answer")
+        *self.0.last().expect("at least one response")
     }
 }
 
