@@ -23,13 +23,12 @@ const PREFORK: &[Front] = &[Front::Prefork];
 /// The twin with one process.
 const THREADS: &[Front] = &[Front::Threads];
 
-const NOT_EXCLUSIVE: &str =
-    "Tokio registers a listener as mio does, without exclusive wake-up: the fastest worker gets most connections";
+const NOT_EXCLUSIVE: &str = "Tokio registers a listener as mio does, without exclusive wake-up: the fastest worker gets most connections";
 const TRIED_BY_THREADS: &str =
     "the cost of a connection is the same code in both lanes, and is tested in the other one";
-const TRIED_BY_PREFORK: &str = "the file service is the same code in both lanes, and is tested in the other one";
-const ONE_PROCESS: &str =
-    "`-w` is threads here; several processes are tested in the other lane";
+const TRIED_BY_PREFORK: &str =
+    "the file service is the same code in both lanes, and is tested in the other one";
+const ONE_PROCESS: &str = "`-w` is threads here; several processes are tested in the other lane";
 const NO_FRONT: &str = "takes many seconds and tests the master only, which is the same for all fronts";
 const DESCRIPTORS: &str =
     "Tokio holds two descriptors of its epoll, and an eventfd; each thread has one of the root";
@@ -69,11 +68,7 @@ pub const TESTS: &[Lack] = &[
         fronts: TWINS,
         why: "its EAGAIN for nothing: Tokio is edge-triggered, so the event is not repeated",
     },
-    Lack {
-        what: "e18_a_long_turn_is_logged",
-        fronts: TWINS,
-        why: "the runtime does not measure its turns",
-    },
+    Lack { what: "e18_a_long_turn_is_logged", fronts: TWINS, why: "the runtime does not measure its turns" },
 ];
 
 impl Lack {

@@ -25,7 +25,7 @@ pub use response::{Response, parse_all, parse_each};
 pub use server::{Front, Server};
 
 /// Runs `test` twice: with the fast system calls, and with their portable fallbacks.
-pub fn with_both_twins(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {
+pub fn with_both_backends(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {
     test(&|root, options| Server::start(root, options));
     test(&|root, options| {
         Server::start_with(root, options, |command| {

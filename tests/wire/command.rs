@@ -1,4 +1,4 @@
-//! The command as a user meets it: start-up lines, mistakes, the log.
+//! The command: start-up lines, mistakes, the log.
 
 use std::fs;
 use std::net::TcpListener;
@@ -26,7 +26,7 @@ fn the_start_up_lines_say_everything() {
     assert_eq!(server.workers, server.children());
 }
 
-/// Bad words: one line, exit 2. Bad surroundings: one line that says what to do, exit 1.
+/// A mistake on the command line: one line, exit 2. A failing start: one line with advice, exit 1.
 #[test]
 fn mistakes_are_one_line() {
     let folder = Folder::new();
@@ -139,7 +139,7 @@ fn values_may_be_joined_by_an_equals_sign() {
     assert_eq!(server.workers.len(), Front::of_this_crate().processes(2));
 }
 
-/// `-w 1` runs the same way: a master and its worker.
+/// `-w 1` runs a master and a worker, too.
 #[test]
 fn one_worker_is_a_process_of_its_own() {
     let folder = Folder::new();
@@ -148,7 +148,7 @@ fn one_worker_is_a_process_of_its_own() {
     assert_ne!(server.workers[0], server.master());
 }
 
-/// Without standard output and standard error there is nobody to talk to, and still a server.
+/// The server runs without standard output and standard error.
 #[test]
 fn a_server_without_standard_streams_serves() {
     let folder = Folder::new();
@@ -165,7 +165,7 @@ fn a_server_without_standard_streams_serves() {
     assert!(child.wait().expect("wait").success());
 }
 
-/// Nobody reads our standard error: lines are lost, answers are not, and the server can still be stopped.
+/// When standard error is not read, lines are lost; responses are not, and the server can be stopped.
 #[test]
 fn a_blocked_standard_error_stops_nothing() {
     let folder = Folder::new();
@@ -186,7 +186,7 @@ fn a_blocked_standard_error_stops_nothing() {
     drop(read);
 }
 
-/// Start-up lines and log lines go to the same place of the same file.
+/// Start-up lines and log lines are appended to the same file.
 #[test]
 fn standard_error_may_be_a_file() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! `tests/corpus/http1.json`: requests, and the outcomes that are allowed, over every front and split.
+//! `tests/corpus/http1.json`: requests and their allowed outcomes, over every front and split.
 
 use std::sync::OnceLock;
 
@@ -46,8 +46,8 @@ impl Case {
         let got: Vec<u16> = responses.iter().map(|response| response.status).collect();
         assert!(self.wants.contains(&got), "{} {how}: {got:?} is none of {:?}", self.id, self.wants);
         if self.closes {
-            let last = responses.last().expect("an answer");
-            assert!(last.closes(), "{} {how}: the last answer does not close", self.id);
+            let last = responses.last().expect("a response");
+            assert!(last.closes(), "{} {how}: the last response does not close", self.id);
         }
     }
 }
@@ -89,7 +89,7 @@ fn core(folder: &Folder) -> Core {
     Core::new(FileService::open(&folder.root()).expect("a service"))
 }
 
-/// Equal but for the boundary of a multipart answer, which is another each time.
+/// Whether both are equal, but for the boundary of a multipart response, which is random.
 fn is_same(parts: &Outcome, whole: &Outcome) -> bool {
     let bodies = |outcome: &Outcome| -> Vec<(u16, Vec<u8>)> {
         let all = parse_all(&outcome.sent, "GET");
@@ -98,7 +98,7 @@ fn is_same(parts: &Outcome, whole: &Outcome) -> bool {
     parts.ended == whole.ended && (parts.sent == whole.sent || bodies(parts) == bodies(whole))
 }
 
-/// What the server sends in answer to a case. A case that need not close is ended by closing our half.
+/// Sends a case and returns the responses. If the server need not close, the client closes its half.
 fn over_the_wire(server: &Server, case: &Case, step: usize) -> Vec<Response> {
     let mut client = server.connect();
     for piece in case.payload.chunks(step) {

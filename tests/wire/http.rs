@@ -1,4 +1,4 @@
-//! Responses over the wire that no row of `rules_a` looks at: their fields, their timing, slow readers.
+//! Responses over the wire that no row of `rules_a` examines: fields, timing, slow readers.
 
 use std::io::Read;
 use std::time::{Duration, Instant};

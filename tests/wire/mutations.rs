@@ -17,7 +17,7 @@ use message::Message;
 /// One of `OVER_THE_WIRE` mutations also goes over the wire, because a connection costs more than a call.
 const OVER_THE_WIRE: usize = 40;
 
-/// Requests on one connection, and what they come to.
+/// Requests on one connection, and their outcome.
 #[derive(Debug)]
 struct Subject {
     id: String,
@@ -26,7 +26,7 @@ struct Subject {
     ended: bool,
 }
 
-/// Valid requests beside those of the corpus.
+/// Valid requests besides those of the corpus.
 const VALID: [&str; 27] = [
     "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a:80\r\nUser-Agent: x\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\n\r\n",
@@ -58,7 +58,7 @@ const VALID: [&str; 27] = [
     "GET http://a/ok HTTP/1.1\r\nHost: b\r\n\r\nGET //sub HTTP/1.1\r\nHost: a\r\n\r\nGET /none HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
-/// Statuses of requests that were understood to their ends.
+/// Statuses of requests that were understood completely.
 const UNDERSTOOD: [u16; 9] = [200, 204, 206, 301, 304, 404, 405, 412, 416];
 
 fn subjects(core: &mut Core) -> Vec<Subject> {
@@ -72,14 +72,14 @@ fn subjects(core: &mut Core) -> Vec<Subject> {
 }
 
 impl Subject {
-    /// `None` if the payload is not made of valid requests alone.
+    /// Returns `None` if the payload has a request that is not valid.
     fn new(id: String, payload: &[u8], core: &mut Core) -> Option<Self> {
         let (mut rest, mut messages) = (payload, Vec::new());
         while !rest.is_empty() {
             messages.push(Message::take(&mut rest)?);
         }
         let mut this = Self { id, messages, outcome: Vec::new(), ended: false };
-        // What the server makes of it decides: a message whose framing was not understood ends in an error.
+        // The server decides: a message whose framing was not understood gets an error.
         let whole = core.run([payload, CANARY.as_bytes()]);
         let answers = this.answers(&whole.sent);
         let understood = |method: &str, status: u16| {
@@ -88,7 +88,7 @@ impl Subject {
         let methods = this.methods();
         let valid = answers.iter().zip(&methods).all(|((status, _), method)| understood(method, *status));
         (this.outcome, this.ended) = (answers, whole.ended);
-        // If the connection lived on, the canary was understood too.
+        // If the connection stays open, the canary gets a response, too.
         (valid && (this.ended || this.outcome.len() == this.messages.len() + 1)).then_some(this)
     }
 
@@ -101,7 +101,7 @@ impl Subject {
     }
 }
 
-/// The boundary of a multipart answer is another each time.
+/// Without the bodies of multipart responses, whose boundary is random.
 fn statuses_and_bodies(responses: Vec<Response>) -> Vec<(u16, Vec<u8>)> {
     let body = |response: Response| if response.status == 206 { Vec::new() } else { response.body };
     responses.into_iter().map(|response| (response.status, body(response))).collect()

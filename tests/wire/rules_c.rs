@@ -19,23 +19,23 @@ const GET: &str = "GET /ok HTTP/1.1\r\nHost: a\r\n\r\n";
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How often a slow client does something.
+/// The interval at which a slow client does something.
 const SLOWLY: Duration = Duration::from_millis(100);
 
-/// Between two questions of a probe.
+/// The pause of a probe between two requests.
 const PAUSE: Duration = Duration::from_millis(10);
 
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
     folder.write_sparse("sparse", 200_000_000);
-    // Descriptors are counted here: those of connections, and of files that are being sent.
+    // Without cache, the descriptors are those of connections and of files that are being sent.
     let server = Server::start(&folder.root(), &[&["--file-cache", "0"], options].concat());
-    // The worker has set itself up once it has answered.
+    // A response shows that the worker is set up.
     assert_eq!(server.connect().get("/ok", "").status, 200);
     (folder, server)
 }
 
-/// With as many descriptors for the server as `most`.
+/// As [`serve`], with at most `most` descriptors for the server.
 fn serve_with_descriptors(most: u64, options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
     let options = [&["--file-cache", "0"], options].concat();
@@ -47,7 +47,7 @@ fn serve_with_descriptors(most: u64, options: &[&str]) -> (Folder, Server) {
     (folder, server)
 }
 
-/// The part of a core that the process has for so long.
+/// The percentage of one core that the process uses during `time`.
 fn cpu_share(pid: i32, time: Duration) -> f64 {
     let before = cpu_time(pid);
     std::thread::sleep(time);

@@ -14,7 +14,7 @@ use crate::support::rules::{holds, not_run};
 use crate::support::server::{command, eventually, run};
 use crate::support::{Folder, Server};
 
-/// A user that every system has, by number, so that no file need know him.
+/// A user that every system has, by number, so that it needs no entry in passwd.
 const NOBODY: &str = "65534";
 
 /// One line of a process's proc(5) status.
@@ -24,7 +24,7 @@ fn status(pid: i32, name: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What no worker has, whoever started it.
+/// Checks the rights that no worker has, under any user.
 fn check_rights(worker: i32) {
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
         assert_eq!(u64::from_str_radix(&status(worker, set), 16), Ok(0), "{set}");
@@ -34,12 +34,12 @@ fn check_rights(worker: i32) {
     }
     assert_eq!(status(worker, "NoNewPrivs"), "1");
     if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
-        // Landlock cannot be seen from outside; what comes behind it can.
+        // Landlock is invisible from outside; the filter that is installed after it is visible.
         eventually("system calls are filtered", || status(worker, "Seccomp") == "2");
     }
 }
 
-/// Everything that a worker does, done by one that has given up what it can.
+/// Checks all kinds of responses, by workers that have given up their rights.
 fn check_service(folder: &Folder, server: &Server) {
     let mut client = server.connect();
     assert_eq!(client.get("/ok", "").text(), "hello\n");
@@ -54,7 +54,7 @@ fn check_service(folder: &Folder, server: &Server) {
     let page = client.get("/list/", "");
     assert!(page.status == 200 && page.text().contains("one"), "{}", page.text());
     assert_eq!(client.get("/list/one", "Accept-Encoding: gzip\r\n").text(), "packed", "a sibling");
-    // What comes into the root later on belongs to it.
+    // Files that are added to the root later are served, too.
     folder.write("list/two", "new");
     assert_eq!(client.get("/list/two", "").text(), "new");
 }
@@ -84,7 +84,7 @@ fn d24_workers_give_up_their_rights() {
     }
     drop(server);
     if !rights::is_root() {
-        not_run("D24", "only root can become somebody else");
+        not_run("D24", "only root can become another user");
         return;
     }
     for (options, gid) in
@@ -105,7 +105,7 @@ fn d24_workers_give_up_their_rights() {
         }
         assert_eq!(status(server.master(), "Uid"), "0 0 0 0");
     }
-    // A file that only root may read is one that this worker may not.
+    // A worker may not read a file that only root may read.
     folder.write("private", "root's own");
     let root_only = Permissions::from_mode(0o600);
     fs::set_permissions(folder.root().join("private"), root_only).expect("rights");
@@ -141,7 +141,7 @@ fn d24_invalid_users_and_groups() {
         assert_eq!((got, error.matches('\n').count()), (code, 1), "{error}");
         assert!(error.contains(says), "{error}");
     }
-    // Who may not enter the root after giving up his rights must not serve it.
+    // A worker that may not enter the root after giving up its rights must not start.
     let closed = Permissions::from_mode(0o700);
     fs::set_permissions(folder.root(), closed).expect("rights");
     let (code, _, error) = run(&["-r", root, "--port", "0", "--user", NOBODY, "--group", NOBODY]);
@@ -153,6 +153,6 @@ fn d24_invalid_users_and_groups() {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(output.status.code() == Some(1) && error.contains("for root only"), "{error}");
         }
-        Err(error) => not_run("D24", format_args!("nobody may not run the server here: {error}")),
+        Err(error) => not_run("D24", format_args!("user 65534 may not run the server here: {error}")),
     }
 }

@@ -21,17 +21,17 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
-    // Descriptors are counted here: those of connections, and of files that are being sent.
+    // Without cache, the descriptors are those of connections and of files that are being sent.
     let server = Server::start(&folder.root(), &[&["--file-cache", "0"], options].concat());
     assert_eq!(server.connect().get("/ok", "").status, 200);
     (folder, server)
 }
 
-/// strace(1) on a running process, with some of its calls tampered with.
+/// strace(1) on a running process, which injects errors into some of its system calls.
 struct Strace(Child);
 
 impl Strace {
-    /// `None` where there is no strace, or it may not attach itself.
+    /// Returns `None` if strace is missing or may not attach.
     fn inject(pid: i32, what: &[&str]) -> Option<Self> {
         let mut command = Command::new("strace");
         // -f: all of its threads.
@@ -53,7 +53,7 @@ impl Strace {
     }
 }
 
-/// Lets the process go.
+/// Detaches from the process.
 impl Drop for Strace {
     fn drop(&mut self) {
         send(i32::try_from(self.0.id()).expect("a pid"), Signal::INT);
@@ -61,12 +61,9 @@ impl Drop for Strace {
     }
 }
 
-const NO_STRACE: &str = "strace is not installed or may not attach; nothing else injects errors";
+const NO_STRACE: &str = "errors are injected by strace(1), which is missing or may not attach";
 
 #[test]
 fn e20_kqueue_is_not_run() {
-    not_run(
-        "E20",
-        "there is no system with kqueue here; the poller is mio's, and nothing of ours is particular to it",
-    );
+    not_run("E20", "no system with kqueue here; the poller is mio's, and our code does not depend on it");
 }

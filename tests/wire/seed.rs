@@ -71,7 +71,7 @@ fn directories_and_names() {
     }
 }
 
-/// The seed answered errors in plain text with the long text of its `responses`.
+/// The seed's error responses: plain text, with the long texts of its `responses`.
 #[test]
 fn errors_say_what_happened() {
     let (_folder, server) = server();
@@ -82,7 +82,7 @@ fn errors_say_what_happened() {
     assert!(response.text().contains("Specified method is invalid for this resource."));
 }
 
-/// The seed's `url_normalize` never ended on these.
+/// The seed's `url_normalize` looped for ever on these.
 #[test]
 fn dots_at_the_end_of_a_name_are_a_name() {
     let (folder, server) = server();

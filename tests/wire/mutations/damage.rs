@@ -8,7 +8,7 @@ use crate::support::{Dice, Fronts, rules};
 
 const DAMAGES_OF_A_KIND: usize = 1_200;
 
-/// What can be broken. Each has to be refused with one of these statuses.
+/// A rule to break: its name, the statuses that may refuse it, and the function that breaks it.
 type Damage = (&'static str, &'static [u16], fn(&mut Vec<Piece>, &mut Dice) -> Option<()>);
 
 const DAMAGED: [Damage; 17] = [
@@ -33,7 +33,7 @@ const DAMAGED: [Damage; 17] = [
     ("data longer than its chunk", &[400], lengthen_chunk),
 ];
 
-/// The request line and the lines of the fields: everything before the first empty line.
+/// The number of lines before the first empty line: the request line and the field lines.
 fn head_length(pieces: &[Piece]) -> usize {
     let is_empty = |piece: &Piece| matches!(piece, Piece::Line { text, .. } if text.is_empty());
     pieces.iter().position(is_empty).expect("a head has an end")
@@ -45,7 +45,7 @@ fn text(piece: &mut Piece) -> &mut Vec<u8> {
     }
 }
 
-/// Any line of fields; `None` if there is none.
+/// A random field line; `None` if there is none.
 fn any_field<'p>(pieces: &'p mut [Piece], dice: &mut Dice) -> Option<&'p mut Vec<u8>> {
     let fields = head_length(pieces) - 1;
     (fields > 0).then(|| text(&mut pieces[1 + dice.below(fields)]))
@@ -96,7 +96,7 @@ fn insert_control(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-/// Two of them, whether or not there was one.
+/// Inserts the field twice, besides one that may be there.
 fn repeat(pieces: &mut Vec<Piece>, name: &str, values: &[&str], dice: &mut Dice) -> Option<()> {
     for _ in 0..2 {
         let field = format!("{}: {}", any_case(name, dice), dice.pick(values));
@@ -153,7 +153,7 @@ fn insert_in_target(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     let first = text.iter().position(|byte| *byte == b' ')?;
     let last = text.iter().rposition(|byte| *byte == b' ')?;
     let bad = dice.pick(&BAD);
-    // At the end of the target what comes behind completes no percent-encoding.
+    // At the end of the target no digits follow, so the percent sign stays incomplete.
     let at = if bad.starts_with(b"%") { last } else { first + 1 + dice.below(last - first) };
     insert(text, at, bad);
     Some(())
@@ -186,7 +186,7 @@ fn remove_host(pieces: &mut Vec<Piece>, _: &mut Dice) -> Option<()> {
     Some(())
 }
 
-/// The field with this name.
+/// The field line with this name.
 fn field_named<'p>(pieces: &'p mut [Piece], name: &str) -> Option<&'p mut Vec<u8>> {
     let end = head_length(pieces);
     pieces[1..end].iter_mut().map(text).find(|text| {
@@ -218,7 +218,7 @@ fn damage_length(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-/// Which pieces are size lines.
+/// The positions of the chunk size lines.
 fn size_lines(pieces: &[Piece]) -> Vec<usize> {
     let (mut sizes, mut at) = (Vec::new(), head_length(pieces) + 1);
     while let Some(Piece::Line { .. }) = pieces.get(at) {
@@ -274,9 +274,9 @@ fn lengthen_chunk(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-/// The payload with one of its messages damaged, and how many are answered before that one.
+/// Damages one message; returns the payload, and the number of requests that are served before it.
 fn damage(subject: &Subject, damage: Damage, dice: &mut Dice) -> Option<(Vec<u8>, usize)> {
-    // Only what the connection lives to see can be refused.
+    // Only messages that the connection reaches can be refused.
     let seen = subject.messages.len().min(subject.outcome.len());
     let which = dice.below(seen);
     let mut all = Vec::new();
@@ -284,12 +284,12 @@ fn damage(subject: &Subject, damage: Damage, dice: &mut Dice) -> Option<(Vec<u8>
         let mut pieces = if dice.once_in(2) { message.plain() } else { reworded(message, dice) };
         if number == which {
             let body_is_unread = message.expects() && message.body.is_some();
-            // One field more than there may be is another refusal.
+            // A damage may add fields, and more than 100 would be refused with 431.
             if body_is_unread || head_length(&pieces) > 95 {
                 return None;
             }
             damage.2(&mut pieces, dice)?;
-            // The refusal of a HEAD that is none any more has a body, and the parser is not told.
+            // The response to a damaged HEAD has a body, which the parser would not expect.
             if message.method == "HEAD" && !text(&mut pieces[0]).starts_with(b"HEAD") {
                 return None;
             }
@@ -329,12 +329,13 @@ fn damages_are_refused() {
     }
     let (all, kinds) = (DAMAGED.len() * DAMAGES_OF_A_KIND, DAMAGED.len());
     let measured = format!(
-        "{all} damaged payloads of {kinds} kinds, {wired} of them over the wire too, all refused, 0 canaries"
+        "{all} damaged payloads of {kinds} kinds, {wired} of them also over the wire, all refused, 0 canaries"
     );
-    rules::holds("A63", measured, "what came before answered, 400 (505), FIN, 0 canaries");
+    rules::holds("A63", measured, "earlier requests served, 400 (505), FIN, 0 canaries");
 }
 
-/// The first `before` are answered as ever, the next one is refused, and nothing behind it is answered.
+/// Checks that the first `before` requests are served as usual, the next one is refused, and no other is
+/// served.
 fn assert_refused(
     subject: &Subject,
     kind: Damage,

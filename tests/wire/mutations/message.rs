@@ -1,12 +1,12 @@
-//! A request, taken apart and put together again.
+//! A request that was parsed, and can be written again.
 
-/// A request, without what it may be said in.
+/// A request, independent of its representation.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) method: String,
     pub(super) target: String,
     pub(super) version: String,
-    /// Without those of the framing.
+    /// The fields, without those of the framing.
     pub(super) fields: Vec<(String, Vec<u8>)>,
     pub(super) body: Option<Body>,
 }
@@ -17,7 +17,7 @@ pub(super) struct Body {
     pub(super) chunked: bool,
 }
 
-/// A part of a message as it is sent.
+/// A part of a message on the wire.
 #[derive(Clone, Debug)]
 pub(super) enum Piece {
     Line { text: Vec<u8>, end: &'static str },
@@ -25,7 +25,7 @@ pub(super) enum Piece {
 }
 
 impl Message {
-    /// Takes one request off the front of `bytes`, if a simple reader finds one.
+    /// Takes one request off the front of `bytes`, with a simple parser.
     pub(super) fn take(bytes: &mut &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let (head, mut rest) = bytes.split_at(end);
@@ -51,7 +51,7 @@ impl Message {
         self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("expect"))
     }
 
-    /// As it is usually said.
+    /// The usual representation.
     pub(super) fn plain(&self) -> Vec<Piece> {
         let mut fields: Vec<Vec<u8>> =
             self.fields.iter().map(|(name, value)| [name.as_bytes(), b": ", value].concat()).collect();

@@ -9,7 +9,7 @@ use crate::support::{Dice, Fronts, rules};
 /// Rewordings that are tried, spread over the subjects.
 const REWORDINGS: usize = 20_000;
 
-/// The same requests in other bytes.
+/// Writes the same requests in other bytes.
 fn reword(subject: &Subject, dice: &mut Dice) -> Vec<u8> {
     let mut all = Vec::new();
     for message in &subject.messages {
@@ -29,7 +29,7 @@ pub(super) fn reworded(message: &Message, dice: &mut Dice) -> Vec<Piece> {
     let mut fields: Vec<(String, Vec<u8>)> = message.fields.clone();
     let mut body = Vec::new();
     if let Some(Body { content, chunked }) = &message.body {
-        // With an expectation it makes a difference whether a body is announced.
+        // With an expectation, announcing a body makes a difference.
         let either = is_1_1 && !message.expects();
         if if either { dice.once_in(2) } else { *chunked } {
             fields.push(("Transfer-Encoding".into(), any_case("chunked", dice).into()));
@@ -48,7 +48,7 @@ pub(super) fn reworded(message: &Message, dice: &mut Dice) -> Vec<Piece> {
     message.pieces(&reworded_target(message, dice), &version, fields, body)
 }
 
-/// Absolute-form with the same host (RFC 9112 §3.2.2), now and then.
+/// Sometimes changes the target into absolute-form with the same host (RFC 9112 §3.2.2).
 fn reworded_target(message: &Message, dice: &mut Dice) -> String {
     let target = &message.target;
     if !target.starts_with('/') || message.method == "CONNECT" || target.len() > 8_000 || !dice.once_in(3) {
@@ -91,7 +91,7 @@ fn unknown_field(dice: &mut Dice) -> (String, Vec<u8>) {
     (format!("{}{}", dice.pick(&NAMES), dice.below(10)), value)
 }
 
-/// `content` in chunks of any size, with extensions and trailers that mean nothing.
+/// Writes `content` in chunks of random sizes, with extensions and trailers without meaning.
 fn chunks(content: &[u8], dice: &mut Dice) -> Vec<Piece> {
     const EXTENSIONS: [&str; 8] =
         ["", "", "", ";a", ";a=b", ";a=\"b c;\\\"\"", ";x;y=1;z=\"\"", ";chunked=0"];
@@ -102,7 +102,7 @@ fn chunks(content: &[u8], dice: &mut Dice) -> Vec<Piece> {
         line(format!("{zeros}{digits}{}", dice.pick(&EXTENSIONS)))
     };
     let mut pieces = Vec::new();
-    // Few enough that their extensions stay below their limit.
+    // Few chunks, so that their extensions stay within the limit.
     let most = 1 + dice.below(40).max(content.len() / 50);
     for piece in dice.pieces(content, most) {
         pieces.extend([size(piece.len(), dice), Piece::Data(piece.to_vec()), line("")]);
@@ -134,7 +134,7 @@ fn rewordings_change_nothing() {
         }
     }
     let measured = format!(
-        "{REWORDINGS} rewordings of {} valid payloads, {} of them over the wire too, 0 came to something else",
+        "{REWORDINGS} rewordings of {} valid payloads, {} of them also over the wire, 0 differ",
         subjects.len(),
         REWORDINGS / OVER_THE_WIRE
     );

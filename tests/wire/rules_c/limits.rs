@@ -18,18 +18,18 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
     let mut clients: Vec<Client> = (0..150)
         .map(|_| {
             let mut client = server.connect();
-            assert_eq!(client.get("/ok", "").status, 200, "whoever comes is served");
+            assert_eq!(client.get("/ok", "").status, 200, "each client is served");
             client
         })
         .collect();
     for client in &mut clients[60..] {
-        assert_eq!(client.get("/ok", "").status, 200, "only who was idle longest has had to go");
+        assert_eq!(client.get("/ok", "").status, 200, "only the longest idle connections were closed");
     }
     drop(clients);
     let base = descriptors_at_rest(&server);
     let mut busy: Vec<Client> = (0..100).map(|_| server.connect()).collect();
     busy.iter_mut().for_each(|client| client.send("GET /ok HTTP/1.1\r\nHost: a\r\n"));
-    eventually("all places are taken by the busy", || {
+    eventually("all places are taken by busy connections", || {
         let all = connections(server.address().port());
         all.iter().filter(|one| one.is_read_up()).count() == 100
             && descriptors(server.workers[0]) == base + 100
@@ -39,7 +39,7 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
     newcomer.stream.set_read_timeout(Some(Duration::from_millis(300))).expect("a time-out");
     let waits = loop {
         match newcomer.stream.read(&mut [0]) {
-            // A read with a time-out is interrupted by a mere stop of the process (signal(7)).
+            // Stopping the process interrupts a read with a time-out (signal(7)).
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => break result.expect_err("there is no room yet"),
         }
@@ -47,11 +47,15 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
     assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&waits.kind()), "{waits}");
     for client in &mut busy {
         client.send("\r\n");
-        assert_eq!(client.read("GET").status, 200, "the busy are never closed for another");
+        assert_eq!(client.read("GET").status, 200, "busy connections are not closed for others");
     }
     newcomer.stream.set_read_timeout(Some(20 * SECOND)).expect("a time-out");
     assert_eq!(newcomer.read("GET").status, 200);
-    holds("C8", "room for 100: of 150, the idle made room; 100 of 100 busy ones finished", "0 busy refused");
+    holds(
+        "C8",
+        "room for 100: of 150, idle connections made room; 100 of 100 busy ones finished",
+        "0 busy refused",
+    );
 }
 
 #[test]
@@ -75,8 +79,8 @@ fn c9_connections_per_address_are_limited() {
     assert_eq!(again.over(), 0, "their places are free again");
     holds(
         "C9",
-        "5 of 8 stay, 5 of 5 from another address; free again behind them",
-        "closed at N, others fine",
+        "5 of 8 stay, 5 of 5 from another address; the places are free again later",
+        "closed at N, others unaffected",
     );
 }
 
@@ -88,7 +92,7 @@ fn c10_descriptors_are_budgeted() {
     folder.write_sparse("sparse", 200_000_000);
     assert_eq!(server.connect().get("/ok", "").status, 200);
     let base = descriptors_at_rest(&server);
-    // Each asks for one byte of a large file, again and again: an open file for each, if they were queued.
+    // Each request is for one byte of a large file; if they were queued, each would hold an open file.
     let range = "GET /sparse HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n";
     let opening = range.repeat(20_000).into_bytes();
     let plan = Plan { opening, reading: Reading::Never, receive_buffer: 4096, ..Plan::default() };
@@ -108,11 +112,15 @@ fn c10_descriptors_are_budgeted() {
     let complaint = run(&["--max-connections", "1000000000"]);
     assert_eq!(complaint.0, 1, "{complaint:?}");
     assert!(complaint.2.contains("ulimit -n"), "{complaint:?}");
-    holds("C10", format!("64 descriptors: 16 connections, {most} open at the most, warned"), "never EMFILE");
+    holds(
+        "C10",
+        format!("64 descriptors: 16 connections, at most {most} open, with a warning"),
+        "never EMFILE",
+    );
 }
 
-/// RULES C11, C12: whoever does not fit waits in the queue, and nobody spins; no spare descriptor is kept,
-/// accepting pauses.
+/// RULES C11, C12: clients beyond the limit wait in the queue, and the server waits without spinning. It keeps
+/// no spare descriptor; accepting pauses.
 #[test]
 fn c11_a_full_server_waits_without_spinning() {
     let (_folder, server) = serve_with_descriptors(64, &["--header-timeout", "60"]);
@@ -145,7 +153,7 @@ fn c11_accepting_pauses_without_descriptors() {
     eventually("all are accepted", || descriptors(worker) > 100);
     let before = limit_descriptors(worker, 50);
     let mut queued = server.connect();
-    // Needs no file: the first descriptor that is free is that of the connection.
+    // OPTIONS needs no file, so the first free descriptor is that of the connection.
     queued.send("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     server.wait_for("accepting pauses: Too many open files");
     let share = cpu_share(worker, SECOND);

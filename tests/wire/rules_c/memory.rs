@@ -15,7 +15,7 @@ fn c6_the_kernel_holds_little_for_a_stalled_reader() {
     let attack = Hostile::never_reading(server.address(), 50, "/sparse");
     attack.wait_until_open();
     let (mut each, mut same) = (0, 0);
-    eventually("nothing moves any more", || {
+    eventually("the memory is constant", || {
         let now = send_memory(port) / 50;
         same = if now == each { same + 1 } else { 0 };
         each = now;
@@ -26,7 +26,7 @@ fn c6_the_kernel_holds_little_for_a_stalled_reader() {
     holds("C6", format!("{} KiB a reader (50 of 200 MB)", each / 1024), "≤ 200 KiB");
 }
 
-/// The bars are for a release build; the layout is the same here.
+/// The bars are for a release build; the layout is the same in this one.
 #[test]
 fn c7_a_connection_costs_little_memory() {
     if !has_room_for_a_crowd("C7") {
@@ -119,7 +119,7 @@ fn c20_churn_leaves_nothing_behind() {
     let begun = Instant::now();
     let threads: Vec<_> =
         (0..2).map(|_| std::thread::spawn(move || Latencies::of(address, "/ok", 500))).collect();
-    threads.into_iter().for_each(|thread| drop(thread.join().expect("all were answered")));
+    threads.into_iter().for_each(|thread| drop(thread.join().expect("every request was served")));
     resetting.wait_until_over();
     malformed.wait_until_over();
     eventually("all are closed", || descriptors(worker) == base);

@@ -37,7 +37,7 @@ fn c14_c15_ranges_neither_multiply_nor_leave_the_file() {
             assert!(end && response.body.len() <= 100_000, "{range}");
         }
         if response.status == 206 {
-            assert_eq!(response.body.len(), 100_000, "{range}: only what was meant to be all of it");
+            assert_eq!(response.body.len(), 100_000, "{range}: only ranges of the whole file");
         }
     }
     holds("C15", format!("{} hard ranges: 200, 416, or all of the file", hard.len()), "never other bytes");
@@ -48,7 +48,7 @@ fn c16_a_blocked_access_log_costs_no_request() {
     let folder = Folder::new();
     let fifo = folder.beside("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
-    // Open, so that it can be written to; never read.
+    // Open, so that the server can write to it; it is not read.
     let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
     let fifo = fifo.to_str().expect("UTF-8").to_string();
     let kept = folder.beside("access.log");
@@ -69,7 +69,7 @@ fn c16_a_blocked_access_log_costs_no_request() {
         }
         rate
     };
-    // Warm, and the better of two.
+    // The better of two runs, after a warm-up.
     let works = rate(kept).max(rate(kept));
     let (full, blocked) = (rate("/dev/full").max(rate("/dev/full")), rate(&fifo).max(rate(&fifo)));
     assert!(
@@ -80,7 +80,7 @@ fn c16_a_blocked_access_log_costs_no_request() {
     holds(
         "C16",
         format!(
-            "0 of 8,000 failed; /dev/full {:.0} %, FIFO {:.0} % of the rate of a log that works",
+            "0 of 8,000 failed; /dev/full {:.0} %, FIFO {:.0} % of the rate with a working log",
             share(full),
             share(blocked)
         ),

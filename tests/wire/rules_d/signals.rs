@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::regulars::Regulars;
-use super::{SECOND, serve, serve_in_background, until_workers};
+use super::{RELOADED, SECOND, serve, serve_in_background, until_workers};
 use crate::support::Front;
 use crate::support::rules::holds;
 use crate::support::server::{eventually, send};
@@ -28,20 +28,20 @@ fn d6_workers_come_and_go() {
         std::thread::sleep(Duration::from_millis(20));
     }
     until_workers(master, 1);
-    assert_eq!(server.connect().get("/ok", "").status, 200, "the last one stays");
+    assert_eq!(server.connect().get("/ok", "").status, 200, "the last worker stays");
     server.signal(Signal::WINCH);
     until_workers(master, 0);
     server.signal(Signal::WINCH);
     let mut waiting = server.connect();
     waiting.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
     std::thread::sleep(Duration::from_millis(200));
-    assert!(server.children().is_empty(), "the master stays alone");
+    assert!(server.children().is_empty(), "only the master is left");
     server.signal(Signal::HUP);
-    assert_eq!(waiting.read("GET").status, 200, "who waited is served by the new ones");
+    assert_eq!(waiting.read("GET").status, 200, "the waiting client is served by a new worker");
     until_workers(master, 2);
     holds(
         "D6",
-        "TTIN twice: 4 workers; TTOU six times: 1; WINCH twice: 0, then HUP: 2, nobody refused",
+        "TTIN twice: 4 workers; TTOU six times: 1; WINCH twice: 0, then HUP: 2; no client is refused",
         "exact",
     );
 }
@@ -54,7 +54,7 @@ fn d6_d18_a_storm_of_signals() {
     let storm = [Signal::HUP, Signal::USR1, Signal::TTIN, Signal::TTOU, Signal::CHILD, Signal::WINCH];
     for round in 0..1000 {
         send(master, storm[round % storm.len()]);
-        // Deaths and births in the midst of it.
+        // Some workers are killed and replaced meanwhile.
         if round % 100 == 0
             && let Some(worker) = server.children().first()
         {
@@ -64,13 +64,13 @@ fn d6_d18_a_storm_of_signals() {
             );
         }
     }
-    // Signals that wait have no order: a TTIN of the storm may be heard behind the HUP that was sent last.
+    // Pending signals have no order, so the master may take a TTIN of the storm after the last HUP.
     let wanted = Front::of_this_crate().processes(2);
-    eventually("the last word is as many workers as were asked for", || {
-        let reloads = server.count_said("has been read anew");
+    eventually("the last HUP decides the number of workers", || {
+        let reloads = server.count_said(RELOADED);
         server.signal(Signal::HUP);
         let until = Instant::now() + SECOND;
-        let is_so = || server.count_said("has been read anew") > reloads && server.children().len() == wanted;
+        let is_so = || server.count_said(RELOADED) > reloads && server.children().len() == wanted;
         while !is_so() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -79,11 +79,11 @@ fn d6_d18_a_storm_of_signals() {
     regulars.wait_for_more(50);
     drop(regulars.stop());
     assert_eq!(server.connect().get("/ok", "").status, 200);
-    holds("D6", "1,000 mixed signals: it serves, with the workers that the last HUP asked for", "0 crashes");
+    holds("D6", "1,000 mixed signals: it serves, with the number of workers of the last HUP", "0 crashes");
     holds("D18", "1,000 signals among 10 deaths and their forks: 0 deadlocks", "0 deadlocks");
 }
 
-/// Whoever signals all processes of a name means no harm to workers.
+/// Workers ignore the master's signals, because `pkill stheno` signals all of them.
 #[test]
 fn workers_ignore_signals_for_the_master() {
     let (_folder, server) = serve(&["-w", "2"]);

@@ -12,7 +12,7 @@ use crate::support::rules::holds;
 use crate::support::server::{eventually, halt, is_running, send};
 use crate::support::{Client, Folder, Server, parse_all};
 
-/// A client in the middle of a download that it does not go on with.
+/// A client that stops reading in the middle of a download.
 fn stuck(server: &Server) -> Client {
     let mut client = server.connect();
     client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -73,7 +73,7 @@ fn d7_a_drain_fails_no_request() {
             })
         })
         .collect();
-    // Whoever is not in by then is in the queue, and is answered as well; whoever has not connected is not there.
+    // Connections that are still in the queue get their responses as well; only the connects must be complete.
     eventually("they are all in", || {
         crate::support::process::connections(address.port()).iter().filter(|one| one.is_read_up()).count()
             >= 110
@@ -81,12 +81,12 @@ fn d7_a_drain_fails_no_request() {
     std::thread::sleep(Duration::from_millis(200));
     let told = Instant::now();
     server.signal(Signal::TERM);
-    assert!(idle.iter_mut().all(|client| client.read_raw_to_end().is_empty()), "idle ones are closed");
+    assert!(idle.iter_mut().all(|client| client.read_raw_to_end().is_empty()), "idle connections are closed");
     let quiet = told.elapsed();
     drop(idle);
     assert!(quiet >= Duration::from_millis(950), "and not before a quiet second: {quiet:?}");
     let answers: Vec<(u32, Instant)> =
-        busy.into_iter().map(|client| client.join().expect("whole answers")).collect();
+        busy.into_iter().map(|client| client.join().expect("complete responses")).collect();
     assert_eq!(server.wait().code(), Some(0));
     let ended = Instant::now();
     let last = answers.iter().map(|(_, at)| *at).max().expect("some").max(told + quiet);
@@ -96,7 +96,7 @@ fn d7_a_drain_fails_no_request() {
     holds(
         "D7",
         format!(
-            "100 busy clients: {answers} answers, 0 failed; 20 idle ones closed after {quiet:.1?}; gone {after:.1?} later"
+            "100 busy clients: {answers} responses, 0 failed; 20 idle ones closed after {quiet:.1?}; gone {after:.1?} later"
         ),
         "0 failed, ≥ 1 s quiet, ≤ 100 ms after the last",
     );
@@ -106,7 +106,7 @@ fn d7_a_drain_fails_no_request() {
 fn d7_a_drain_has_an_end() {
     let (_folder, mut server) = serve_large(&["--grace", "1"]);
     let client = stuck(&server);
-    // The answer to another says that the worker has been at its loop since, and has counted.
+    // This response shows that the worker's loop has run since, and has counted the stuck client.
     ask_once(server.address(), "/ok");
     let started = Instant::now();
     server.signal(Signal::TERM);

@@ -10,7 +10,7 @@ use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
 use crate::support::server::{children, command, eventually, is_alive, send};
 
-/// A server in the foreground of a terminal of script(1).
+/// A server in the foreground of a terminal made by script(1).
 struct InTerminal {
     folder: Folder,
     script: Child,
@@ -19,8 +19,8 @@ struct InTerminal {
 }
 
 impl InTerminal {
-    /// `env` is a command line that says how the server begins with SIGHUP. The tests themselves may have been started
-    /// with nohup(1).
+    /// Starts it. `env` is a command that sets the disposition of SIGHUP, which the tests may have inherited
+    /// from nohup(1).
     fn start(env: &str) -> Self {
         let folder = Folder::new();
         let line = format!(
@@ -38,7 +38,7 @@ impl InTerminal {
         it
     }
 
-    /// From its pid file, while it is there.
+    /// Its process id from its pid file, while the file exists.
     fn pid(&self) -> Option<i32> {
         fs::read_to_string(self.folder.beside("pid")).ok()?.trim().parse().ok()
     }
@@ -65,7 +65,7 @@ impl InTerminal {
 }
 
 impl Drop for InTerminal {
-    /// The server is not our child: a test that fails would leave it behind. Its workers go with it.
+    /// The server is a grandchild, so it is killed explicitly; its workers end with it.
     fn drop(&mut self) {
         let _ = self.script.kill();
         let _ = self.script.wait();
@@ -75,21 +75,21 @@ impl Drop for InTerminal {
     }
 }
 
-/// Whoever closes the window of a server in its foreground wants no server in the background.
+/// When its terminal hangs up, a server in the foreground ends.
 #[test]
 fn d6_a_terminal_that_hangs_up_ends_its_server() {
     if !is_installed("script") {
         return not_run("D6", "without script(1) there is no terminal");
     }
     let mut terminal = InTerminal::start("env --default-signal=HUP");
-    // It means that only once there is no terminal.
+    // While the terminal exists, HUP is a reload.
     terminal.reload();
     terminal.hang_up();
     terminal.has_ended();
     holds("D6", "HUP of a terminal that hangs up: the server in its foreground drains and ends", "exact");
 }
 
-/// Whoever has said nohup(1) wants one.
+/// Under nohup(1) it goes on, and HUP is a reload.
 #[test]
 fn d6_a_server_under_nohup_outlives_its_terminal() {
     if !is_installed("script") {

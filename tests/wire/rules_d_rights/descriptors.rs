@@ -10,7 +10,7 @@ use crate::support::rules::holds;
 use crate::support::server::{eventually, send};
 use crate::support::{Folder, Front, Server};
 
-/// What a worker holds that this test, its grandparent, did not leave to it; by kind.
+/// The descriptors of a worker that it did not inherit from this test, counted by kind.
 fn held(pid: i32) -> BTreeMap<String, usize> {
     let links = |pid: &str| -> Vec<PathBuf> {
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors");

@@ -26,7 +26,7 @@ use crate::support::rules::{holds, not_run};
 use crate::support::server::eventually;
 use crate::support::{Folder, Front, Server};
 
-/// What is tried, and how it ended.
+/// The attempts, and their errors.
 type Tries = BTreeMap<&'static str, Option<io::ErrorKind>>;
 
 struct House {
@@ -35,7 +35,7 @@ struct House {
     /// A Unix socket outside of the root.
     socket: PathBuf,
     _unix: UnixListener,
-    /// A name in the abstract space of Unix sockets.
+    /// A name in the abstract namespace of Unix sockets.
     abstract_name: SocketAddr,
     _abstract: UnixListener,
     logs: PathBuf,
@@ -62,7 +62,7 @@ impl House {
         }
     }
 
-    /// Tries everything, in this thread.
+    /// Makes all attempts in this thread.
     fn tries(&self) -> Tries {
         let root = self.folder.root();
         let mut tries = Tries::new();
@@ -96,13 +96,13 @@ impl House {
         attempt("listen", TcpListener::bind("127.0.0.1:0").map(drop));
         attempt("change a mode", fs::set_permissions(root.join("ok"), Permissions::from_mode(0o640)));
         attempt("change a time", File::open(root.join("ok")).and_then(|file| file.set_modified(UNIX_EPOCH)));
-        attempt("send to anybody", UdpSocket::bind("127.0.0.1:0").map(drop));
+        attempt("make a UDP socket", UdpSocket::bind("127.0.0.1:0").map(drop));
         attempt("connect to a Unix socket", UnixStream::connect(&self.socket).map(drop));
         attempt("connect to an abstract socket", UnixStream::connect_addr(&self.abstract_name).map(drop));
         tries
     }
 
-    /// The same from within the jail that a worker enters.
+    /// Makes all attempts in a thread that has entered the jail of a worker.
     fn tries_confined(&self) -> Tries {
         thread::scope(|scope| {
             let confined = scope.spawn(|| {
@@ -131,7 +131,7 @@ fn d25_a_worker_sees_the_root_and_nothing_else() {
         let is_known = *what != "connect to an abstract socket" || sandbox::abi() >= 6;
         assert!(*end == want || !is_known, "{what}: {end:?}");
     }
-    // The control: without a jail all of it can be done.
+    // The control: without a jail all attempts succeed.
     let free = House::new().tries();
     assert!(free.values().all(Option::is_none), "{free:?}");
     holds(
@@ -151,13 +151,13 @@ fn d25_a_worker_sees_the_root_and_nothing_else() {
     );
 }
 
-/// The jail is no obstacle to anything that the server does, and it is entered: the kernel's own answer says so.
+/// A confined worker serves everything, and strace shows that it has entered the jail.
 #[test]
 fn d25_workers_serve_from_within() {
     let folder = folder();
     let server = Server::start(&folder.root(), &OPTIONS);
     check_service(&folder, &server);
-    // The root is known by its inode: it may be moved, and another may take its name.
+    // The root is held by its inode: after a move it is still served, and not the folder that has its old name.
     fs::rename(folder.root(), folder.beside("moved")).expect("rename");
     fs::create_dir(folder.root()).expect("a folder");
     folder.write("ok", "another");
@@ -183,7 +183,7 @@ fn d25_workers_serve_from_within() {
             assert_eq!(server.connect().get("/ok", "").status, 200);
         }
         let filtered = if want > 0 { "2" } else { "0" };
-        // One of them may have served everyone before the other has begun.
+        // One worker may have served all requests before the other has started.
         eventually("system calls are filtered, or not", || {
             server.workers.iter().all(|worker| status(*worker, "Seccomp") == filtered)
         });
@@ -191,7 +191,7 @@ fn d25_workers_serve_from_within() {
         let mut entered = 0;
         eventually("the traces are complete", || {
             let text = fs::read_to_string(&traces).expect("traces");
-            // A call of one process may be written down in two pieces, around one of another.
+            // strace may write a call in two lines, with lines of another process in between.
             let calls = text.lines().filter(|line| line.contains("landlock_restrict_self"));
             entered = calls.filter(|line| line.ends_with("= 0")).count();
             entered >= want
@@ -200,7 +200,7 @@ fn d25_workers_serve_from_within() {
     }
     holds(
         "D25",
-        "all kinds of answers from within the jail; 2 of 2 workers seen to enter it",
+        "all kinds of responses from within the jail; 2 of 2 workers are seen to enter it",
         "server still serves",
     );
 }

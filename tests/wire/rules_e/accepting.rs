@@ -12,7 +12,7 @@ use crate::support::rules::{has_room_for_a_crowd, holds, not_run};
 use crate::support::server::{eventually, halt, send};
 use crate::support::{Folder, Front, Server};
 
-/// What an epoll instance of a process watches, by the inode: from proc(5).
+/// The inodes of the descriptors that a process watches with epoll, from proc(5).
 fn watched(pid: i32) -> BTreeSet<String> {
     let folder = format!("/proc/{pid}/fdinfo");
     let entries = std::fs::read_dir(folder).expect("descriptors");
@@ -96,13 +96,13 @@ fn e3_the_queue_is_emptied() {
         let silent = Hostile::silent(server.address(), 100);
         silent.wait_until_open();
         send(worker, Signal::CONT);
-        eventually("all are accepted, and nobody had to knock again", || descriptors(worker) == base + 100);
+        eventually("all are accepted, without another connection", || descriptors(worker) == base + 100);
         silent.call_off();
     }
     holds("E3", "100 queued, 16 a turn, then silence: 100 accepted, in each accept mode", "100/100");
 }
 
-/// RULES E12: whatever accept(2) says of one connection, the next ones are accepted, and the worker lives.
+/// RULES E12: after any error of accept(2), the next connections are accepted, and the worker goes on.
 #[test]
 fn e12_errors_of_accept_are_survived() {
     let errors = [
@@ -155,7 +155,7 @@ fn e13_the_port_is_free_at_once() {
     let mut server = Server::start(&folder.root(), &[]);
     let port = server.address().port().to_string();
     for _ in 0..10 {
-        // The server closes first, and so the port keeps the connection in TIME_WAIT.
+        // The server closes first, so the connection stays in TIME_WAIT on its port.
         let mut client = server.connect();
         client.get("/ok", "Connection: close\r\n");
         assert!(client.read_raw_to_end().is_empty());
@@ -212,8 +212,8 @@ fn e15_a_silent_connection_is_accepted() {
     holds("E15", format!("a silent client is accepted after {seen:.1?}: no TCP_DEFER_ACCEPT"), "off");
 }
 
-/// The other way round: who says something is accepted with it, who says nothing a second later, and both are
-/// answered.
+/// With `--defer-accept`, a connection with a request is accepted together with it, a silent one about a second
+/// later; both are served.
 #[test]
 fn a_deferred_accept_waits_for_the_first_bytes() {
     let (_folder, server) = serve(&["--defer-accept"]);
@@ -221,7 +221,7 @@ fn a_deferred_accept_waits_for_the_first_bytes() {
     let (base, begun) = (descriptors_at_rest(&server), Instant::now());
     let mut silent = server.connect();
     eventually("it is accepted at last", || descriptors(worker) == base + 1);
-    // Never early, however slow the machine is.
+    // Not early, on any machine.
     assert!(begun.elapsed() >= SECOND / 2, "accepted after {:.1?}", begun.elapsed());
     assert_eq!(server.connect().get("/ok", "").status, 200);
     assert_eq!(silent.get("/ok", "").status, 200);

@@ -9,7 +9,7 @@ use crate::support::process::{cpu_time, descriptors, descriptors_at_rest};
 use crate::support::rules::{has_room_for_a_crowd, holds};
 use crate::support::server::eventually;
 
-/// RULES E6: descriptors and slots are used again at once, and no byte goes astray.
+/// RULES E6: descriptors and slots are reused at once, and each response reaches its own client.
 #[test]
 fn e6_responses_reach_the_right_client() {
     let (folder, server) = serve(&[]);
@@ -29,9 +29,9 @@ fn e6_responses_reach_the_right_client() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("every answer was the right one"));
+    threads.into_iter().for_each(|thread| thread.join().expect("every response was the right one"));
     storm.wait_until_over();
-    holds("E6", "1,000 answers among 1,000 resets: 0 astray", "0");
+    holds("E6", "1,000 responses among 1,000 resets: 0 astray", "0");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn e9_a_storm_of_resets_frees_every_place_once() {
     let storm = Hostile::resetting(address, 3000, "/big");
     assert_eq!(storm.wait_until_over().len(), 3000);
     eventually("all are closed", || descriptors(worker) == base);
-    // Were a place lost with each, or counted twice, there would be room for none, or for too many.
+    // A place lost or counted twice per reset would leave room for too few connections, or for too many.
     let mut clients: Vec<Client> = (0..500).map(|_| server.connect()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.get("/ok", "").status, 200));
     assert!(!server.said().iter().any(|line| line.contains("panic")), "{:?}", server.said());
@@ -121,7 +121,7 @@ fn e11_lingering_connections_make_room() {
     assert_eq!(idle.get("/ok", "").status, 200);
     let silent = Hostile::silent(server.address(), 150);
     silent.wait_until_open();
-    assert_eq!(idle.get("/ok", "").status, 200, "it goes after those that linger");
+    assert_eq!(idle.get("/ok", "").status, 200, "an idle connection outlives those that linger");
     drop((some, silent));
 
     let probe = Probe::start(server.address(), "/ok", Duration::from_millis(5));
@@ -133,6 +133,6 @@ fn e11_lingering_connections_make_room() {
     holds(
         "E11",
         format!("2,000 lingering, room for 500: {answered} read their 400; probe {probe}"),
-        "newcomers are served",
+        "new connections are served",
     );
 }

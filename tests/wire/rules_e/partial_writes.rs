@@ -8,8 +8,8 @@ use stheno::http1::{Connection, Flushed, Settings, Turn};
 use crate::support::Folder;
 use crate::support::rules::holds;
 
-/// Everything a connection sends for two requests, when the first send takes `first` bytes, each later one
-/// `then`, and every other one nothing (EAGAIN).
+/// Returns everything that a connection sends for two requests, if the first write takes `first` bytes, each
+/// later one `then`, and every other one takes nothing (EAGAIN).
 fn with_cuts(service: &FileService, now: Now, first: usize, then: usize) -> Vec<u8> {
     let (settings, mut dates) = (Settings::default(), DateCache::new());
     let mut connection = Connection::new(now);
@@ -37,7 +37,7 @@ fn with_cuts(service: &FileService, now: Now, first: usize, then: usize) -> Vec<
             }
         }
         take = then;
-        // EAGAIN: the same segment is asked for again.
+        // EAGAIN: the next write gets the same segment.
         let _ = connection.output_mut().front().expect("a segment");
     }
 }
@@ -52,7 +52,7 @@ fn e17_partial_writes_at_every_byte() {
     let whole = with_cuts(&service, now, usize::MAX, usize::MAX);
     let get_len = whole.len();
     assert!(whole.windows(content.len()).any(|window| window == content), "{get_len} bytes");
-    // A cut at each byte around the places where something begins or ends, and every 97th between.
+    // A cut at each byte near the start and the end of a part, and at every 97th byte between.
     let cuts = (1..600).chain((600..get_len).step_by(97)).chain(get_len - 400..get_len);
     let count = cuts.clone().count();
     for first in cuts {

@@ -62,7 +62,7 @@ fn e16_a_small_response_is_one_segment_without_delay() {
     let (p50, p99) = (latencies[500], latencies[990]);
     assert!(p50 < Duration::from_millis(20), "{p50:?}: a stall of 40 ms is an acknowledgement waited for");
     if !is_installed("ss") {
-        return not_run("E16", "ss is not installed, and nothing else counts the segments of a socket");
+        return not_run("E16", "without ss(8) the segments of a socket cannot be counted");
     }
     let mut client = server.connect();
     client.get("/kilobyte", "");
@@ -75,7 +75,7 @@ fn e16_a_small_response_is_one_segment_without_delay() {
     holds("E16", format!("1 kB: 1 data segment; p50 {p50:.1?}, p99 {p99:.1?}"), "1 segment, p99 ≤ 1 ms");
 }
 
-/// RULES E17, E8: the same with the kernel's word for it.
+/// RULES E17, E8: the same, with errors of the system calls.
 #[test]
 fn e17_interrupted_and_broken_sends() {
     let (folder, server) = serve(&[]);
@@ -140,10 +140,10 @@ fn e19_a_cold_file_does_not_freeze_the_others() {
     probe.wait_for_more(5);
     let probe = probe.stop();
     assert!(probe.p50() < SECOND, "{probe}");
-    holds("E19", format!("64 MiB read cold in {took:.1?}; small answers {probe}"), "p99 ≤ 50 ms");
+    holds("E19", format!("64 MiB read cold in {took:.1?}; small responses {probe}"), "p99 ≤ 50 ms");
 }
 
-/// What is answered behind all this is still what was asked for.
+/// Files and ranges in one pipeline arrive complete and in order.
 #[test]
 fn pipelined_files_arrive_in_order() {
     let (folder, server) = serve(&[]);
