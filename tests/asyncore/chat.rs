@@ -1,4 +1,4 @@
-//! Output that waits, and chats on a loop.
+//! Queued output, and chats on a loop.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -14,7 +14,7 @@ use stheno::reactor::{ChatChannel, Context, Dispatcher, DispatcherWithSend, Poll
 
 use crate::{Lines, PATIENCE, lines, pair, turn_until};
 
-/// Shouts back.
+/// Sends its input back, in upper case and ten times.
 #[derive(Debug)]
 struct Shout(DispatcherWithSend, bool);
 
@@ -41,7 +41,7 @@ impl Dispatcher for Shout {
                 self.1 = true;
                 break;
             }
-            // Ten times as much as has come: the socket will be full.
+            // Ten times as much as the input, so that the socket gets full.
             let loud = bytes.to_ascii_uppercase().repeat(10);
             self.0.send(cx, &loud)?;
         }
@@ -81,7 +81,7 @@ fn a_dispatcher_with_send_sends_everything() {
     }
 }
 
-/// asynchat closes at the peer's end of file, and drops what waits; here the peer gets it.
+/// asynchat closes at the peer's end of file and drops queued output; here the peer gets it.
 #[test]
 fn a_peer_that_closed_its_half_still_gets_everything() {
     for poller in Poller::ALL {
@@ -101,7 +101,7 @@ fn a_peer_that_closed_its_half_still_gets_everything() {
     }
 }
 
-/// There is no `handle_connect`: a socket that connects has no room until it is through, and that is all.
+/// There is no `handle_connect`: a connecting socket is not writable until it is connected.
 #[test]
 fn a_chat_may_begin_before_it_is_connected() {
     for poller in Poller::ALL {
@@ -118,7 +118,7 @@ fn a_chat_may_begin_before_it_is_connected() {
             stream.read_exact(&mut greeting).expect("the greeting");
             stream.write_all(b"welcome\n").expect("send");
             let mut answer = [0; 14];
-            stream.read_exact(&mut answer).expect("the answer");
+            stream.read_exact(&mut answer).expect("the response");
             [&greeting[..], &answer].concat()
         });
         looping.run(PATIENCE, None).expect("run");
@@ -126,7 +126,7 @@ fn a_chat_may_begin_before_it_is_connected() {
     }
 }
 
-/// Writes down how long the parts are.
+/// Records the lengths of the parts.
 #[derive(Debug, Default)]
 struct Parts(Rc<RefCell<Vec<usize>>>);
 
@@ -138,7 +138,7 @@ impl Handler for Parts {
     fn found_terminator(&mut self, _: &mut Chat) {}
 }
 
-/// asynchat's `ac_in_buffer_size` is 65,536 and may be changed; here it is, and may not.
+/// asynchat's `ac_in_buffer_size` is 65,536 and can be changed; here it has the same value and is constant.
 #[test]
 fn a_read_brings_64_kib_at_most() {
     for poller in Poller::ALL {
@@ -153,7 +153,7 @@ fn a_read_brings_64_kib_at_most() {
     }
 }
 
-/// Pushes, and takes it back; then says good-bye.
+/// Pushes, discards it, and pushes another message.
 #[derive(Debug, Default)]
 struct Regrets(u32);
 
@@ -167,7 +167,7 @@ impl Handler for Regrets {
                 chat.push(b"said too early");
                 chat.discard_buffers();
             }
-            // asynchat closes at the push, if nothing stands before the end; then there is no way back.
+            // asynchat closes at the push if the queue is empty before the end; then nothing can be discarded.
             2 => {
                 chat.close_when_done();
                 chat.push(b"lost");
@@ -181,7 +181,7 @@ impl Handler for Regrets {
     }
 }
 
-/// asynchat sends at every `push`; here everything leaves together, behind the hook, so it can be taken back.
+/// asynchat sends at every `push`; here all output leaves after the hook, so it can be discarded until then.
 #[test]
 fn what_a_hook_pushes_leaves_behind_it_and_may_be_taken_back() {
     for poller in Poller::ALL {

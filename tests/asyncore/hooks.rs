@@ -17,7 +17,7 @@ use crate::{plain, turn_until};
 
 /// In Python `writable()` is true by default, so a loop of such dispatchers never waits.
 #[test]
-fn nobody_is_called_to_write_who_has_not_asked_for_it() {
+fn handle_write_needs_writable() {
     for poller in Poller::ALL {
         let mut looping = SimpleLoop::new(poller).expect("a loop");
         let (_peer, calls) = plain(&mut looping);
@@ -26,7 +26,8 @@ fn nobody_is_called_to_write_who_has_not_asked_for_it() {
     }
 }
 
-/// In Python it is called when the peer has gone and has to close; here it is the last call, whoever closes.
+/// In Python it is called when the peer has closed, and has to close the channel; here it is the last call of
+/// each close.
 #[test]
 fn handle_close_is_called_once_at_every_close() {
     for poller in Poller::ALL {
@@ -42,8 +43,8 @@ fn handle_close_is_called_once_at_every_close() {
     }
 }
 
-/// Urgent data is told by select(2) and poll(2), once (asyncore tells it in every turn until it is read
-/// past); the reactor does not ask for it.
+/// select(2) and poll(2) report urgent data once (asyncore reports it in every turn until it has been read);
+/// the reactor does not ask for it.
 #[test]
 fn urgent_data_is_told_once_by_select_and_poll_only() {
     for poller in Poller::ALL {
@@ -55,7 +56,7 @@ fn urgent_data_is_told_once_by_select_and_poll_only() {
         if poller != Poller::Mio {
             turn_until(&mut looping, || told() == 1);
         }
-        // Nobody reads the urgent byte. These turns wait, they do not spin.
+        // The urgent byte stays unread. These turns wait, and do not spin.
         let begun = Instant::now();
         looping.run(Duration::from_millis(10), Some(4)).expect("run");
         assert!(begun.elapsed() >= Duration::from_millis(20), "{poller}: {calls:?}");
@@ -65,7 +66,7 @@ fn urgent_data_is_told_once_by_select_and_poll_only() {
     }
 }
 
-/// Writes down its lines.
+/// Records its lines.
 struct Logging(TcpStream, Rc<RefCell<Vec<String>>>);
 
 impl fmt::Debug for Logging {
@@ -93,8 +94,8 @@ impl Dispatcher for Logging {
     }
 }
 
-/// An error closes its channel and is told through `log_info`, which may be overridden, as in Python; the
-/// lines go to the log there, not to standard output. The refused connection is the error.
+/// An error closes its channel and is reported by `log_info`, which can be overridden, as in Python. By default
+/// the lines go to the log instead of standard output. The refused connection is the error.
 #[test]
 fn what_goes_wrong_is_said_through_log_info() {
     for poller in Poller::ALL {

@@ -1,4 +1,4 @@
-//! The loops: what they cost, when they end, and in which order they call.
+//! The loops: their costs, their end, and the order of their calls.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use stheno::sys::socket;
 
 use crate::{Counted, PATIENCE, lines, pair, plain, turn_until};
 
-/// Accepts so many, then closes.
+/// Accepts a fixed number of connections, then closes.
 #[derive(Debug)]
 struct Acceptor(Listener, usize);
 
@@ -60,7 +60,7 @@ fn the_same_channels_run_over_every_poller() {
                 std::thread::spawn(move || {
                     let mut stream = StdStream::connect(address).expect("connect");
                     stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-                    // More than one read's worth, and more than a queue may hold, both ways.
+                    // More than one read, and more than a queue holds, both ways.
                     let line = vec![b'a' + u8::try_from(number).expect("small"); 300_000];
                     for _ in 0..3 {
                         let mut writer = stream.try_clone().expect("a clone");
@@ -69,7 +69,7 @@ fn the_same_channels_run_over_every_poller() {
                             writer.write_all(&sent).and_then(|()| writer.write_all(b"\n")).expect("send");
                         });
                         let mut answer = vec![0; 6 + line.len() + 1];
-                        stream.read_exact(&mut answer).expect("an answer");
+                        stream.read_exact(&mut answer).expect("a response");
                         assert!(answer.starts_with(b"echo: ") && answer[6..].starts_with(&line));
                         sender.join().expect("the sender");
                     }
@@ -83,9 +83,9 @@ fn the_same_channels_run_over_every_poller() {
     assert_eq!("epoll".parse::<Poller>(), Err("'epoll' is no way to wait; use select, poll or mio".into()));
 }
 
-/// The lesson: a hundred who wait and one who talks. Who asks everyone pays for the hundred in every turn.
+/// A hundred idle channels and one busy one: a loop that asks every channel pays for all of them in every turn.
 #[test]
-fn who_asks_pays_for_the_idle_and_who_is_told_does_not() {
+fn select_and_poll_pay_for_idle_channels() {
     const TURNS: u64 = 50;
     let mut asked = Vec::new();
     for poller in Poller::ALL {
@@ -97,7 +97,7 @@ fn who_asks_pays_for_the_idle_and_who_is_told_does_not() {
             looping.add(Counted(ours, Rc::clone(&count), Rc::clone(&bytes))).expect("taken in");
             peers.push(peer);
         }
-        // New sockets have news of their own, that they can be written.
+        // A new socket is reported writable once.
         looping.run(Duration::from_millis(20), Some(3)).expect("run");
         count.set(0);
         for turn in 1..=TURNS {
@@ -115,7 +115,7 @@ fn who_asks_pays_for_the_idle_and_who_is_told_does_not() {
 fn run_counts_its_turns_and_waits_no_longer_than_it_is_told() {
     for poller in Poller::ALL {
         let mut looping = SimpleLoop::new(poller).expect("a loop");
-        looping.run(PATIENCE, None).expect("nobody is there: no turn at all");
+        looping.run(PATIENCE, None).expect("without channels there is no turn");
         let (ours, _peer) = pair();
         looping.add(lines(ours)).expect("taken in");
         looping.turn(Some(Duration::ZERO)).expect("turn");
@@ -127,7 +127,7 @@ fn run_counts_its_turns_and_waits_no_longer_than_it_is_told() {
     }
 }
 
-/// Without its descriptor a channel cannot be asked about; select(2) does not take every one.
+/// Without its descriptor a channel cannot be watched; select(2) refuses large ones.
 #[test]
 fn select_and_poll_need_the_descriptor() {
     #[derive(Debug)]
@@ -146,16 +146,16 @@ fn select_and_poll_need_the_descriptor() {
     SimpleLoop::new(Poller::Mio).expect("a loop").add(Mute(pair().0)).expect("mio asks the source");
 }
 
-/// asyncore closes on `POLLHUP` as soon as it has read once; what is behind that read is lost.
+/// asyncore closes at `POLLHUP` after one read; the rest of the input is lost.
 #[test]
-fn what_stands_before_a_hang_up_is_read() {
+fn input_before_a_hang_up_is_read() {
     const BYTES: u64 = 600_000;
     for poller in Poller::ALL {
         let mut looping = SimpleLoop::new(poller).expect("a loop");
         let (ours, mut peer) = pair();
         socket2::SockRef::from(&ours).set_recv_buffer_size(1 << 20).expect("a large buffer");
         let (asked, bytes) = (Rc::<Cell<u64>>::default(), Rc::<Cell<u64>>::default());
-        // The socket shuts both halves before it reads: that is a hang-up.
+        // The socket shuts down both halves before it reads, which is a hang-up.
         peer.write_all(&vec![b'x'; usize::try_from(BYTES).expect("a size")]).expect("send");
         peer.shutdown(Shutdown::Write).expect("shutdown");
         ours.shutdown(Shutdown::Write).expect("shutdown");
@@ -164,7 +164,7 @@ fn what_stands_before_a_hang_up_is_read() {
     }
 }
 
-/// Closes when its time is over, or stops the loop.
+/// Closes, or stops the loop, at its deadline.
 #[derive(Debug)]
 struct Timed(TcpStream, Instant, Rc<Cell<bool>>);
 
@@ -209,13 +209,13 @@ fn deadlines_and_calls_come_over_every_poller() {
         looping.add(lines(stays)).expect("taken in");
         looping.run(PATIENCE, None).expect("run");
         assert!(last.get() && begun.elapsed() >= Duration::from_millis(70), "{poller}");
-        assert_eq!(looping.len(), 1, "stopped, though somebody is there");
+        assert_eq!(looping.len(), 1, "stopped, with a channel left");
         assert!((1..=7).contains(&ticks.get()), "{poller}: {} ticks", ticks.get());
         assert!(looping.cancel(every));
     }
 }
 
-/// As an exception that nobody catches does in asyncore.
+/// As an uncaught exception does in asyncore.
 #[test]
 fn a_panic_costs_its_channel_over_every_poller() {
     #[derive(Debug)]
@@ -248,7 +248,7 @@ fn a_panic_costs_its_channel_over_every_poller() {
     }
 }
 
-/// There is no global map: what one loop does is nothing to another.
+/// There is no global map, so loops are independent.
 #[test]
 fn two_loops_know_nothing_of_each_other() {
     for poller in Poller::ALL {
@@ -261,7 +261,7 @@ fn two_loops_know_nothing_of_each_other() {
     }
 }
 
-/// asyncore waits for the next turn; here whoever is taken in is called at once, as if it were ready.
+/// asyncore waits for the next turn; here a new channel is called at once, as if it were ready.
 #[test]
 fn a_channel_that_is_taken_in_is_called_at_once() {
     for poller in Poller::ALL {
@@ -274,7 +274,7 @@ fn a_channel_that_is_taken_in_is_called_at_once() {
     }
 }
 
-/// What the channels of one turn write down, once they may.
+/// The calls of one turn, in order.
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
 #[derive(Debug)]
@@ -308,8 +308,8 @@ impl Dispatcher for Both {
     }
 }
 
-/// With select(2) asyncore calls all who can be read, then all who can be written; here each channel's hooks
-/// come together.
+/// With select(2) asyncore calls all readable channels, then all writable ones; here the hooks of each channel
+/// are called together.
 #[test]
 fn a_turn_goes_channel_by_channel() {
     for poller in [Poller::Select, Poller::Poll] {
@@ -326,7 +326,7 @@ fn a_turn_goes_channel_by_channel() {
         may.set(true);
         looping.turn(Some(PATIENCE)).expect("turn");
         assert_eq!(*log.borrow(), ["one reads", "one writes", "two reads", "two writes"], "{poller}");
-        // Nothing was read: who asks is told again.
+        // Nothing was read, so a level-triggered loop reports it again.
         looping.turn(Some(PATIENCE)).expect("turn");
         assert_eq!(log.borrow().len(), 8, "{poller}");
     }

@@ -1,5 +1,5 @@
-//! asyncore's promises, and where we differ from it on purpose, over select(2), poll(2) and mio: the tests
-//! that `docs/DICTIONARY.md` names.
+//! asyncore's promises, and our intended differences, over select(2), poll(2) and mio: the tests that
+//! `docs/DICTIONARY.md` names.
 
 mod chat;
 mod files;
@@ -19,10 +19,10 @@ use stheno::chat::{Chat, Handler, Terminator};
 use stheno::clock::Now;
 use stheno::reactor::{ChatChannel, Context, Dispatcher, SimpleLoop, Stream};
 
-/// How long a test waits for what has to come.
+/// The limit for every wait of these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Turns until `done`.
+/// Runs turns until `done`.
 pub(crate) fn turn_until(looping: &mut SimpleLoop, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
     while !done() {
@@ -31,7 +31,7 @@ pub(crate) fn turn_until(looping: &mut SimpleLoop, mut done: impl FnMut() -> boo
     }
 }
 
-/// Both ends of a connection: ours for a loop, the peer's blocking.
+/// Both ends of a connection: a non-blocking one for a loop, and a blocking one for the peer.
 pub(crate) fn pair() -> (TcpStream, StdStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let peer = StdStream::connect(listener.local_addr().expect("an address")).expect("connect");
@@ -41,7 +41,7 @@ pub(crate) fn pair() -> (TcpStream, StdStream) {
     (TcpStream::from_std(ours), peer)
 }
 
-/// Answers lines.
+/// Echoes lines.
 #[derive(Debug, Default)]
 pub(crate) struct Lines(Vec<u8>);
 
@@ -61,7 +61,7 @@ pub(crate) fn lines(socket: impl Into<Stream>) -> ChatChannel<Lines> {
     ChatChannel::new(socket, Chat::new(Terminator::bytes(b"\n")), Lines::default())
 }
 
-/// Counts how often it is asked whether it wants to read.
+/// Counts the calls of `readable`.
 #[derive(Debug)]
 pub(crate) struct Counted(pub(crate) TcpStream, pub(crate) Rc<Cell<u64>>, pub(crate) Rc<Cell<u64>>);
 
@@ -87,7 +87,7 @@ impl Dispatcher for Counted {
     }
 }
 
-/// Says nothing of itself, and never wants to write.
+/// Has only default hooks, and does not want to write.
 #[derive(Debug)]
 pub(crate) struct Plain(TcpStream, Rc<RefCell<Vec<&'static str>>>);
 

@@ -1,5 +1,5 @@
-//! What the documents say of the mirror: `docs/DICTIONARY.md` has a row for every public name of asyncore and
-//! asynchat, and what it names is there; the README's example is compiled.
+//! Checks the documents about the mirror: `docs/DICTIONARY.md` has a row for every public name of asyncore and
+//! asynchat, and what it names exists; the README's example is compiled.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
 }
@@ -66,12 +66,12 @@ fn sources(folders: &[&str]) -> String {
 /// Whether `source` declares `name`, as a function, a type, a constant or a variant.
 fn declares(source: &str, name: &str) -> bool {
     let is_end = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
-    let stands = |before: &str| source.split(&format!("{before}{name}")).skip(1).any(is_end);
-    ["fn ", "struct ", "enum ", "trait ", "const "].into_iter().any(stands)
+    let declares = |before: &str| source.split(&format!("{before}{name}")).skip(1).any(is_end);
+    ["fn ", "struct ", "enum ", "trait ", "const "].into_iter().any(declares)
         || source.lines().any(|line| line.trim().strip_suffix(',') == Some(name))
 }
 
-/// Whether `source` has a test of this name: one that is run, not just a function.
+/// Whether `source` has a test of this name that is run.
 fn has_test(source: &str, name: &str) -> bool {
     source.match_indices(&format!("fn {name}() {{")).any(|(at, _)| {
         let attributes = source[..at].trim_end().lines().rev().take_while(|line| !line.trim().is_empty());
@@ -118,7 +118,7 @@ fn every_row_says_what_has_become_of_it() {
     }
 }
 
-/// The README's example is the one of the crate's front page, which is compiled.
+/// The README's example is that of the crate's front page, which is compiled.
 #[test]
 fn the_readme_shows_what_is_compiled() {
     let (readme, page) = (read("README.md"), read("src/lib.rs"));

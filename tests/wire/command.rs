@@ -208,7 +208,7 @@ fn standard_error_may_be_a_file() {
 }
 
 #[test]
-fn a_fifo_that_nobody_reads_is_no_log() {
+fn a_fifo_without_reader_is_refused_as_log() {
     let folder = Folder::new();
     let fifo = folder.beside("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("a FIFO");
