@@ -1,10 +1,10 @@
-//! - New here: two channels, one accepts, one is for a client; the hooks of the second are not written.
+//! - New here: two channels: one accepts, one serves a client; the hooks of the second are not written.
 //! - Try it: `cargo run --example async_server_step1`, then `curl 127.0.0.1:9000`: (52) Empty reply.
-//! - What it costs: nothing yet. What a hook does wrong costs its own channel, and the loop goes on.
+//! - What it costs: nothing yet. An error in a hook costs its own channel; the loop goes on.
 //! - Break it: it is broken: write the two hooks. That is `async_server_step2`.
 //!
-//! The lab's first step: asyncore logs an "uncaptured python exception" and closes the channel. So does our
-//! reactor.
+//! The lab's first step: asyncore logs an "uncaptured python exception" and closes the channel. Our reactor
+//! does the same.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -46,7 +46,7 @@ impl Dispatcher for AsyncHTTPServer {
         &mut self.listener
     }
 
-    /// asyncore calls `handle_accepted` for each of them.
+    /// asyncore calls `handle_accepted` for each connection.
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.accept(cx, &(), |cx, socket, address| {
             debug!("Incoming connection from {}", address.pair());

@@ -1,7 +1,7 @@
 //! - New here: the head of a request ends with an empty line: `\r\n\r\n` is the terminator.
 //! - Try it: `cargo run --example async_server_step2`, then `curl -m 3 127.0.0.1:9000`: (28) timed out.
-//! - What it costs: what has come is kept until the terminator comes; here for ever, and without a limit.
-//! - Break it: it is broken: `parse_request` does nothing, and nobody is answered. `async_server_step3` does.
+//! - What it costs: input is stored until the terminator comes; here without a limit on size or time.
+//! - Break it: it is broken: `parse_request` is empty, so there is no response. `async_server_step3` has it.
 //!
 //! The lab's second step.
 
@@ -45,7 +45,7 @@ impl Dispatcher for AsyncHTTPServer {
         &mut self.listener
     }
 
-    /// asyncore calls `handle_accepted` for each of them.
+    /// asyncore calls `handle_accepted` for each connection.
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.accept(cx, &(), |cx, socket, address| {
             debug!("Incoming connection from {}", address.pair());
@@ -73,6 +73,6 @@ impl Handler for AsyncHTTPRequestHandler {
 }
 
 impl AsyncHTTPRequestHandler {
-    /// `async_server_step3` has it.
+    /// Empty here; `async_server_step3` has it.
     fn parse_request(&mut self, _: &mut Chat) {}
 }

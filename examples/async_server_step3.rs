@@ -1,10 +1,10 @@
-//! - New here: the lab's whole `AsyncHTTPRequestHandler`, name by name: the bridge to the server proper.
+//! - New here: the lab's whole `AsyncHTTPRequestHandler`, name by name: the bridge to the server itself.
 //! - Try it: `cargo run --example async_server_step3 -- -r examples/site`, then <http://127.0.0.1:9000/>.
-//! - What it costs: a connection for each request, and a copy of every file through 4,096 bytes of this process.
+//! - What it costs: one connection per request; every file is copied through this process, 4,096 bytes at a time.
 //! - Break it: open the path with `File::open` in place of `beneath::open`, and link `/etc` into the root.
 //!
-//! `http1::Connection`, `files::FileService` and `server::HttpChannel` are this program again, with keep-alive,
-//! pipelining, ranges, validators, `sendfile`, lingering, and a limit for everything.
+//! `http1::Connection`, `files::FileService` and `server::HttpChannel` are this program with keep-alive,
+//! pipelining, ranges, validators, `sendfile`, lingering close, and a limit for everything.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -33,7 +33,7 @@ use stheno::sys::beneath::{self, Symlinks};
 use stheno::sys::descriptor::{self, Kind};
 use stheno::sys::socket;
 
-/// Bytes of a head, and of a body, that are kept. The lab sets no limit.
+/// The most bytes of a head, and of a body, that are stored. The lab sets no limit.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Simple asynchronous web-server.
@@ -51,7 +51,7 @@ struct Args {
     #[argh(option, short = 'r', default = "\".\".into()")]
     root: PathBuf,
 
-    /// seconds for a request, and from one byte of the answer to the next (default 10)
+    /// seconds for a request, and between two bytes of the response (default 10)
     #[argh(option, default = "NonZeroU64::MIN.saturating_add(9)")]
     timeout: NonZeroU64,
 }
@@ -140,7 +140,7 @@ impl AsyncHTTPRequestHandler {
 
     fn parse_request(&mut self, chat: &mut Chat) {
         if !self.headers.is_empty() {
-            // That was the body. Nobody here has a use for it.
+            // This was the body, which no method here uses.
             return self.handle_request(chat);
         }
         let Some(body) = self.parse_headers() else {
@@ -150,12 +150,12 @@ impl AsyncHTTPRequestHandler {
             Some(length) if self.header("method") == "POST" => {
                 chat.set_terminator(Terminator::Length(length))
             }
-            // In the lab a length of 0 was a terminator, too, which meant: everything, for ever.
+            // In the lab a length of 0 became a terminator, too, which meant "collect everything, for ever".
             _ => self.handle_request(chat),
         }
     }
 
-    /// Answers how long the body is, or nothing if the head is malformed.
+    /// Returns the length of the body, or `None` for a malformed head.
     fn parse_headers(&mut self) -> Option<u64> {
         let head = String::from_utf8(std::mem::take(&mut self.incoming)).ok()?;
         let mut lines = head.split("\r\n");
@@ -208,7 +208,7 @@ impl AsyncHTTPRequestHandler {
         chat.close_when_done();
     }
 
-    /// Sends the head of the answer; answers the file that goes with it, and its size.
+    /// Sends the head of the response; returns the file that follows it, and its size.
     fn send_head(&mut self, chat: &mut Chat) -> Option<(File, u64)> {
         let path = self.translate_path();
         let found = path.as_deref().and_then(|path| self.open(path));
@@ -223,7 +223,7 @@ impl AsyncHTTPRequestHandler {
         Some((file, size))
     }
 
-    /// From the target to a path beneath the root: without the query, decoded once, and only then normalised.
+    /// Turns the target into a path beneath the root: cuts off the query, decodes once, and then normalises.
     fn translate_path(&self) -> Option<PathBuf> {
         let path = self.header("uri").split(['?', '#']).next()?;
         let path = percent_decode_str(path).decode_utf8().ok()?;
@@ -236,14 +236,14 @@ impl AsyncHTTPRequestHandler {
                 _ => names.push(name),
             }
         }
-        // Behind a slash there is a directory; it is told from a file by its index.
+        // A path that ends with a slash names a directory; its index is the file to send.
         if path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") {
             names.push("index.html");
         }
         Some(names.iter().collect())
     }
 
-    /// A regular file beneath the root: the kernel refuses every other path, links and races included.
+    /// Opens a regular file beneath the root; the kernel refuses every other path, links and races included.
     fn open(&self, path: &Path) -> Option<(File, u64)> {
         let file = beneath::open(self.root.as_fd(), path, Symlinks::Follow).ok()?;
         let facts = descriptor::facts(file.as_fd()).ok()?;
@@ -277,9 +277,9 @@ impl AsyncHTTPRequestHandler {
         chat.push(format!("{keyword}: {value}\r\n").as_bytes());
     }
 
-    /// What comes behind the answer is not looked at. The answer is the last one; it leaves whole before the
-    /// connection is closed, by `close_when_done` behind all that is pushed, which the lab's `handle_close` right
-    /// behind `push` did not see to.
+    /// Ends the head and ignores further input: this response is the last one. `close_when_done` closes the
+    /// connection after all that was pushed has left; the lab called `handle_close` right after `push`, which
+    /// cut it off.
     fn end_headers(&mut self, chat: &mut Chat) {
         chat.push(b"\r\n");
         chat.set_terminator(Terminator::None);
@@ -291,7 +291,7 @@ impl AsyncHTTPRequestHandler {
     }
 }
 
-/// Code, what it is called, what it means.
+/// Code, reason phrase, explanation.
 const RESPONSES: [(u16, &str, &str); 5] = [
     (200, "OK", "Request fulfilled, document follows"),
     (400, "Bad Request", "Bad request syntax or unsupported method"),
@@ -300,7 +300,7 @@ const RESPONSES: [(u16, &str, &str); 5] = [
     (405, "Method Not Allowed", "Specified method is invalid for this resource."),
 ];
 
-/// Reads a file piece by piece, each when the one before it has left.
+/// Reads a file piece by piece; each piece is read when the one before it has left.
 #[derive(Debug)]
 struct FileProducer {
     file: io::Take<File>,

@@ -1,9 +1,9 @@
-//! The floor: what an event loop costs that does nothing.
+//! The cost of an event loop that does nothing else: the floor of `scripts/bench`.
 //!
 //! It makes the system calls that the server makes for a small file from memory — one recv and one send for
 //! each batch of requests, one wait for each turn, accepted connections read at once — and nothing else: a
-//! request is whatever ends with an empty line, and every answer is the same. No server that parses its
-//! requests can be cheaper, so `scripts/bench` measures everyone against it.
+//! request is any input that ends with an empty line, and every response is the same. A server that parses its
+//! requests cannot be cheaper, so `scripts/bench` measures all contestants against it.
 //!
 //! Try it: `cargo run --release --example floor -- --port 9001 --size 1024`
 
@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 
 const LISTENER: Token = Token(usize::MAX);
 
-/// A server that parses nothing and always says the same.
+/// A server that parses nothing and always sends the same response.
 #[derive(FromArgs)]
 struct Args {
     /// port to listen on (default 9001)
@@ -29,7 +29,7 @@ struct Args {
     size: usize,
 }
 
-/// Connections by token. A token is used once, so no event reaches another connection.
+/// Connections by token. Each token is used once, so an event cannot reach another connection.
 struct Floor {
     poll: Poll,
     answer: Vec<u8>,
@@ -86,8 +86,8 @@ impl Floor {
         }
     }
 
-    /// One read, and one write for all requests in it. Answers that do not fit into the socket's buffer end
-    /// the connection: the clients of the benchmark read what they asked for.
+    /// Reads once, and writes once for all requests in it. Responses that do not fit into the socket's buffer
+    /// end the connection; the clients of the benchmark read what they asked for.
     fn serve(&mut self, number: usize) {
         let Some(stream) = self.connections.get_mut(&number) else {
             return;

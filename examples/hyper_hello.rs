@@ -1,7 +1,8 @@
-//! What a runtime costs that serves no files: hyper on one thread of Tokio, always the same answer.
+//! The cost of a runtime that serves no files: hyper on one thread of Tokio, which always sends the same
+//! response.
 //!
-//! `scripts/bench` measures the server beside it. It does less than a file server has to — no path, no file,
-//! no validators, no limits of ours — so being as cheap is not a matter of course.
+//! `scripts/bench` measures the server beside it. It does less than a file server has to — no path, no file, no
+//! validators, no limits of ours — so a file server that costs as little is an achievement.
 //!
 //! Try it: `cargo run --release --example hyper_hello -- --port 9002 --size 1024`
 
@@ -17,7 +18,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// A server of hyper's that always says the same.
+/// A server on hyper that always sends the same response.
 #[derive(FromArgs)]
 struct Args {
     /// port to listen on (default 9002)
@@ -44,7 +45,7 @@ async fn main() -> std::io::Result<()> {
                 let response = Response::new(Full::new(body.clone()));
                 async move { Ok::<_, Infallible>(response) }
             });
-            // A client that goes away is no news.
+            // A client that closes early is routine.
             let served =
                 http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(stream), hello);
             drop(served.await);

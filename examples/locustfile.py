@@ -1,15 +1,15 @@
-"""The lab's load: users who ask for a page, think for 5 to 15 seconds, and ask again.
+"""The lab's load: each user requests a page, thinks for 5 to 15 seconds, and requests it again.
 
     pip install locust
     cargo run --example web_singlethread
     locust -f examples/locustfile.py --host http://127.0.0.1:9090     # then http://localhost:8089: 100 users, 10 a second
 
-Without a browser: add `--headless -u 100 -r 10 -t 3m`. `scripts/lab run` does that for every rung, and tells by the
-environment what it wants:
+Without a browser: add `--headless -u 100 -r 10 -t 3m`. `scripts/lab run` does that for every rung, and sets
+its options through the environment:
 
     STHENO_WAIT=0.5-1.5      seconds between an answer and the next request
-    STHENO_SEED=1            of the think times
-    STHENO_REQUESTS=FILE     a line for every request: when it ended, milliseconds, what went wrong
+    STHENO_SEED=1            seed of the think times
+    STHENO_REQUESTS=FILE     a line per request: time of its end, milliseconds, failure
 """
 
 import os
@@ -23,7 +23,7 @@ random.seed(os.environ.get("STHENO_SEED"))
 
 
 class WebsiteUser(HttpUser):
-    """One of the lab's hundred."""
+    """One of the lab's hundred users."""
 
     wait_time = between(float(LEAST), float(MOST or LEAST))
 
@@ -33,7 +33,7 @@ class WebsiteUser(HttpUser):
 
 
 if path := os.environ.get("STHENO_REQUESTS"):
-    # A line at a time, so that what is done is kept whenever it ends.
+    # Line by line, so that finished requests are on disk however the run ends.
     REQUESTS = open(path, "w", buffering=1, encoding="utf-8")
     REQUESTS.write("ended,milliseconds,failure\n")
 

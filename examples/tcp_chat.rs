@@ -1,10 +1,10 @@
 //! - New here: messages, not bytes: a *terminator* ends one, a *producer* makes one: `asynchat.async_chat`.
 //! - Try it: `cargo run --example tcp_chat`, then `printf 'one\ntwo\nhalf' | nc -N localhost 9090`.
-//! - What it costs: a line is kept until it is whole, so there has to be a limit to it.
-//! - Break it: take MAX_LINE away and send `cat /dev/zero | nc localhost 9090`: the memory goes.
+//! - What it costs: a line is stored until it is complete, so its length must be limited.
+//! - Break it: remove MAX_LINE and run `cat /dev/zero | nc localhost 9090`: memory grows without bound.
 //!
-//! It echoes lines. No read ends where a line ends; who looks for the end of a line in what a read has brought
-//! fails when the network splits it.
+//! It echoes lines. A read rarely ends where a line ends; a program that looks for the end of a line within one
+//! read fails when the network splits the line.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -23,7 +23,7 @@ use stheno::clock::Instant;
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Peer, Reactor};
 use stheno::sys::socket;
 
-/// Bytes that a line may have. A longer one is answered by goodbye.
+/// The most bytes that a line may have. A longer line closes the connection.
 const MAX_LINE: usize = 64 * 1024;
 
 fn main() -> ExitCode {
@@ -68,7 +68,7 @@ impl Dispatcher for EchoServer {
     }
 }
 
-/// One client. The channel reads and sends; what is left to say here is what a line means.
+/// One client. The channel reads and sends; this type says what a line means.
 #[derive(Debug)]
 struct Echo {
     address: Peer,
@@ -76,7 +76,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    /// A part of a line.
+    /// Receives a part of a line.
     fn collect_incoming_data(&mut self, chat: &mut Chat, data: &[u8]) {
         self.line.extend_from_slice(data);
         if self.line.len() > MAX_LINE {
@@ -86,12 +86,12 @@ impl Handler for Echo {
         }
     }
 
-    /// The end of a line.
+    /// Receives the end of a line.
     fn found_terminator(&mut self, chat: &mut Chat) {
         let mut line = std::mem::take(&mut self.line);
         line.push(b'\n');
         debug!("Recv: {} from {}", Repr(&line), self.address);
-        // It is on its way; the channel sees to the rest, in pieces of 512 bytes.
+        // The line is in the queue; the channel sends it in pieces of 512 bytes.
         debug!("Send: {} to {}", Repr(&line), self.address);
         chat.push_with_producer(SimpleProducer::new(line));
     }

@@ -1,10 +1,11 @@
-//! - New here: epoll or kqueue, through mio: the kernel keeps the list, and tells of each *change* once.
+//! - New here: epoll or kqueue, through mio: the kernel keeps the list and reports each *change* once.
 //! - Try it: `cargo run --example tcp_mio`, and `nc localhost 9090` in several terminals.
-//! - What it costs: one system call to register a client; a turn costs what is ready, however many are idle.
-//! - Break it: take one of the two inner loops away: input that was left unread is never told of again.
+//! - What it costs: one system call to register a client; a turn costs in proportion to the ready clients only.
+//! - Break it: remove one of the two inner loops: input that was left unread is not reported again.
 //!
-//! By hand what the next rung, `tcp_reactor`, has in a library. The other way to break it: a client that sends
-//! without a pause keeps the loop to itself; the reactor gives each channel a share of a turn.
+//! This rung does by hand what the library does in the next one, `tcp_reactor`. Another way to break it: a
+//! client that sends without a pause keeps the loop to itself. The reactor limits the share of a turn that each
+//! channel gets.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -29,7 +30,7 @@ const CTRL_C: Token = Token(1);
 struct Server {
     poll: Poll,
     serversocket: TcpListener,
-    /// By token. A token is used once, so no late event reaches another client.
+    /// Clients by token. Each token is used once, so a late event cannot reach another client.
     clients: HashMap<Token, Client>,
     next: Token,
 }
@@ -37,7 +38,7 @@ struct Server {
 struct Client {
     socket: TcpStream,
     address: SocketAddr,
-    /// What has been read and not been sent back.
+    /// Bytes that were read and have yet to be sent back.
     message: Vec<u8>,
 }
 
@@ -67,7 +68,7 @@ fn serve(args: TcpArgs) -> io::Result<()> {
 }
 
 impl Server {
-    /// Answers `false` when Ctrl+C has come.
+    /// Returns `false` after Ctrl+C.
     fn turn(&mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(1024);
         match self.poll.poll(&mut events, None) {
@@ -84,7 +85,7 @@ impl Server {
         Ok(true)
     }
 
-    /// Accepts everyone who waits: there is no second event for those who are left.
+    /// Accepts all waiting connections: the kernel does not report the remaining ones again.
     fn accept(&mut self) -> io::Result<()> {
         loop {
             match self.serversocket.accept() {
@@ -97,7 +98,7 @@ impl Server {
                 }
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                // Out of descriptors: tried again when somebody leaves.
+                // No free descriptors: accepting is tried again when a client leaves.
                 Err(error) => {
                     error!("accepting pauses: {error}");
                     return Ok(());
@@ -120,7 +121,7 @@ impl Server {
 }
 
 impl Client {
-    /// Sends and reads in turn, as far as it goes: until the end, or until one of the two would block.
+    /// Sends and reads in turn, until the end of input or until one of the two would block.
     fn echo(&mut self) -> io::Result<()> {
         loop {
             while !self.message.is_empty() {

@@ -1,10 +1,10 @@
-//! - New here: fork. Every process has the listener from its parent, and accepts on it.
-//! - Try it: `cargo run --example tcp_multiprocess`, and a `nc localhost 9090` for each core, and one more.
-//! - What it costs: a process for each core, 50 KiB each; and as many clients as processes, no more.
-//! - Break it: `kill` one of them: nobody takes its place. `kill -9` the first: nobody ends the others.
+//! - New here: fork. Every process inherits the listener from its parent, and accepts on it.
+//! - Try it: `cargo run --example tcp_multiprocess`, and one `nc localhost 9090` more than there are cores.
+//! - What it costs: a process per core, 50 KiB each; and at most as many clients as processes.
+//! - Break it: `kill` one of them: it is not replaced. `kill -9` the first: the others are left running.
 //!
 //! The lab's server with processes. The port is bound once, before the fork: a child that binds again fails.
-//! What is broken here on purpose (respawning, orphans) is what `stheno::master` is for.
+//! Respawning and orphans are broken here on purpose; `stheno::master` solves both.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked, Pid};
 use stheno::sys::signal::{self, Signal, Signals};
 
-/// What ends the parent, and through it the others.
+/// The signals that end the parent, which then ends its children.
 const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
 
 /// An echo server with a process for every core.
@@ -74,7 +74,7 @@ fn serve(args: Args) -> io::Result<()> {
     ended
 }
 
-/// Forks. No signal may come in between: the child has to give up first what the parent does about it.
+/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
 fn start_process(number: usize) -> io::Result<Forked> {
     let _held_back = signal::Blocked::all();
     let forked = process::fork()?;
@@ -85,10 +85,10 @@ fn start_process(number: usize) -> io::Result<Forked> {
     Ok(forked)
 }
 
-/// Ends all children, and waits until they have ended.
+/// Ends all children, and waits for their exit.
 fn terminate(children: &[Pid]) {
     for child in children {
-        // It may have ended by itself: Ctrl+C goes to every process of the terminal.
+        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
         let _ = process::send(*child, Signal::Terminate);
     }
     seed::join_processes();

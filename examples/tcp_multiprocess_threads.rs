@@ -1,7 +1,7 @@
-//! - New here: both: cores × 10 threads, each of which accepts.
+//! - New here: processes and threads: cores × 10 threads, each of which accepts.
 //! - Try it: `cargo run --example tcp_multiprocess_threads -- --processes 2 --threads 2`, and four clients.
-//! - What it costs: less than so many processes; and whoever brings his process down takes ten clients along.
-//! - Break it: one silent client more than there are threads: as in the pool, the next one waits for ever.
+//! - What it costs: less than one process per client; but a process that crashes takes ten clients with it.
+//! - Break it: connect one silent client more than there are threads: as in the pool, the next one waits for ever.
 //!
 //! The lab's server with processes and threads.
 
@@ -23,7 +23,7 @@ use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked, Pid};
 use stheno::sys::signal::{self, Signal, Signals};
 
-/// What ends the parent, and through it the others.
+/// The signals that end the parent, which then ends its children.
 const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
 
 /// An echo server with a process for every core, and threads in each.
@@ -80,7 +80,7 @@ fn serve(args: Args) -> io::Result<()> {
     ended
 }
 
-/// Forks. No signal may come in between: the child has to give up first what the parent does about it.
+/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
 fn start_process(number: usize) -> io::Result<Forked> {
     let _held_back = signal::Blocked::all();
     let forked = process::fork()?;
@@ -91,16 +91,16 @@ fn start_process(number: usize) -> io::Result<Forked> {
     Ok(forked)
 }
 
-/// Ends all children, and waits until they have ended.
+/// Ends all children, and waits for their exit.
 fn terminate(children: &[Pid]) {
     for child in children {
-        // It may have ended by itself: Ctrl+C goes to every process of the terminal.
+        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
         let _ = process::send(*child, Signal::Terminate);
     }
     seed::join_processes();
 }
 
-/// Starts the threads, after the fork: a fork takes only the thread along that calls it.
+/// Starts the threads after the fork, because `fork` copies only the calling thread.
 fn worker_process(serversocket: TcpListener, threads: usize) -> io::Result<()> {
     let serversocket = Arc::new(serversocket);
     for number in 1..=threads {
@@ -116,7 +116,8 @@ fn worker_process(serversocket: TcpListener, threads: usize) -> io::Result<()> {
 fn worker_thread(serversocket: &TcpListener) {
     loop {
         let Ok((clientsocket, client_address)) = serversocket.accept() else {
-            // No descriptor is free, say. Asking again at once would only keep the core busy.
+            // `accept` failed, for example for lack of descriptors. An immediate retry would only keep the core
+            // busy.
             thread::sleep(Duration::from_millis(100));
             continue;
         };

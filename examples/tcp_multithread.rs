@@ -1,7 +1,7 @@
-//! - New here: a thread for every client, so that nobody waits for anybody.
+//! - New here: a thread for each client, so that no client waits for another.
 //! - Try it: `cargo run --example tcp_multithread`, and `nc localhost 9090` in as many terminals as you like.
-//! - What it costs: a thread for each client: 2 MiB of addresses, ten KiB of memory, a switch for each read.
-//! - Break it: as many clients as there may be threads (`toomanythreads`): the next one is turned away.
+//! - What it costs: a thread per client: 2 MiB of addresses, ten KiB of memory, a switch for each read.
+//! - Break it: connect more clients than there can be threads (`toomanythreads`): the next one is turned away.
 //!
 //! The lab's `tcp_multithread`. Python's threads take turns at one lock (the GIL); these run at the same time,
 //! one on each core.
@@ -58,18 +58,18 @@ fn serve(args: Args) -> io::Result<()> {
         debug!("New client: {client_address}");
         number += 1;
         let thread = thread::Builder::new().name(format!("Thread-{number}")).spawn(move || {
-            // What goes wrong with one client is the end of its own thread only.
+            // An error of one client ends its own thread only.
             let _ = client_handler(clientsocket, Duration::from_secs(args.timeout.get()));
             debug!("Bye-bye: {client_address}");
         });
-        // Nobody joins the thread: its handle is dropped, and it is on its own ("daemon" in Python).
+        // The handle is dropped, so the thread is detached ("daemon" in Python).
         if let Err(error) = thread {
             error!("can't start new thread: {error}; {client_address} is turned away");
         }
     }
 }
 
-/// Sends everything back, until the client has no more to say, or says nothing for `timeout`.
+/// Sends everything back, until the client closes or is silent for `timeout`.
 fn client_handler(mut clientsocket: TcpStream, timeout: Duration) -> io::Result<()> {
     clientsocket.set_read_timeout(Some(timeout))?;
     clientsocket.set_write_timeout(Some(timeout))?;

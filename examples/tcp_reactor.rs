@@ -1,9 +1,10 @@
-//! - New here: the loop in a library, and what a client is at in an object with hooks: `asyncore.dispatcher`.
+//! - New here: the loop is a library; each client's state is an object with hooks, as in `asyncore.dispatcher`.
 //! - Try it: `cargo run --example tcp_reactor`, and `nc localhost 9090` in several terminals.
-//! - What it costs: a small object for each client, and a share of each turn for those who have much to say.
-//! - Break it: say `true` in `writable` all the time: the loop never waits, and a core is busy for nothing.
+//! - What it costs: a small object per client; busy clients share each turn with the others.
+//! - Break it: return `true` from `writable` always: the loop never waits and keeps a core busy for nothing.
 //!
-//! What `asyncore` asked for: say what you wait for (`readable`, `writable`), and do a little when it is there.
+//! The contract of `asyncore`: say what you wait for (`readable`, `writable`), and do a little when it is
+//! there.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -53,7 +54,7 @@ impl Dispatcher for EchoServer {
         })
     }
 
-    /// Out of descriptors, accepting pauses; this is when it goes on.
+    /// When accepting continues after a pause for lack of descriptors.
     fn deadline(&self) -> Option<Instant> {
         self.listener.deadline()
     }
@@ -68,7 +69,7 @@ impl Dispatcher for EchoServer {
 struct Echo {
     socket: Stream,
     address: Peer,
-    /// What has been read and not been sent back.
+    /// Bytes that were read and have yet to be sent back.
     message: Vec<u8>,
 }
 
@@ -77,7 +78,7 @@ impl Dispatcher for Echo {
         &mut self.socket
     }
 
-    /// Back-pressure: nothing is read from a client who does not take what is his.
+    /// Back-pressure: nothing is read from a client that does not take its output.
     fn readable(&self) -> bool {
         self.message.is_empty()
     }

@@ -1,10 +1,10 @@
-//! - New here: one thread for all: `select` says which descriptors are ready, and no other call waits.
+//! - New here: one thread for all: `select` returns the ready descriptors, and no other call waits.
 //! - Try it: `cargo run --example tcp_select`, and `nc localhost 9090` in several terminals.
-//! - What it costs: each call looks at all descriptors, idle ones too; what a client is at is written down.
-//! - Break it: 1,024 clients: a set has no room for more descriptors. Or compute for a second: all wait.
+//! - What it costs: each call looks at all descriptors, idle ones too; tables hold each client's state.
+//! - Break it: 1,024 clients: a set has no room for more descriptors. Or compute for a second: all clients wait.
 //!
-//! The lab's `select` server. The stack of a thread remembered who waits for what; here tables do. A waiter is
-//! called once (it is an `FnOnce`) and adds the next one itself: read, then write, then read again.
+//! The lab's `select` server. A thread's stack remembered what its client waits for; here tables do. A waiter
+//! is called once (it is an `FnOnce`) and adds the next one itself: read, then write, then read again.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -22,7 +22,7 @@ use socket2::{Domain, Socket, Type};
 use stheno::sys::select::{self, select};
 use stheno::sys::signal::{Signal, Signals};
 
-/// What is done when a descriptor is ready.
+/// Called when a descriptor is ready.
 type Waiter = Box<dyn FnOnce(&mut Server)>;
 
 struct Server {
@@ -54,7 +54,7 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let mut server =
         Server { serversocket, signals, read_waiters, write_waiters, connections, is_over: false };
     server.wait_to_accept();
-    // Ctrl+C is one more descriptor: the end of a pipe that the signal's handler writes to.
+    // Ctrl+C is one more descriptor: the read end of a pipe that the signal handler writes to.
     server.read_waiters.insert(server.signals.as_fd().as_raw_fd(), Box::new(|server| server.is_over = true));
     while !server.is_over {
         server.turn()?;
@@ -109,7 +109,8 @@ impl Server {
         match self.serversocket.accept() {
             Ok((clientsocket, client_address)) => self.welcome(clientsocket, client_address),
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::ConnectionAborted].contains(&error.kind()) => {}
-            // Out of descriptors: select would say "ready" again and again. Wait until somebody leaves.
+            // Out of descriptors: `select` would report "ready" at once again. Accepting waits until a client
+            // leaves.
             Err(error) => return error!("accepting pauses: {error}"),
         }
         self.wait_to_accept();
@@ -129,7 +130,7 @@ impl Server {
     fn recv_handler(&mut self, fileno: RawFd) {
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
         match seed::recv(clientsocket, &mut [0; 1024]) {
-            // Ready is a hint: what was there may be gone.
+            // "Ready" is a hint: the input may be gone.
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_recv(fileno),
             Ok([]) | Err(_) => self.terminate(fileno),
             Ok(message) => {
@@ -153,12 +154,12 @@ impl Server {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.wait_to_send(fileno, message.to_vec())
             }
-            // The lab's server ended here, all its clients with it.
+            // The lab's server ended here, with all its clients.
             Err(_) => self.terminate(fileno),
         }
     }
 
-    /// The number goes to the next client: nothing may be left under it in any table.
+    /// Removes a client from every table, because the next client gets the same descriptor.
     fn terminate(&mut self, fileno: RawFd) {
         self.read_waiters.remove(&fileno);
         self.write_waiters.remove(&fileno);

@@ -1,7 +1,7 @@
-//! - New here: socket, bind, listen, accept, recv, send, close; each *blocks* until it has what it waits for.
-//! - Try it: `cargo run --example tcp_singlethread`, and elsewhere `nc localhost 9090`; Ctrl+D ends it.
-//! - What it costs: nothing but one thread; but there is one client at a time, and the client says how long.
-//! - Break it: start a second `nc`: it is connected, and gets no answer before the first one has gone.
+//! - New here: socket, bind, listen, accept, recv, send, close; a call *blocks* until it has a result.
+//! - Try it: `cargo run --example tcp_singlethread`, and in another terminal `nc localhost 9090`; Ctrl+D ends it.
+//! - What it costs: one thread only; but it serves one client at a time, for as long as that client likes.
+//! - Break it: start a second `nc`: it is connected, and gets no response until the first one has ended.
 //!
 //! The lab's `tcp_singlethread`.
 
@@ -51,13 +51,13 @@ fn serve(args: Args) -> io::Result<()> {
     loop {
         let (clientsocket, client_address) = serversocket.accept()?;
         println!("New client {client_address}");
-        // What goes wrong with one client is no reason to leave the others alone.
+        // An error of one client must not end the service for the others.
         let _ = echo(clientsocket, Duration::from_secs(args.timeout.get()));
         println!("Bye-bye: {client_address}");
     }
 }
 
-/// Sends everything back, until the client has no more to say, or says nothing for `timeout`.
+/// Sends everything back, until the client closes or is silent for `timeout`.
 fn echo(mut clientsocket: TcpStream, timeout: Duration) -> io::Result<()> {
     clientsocket.set_read_timeout(Some(timeout))?;
     clientsocket.set_write_timeout(Some(timeout))?;
@@ -68,7 +68,8 @@ fn echo(mut clientsocket: TcpStream, timeout: Duration) -> io::Result<()> {
         if data.is_empty() {
             return Ok(());
         }
-        // One send may take less than all. This is the loop that sends the rest; the lab's own never ended.
+        // A send may take fewer bytes than it is given. `write_all` loops over the rest; the lab's own loop
+        // never ended.
         clientsocket.write_all(data)?;
         println!("Send: {}", Repr(data));
     }

@@ -1,10 +1,11 @@
-//! - New here: a fixed number of threads, all of which accept; who finds them all busy waits in the queue.
+//! - New here: a fixed number of threads, which all accept; a client waits in the queue while all are busy.
 //! - Try it: `cargo run --example tcp_threadpool -- --threads 2`, and three times `nc localhost 9090`.
-//! - What it costs: so many threads, whatever comes; and an event that tells them when to stop.
-//! - Break it: as many silent clients as threads: nobody else is served, and no time-out ends it.
+//! - What it costs: a fixed number of threads under any load; and an event that tells them when to stop.
+//! - Break it: connect as many silent clients as threads: no other client is served, and no time-out ends it.
 //!
-//! The lab's thread pool. There a thread that waits in `accept` never sees the event. Here whoever sets it hangs
-//! up on the clients that are being served, and knocks at the door until every thread has gone.
+//! The lab's thread pool, in which a thread blocked in `accept` never sees the event. Here the main thread sets
+//! the event, shuts down the connections that are being served, and connects to the listener until every thread
+//! has ended.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -40,7 +41,7 @@ struct Args {
     threads: NonZeroUsize,
 }
 
-/// What all threads share. Each has a place for the client it serves.
+/// The state that all threads share. Each thread has one entry in `clients`, for the connection it serves.
 struct Pool {
     serversocket: TcpListener,
     shutdown_event: AtomicBool,
@@ -64,7 +65,7 @@ fn serve(args: Args) -> io::Result<()> {
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let clients = (0..args.threads.get()).map(|_| Mutex::default()).collect();
     let pool = &Pool { serversocket, shutdown_event: AtomicBool::new(false), clients };
-    // At the end of the scope all of its threads are joined.
+    // The end of the scope joins all of its threads.
     thread::scope(|scope| {
         let (mut threads, mut ended) = (Vec::new(), Ok(()));
         for number in 0..args.threads.get() {
@@ -89,13 +90,15 @@ fn serve(args: Args) -> io::Result<()> {
 fn worker_thread(pool: &Pool, number: usize) {
     while !pool.shutdown_event.load(Ordering::SeqCst) {
         let Ok((clientsocket, client_address)) = pool.serversocket.accept() else {
-            // No descriptor is free, say. Asking again at once would only keep the core busy.
+            // `accept` failed, for example for lack of descriptors. An immediate retry would only keep the core
+            // busy.
             thread::sleep(Duration::from_millis(100));
             continue;
         };
         let clientsocket = Arc::new(clientsocket);
         pool.set_client(number, Some(Arc::clone(&clientsocket)));
-        // Asked when the client stands in its place: now either this thread or `hang_up` sees the other.
+        // Checked after the client has been entered: either this thread sees the event or `hang_up` sees the
+        // client.
         if !pool.shutdown_event.load(Ordering::SeqCst) {
             debug!("New client: {client_address}");
             let _ = echo(&clientsocket);
@@ -125,12 +128,12 @@ impl Pool {
         *self.clients[number].lock().unwrap_or_else(PoisonError::into_inner) = client;
     }
 
-    /// Sets the event, and ends what the threads are at.
+    /// Sets the event, and shuts down the connections that the threads serve.
     fn hang_up(&self) {
         self.shutdown_event.store(true, Ordering::SeqCst);
         for client in &self.clients {
             if let Some(client) = &*client.lock().unwrap_or_else(PoisonError::into_inner) {
-                // It may have gone by itself.
+                // The client may have left already.
                 let _ = client.shutdown(Shutdown::Both);
             }
         }
@@ -139,7 +142,7 @@ impl Pool {
     /// Wakes one of the threads that wait in `accept`.
     fn knock(&self) {
         let address = self.serversocket.local_addr();
-        // It may fail: no descriptor is free, say, until a thread has closed its client's.
+        // This may fail for lack of descriptors, until a thread has closed its client's.
         let _ = address.and_then(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)));
         thread::sleep(Duration::from_millis(5));
     }

@@ -1,9 +1,9 @@
-//! - New here: the loop is in a runtime; the code looks as with threads, with an `await` where it waits.
+//! - New here: the loop is in a runtime; the code looks like code with threads, with `await` where it waits.
 //! - Try it: `cargo run --example tcp_tokio`, and `nc localhost 9090` in several terminals.
-//! - What it costs: for each client a task: what it is at, as the compiler has written it down, and no stack.
-//! - Break it: put `std::thread::sleep` into a task: all wait. What does not await does not let go.
+//! - What it costs: one task per client: its state, which the compiler lays out, and no stack.
+//! - Break it: put `std::thread::sleep` into a task: all clients wait. A task gives way only at an `await`.
 //!
-//! The lab's `asyncio`, with the echo. What is below it: `web_futures`.
+//! The lab's `asyncio`, with the echo. `web_futures` shows what is below it.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -41,7 +41,7 @@ async fn serve(args: TcpArgs) -> io::Result<()> {
             Ok((clientsocket, client_address)) => {
                 debug!("New client: {client_address}");
                 tokio::spawn(async move {
-                    // What goes wrong with one client is the end of its own task only.
+                    // An error of one client ends its own task only.
                     let _ = client_handler(clientsocket, client_address).await;
                     debug!("Bye-bye: {client_address}");
                 });

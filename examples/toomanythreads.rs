@@ -1,11 +1,11 @@
-//! - New here: how many threads there can be. Each one sleeps; what runs out is room, not time.
+//! - New here: the limit on threads. Each one sleeps; the resource that runs out is address space, not time.
 //! - Try it: `cargo run --example toomanythreads`; then with `--limit 1024`, or `--limit 100000`.
-//! - What it costs: 2 MiB of addresses for each thread's stack; of memory only what the thread has touched.
-//! - Break it: it breaks by itself, at a limit of its own: so much address space, and nobody else suffers.
+//! - What it costs: 2 MiB of addresses per stack; memory only for the pages that the thread has touched.
+//! - Break it: it breaks by itself, at its own limit of address space, so other programs do not suffer.
 //!
-//! The lab's `toomanythreads`, which ends at 2048 where macOS allows a process no more; Linux allows more than
-//! is good for the machine. Why bound threads? Each wants memory, a place in the scheduler's queue, and at the
-//! worst the swap. That is what the pool (`tcp_threadpool`) is for.
+//! The lab's `toomanythreads`, which ends at 2048 threads on macOS, the limit of a process there. Linux allows
+//! more than is good for the machine. Why bound threads? Each one needs memory, a place in the scheduler's
+//! queue, and in the worst case swap. The pool (`tcp_threadpool`) is the remedy.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is left for everything that a thread needs beside its stack.
+/// Bytes reserved for what a thread needs besides its stack.
 const REST: usize = 1 << 20;
 
 /// Starts threads that sleep, until no more can be started.
@@ -47,12 +47,13 @@ fn run(args: Args) -> io::Result<()> {
     for number in 1..=args.threads {
         let refused =
             |error: &dyn std::fmt::Display| io::Error::other(format!("can't start new thread: {error}"));
-        // Held while the thread begins, which needs some room itself: without it that could be what runs out.
+        // Held while the thread starts, because a starting thread allocates too and could run out of address
+        // space.
         let mut rest = Vec::<u8>::new();
         rest.try_reserve_exact(REST).map_err(|error| refused(&error))?;
         let running = running.clone();
         let sleeper = move || {
-            // Nobody listens any more when the program ends.
+            // The receiver is gone when the program ends.
             let _ = running.send(());
             loop {
                 thread::sleep(Duration::from_secs(1));

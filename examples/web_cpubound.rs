@@ -1,10 +1,11 @@
-//! - New here: the page of `web_multithread`, whose handler computes instead of waiting. Threads use all cores.
+//! - New here: the page of `web_multithread`, but its handler computes instead of waiting. Threads use all cores.
 //! - Try it: `cargo run --example web_cpubound -r`, then `ab -c 1 -n 50 http://127.0.0.1:9090/`, then `-c 2`.
-//! - What it costs: a core for each request under way. More threads than cores take turns, and nobody gains.
-//! - Break it: `-c 100`: everyone's answer takes as long as all of them. A pool as large as the machine mends it.
+//! - What it costs: one core per running request. More threads than cores take turns, which gains nothing.
+//! - Break it: `-c 100`: each response takes as long as all of them. A pool with one thread per core mends it.
 //!
-//! The lab says that Python's threads take turns at one lock, the GIL, so that they help only those who wait. There
-//! is no such lock here: `scripts/lab show parallel` runs this beside its twin, `python/web_cpubound.py`.
+//! The lab says that Python's threads take turns at one lock, the GIL, so that they help only programs that
+//! wait. There is no such lock here: `scripts/lab show parallel` runs this beside its twin,
+//! `python/web_cpubound.py`.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -29,7 +30,7 @@ struct Args {
     #[argh(option, default = "9090")]
     port: u16,
 
-    /// where it stops counting primes, for each request (default 200000)
+    /// upper end of the range in which each request counts primes (default 200000)
     #[argh(option, default = "200_000", arg_name = "n")]
     limit: u64,
 
@@ -68,7 +69,7 @@ fn client_handler(mut clientsocket: TcpStream, limit: u64) -> io::Result<()> {
     clientsocket.write_all(seed::PAGE)
 }
 
-/// How many there are, found the slow way.
+/// Counts the primes by trial division, which is slow on purpose.
 fn primes_below(limit: u64) -> usize {
     (2..limit).filter(|number| (2..).take_while(|d| d * d <= *number).all(|d| number % d != 0)).count()
 }

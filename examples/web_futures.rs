@@ -1,7 +1,7 @@
-//! - New here: what a runtime is made of: tasks, wakers, sockets that keep them, timers; on our reactor.
+//! - New here: what a runtime is made of: tasks, wakers, sockets that keep wakers, timers; on our reactor.
 //! - Try it: `cargo run --example web_futures`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
-//! - What it costs: two allocations for a task, and a write to wake the loop each time; Tokio spares that one.
-//! - Break it: return `Pending` in `sleep` without leaving a waker: nobody ever comes back to that task.
+//! - What it costs: two allocations per task, and a write per wake-up of the loop, which Tokio avoids.
+//! - Break it: return `Pending` in `sleep` without storing a waker: that task is never polled again.
 //!
 //! ```text
 //!               readiness                    wake (its number)                  poll
@@ -10,9 +10,9 @@
 //!                          └──────────── a waker, where it would block ─────────────────────────────┘
 //! ```
 //!
-//! A future is asked (`poll`) and says `Ready`, or `Pending` and leaves a *waker* where somebody finds it: the
-//! loop when the socket is ready, or the executor when the time has come. The waker says which task to ask again.
-//! That is all. `web_reactor` is the same with the states written down by hand.
+//! An executor polls a future, which returns `Ready`, or stores a *waker* and returns `Pending`. The loop calls
+//! the waker when the socket is ready, or the executor does when the time has come. The waker says which task
+//! to poll again. `web_reactor` is the same program with the states written by hand.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -59,9 +59,9 @@ fn run(args: seed::WebArgs) -> io::Result<()> {
 async fn serve(serversocket: Socket<TcpListener>, database: Duration) {
     loop {
         match serversocket.when(READABLE, TcpListener::accept).await {
-            // A client that goes away without its answer is no news.
+            // A client that closes before its response is routine.
             Ok((client, _)) => spawn(async move { drop(client_handler(client, database).await) }),
-            // Out of descriptors, say: tried again when some may have become free.
+            // Out of descriptors, for example: tried again when some may be free.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
@@ -80,17 +80,17 @@ async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()>
     Ok(())
 }
 
-// The runtime. All of it is on one thread; wakers alone may travel.
+// The runtime. All of it runs on one thread; only wakers may move to another.
 
-/// A future that runs by itself.
+/// A future that nothing else awaits.
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What tasks leave for the executor while it polls them.
+/// Tasks, sockets and timers that tasks create while the executor polls them.
 #[derive(Default)]
 struct Left {
     tasks: Vec<Task>,
     watches: Vec<Watch>,
-    /// By time, and by a number, for several at one time.
+    /// Keyed by time, and by a number because several may have the same time.
     timers: BTreeMap<(Instant, usize), task::Waker>,
     timers_so_far: usize,
 }
@@ -104,7 +104,7 @@ fn spawn(task: impl Future<Output = ()> + 'static) {
     LEFT.with_borrow_mut(|left| left.tasks.push(Box::pin(task)));
 }
 
-/// Is over when the time has come. (`tokio::time::sleep`)
+/// Ends after `duration`. (`tokio::time::sleep`)
 async fn sleep(duration: Duration) {
     let until = Instant::now() + duration;
     let is_over = |cx: &mut task::Context<'_>| {
@@ -131,12 +131,12 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.task);
-        // It fails when the loop is gone, and its tasks with it.
+        // This fails after the end of the loop, when the task has ended, too.
         let _ = self.reactor.wake(self.executor);
     }
 }
 
-/// Polls tasks. To the reactor it is a channel like any other, without a descriptor.
+/// Polls tasks. To the reactor it is a channel without a descriptor.
 struct Executor {
     source: NoSource,
     reactor: reactor::Waker,
@@ -150,14 +150,15 @@ impl Executor {
         Self { source: NoSource, reactor, tasks: HashMap::new(), tasks_so_far: 0, ready: Arc::default() }
     }
 
-    /// Polls those who are to be polled now. Who is woken meanwhile has the next turn, so that all get theirs.
+    /// Polls the tasks that are ready now. A task that is woken meanwhile is polled in the next turn, so all
+    /// get theirs.
     fn poll_tasks(&mut self) {
-        // The list is free again before the first is polled: a task may wake itself.
+        // The lock is released before the first poll, because a task may wake itself.
         let ready = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
         for number in ready {
             let Some((task, waker)) = self.tasks.get_mut(&number) else { continue };
             let poll = AssertUnwindSafe(|| task.as_mut().poll(&mut task::Context::from_waker(waker)));
-            // A task that panics is over as well, and takes no other along.
+            // A task that panics ends alone; the other tasks go on.
             if !matches!(catch_unwind(poll), Ok(Poll::Pending)) {
                 self.tasks.remove(&number);
             }
@@ -194,7 +195,7 @@ impl Dispatcher for Executor {
         &mut self.source
     }
 
-    /// Once, at the beginning.
+    /// True once, at the start.
     fn readable(&self) -> bool {
         self.tasks_so_far == 0
     }
@@ -209,7 +210,7 @@ impl Dispatcher for Executor {
         Ok(())
     }
 
-    /// When the first of those who sleep is to be woken.
+    /// When the first sleeping task is due.
     fn deadline(&self) -> Option<Instant> {
         LEFT.with_borrow(|left| left.timers.keys().next().map(|(until, _)| *until))
     }
@@ -224,10 +225,10 @@ impl Dispatcher for Executor {
     }
 }
 
-/// Who waits for a socket, and where its channel is.
+/// The tasks that wait for a socket, and the key of its channel.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// The one who wants to read, and the one who wants to write.
+    /// The waker of the reading task, and that of the writing task.
     wakers: [Option<task::Waker>; 2],
     reactor: Option<reactor::Waker>,
     channel: Option<Key>,
@@ -236,7 +237,7 @@ struct Waiting {
 const READABLE: usize = 0;
 const WRITABLE: usize = 1;
 
-/// A socket as a task has it.
+/// A socket as a task sees it.
 struct Socket<S> {
     socket: Rc<S>,
     waiting: Rc<RefCell<Waiting>>,
@@ -252,7 +253,7 @@ impl<S: AsRawFd + 'static> Socket<S> {
 }
 
 impl<S> Socket<S> {
-    /// Tries `call`, and again whenever the socket is ready, until it does not say "would block".
+    /// Calls `call`, and again whenever the socket is ready, until it returns anything but "would block".
     async fn when<T>(&self, ready: usize, mut call: impl FnMut(&S) -> io::Result<T>) -> io::Result<T> {
         let try_call = |cx: &mut task::Context<'_>| match call(&self.socket) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -265,18 +266,18 @@ impl<S> Socket<S> {
     }
 }
 
-/// The channel shares the descriptor: it has to go as well.
+/// The channel shares the descriptor, so it has to be closed as well.
 impl<S> Drop for Socket<S> {
     fn drop(&mut self) {
         let waiting = self.waiting.borrow();
         if let (Some(reactor), Some(channel)) = (&waiting.reactor, waiting.channel) {
-            // It fails when the loop is gone, and the channel with it.
+            // This fails after the end of the loop, when the channel is gone, too.
             let _ = reactor.wake(channel);
         }
     }
 }
 
-/// The same socket as the loop has it: a channel that does nothing but wake.
+/// The same socket as the loop sees it: a channel that only wakes tasks.
 #[derive(Debug)]
 struct Watch {
     source: SharedSource,
@@ -295,7 +296,7 @@ impl Dispatcher for Watch {
         &mut self.source
     }
 
-    /// Also once at the beginning, to learn the key of the channel.
+    /// Also true once at the start, to learn the key of the channel.
     fn readable(&self) -> bool {
         let waiting = self.waiting.borrow();
         waiting.wakers[READABLE].is_some() || waiting.channel.is_none()
@@ -307,7 +308,8 @@ impl Dispatcher for Watch {
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if self.waiting.borrow_mut().channel.replace(cx.key()).is_none() {
-            // Watched for room as well: the reactor does not see when a write of the task's does not fit.
+            // Also watched for room, because the task writes by itself: the reactor does not see a write that
+            // would block.
             cx.set_writable(false);
         }
         if Rc::strong_count(&self.waiting) == 1 {

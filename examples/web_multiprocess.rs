@@ -1,7 +1,7 @@
-//! - New here: the page of `web_singlethread`, by a process for every core.
+//! - New here: the page of `web_singlethread`, served by one process per core.
 //! - Try it: `cargo run --example web_multiprocess`, then `ab -c 8 -n 40 http://127.0.0.1:9090/`.
-//! - What it costs: as the pool, m/0.3 requests a second for m processes, and five times a thread's memory.
-//! - Break it: as the pool: 100 users at once wait for those few.
+//! - What it costs: as in the pool, m/0.3 requests a second for m processes, and five times a thread's memory.
+//! - Break it: as in the pool: 100 users at once wait for a few processes.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -18,7 +18,7 @@ use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked, Pid};
 use stheno::sys::signal::{self, Signal, Signals};
 
-/// What ends the parent, and through it the others.
+/// The signals that end the parent, which then ends its children.
 const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
 
 /// A web server with a process for every core.
@@ -77,7 +77,7 @@ fn serve(args: Args) -> io::Result<()> {
     ended
 }
 
-/// Forks. No signal may come in between: the child has to give up first what the parent does about it.
+/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
 fn start_process() -> io::Result<Forked> {
     let _held_back = signal::Blocked::all();
     let forked = process::fork()?;
@@ -87,10 +87,10 @@ fn start_process() -> io::Result<Forked> {
     Ok(forked)
 }
 
-/// Ends all children, and waits until they have ended.
+/// Ends all children, and waits for their exit.
 fn terminate(children: &[Pid]) {
     for child in children {
-        // It may have ended by itself: Ctrl+C goes to every process of the terminal.
+        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
         let _ = process::send(*child, Signal::Terminate);
     }
     seed::join_processes();
@@ -99,7 +99,7 @@ fn terminate(children: &[Pid]) {
 fn worker_process(serversocket: &TcpListener, database: Duration) -> io::Result<()> {
     loop {
         let (clientsocket, _) = serversocket.accept()?;
-        // A client that goes away without its answer is no news.
+        // A client that closes before its response is routine.
         let _ = answer(clientsocket, database);
     }
 }

@@ -1,7 +1,7 @@
-//! - New here: the page of `web_singlethread`, with a thread for every client.
+//! - New here: the page of `web_singlethread`, with a thread for each client.
 //! - Try it: `cargo run --example web_multithread`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
-//! - What it costs: a thread for each request; and now the mean wait *is* the database's 0.3 s.
-//! - Break it: with `--db 60000` every request keeps its thread for a minute, and they pile up.
+//! - What it costs: a thread for each request; the mean response time is now the database's 0.3 s.
+//! - Break it: with `--db 60000` every request keeps its thread for a minute, and the threads pile up.
 //!
 //! The lab's `web_multithread`.
 

@@ -1,7 +1,7 @@
-//! - New here: the page on the reactor: the wait is a *deadline* of the channel, `handle_timeout` its end.
+//! - New here: the page on the reactor: the wait is a *deadline* of the channel; `handle_timeout` ends it.
 //! - Try it: `cargo run --example web_reactor`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
-//! - What it costs: an object of a few dozen bytes for each client that waits; no thread, no stack.
-//! - Break it: put `std::thread::sleep` into `handle_read`: the loop sleeps, and everyone with it.
+//! - What it costs: an object of a few dozen bytes per waiting client; no thread, no stack.
+//! - Break it: put `std::thread::sleep` into `handle_read`: the loop sleeps, and all clients wait.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
@@ -63,11 +63,11 @@ impl Dispatcher for WebServer {
     }
 }
 
-/// What a client is at, by what it waits for: `Reading ──► Asking ──► Writing ──► closed`.
+/// The state of a client, named by what it waits for: `Reading ──► Asking ──► Writing ──► closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Reading,
-    /// The database, which answers then.
+    /// The database, whose result comes at this moment.
     Asking(Instant),
     Writing,
 }

@@ -1,7 +1,7 @@
-//! - New here: the page of `web_singlethread` on `select`: nobody sleeps, they stand in a row of times.
+//! - New here: the page of `web_singlethread` on `select`: waiting requests are in a queue ordered by time.
 //! - Try it: `cargo run --example web_select`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
-//! - What it costs: as `tcp_select`, and a row of times; the next one is how long `select` may wait.
-//! - Break it: `thread::sleep` in place of the row: one client's 0.3 s are everyone's, as in the first rung.
+//! - What it costs: as `tcp_select`, and the queue; its first entry limits how long `select` waits.
+//! - Break it: use `thread::sleep` in place of the queue: all clients wait 0.3 s for each other, as in rung one.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -18,15 +18,15 @@ use socket2::{Domain, Socket, Type};
 use stheno::sys::select::{self, select};
 use stheno::sys::signal::{Signal, Signals};
 
-/// Every client stands in one of the three tables: by what it waits for.
+/// A client is in one of the three tables, according to what it waits for.
 struct Server {
     serversocket: TcpListener,
     database: Duration,
-    /// For its request.
+    /// Clients that have yet to send their request.
     readers: HashMap<RawFd, TcpStream>,
-    /// For the database; the one whose answer comes first stands first.
+    /// Clients that wait for the database; the earliest result is first.
     sleepers: VecDeque<(Instant, TcpStream)>,
-    /// For room to send the rest of the page.
+    /// Clients whose socket had no room for the rest of the page.
     writers: HashMap<RawFd, (TcpStream, &'static [u8])>,
     accepting: bool,
 }
@@ -55,7 +55,7 @@ fn serve(args: WebArgs) -> io::Result<()> {
 }
 
 impl Server {
-    /// Answers whether Ctrl+C has come.
+    /// Returns whether Ctrl+C has come.
     fn turn(&mut self, signals: BorrowedFd<'_>) -> io::Result<bool> {
         let mut reading: Vec<_> = self.readers.values().map(AsFd::as_fd).collect();
         reading.push(signals);
@@ -98,7 +98,8 @@ impl Server {
                 }
             }
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::ConnectionAborted].contains(&error.kind()) => {}
-            // Out of descriptors: `select` would say "ready" again and again. Not before something else happens.
+            // Out of descriptors: `select` would report "ready" at once again. Accepting waits for another
+            // event.
             Err(_) => self.accepting = false,
         }
     }
@@ -113,7 +114,7 @@ impl Server {
         }
     }
 
-    /// Sends what the client's socket takes; when all of the page has left, the client is dropped, and so closed.
+    /// Sends as much as the client's socket takes; after the last byte the client is dropped, which closes it.
     fn write(&mut self, mut client: TcpStream, page: &'static [u8]) {
         let sent = match client.write(page) {
             Ok(sent) => sent,

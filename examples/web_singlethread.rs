@@ -1,11 +1,11 @@
-//! - New here: one request, one answer, close; the sleep stands for a question to a database.
+//! - New here: one request, one response, close; the sleep takes the place of a database query.
 //! - Try it: `cargo run --example web_singlethread`, then <http://localhost:9090/> in a browser.
-//! - What it costs: a request every 0.3 s. 100 users who ask every 5 to 15 s wait 20 s, in the kernel's queue.
-//! - Break it: `nc localhost 9090` and say nothing: there is no time-out here, so nobody is served any more.
+//! - What it costs: 0.3 s per request. 100 users who ask every 5 to 15 s wait 20 s, in the kernel's queue.
+//! - Break it: `nc localhost 9090` and say nothing: there is no time-out here, so no other client is served.
 //!
 //! The lab's `web_singlethread`. Why 20 s: with m servers, service time S, N users and think time Z the rate is
 //! X = min(m/S, N/(Z+S)) and the wait N/X − Z. Here 1/0.3 = 3.3 requests a second, and 100/3.3 − 10 = 20 s.
-//! Four knobs: `--backlog`, `--db`, and the number of users and how often they ask.
+//! Four parameters to vary: `--backlog`, `--db`, the number of users, and their think time.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -35,7 +35,7 @@ fn serve(args: WebArgs) -> io::Result<()> {
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     loop {
         let (clientsocket, _) = serversocket.accept()?;
-        // A client that goes away without its answer is no news.
+        // A client that closes before its response is routine.
         let _ = answer(clientsocket, Duration::from_millis(args.db));
     }
 }

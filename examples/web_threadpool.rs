@@ -1,7 +1,7 @@
-//! - New here: the page of `web_multithread`, by a fixed number of threads.
+//! - New here: the page of `web_multithread`, with a fixed number of threads.
 //! - Try it: `cargo run --example web_threadpool`, then `ab -c 10 -n 40 http://127.0.0.1:9090/`.
-//! - What it costs: m threads answer m/0.3 requests a second, not one more: with 10 of them 33.
-//! - Break it: 100 users at once, who ask again at once: they wait 3 s each, all but ten of them in the queue.
+//! - What it costs: m threads serve at most m/0.3 requests a second: 33 with 10 threads.
+//! - Break it: 100 users without think time: each waits 3 s; 90 of them are in the queue.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -64,7 +64,7 @@ fn serve(args: Args) -> io::Result<()> {
         thread.spawn(move || worker_thread(&serversocket, database))?;
     }
     seed::wait_for_ctrl_c(&signals)?;
-    // The threads end with the program; none of them owes its client more than 0.3 s of work.
+    // The threads end with the program; each of them has at most 0.3 s of work left.
     println!("Shutting down...");
     Ok(())
 }
@@ -73,7 +73,8 @@ fn worker_thread(serversocket: &TcpListener, database: Duration) {
     loop {
         match serversocket.accept() {
             Ok((clientsocket, _)) => drop(answer(clientsocket, database)),
-            // No descriptor is free, say. Asking again at once would only keep the core busy.
+            // `accept` failed, for example for lack of descriptors. An immediate retry would only keep the core
+            // busy.
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }

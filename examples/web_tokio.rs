@@ -1,9 +1,9 @@
-//! - New here: the page on a runtime: `sleep(0.3).await` gives the thread to others until the time has come.
+//! - New here: the page on a runtime: `sleep(0.3).await` lets other tasks use the thread meanwhile.
 //! - Try it: `cargo run --example web_tokio`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
-//! - What it costs: a task of some hundred bytes and its timer for each client that waits.
+//! - What it costs: a task of a few hundred bytes, and its timer, for each waiting client.
 //! - Break it: write `std::thread::sleep` for `tokio::time::sleep`: it compiles, and is the first rung again.
 //!
-//! The lab's `asyncio` server. The same with our own loop below it: `web_futures`.
+//! The lab's `asyncio` server. `web_futures` is the same on our own loop.
 
 #[path = "shared/seed.rs"]
 mod seed;
@@ -40,7 +40,7 @@ async fn serve(args: WebArgs) -> io::Result<()> {
             Ok((clientsocket, _)) => {
                 tokio::spawn(client_handler(clientsocket, Duration::from_millis(args.db)));
             }
-            // Out of descriptors, say: tried again when some may have become free.
+            // Out of descriptors, for example: tried again when some may be free.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }

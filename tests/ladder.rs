@@ -1,8 +1,9 @@
-//! The ladder of the course (`examples/`): every rung does over the wire what it says, and the log that it prints
-//! on the way is the lab's.
+//! The ladder of the course (`examples/`): every rung works over the wire as its header says, and its log is
+//! the lab's.
 //!
-//! One script for all echo rungs, one for all web rungs, and a test for each mistake of the lab's programs that is
-//! not made again. `STHENO_GOLDEN=write cargo test --test ladder` writes the transcripts in `tests/golden` anew.
+//! There is one script for all echo rungs, one for all web rungs, and a test for each mistake of the lab's
+//! programs that is fixed here. `STHENO_GOLDEN=write cargo test --test ladder` rewrites the transcripts in
+//! `tests/golden`.
 
 #![allow(unreachable_pub, reason = "the parts of one test crate")]
 

@@ -1,4 +1,4 @@
-//! `examples/stheno_load`: what it says of a server is so, whoever decides when to ask.
+//! `examples/stheno_load`: its reports are right, in the closed and in the open model.
 
 #![allow(unreachable_pub, reason = "the parts of one test crate")]
 
@@ -21,27 +21,27 @@ fn url(rung: &Rung) -> String {
     format!("http://{}/", rung.address)
 }
 
-/// Runs it to its end; what it says on standard output.
+/// Runs it to its end, and returns its standard output.
 fn load(options: &[&str]) -> String {
     let (code, out, err) = run(LOAD, options);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     out
 }
 
-/// The number behind a word at the beginning of a line.
+/// The number after a word at the beginning of a line.
 fn number(said: &str, word: &str) -> f64 {
     let line = said.lines().find_map(|line| line.trim_start().strip_prefix(word));
     let number = line.and_then(|rest| rest.split([' ', ',', ':']).find(|word| !word.is_empty()));
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {word} in {said}"))
 }
 
-/// The law: one server of 20 ms gives 50 answers a second to 20 users who would ask for 90.
+/// The law: one server of 20 ms gives 50 responses a second to 20 users who would request 90.
 #[test]
 fn the_closed_model_finds_the_law() {
     let rung = Rung::start("web_singlethread", &["--db", "20"]);
     let options =
         ["--url", &url(&rung), "--users", "20", "--wait", "0.1-0.3", "--time", "3", "--warm-up", "1"];
-    // A machine that is busy has more than one try; none is faster than the law.
+    // A busy machine gets three tries; none can exceed the law.
     let mut tries = (0..3).map(|_| {
         let said = load(&[&options[..], &["--servers", "1", "--db", "20"]].concat());
         assert!(said.contains("predicted    50.00 requests/s") && !said.contains("failures"), "{said}");
@@ -53,16 +53,16 @@ fn the_closed_model_finds_the_law() {
     assert!(rung.stop().status.success());
 }
 
-/// The same seed, the same think times: with a server that costs next to nothing, the same number of requests.
+/// Equal seeds give equal think times, and with a fast server the same number of requests.
 #[test]
-fn chance_can_be_had_again() {
+fn equal_seeds_give_equal_think_times() {
     let rung = Rung::start("web_reactor", &["--db", "0"]);
     let count = |seed: &str| {
         let url = url(&rung);
         let said = load(&["--url", &url, "--users", "4", "--wait", "0.2-0.3", "--time", "2", "--seed", seed]);
         number(&said, "answers")
     };
-    // Each user asks every quarter of a second; one answer more or less at the end, for each of them.
+    // Each user sends a request every quarter of a second; at the end one response per user may differ.
     assert!((count("7") - count("7")).abs() <= 4.0);
     assert!(rung.stop().status.success());
 }
@@ -85,8 +85,8 @@ fn the_open_model_keeps_its_rate() {
     assert!(rung.stop().status.success());
 }
 
-/// A server that stands still for a second of three: a third of the requests were due then, and had to wait. Who
-/// counts from when they were sent hears of four, one for each connection.
+/// A server that is stopped for one of three seconds: a third of the requests are due then, and have to wait.
+/// Counted from the time they were sent, only four show the stall, one for each connection.
 #[test]
 fn omission_is_seen_only_from_when_it_was_due() {
     let rung = Rung::start("web_reactor", &["--db", "2"]);
@@ -109,13 +109,13 @@ fn omission_is_seen_only_from_when_it_was_due() {
     assert!(rung.stop().status.success());
 }
 
-/// Connections that the server keeps are asked again; those it closes are made anew, and neither is a failure.
+/// Connections are reused as long as the server keeps them, and then made again; neither is a failure.
 #[test]
 fn connections_are_kept_as_long_as_the_server_keeps_them() {
     use std::io::{Read, Write};
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
-    // Three answers for each connection, and then the end, without a word of warning.
+    // Three responses for each connection, and then a close without an announcement.
     let server = std::thread::spawn(move || {
         let mut connections = 0;
         while connections < 5 {
@@ -124,7 +124,7 @@ fn connections_are_kept_as_long_as_the_server_keeps_them() {
             for _ in 0..3 {
                 let mut request = [0; 1024];
                 if client.read(&mut request).is_ok_and(|count| count > 0) {
-                    client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("an answer");
+                    client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").expect("a response");
                 }
             }
         }
@@ -136,10 +136,10 @@ fn connections_are_kept_as_long_as_the_server_keeps_them() {
 
 #[test]
 fn failures_are_counted() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let said = load(&["--url", &format!("http://{nobody}/"), "--users", "2", "--wait", "0", "--time", "1"]);
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let said = load(&["--url", &format!("http://{unused}/"), "--users", "2", "--wait", "0", "--time", "1"]);
     assert!(said.contains("refused") && number(&said, "answers") == 0.0, "{said}");
-    // With a pause after each: not a million.
+    // There is a pause after each failure, so the count stays small.
     assert!((2.0..=30.0).contains(&number(&said, "failures")), "{said}");
 }
 

@@ -20,7 +20,6 @@ mod wire {
     mod listeners;
     mod mutations;
     mod options;
-    mod processes;
     mod rules_a;
     mod rules_b;
     mod rules_d;

@@ -1,4 +1,4 @@
-"""What the lab's web servers share: the page, the command line, and the socket that listens."""
+"""The parts that the lab's web servers share: the page, the command line, and the listening socket."""
 
 import argparse
 import signal
@@ -13,7 +13,7 @@ PAGE = (
 
 
 def arguments(*more):
-    """The options; `more` are pairs of a name and a default."""
+    """Parses the options; `more` are pairs of a name and a default."""
     parser = argparse.ArgumentParser(description="A web server with one page, which takes a while.")
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=9090, help="0 = any free one")
@@ -21,13 +21,13 @@ def arguments(*more):
     parser.add_argument("--backlog", type=int, default=128, help="connections that may wait to be accepted")
     for name, default in more:
         parser.add_argument(name, type=int, default=default)
-    # kill ends them as Ctrl+C does.
+    # `kill` ends the program as Ctrl+C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return parser.parse_args()
 
 
 def listen(args):
-    """A listening socket, and the first line."""
+    """Returns a listening socket, and prints the first line."""
     serversocket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     serversocket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, True)
     serversocket.bind((args.host, args.port))

@@ -1,4 +1,4 @@
-"""How many threads there can be, under a limit of its own: the lab's toomanythreads."""
+"""Starts threads until its own limit of address space: the lab's toomanythreads."""
 
 import argparse
 import resource

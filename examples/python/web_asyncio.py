@@ -14,7 +14,7 @@ async def serve(args):
             writer.write(seed.PAGE)
             await writer.drain()
         except ConnectionError:
-            pass  # It has gone away without its answer.
+            pass  # The client left before its response.
         finally:
             writer.close()
 

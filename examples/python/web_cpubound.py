@@ -1,4 +1,4 @@
-"""A thread for every client, which computes instead of waiting: what the GIL leaves of threads. Twin of web_cpubound."""
+"""A thread for every client, which computes instead of waiting: the effect of the GIL. Twin of web_cpubound."""
 
 import threading
 
@@ -6,7 +6,7 @@ import seed
 
 
 def primes_below(limit):
-    """How many there are, found the slow way."""
+    """Counts the primes by trial division, which is slow on purpose."""
     count = 0
     for number in range(2, limit):
         divisor = 2
@@ -23,7 +23,7 @@ def client_handler(clientsocket, limit):
             primes_below(limit)
             clientsocket.sendall(seed.PAGE)
         except ConnectionError:
-            pass  # It has gone away without its answer.
+            pass  # The client left before its response.
 
 
 def main():

@@ -9,7 +9,7 @@ import seed
 
 
 def worker_process(serversocket, database):
-    # The parent ends us, whatever the terminal says.
+    # The parent ends its children, so they ignore the terminal's Ctrl+C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while True:
@@ -20,7 +20,7 @@ def worker_process(serversocket, database):
                 time.sleep(database)
                 clientsocket.sendall(seed.PAGE)
             except ConnectionError:
-                pass  # It has gone away without its answer.
+                pass  # The client left before its response.
 
 
 def main():

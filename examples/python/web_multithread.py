@@ -13,7 +13,7 @@ def client_handler(clientsocket, database):
             time.sleep(database)
             clientsocket.sendall(seed.PAGE)
         except ConnectionError:
-            pass  # It has gone away without its answer.
+            pass  # The client left before its response.
 
 
 def main():

@@ -1,4 +1,4 @@
-"""One thread that asks who is ready: the lab's tcp_select with the lab's page, and the wait in a row of times."""
+"""One thread that waits for ready sockets: the lab's tcp_select with the lab's page, and a queue of deadlines."""
 
 import collections
 import select
@@ -8,12 +8,12 @@ import seed
 
 
 class Server:
-    """Who waits for what, by socket."""
+    """The sockets, by what each waits for."""
 
     def __init__(self, serversocket, database):
         self.serversocket, self.database = serversocket, database
         self.reading = set()
-        # The database takes the same time for everyone, so who asked first is first.
+        # The database takes the same time for each request, so the queue is in order of time.
         self.asking = collections.deque()
         self.writing = {}
 

@@ -17,7 +17,7 @@ def main():
                         time.sleep(args.db / 1000)
                         clientsocket.sendall(seed.PAGE)
                     except ConnectionError:
-                        pass  # It has gone away without its answer.
+                        pass  # The client left before its response.
         except KeyboardInterrupt:
             print("Shutting down")
 

@@ -11,21 +11,21 @@ def worker_thread(serversocket, shutdown_event, database):
         try:
             clientsocket, _ = serversocket.accept()
         except OSError:
-            continue  # The time-out: time to look at the event.
+            continue  # A time-out: check the event.
         with clientsocket:
             try:
                 clientsocket.recv(1024)
                 time.sleep(database)
                 clientsocket.sendall(seed.PAGE)
             except ConnectionError:
-                pass  # It has gone away without its answer.
+                pass  # The client left before its response.
 
 
 def main():
     args = seed.arguments(("--threads", 10))
     shutdown_event = threading.Event()
     with seed.listen(args) as serversocket:
-        # Without it a thread that nobody connects to never sees the event.
+        # Without the time-out a thread blocked in `accept` never sees the event.
         serversocket.settimeout(0.5)
         threads = [
             threading.Thread(target=worker_thread, args=(serversocket, shutdown_event, args.db / 1000))

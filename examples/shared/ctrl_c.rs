@@ -1,4 +1,5 @@
-//! Ctrl+C for the rungs on the reactor: one more channel, the end of a pipe that the signal's handler writes to.
+//! Ctrl+C for the rungs on the reactor: a channel on the read end of a pipe; the signal handler writes to the
+//! other end.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};

@@ -1,5 +1,5 @@
-//! What Python has in its standard library and the lab's programs take for granted: `argparse`, `logging`, the
-//! `repr` of bytes, `KeyboardInterrupt`. Nothing here is about servers: a rung can be read without it.
+//! The parts of Python's standard library that the lab's programs use: `argparse`, `logging`, the `repr` of
+//! bytes, `KeyboardInterrupt`. Nothing here is about servers, so a rung can be read without it.
 //!
 //! | Python | here |
 //! |---|---|
@@ -29,7 +29,7 @@ use rustix::process::WaitOptions;
 use stheno::sys::readiness;
 use stheno::sys::signal::{Signal, Signals};
 
-/// The answer of every web rung, whatever is asked: 71 bytes of page.
+/// The response of every web rung to every request: 71 bytes of page.
 pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     Content-Type: text/html\r\n\
     Content-Length: 71\r\n\r\n\
@@ -85,7 +85,7 @@ pub struct LabArgs {
     pub port: u16,
 }
 
-/// Reads the command line, runs `program`, and says what went wrong in one line.
+/// Reads the command line, runs `program`, and reports an error in one line.
 pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
     let words: Vec<String> =
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -116,7 +116,7 @@ pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
     }
 }
 
-/// The address of a host, of IPv4 if it has one: the lab's sockets are all AF_INET.
+/// The address of a host: IPv4 if it has one, because all sockets of the lab are AF_INET.
 pub fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     let found = (host, port).to_socket_addrs().map(Iterator::collect);
     let found: Vec<SocketAddr> = found
@@ -156,7 +156,8 @@ impl fmt::Display for Pair {
     }
 }
 
-/// `recv(2)`, once more if a signal has interrupted it, as Python does (PEP 475). Empty: the peer has closed.
+/// `recv(2)`, repeated if a signal interrupts it, as Python does (PEP 475). An empty result: the peer has
+/// closed.
 pub fn recv<'b>(socket: &mut impl Read, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
     loop {
         match socket.read(buffer) {
@@ -166,7 +167,7 @@ pub fn recv<'b>(socket: &mut impl Read, buffer: &'b mut [u8]) -> io::Result<&'b 
     }
 }
 
-/// How a line of the log begins.
+/// The beginning of a line of the log.
 #[derive(Clone, Copy)]
 pub enum Format {
     /// `[%(levelname)s] (%(threadName)-10s) %(message)s`
@@ -177,24 +178,24 @@ pub enum Format {
     Server,
 }
 
-/// Python's process name: set in a child after the fork, with [`name_process`].
+/// Python's process name; [`name_process`] sets it in a child after the fork.
 static PROCESS: OnceLock<String> = OnceLock::new();
 
 /// Gives a forked process the name that Python's `multiprocessing` gives it.
 pub fn name_process(number: usize) {
-    // Once for each process: a second name would change nothing.
+    // Set once per process; a second name changes nothing.
     let _ = PROCESS.set(format!("Process-{number}"));
 }
 
-/// Sends what `log::debug!` says to standard error, in this format.
+/// Sends the output of `log::debug!` to standard error, in this format.
 pub fn basic_config(format: &'static Format) {
-    // Once for each program: a second format would change nothing.
+    // Set once per program; a second format changes nothing.
     let _ = log::set_logger(format);
     log::set_max_level(LevelFilter::Debug);
 }
 
 impl Log for Format {
-    /// Everything that the rung says, and what is wrong in the libraries below it.
+    /// Everything that the rung logs, and the warnings of the libraries below it.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with(NAME) || metadata.level() <= Level::Warn
     }
@@ -213,7 +214,8 @@ impl Log for Format {
             Self::Processes => format!("[{level}] ({process:<10}) ({thread:<10}) {message}\n"),
             Self::Server => format!("{NAME}: {} {message}\n", std::process::id()),
         };
-        // In one call, so that lines of several processes do not mix. Nobody to say it to is no error.
+        // One call, so that lines of several processes do not mix. A closed standard error is not a failure of
+        // the rung.
         let _ = io::stderr().write_all(line.as_bytes());
     }
 
@@ -225,7 +227,8 @@ pub fn join_processes() {
     while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
 }
 
-/// Waits for Ctrl+C (or `kill`), if `signals` are those. Python raises `KeyboardInterrupt` in the main thread.
+/// Waits for Ctrl+C (or `kill`); `signals` must contain these. Python raises `KeyboardInterrupt` in the main
+/// thread.
 pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
     let mut came = false;
     while !came {
@@ -235,7 +238,7 @@ pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
     Ok(())
 }
 
-/// At Ctrl+C (or `kill`) prints `message` and ends the program, whatever the other threads wait for.
+/// On Ctrl+C (or `kill`), prints `message` and ends the program, also while other threads are blocked.
 pub fn on_ctrl_c(message: &'static str) -> io::Result<()> {
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
     thread::Builder::new().name("KeyboardInterrupt".into()).spawn(move || {

@@ -1,45 +1,47 @@
-//! Where an answer ends: as much of RFC 9112 as a client needs that asks one GET after another.
+//! The end of a response: as much of RFC 9112 as a client needs that sends one GET after another.
 
 use std::io;
 
-/// A head may be so long, and no longer. (As the server's own limit.)
+/// The most bytes that a head may have, as the server's own limit.
 const LONGEST_HEAD: usize = 32 * 1024;
 
-/// An answer that comes in pieces.
+/// A response that arrives in pieces.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     head: Vec<u8>,
-    /// Once the head is whole.
+    /// Set when the head is complete.
     body: Option<Body>,
 }
 
-/// What is known when the head is whole.
+/// What a complete head says about the body.
 #[derive(Clone, Copy, Debug)]
 struct Body {
     status: u16,
-    /// Bytes still to come; `None`: up to the end of the connection.
+    /// Bytes still to come; `None`: until the connection ends.
     left: Option<u64>,
     keeps: bool,
 }
 
-/// What a whole answer says to a client.
+/// What a complete response tells the client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whole {
     pub(crate) status: u16,
-    /// Whether the connection may be asked again.
+    /// Whether another request may be sent on the connection.
     pub(crate) keeps: bool,
 }
 
 impl Answer {
-    /// Whether none of it has come.
+    /// Whether nothing has arrived.
     pub(crate) fn is_empty(&self) -> bool {
         self.head.is_empty() && self.body.is_none()
     }
 
-    /// Takes a piece, an empty one at the end of the connection. `None`: more is to come.
+    /// Takes the next piece, which is empty at the end of the connection. Returns `None` until the response is
+    /// complete.
     ///
     /// # Errors
-    /// `InvalidData` for what is no answer, or goes on behind its end; `UnexpectedEof` when it was cut.
+    /// `InvalidData` for input that is no response, or continues after its end; `UnexpectedEof` if it was cut
+    /// off.
     pub(crate) fn take(&mut self, piece: &[u8]) -> io::Result<Option<Whole>> {
         if piece.is_empty() {
             return match self.body {
@@ -57,9 +59,9 @@ impl Answer {
         self.take_body(body as u64)
     }
 
-    /// Answers how many bytes behind the head came with its end.
+    /// Returns the number of body bytes that arrived together with the end of the head.
     fn take_head(&mut self, piece: &[u8]) -> io::Result<Option<usize>> {
-        // Mostly it comes in one piece, and is not copied.
+        // A head usually arrives in one piece, and is then parsed in place.
         if self.head.is_empty()
             && let Some((body, length)) = parse(piece)?
         {
@@ -84,7 +86,7 @@ impl Answer {
     }
 }
 
-/// The head at the beginning of these bytes and its length, if it is whole.
+/// Parses the head at the start of `bytes`; returns it and its length if it is complete.
 fn parse(bytes: &[u8]) -> io::Result<Option<(Body, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut fields);

@@ -1,4 +1,4 @@
-//! The command line, and what it comes to.
+//! The command line, and the plan that it describes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use argh::FromArgs;
 
 use crate::seed;
 
-/// Asks a web server as many users do, or at a fixed rate, and says how long the answers took.
+/// Sends requests to a web server, from many users or at a fixed rate, and reports the response times.
 #[derive(FromArgs)]
 pub(crate) struct Args {
-    /// what is asked for (default http://127.0.0.1:9090/)
+    /// what to request (default http://127.0.0.1:9090/)
     #[argh(option, default = "\"http://127.0.0.1:9090/\".into()")]
     url: String,
 
@@ -20,11 +20,11 @@ pub(crate) struct Args {
     #[argh(option, arg_name = "n")]
     users: Option<usize>,
 
-    /// closed: seconds that a user thinks between two requests (default 5-15)
+    /// closed: seconds of think time between two requests (default 5-15)
     #[argh(option, arg_name = "a-b")]
     wait: Option<String>,
 
-    /// closed: users that begin in a second (default: all in one mean think time)
+    /// closed: users that start in a second (default: all in one mean think time)
     #[argh(option, arg_name = "n")]
     spawn_rate: Option<f64>,
 
@@ -36,44 +36,44 @@ pub(crate) struct Args {
     #[argh(option, arg_name = "n")]
     connections: Option<usize>,
 
-    /// seconds that it goes on (default 60)
+    /// seconds that the run takes (default 60)
     #[argh(option, default = "60.0", arg_name = "seconds")]
     time: f64,
 
-    /// seconds at the beginning that do not count (default 0)
+    /// seconds at the start that do not count (default 0)
     #[argh(option, default = "0.0", arg_name = "seconds")]
     warm_up: f64,
 
-    /// seconds until a request is given up (default 120)
+    /// seconds until a request fails (default 120)
     #[argh(option, default = "120.0", arg_name = "seconds")]
     timeout: f64,
 
-    /// threads that ask (default 1)
+    /// threads that send requests (default 1)
     #[argh(option, default = "1", arg_name = "n")]
     threads: usize,
 
-    /// of the think times (default 1)
+    /// seed of the think times (default 1)
     #[argh(option, default = "1", arg_name = "n")]
     seed: u64,
 
-    /// a file that gets a line for every request: when it ended, milliseconds, what went wrong
+    /// file for a line per request: time of its end, milliseconds, failure
     #[argh(option, arg_name = "file")]
     requests: Option<PathBuf>,
 
-    /// a file that gets the whole distribution, counted both ways
+    /// file for the whole distribution, counted both ways
     #[argh(option, arg_name = "file")]
     percentiles: Option<PathBuf>,
 
-    /// closed: requests that the server serves at the same time, to say what the law predicts
+    /// closed: requests that the server serves at the same time, for the prediction
     #[argh(option, arg_name = "n")]
     servers: Option<f64>,
 
-    /// closed: milliseconds that each of them takes, for the same
+    /// closed: milliseconds that each of them takes, for the prediction
     #[argh(option, arg_name = "ms")]
     db: Option<f64>,
 }
 
-/// Checked.
+/// The checked command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) url: String,
@@ -87,11 +87,11 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) requests: Option<PathBuf>,
     pub(crate) percentiles: Option<PathBuf>,
-    /// Servers, and the seconds that each takes for a request.
+    /// The number of servers, and the seconds that each needs for a request.
     pub(crate) served_by: Option<(f64, f64)>,
 }
 
-/// Who decides when to ask.
+/// What decides when a request is due.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Model {
     Closed { users: usize, least: Duration, most: Duration, spawn_rate: f64 },
@@ -144,7 +144,7 @@ impl Model {
             let is_closed = args.users.is_some() || args.wait.is_some() || args.spawn_rate.is_some();
             if is_closed || args.servers.is_some() {
                 return Err(wrong(
-                    "--rate is the open model: it goes without users, and what is said of them",
+                    "--rate is the open model; it excludes --users, --wait, --spawn-rate and --servers",
                 ));
             }
             if !(rate > 0.0 && rate.is_finite()) {

@@ -1,4 +1,4 @@
-//! A connection to the server, and the user who has it.
+//! A connection to the server, and the user that it belongs to.
 
 use std::cell::RefCell;
 use std::io;
@@ -16,7 +16,7 @@ use crate::args::Plan;
 use crate::pace::Pace;
 use crate::tally::{Lines, Moments, Tally};
 
-/// After a failure a user waits at least so long: a server that is gone is not to be asked a million times a second.
+/// The least wait of a user after a failure, so that an absent server is not asked a million times a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the connections of a thread share.
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     address: SocketAddr,
     request: Vec<u8>,
     patience: Duration,
-    /// From then on it counts.
+    /// The moment from which results count.
     measured_from: Instant,
     pub(crate) tally: RefCell<Tally>,
 }
@@ -44,7 +44,7 @@ impl Shared {
     }
 }
 
-/// A request is due now, and there is no connection for it.
+/// Opens a connection for a request that is due.
 pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut Context<'_>) {
     match TcpStream::connect(shared.address) {
         Ok(socket) => cx.adopt(Connection::new(socket, shared, pace, due)),
@@ -58,22 +58,22 @@ pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut Conte
     }
 }
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// So many bytes of the request have left; none as well while it is being made.
+    /// The number of request bytes that have been sent; 0 while the connection is being made.
     Asking(Moments, usize),
     Hearing(Moments),
-    /// For the moment when the next request is due.
+    /// Idle until the moment when the next request is due.
     Waiting(Instant),
 }
 
-/// Made for the first request, and kept for as long as the server keeps it.
+/// Made for a request, and kept as long as the server keeps it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: TcpStream,
     shared: Rc<Shared>,
-    /// `None`: the user has gone on without it.
+    /// `None` when the user has left this connection.
     pace: Option<Pace>,
     state: State,
     answer: Answer,
@@ -82,7 +82,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     fn new(socket: TcpStream, shared: Rc<Shared>, pace: Pace, due: Instant) -> Self {
-        // What is asked is one small piece; no option is worth failing for.
+        // A request is one small piece; without the option it only leaves later.
         let _ = socket.set_nodelay(true);
         let state = State::Asking(Moments { due, sent: Instant::now() }, 0);
         shared.tally.borrow_mut().waiting += 1;
@@ -95,7 +95,7 @@ impl Connection {
         self.state = State::Asking(Moments { due, sent: Instant::now() }, 0);
     }
 
-    /// The answer is whole: it is counted, and the user thinks.
+    /// Counts a complete response; the user then thinks.
     fn answered(&mut self, cx: &mut Context<'_>, moments: Moments, whole: Whole) {
         let now = Instant::now();
         self.answers += 1;
@@ -119,7 +119,7 @@ impl Connection {
         }
     }
 
-    /// There will be no answer.
+    /// Counts a request that will get no response.
     fn failed(&mut self, cx: &mut Context<'_>, due: Instant, why: &str) {
         self.shared.tally.borrow_mut().waiting -= 1;
         self.shared.failed(due, why);
@@ -129,7 +129,7 @@ impl Connection {
         self.leave(cx, due, due.saturating_duration_since(now).max(PAUSE));
     }
 
-    /// This connection is over; the user will need another one.
+    /// Closes this connection; the user opens another one later.
     fn leave(&mut self, cx: &mut Context<'_>, due: Instant, wait: Duration) {
         let Some(pace) = self.pace.take() else { return };
         let shared = Rc::clone(&self.shared);
@@ -137,7 +137,7 @@ impl Connection {
         cx.close();
     }
 
-    /// One that was kept may have been closed just when it was asked: that is nobody's failure (RFC 9112, 9.3.1).
+    /// A kept connection may be closed just when it is used: that is no failure (RFC 9112, 9.3.1).
     fn is_stale(&self) -> bool {
         self.answers > 0 && self.answer.is_empty()
     }
@@ -165,7 +165,7 @@ impl Dispatcher for Connection {
 
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let State::Asking(moments, sent) = self.state else { return Ok(()) };
-        // While the connection is being made there is no room either.
+        // There is no room either while the connection is being made.
         let Some(count) = cx.send(&self.socket, &self.shared.request[sent..], false)? else { return Ok(()) };
         let sent = sent + count;
         self.state = if sent < self.shared.request.len() {
@@ -185,7 +185,7 @@ impl Dispatcher for Connection {
                         return Ok(());
                     }
                 }
-                // The server has closed, or says what nobody has asked: the user will need another connection.
+                // The server has closed, or sends without a request: the user needs another connection.
                 State::Waiting(due) => {
                     self.leave(cx, due, due.saturating_duration_since(Instant::now()));
                     return Ok(());
@@ -221,7 +221,7 @@ impl Dispatcher for Connection {
     }
 }
 
-/// Ends the loop when the time is over, and keeps it going until then.
+/// Ends the loop at the end of the run, and keeps it running until then.
 #[derive(Debug)]
 pub(crate) struct End {
     source: NoSource,

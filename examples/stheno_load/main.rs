@@ -1,23 +1,26 @@
-//! stheno-load: many users, or a fixed rate, on the loop of this crate; one thread asks for more than most servers answer.
+//! stheno-load: many users, or a fixed rate, on this crate's loop; one thread asks for more than most servers
+//! can serve.
 //!
 //! ```text
 //! cargo run --release --example stheno_load -- --users 100 --wait 5-15 --servers 1 --db 300      closed
 //! cargo run --release --example stheno_load -- --rate 500 --connections 50                       open
 //! ```
 //!
-//! **Closed**: a user asks, hears the answer, thinks for a while, and asks again. When the server slows down its users
-//! ask less: that is how people behave, and what the lab's law is about.
+//! **Closed**: a user sends a request, reads the response, thinks for a while, and sends the next one. When the
+//! server slows down, its users send fewer requests: this is how people behave, and what the lab's law is
+//! about.
 //!
-//! **Open**: requests are due at fixed moments, whatever became of those before. When all connections are busy a request
-//! goes out late, and its time is counted *from when it was due*. Who counts from when it was sent (the second row that is
-//! printed) leaves out all the waiting that a stall causes but one wait for each connection: *coordinated omission*.
+//! **Open**: requests are due at fixed moments, independent of earlier ones. When all connections are busy a
+//! request is sent late, and its time is counted *from when it was due*. Counting from when it was sent (the
+//! second row of the output) leaves out all waiting that a stall causes but one wait per connection:
+//! *coordinated omission*.
 //!
-//! A connection is one dispatcher for as long as it lives; between two connections a user is a call that waits
+//! A connection is one dispatcher for as long as it lives; between two connections a user is a scheduled call
 //! (`call_later`). There is no other state:
 //!
 //! ```text
 //! due ──► Asking ──► Hearing ──► Waiting ──► Asking …        (the connection is kept)
-//!                       └──► closed, call_later ──► due      (the server closes behind its answer)
+//!                       └──► closed, call_later ──► due      (the server closes after its response)
 //! ```
 
 mod answer;
@@ -48,7 +51,7 @@ use stheno::clock::Instant;
 use stheno::reactor::{CallLater, Reactor};
 use tally::{Lines, Tally};
 
-/// How often a loop looks whether it is to end, and writes its lines out.
+/// How often a loop checks whether to end, and writes its lines out.
 const LOOK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -67,7 +70,7 @@ fn run(args: Args) -> io::Result<()> {
         })
         .collect();
     let mut tally = load(&plan, 0, begun, lines, &over);
-    // Ctrl+C ends the first one; then it ends the others.
+    // Ctrl+C ends the first loop, which then ends the others.
     over.store(true, Ordering::Relaxed);
     for other in others {
         let other = other.join().map_err(|_| io::Error::other("a thread has panicked"))?;
@@ -81,7 +84,7 @@ fn run(args: Args) -> io::Result<()> {
     Ok(())
 }
 
-/// One loop with its share of the load, until the time is over.
+/// Runs one loop with its share of the load until the end of the run.
 fn load(
     plan: &Plan,
     thread: usize,
@@ -114,7 +117,7 @@ fn load(
     Ok(std::mem::take(&mut *tally))
 }
 
-/// The users of a thread, or its connections, and when each asks first.
+/// The users of a thread, or its connections, each with the time of its first request.
 fn paces(plan: &Plan, thread: usize, begun: Instant) -> Vec<(Pace, Instant)> {
     match plan.model {
         Model::Closed { users, least, most, spawn_rate } => (thread..users)

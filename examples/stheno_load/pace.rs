@@ -1,4 +1,4 @@
-//! When the next request is due: after a thought, or at a fixed moment.
+//! When the next request is due: after a think time, or at a fixed moment.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use stheno::clock::Instant;
 
-/// What decides when a user, or a connection, asks next.
+/// Decides when a user, or a connection, sends its next request.
 #[derive(Debug)]
 pub(crate) enum Pace {
-    /// Closed: so long after the answer, by chance.
+    /// Closed: a random think time after the response.
     Thinks { dice: Dice, least: Duration, most: Duration },
-    /// Open: at the next moment of a schedule that all connections of a thread work through.
+    /// Open: the next moment of a schedule that all connections of a thread share.
     Keeps(Rc<Schedule>),
 }
 
 impl Pace {
-    /// When to ask next, if the answer has come now.
+    /// When the next request is due, if the response has come at `now`.
     pub(crate) fn next(&mut self, now: Instant) -> Instant {
         match self {
             Self::Thinks { dice, least, most } => now + *least + (*most - *least).mul_f64(dice.fraction()),
@@ -25,7 +25,7 @@ impl Pace {
     }
 }
 
-/// Moments at equal distances. Each is given out once, in order; one that is in the past is as due as any.
+/// Moments at equal distances. Each is given out once, in order, also when it is in the past.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     begun: Instant,
@@ -35,12 +35,12 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// `rate` moments a second from `begun` on, of which this thread has every `step`th from the `first`.
+    /// `rate` moments a second from `begun` on; this thread gets every `step`th, starting with number `first`.
     pub(crate) fn new(begun: Instant, rate: f64, first: u64, step: u64) -> Self {
         Self { begun, rate, next: Cell::new(first), step }
     }
 
-    /// The next moment that nobody has.
+    /// The next moment that has yet to be given out.
     pub(crate) fn take(&self) -> Instant {
         let number = self.next.get();
         self.next.set(number + self.step);
@@ -48,14 +48,14 @@ impl Schedule {
     }
 }
 
-/// Chance that can be had again: SplitMix64 (Steele, Lea and Flood 2014), one stream for each user.
+/// Random numbers that can be repeated: SplitMix64 (Steele, Lea and Flood 2014), one stream for each user.
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
 
 impl Dice {
     pub(crate) fn of(seed: u64, user: u64) -> Self {
         let mut dice = Self(seed ^ user.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        // Neighbours begin at neighbouring states; what comes of these is mixed.
+        // Neighbouring users start at neighbouring states; the first output is mixed and so becomes the state.
         Self(dice.next())
     }
 
@@ -67,7 +67,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to 1, 1 not included: the 53 bits that a double has room for.
+    /// A number from 0 up to, but not including, 1: the 53 bits that a double has room for.
     pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }

@@ -1,4 +1,4 @@
-//! What is said at the end.
+//! The report at the end of a run.
 
 use std::fmt::Write as _;
 use std::io;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::args::{Model, Plan};
 use crate::tally::{Tally, Times};
 
-/// Steps of the distribution for each digit that is put behind 0.9.
+/// Steps of the distribution per decimal digit after 0.9.
 const STEPS: i32 = 20;
 
-/// Says it on standard output; `spent` is how long it really went on.
+/// Prints the report on standard output; `spent` is the real length of the run.
 pub(crate) fn print(plan: &Plan, tally: &Tally, spent: Duration) {
     let measured = spent.min(plan.time).saturating_sub(plan.warm_up).as_secs_f64();
     let answers = tally.from_due.0.len();
@@ -51,7 +51,11 @@ impl Model {
     fn in_words(self) -> String {
         match self {
             Self::Closed { users, least, most, .. } => {
-                format!("{users} users who think {} to {} s", least.as_secs_f64(), most.as_secs_f64())
+                format!(
+                    "{users} users with {} to {} s of think time",
+                    least.as_secs_f64(),
+                    most.as_secs_f64()
+                )
             }
             Self::Open { rate, connections } => {
                 format!("{rate} requests a second over {connections} connections")
@@ -81,14 +85,14 @@ fn in_units(time: Duration) -> String {
     }
 }
 
-/// A CSV file: the share of requests that took no longer, and how long that is, counted both ways.
+/// Writes a CSV file: a share of the requests, and the time that it needed at the most, counted both ways.
 pub(crate) fn write_percentiles(tally: &Tally, path: &Path) -> io::Result<()> {
     let mut text = String::from("share,since_due_ms,since_sent_ms\n");
     for step in 0..=5 * STEPS {
         let share = 1.0 - 10_f64.powf(-f64::from(step) / f64::from(STEPS));
         let milliseconds = |times: &Times| times.quantile(share).as_secs_f64() * 1e3;
         let (due, sent) = (milliseconds(&tally.from_due), milliseconds(&tally.from_sent));
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(text, "{share:.7},{due:.3},{sent:.3}");
     }
     std::fs::write(path, text)

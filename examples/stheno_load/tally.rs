@@ -1,4 +1,4 @@
-//! What is counted.
+//! The counts of a run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,32 +11,32 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hdrhistogram::Histogram;
 use stheno::clock::Instant;
 
-/// The two moments from which the time of an answer is counted.
+/// The two moments from which a response time is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moments {
-    /// When the request should have left.
+    /// When the request should have been sent.
     pub(crate) due: Instant,
-    /// When it did.
+    /// When it was sent.
     pub(crate) sent: Instant,
 }
 
 /// The outcome of one thread, or of all.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Microseconds from when a request was due, three digits of them.
+    /// Microseconds since a request was due, with three digits.
     pub(crate) from_due: Times,
-    /// The same from when it was sent.
+    /// The same since it was sent.
     pub(crate) from_sent: Times,
-    /// What went wrong, and how often.
+    /// How often each failure occurred.
     pub(crate) failures: BTreeMap<String, u64>,
-    /// Requests that are under way.
+    /// Requests without a response so far.
     pub(crate) waiting: u64,
     pub(crate) lines: Option<Lines>,
-    /// Lines that are not written yet.
+    /// Lines that have yet to be written.
     pub(crate) text: String,
 }
 
-/// A histogram that grows as it has to.
+/// A histogram that grows as needed.
 #[derive(Debug)]
 pub(crate) struct Times(pub(crate) Histogram<u64>);
 
@@ -51,18 +51,18 @@ impl Default for Times {
 impl Times {
     fn note(&mut self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1);
-        // It grows; it cannot fail before memory does.
+        // The histogram grows, so this fails only when memory does.
         let _ = self.0.record(micros);
     }
 
-    /// The time that this share of requests took no longer than.
+    /// The time within which this share of the requests was served.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         Duration::from_micros(self.0.value_at_quantile(share))
     }
 }
 
 impl Tally {
-    /// An answer has come. `counts`: whether the warm-up is over.
+    /// Counts a response. `counts`: the warm-up is over.
     pub(crate) fn answered(&mut self, moments: Moments, now: Instant, counts: bool) {
         let time = now.saturating_duration_since(moments.due);
         self.line(time, "");
@@ -72,7 +72,7 @@ impl Tally {
         }
     }
 
-    /// One will not come.
+    /// Counts a request that failed.
     pub(crate) fn failed(&mut self, due: Instant, now: Instant, why: &str, counts: bool) {
         self.line(now.saturating_duration_since(due), why);
         if counts {
@@ -84,12 +84,12 @@ impl Tally {
         if self.lines.is_some() {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             let failure = failure.replace([',', '"', '\n'], " ");
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(self.text, "{wall:.4},{:.3},{failure}", time.as_secs_f64() * 1000.0);
         }
     }
 
-    /// Writes the lines that have come since.
+    /// Writes out the lines since the last call.
     pub(crate) fn flush(&mut self) {
         if let Some(lines) = &self.lines {
             lines.write(&self.text);
@@ -97,7 +97,7 @@ impl Tally {
         }
     }
 
-    /// Both together.
+    /// The sum of both.
     pub(crate) fn and(mut self, other: Self) -> io::Result<Self> {
         self.from_due.0.add(&other.from_due.0).map_err(io::Error::other)?;
         self.from_sent.0.add(&other.from_sent.0).map_err(io::Error::other)?;
@@ -109,7 +109,7 @@ impl Tally {
     }
 }
 
-/// The file with a line for every request, which all threads write to.
+/// The file with a line per request, which all threads write to.
 #[derive(Clone, Debug)]
 pub(crate) struct Lines(Arc<Mutex<BufWriter<File>>>);
 
@@ -122,7 +122,8 @@ impl Lines {
         Ok(lines)
     }
 
-    /// Whole lines at a time: somebody may read the file while it grows. A full disk costs lines, not the run.
+    /// Writes whole lines, because the file may be read while it grows. A full disk loses lines and does not
+    /// end the run.
     fn write(&self, text: &str) {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = file.write_all(text.as_bytes()).and_then(|()| file.flush());

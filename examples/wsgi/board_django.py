@@ -1,9 +1,9 @@
-"""A board that notes are pinned to, with Django in one file: a form, a session, files, and a download that streams.
+"""A board for pinned notes, with Django in one file: a form, a session, files, and a download that streams.
 
     pip install django
     stheno-wsgi board_django:application          # then open http://127.0.0.1:9000/
 
-Notes are kept in BOARD_FOLDER, or in a new folder below the system's for temporary files.
+Notes are stored in BOARD_FOLDER, or in a new folder in the system's temporary folder.
 """
 
 import csv
@@ -18,7 +18,7 @@ FOLDER = pathlib.Path(os.environ.get("BOARD_FOLDER", pathlib.Path(tempfile.gette
 FOLDER.mkdir(exist_ok=True)
 
 settings.configure(
-    # Signs sessions and forms. Workers must agree on it, so it is not drawn by chance.
+    # Signs sessions and forms. All workers need the same key, so it is not random.
     SECRET_KEY=os.environ.get("BOARD_SECRET", "only for trying it out"),
     ALLOWED_HOSTS=["localhost", "127.0.0.1", "[::1]"],
     ROOT_URLCONF=__name__,
@@ -36,7 +36,7 @@ settings.configure(
 )
 django.setup()
 
-from django import forms  # noqa: E402 (Django wants its settings first)
+from django import forms  # noqa: E402 (Django needs its settings first)
 from django.core.exceptions import ValidationError  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, models  # noqa: E402
@@ -65,7 +65,7 @@ class Note(models.Model):
         return pathlib.Path(self.file.name).name
 
 
-# All workers do it when they begin, at the same time.
+# All workers do this when they start, at the same time.
 with connection.cursor() as cursor:
     cursor.execute("""CREATE TABLE IF NOT EXISTS board_note (id integer PRIMARY KEY AUTOINCREMENT, name varchar(40) NOT NULL,
                       text text NOT NULL, colour varchar(10) NOT NULL, file varchar(100) NOT NULL, made datetime NOT NULL)""")
@@ -90,7 +90,7 @@ class NoteForm(forms.ModelForm):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def board(request):
-    """The page, and what its form sends."""
+    """Shows the page, and takes its form."""
     form = NoteForm(request.POST or None, request.FILES or None, initial={"name": request.session.get("name", "")})
     if request.method == "POST" and form.is_valid():
         note = form.save()
@@ -106,15 +106,15 @@ def board(request):
 
 @require_GET
 def file(request, number):
-    """What is pinned to a note. Through wsgi.file_wrapper: the kernel copies it."""
+    """Sends the file of a note through wsgi.file_wrapper: the kernel copies it."""
     note = get_object_or_404(Note, id=number)
     if not note.file:
-        return HttpResponse("nothing is pinned to this one", status=404, content_type="text/plain")
+        return HttpResponse("this note has no file", status=404, content_type="text/plain")
     return FileResponse(note.file.open("rb"), as_attachment=True, filename=note.file_name())
 
 
 class Line:
-    """What csv writes into: it hands back what it is given."""
+    """A file for the csv module: `write` returns its argument."""
 
     @staticmethod
     def write(text):
@@ -123,7 +123,7 @@ class Line:
 
 @require_GET
 def notes_csv(request):
-    """All notes, a line at a time: as many as there are, in the memory of a few."""
+    """Streams all notes, a line at a time, in the memory of a few."""
     writer = csv.writer(Line)
 
     def lines():

@@ -1,4 +1,4 @@
-"""A clock that ticks in an open answer, and a place that weighs files, with bottle.
+"""A clock that ticks in an open response, and scales for uploaded files, with bottle.
 
     pip install bottle
     stheno-wsgi clock_bottle:application
@@ -6,7 +6,7 @@
     curl -F file=@/etc/services http://127.0.0.1:9000/weigh
     curl -b cookies -c cookies http://127.0.0.1:9000/visits
 
-or, as bottle has it, `python clock_bottle.py`.
+or, with bottle's own adapter, `python clock_bottle.py`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import time
 import bottle
 
 application = bottle.Bottle()
-# Signs the cookie; whoever knows it can forge one. Workers must agree on it, so it is not drawn by chance.
+# Signs the cookie; keep it secret. All workers need the same key, so it is not random.
 SECRET = os.environ.get("CLOCK_SECRET", "only for trying it out")
 
 
@@ -28,7 +28,7 @@ def index():
 
 @application.get("/ticks/<count:int>")
 def ticks(count):
-    """A line each tenth of a second. Each goes out when it is made."""
+    """A line each tenth of a second. Each is sent when it is made."""
     bottle.response.content_type = "text/plain; charset=utf-8"
 
     def lines():
@@ -53,7 +53,7 @@ def weigh():
 
 @application.get("/visits")
 def visits():
-    """Counts in a cookie that is signed."""
+    """Counts visits in a signed cookie."""
     count = int(bottle.request.get_cookie("visits", default=0, secret=SECRET)) + 1
     bottle.response.set_cookie("visits", count, secret=SECRET, httponly=True, samesite="lax")
     return {"visits": count}

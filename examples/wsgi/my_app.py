@@ -1,4 +1,4 @@
-"""The smallest app there is: the seed's.
+"""The smallest possible app, from the seed.
 
     stheno-wsgi my_app:application
     curl http://127.0.0.1:9000/

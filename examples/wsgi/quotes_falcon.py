@@ -1,4 +1,4 @@
-"""Quotes as JSON, with falcon 4: the seed's resource, and a POST that keeps what it is given.
+"""Quotes as JSON, with falcon 4: the seed's resource, and a POST that stores a quote.
 
     pip install falcon
     stheno-wsgi quotes_falcon:api
@@ -18,30 +18,30 @@ FIRST = {
     "quote": "I've always been more interested in the future than in the past.",
     "author": "Grace Hopper",
 }
-# How long a quote or a name may be, in characters, and how many quotes are kept.
+# The most characters of a quote and of a name, and the most quotes.
 LONGEST = {"quote": 500, "author": 100}
 MOST = 1000
 
 
 def validated(media):
-    """The quote that was sent, or what is wrong with it as a 422."""
+    """Returns the quote that was sent, or raises a 422 that says what is wrong with it."""
     if not isinstance(media, dict):
-        raise falcon.HTTPUnprocessableEntity(description="an object with 'quote' and 'author' is wanted")
+        raise falcon.HTTPUnprocessableEntity(description="expected an object with 'quote' and 'author'")
     if unknown := set(media) - set(LONGEST):
-        raise falcon.HTTPUnprocessableEntity(description=f"nobody knows {', '.join(sorted(unknown))}")
+        raise falcon.HTTPUnprocessableEntity(description=f"unknown: {', '.join(sorted(unknown))}")
     quote = {}
     for name, longest in LONGEST.items():
         text = media.get(name)
         if not isinstance(text, str) or not text.strip():
-            raise falcon.HTTPUnprocessableEntity(description=f"'{name}' is to be a text that is not empty")
+            raise falcon.HTTPUnprocessableEntity(description=f"'{name}' must be a text that is not empty")
         if len(text) > longest:
-            raise falcon.HTTPUnprocessableEntity(description=f"'{name}' may have {longest} characters at the most")
+            raise falcon.HTTPUnprocessableEntity(description=f"'{name}' may have at most {longest} characters")
         quote[name] = text.strip()
     return quote
 
 
 class QuoteResource:
-    """The seed's: `GET /quote` answers the first quote. `POST` adds one, `GET /quote/N` answers the N-th."""
+    """The seed's: `GET /quote` returns the first quote, `GET /quote/N` the N-th; `POST` adds one."""
 
     def __init__(self):
         self.quotes = [FIRST]

@@ -1,4 +1,4 @@
-"""A shelf for files, with flask: who signs in may put files on it and take them back.
+"""A shelf for files, with flask: a user signs in, puts files on it and takes them back.
 
     pip install flask
     stheno-wsgi shelf_flask:application
@@ -7,7 +7,7 @@
     curl -b c http://127.0.0.1:9000/files
     curl -b c http://127.0.0.1:9000/files/services
 
-The shelf is a folder, SHELF_FOLDER, or a new one below the system's for temporary files.
+The shelf is a folder: SHELF_FOLDER, or a new one in the system's temporary folder.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ import flask
 from werkzeug.utils import secure_filename
 
 application = flask.Flask(__name__)
-# Signs the sessions. Workers must agree on it, so it is not drawn by chance.
+# Signs the sessions. All workers need the same key, so it is not random.
 application.secret_key = os.environ.get("SHELF_SECRET", "only for trying it out")
 application.config.update(SESSION_COOKIE_SAMESITE="Lax", MAX_CONTENT_LENGTH=200 << 20)
 FOLDER = pathlib.Path(os.environ.get("SHELF_FOLDER", pathlib.Path(tempfile.gettempdir()) / "stheno-shelf"))
@@ -27,7 +27,7 @@ FOLDER.mkdir(exist_ok=True)
 
 
 def shelf():
-    """The files of who is signed in."""
+    """The folder of the user that is signed in."""
     if "name" not in flask.session:
         flask.abort(401, "sign in first")
     mine = FOLDER / hashlib.sha256(flask.session["name"].encode()).hexdigest()[:16]
@@ -44,7 +44,7 @@ def index():
 def sign_in():
     name = flask.request.form.get("name", "").strip()
     if not name:
-        flask.abort(400, "a form with a field 'name' is wanted")
+        flask.abort(400, "expected a form with a field 'name'")
     flask.session["name"] = name
     return {"name": name}
 
@@ -60,7 +60,7 @@ def put():
     upload = flask.request.files.get("file")
     name = secure_filename(upload.filename or "") if upload else ""
     if not name:
-        flask.abort(400, "a form with a file in the field 'file' is wanted")
+        flask.abort(400, "expected a form with a file in the field 'file'")
     path = shelf() / name
     upload.save(path)
     return {"name": name, "bytes": path.stat().st_size}, 201
@@ -73,13 +73,13 @@ def names():
 
 @application.get("/files/<name>")
 def get(name):
-    """Through wsgi.file_wrapper: the kernel copies it, no Python is run for it. Ranges and If-None-Match work."""
+    """Uses wsgi.file_wrapper: the kernel copies the file, without Python. Ranges and If-None-Match work."""
     return flask.send_from_directory(shelf(), name, conditional=True)
 
 
 @application.get("/numbers/<int:count>")
 def numbers(count):
-    """Lines that nobody has in memory at once."""
+    """Lines that are generated one by one, so they are never in memory together."""
     return flask.Response((f"{number}\n" for number in range(count)), mimetype="text/plain")
 
 

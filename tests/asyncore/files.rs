@@ -72,7 +72,7 @@ impl Dispatcher for Writer {
 fn pipes_are_channels_like_any_other() {
     for poller in Poller::ALL {
         let mut looping = SimpleLoop::new(poller).expect("a loop");
-        // Blocking ends, as a program inherits them, and more than a pipe holds.
+        // Blocking ends, as a program inherits them, and more than a pipe buffers.
         let (read, write) = io::pipe().expect("a pipe");
         let content: Vec<u8> = (0..1_000_000u32).map(|number| number.to_le_bytes()[1]).collect();
         let copied = Rc::<RefCell<Vec<u8>>>::default();
@@ -84,7 +84,7 @@ fn pipes_are_channels_like_any_other() {
     }
 }
 
-/// asyncore could be given a file, and select(2) calls it ready at any time; epoll says what that is worth.
+/// asyncore accepts a regular file, which select(2) always calls ready; epoll refuses it.
 #[test]
 fn a_regular_file_is_refused_by_epoll() {
     #[derive(Debug)]

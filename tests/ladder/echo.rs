@@ -1,5 +1,5 @@
-//! One client script over every echo rung: several clients, split writes, a half-close, a silent client, a big
-//! echo with a slow reader, a reset; then what is particular to one of them.
+//! One client script over every echo rung: several clients, split writes, a half-close, a silent client, a
+//! large echo with a slow reader, a reset; then tests of single rungs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,7 +12,7 @@ use stheno::sys::process::raise_descriptor_limit;
 use crate::golden;
 use crate::rung::{PATIENCE, Rung, connect, expect_end};
 
-/// More than the buffers of both sides hold, with or without a queue in between.
+/// More than the buffers of both sides hold, with or without a queue between them.
 const TOO_MUCH: usize = 64 * 1024 * 1024;
 
 macro_rules! echo_rungs {
@@ -35,7 +35,7 @@ macro_rules! echo_rungs {
             }
 
             #[test]
-            fn outlives_silence_and_resets() {
+            fn survives_silence_and_resets() {
                 super::silence_and_resets(NAME, OPTIONS);
             }
 
@@ -60,7 +60,7 @@ echo_rungs! {
     tcp_tokio [];
 }
 
-/// Whether it serves one client after the other.
+/// Whether the rung serves one client after the other.
 fn is_single(name: &str) -> bool {
     name == "tcp_singlethread"
 }
@@ -69,14 +69,14 @@ fn say(client: &mut TcpStream, text: &[u8]) {
     client.write_all(text).expect("send");
 }
 
-/// Reads as much as `text` is long, and that is `text`.
+/// Reads as many bytes as `text` has, and compares them.
 fn hear(client: &mut TcpStream, text: &[u8]) {
     let mut heard = vec![0; text.len()];
     client.read_exact(&mut heard).expect("an echo");
     assert_eq!(String::from_utf8_lossy(&heard), String::from_utf8_lossy(text));
 }
 
-/// Closes the sending half, and reads up to the end.
+/// Closes the sending half, and reads to the end.
 fn finish(client: &mut TcpStream) -> Vec<u8> {
     client.shutdown(Shutdown::Write).expect("a half-close");
     let mut rest = Vec::new();
@@ -86,7 +86,7 @@ fn finish(client: &mut TcpStream) -> Vec<u8> {
 
 fn several_clients(name: &str, options: &[&str]) {
     let rung = Rung::start_quiet(name, options);
-    // All at once, each with a message that comes in two pieces, and a half-close right behind it.
+    // All at once, each with a message in two pieces and a half-close right after it.
     let mut clients: Vec<TcpStream> = (0..3).map(|_| rung.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         say(client, b"Mess");
@@ -98,7 +98,7 @@ fn several_clients(name: &str, options: &[&str]) {
         client.read_to_end(&mut heard).expect("the end");
         assert_eq!(String::from_utf8_lossy(&heard), format!("Message {number}\n"));
     }
-    // In turns, so that each of them waits for the others; one after the other where it cannot be helped.
+    // In turns, so that the clients wait for each other; the single-threaded rung gets one client.
     let count = if is_single(name) { 1 } else { 3 };
     let mut clients: Vec<TcpStream> = (0..count).map(|_| rung.connect()).collect();
     for round in 0..5 {
@@ -110,7 +110,7 @@ fn several_clients(name: &str, options: &[&str]) {
         }
     }
     assert!(clients.iter_mut().all(|client| finish(client).is_empty()));
-    // Half-closed with much to say still on its way back.
+    // A half-close while most of the echo is in flight.
     let text = "A line of thirty-two characters\n".repeat(4000);
     let mut client = rung.connect();
     let mut sender = client.try_clone().expect("a clone");
@@ -127,8 +127,8 @@ fn several_clients(name: &str, options: &[&str]) {
     assert!(transcript.status.success(), "{transcript:?}");
 }
 
-/// A client that sends and does not read, until the rung reads no more from it; then it reads everything. A send
-/// takes less than all of its bytes then, and the loop for the rest of the lab's programs 1 and 8 does not end.
+/// A client that sends without reading, until the rung stops reading; then it reads everything. The rung's
+/// sends are then partial, and the loop for the rest in the lab's programs 1 and 8 does not end.
 fn slow_reader(name: &str, options: &[&str]) {
     let rung = Rung::start_quiet(name, options);
     let mut client = rung.connect();
@@ -143,7 +143,7 @@ fn slow_reader(name: &str, options: &[&str]) {
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     }
-    assert!(sent < content.len(), "{name} reads on and on from a client that takes nothing");
+    assert!(sent < content.len(), "{name} reads without limit from a client that does not read");
     client.set_nonblocking(false).expect("blocking");
     let end = content.len().min((sent / 100 + 1000) * 100);
     let mut sender = client.try_clone().expect("a clone");
@@ -160,16 +160,16 @@ fn slow_reader(name: &str, options: &[&str]) {
     assert!(rung.stop().status.success());
 }
 
-/// Whether the other side takes more within a time in which it would have, if it were reading at all.
+/// Whether the other side reads more within a time that is long enough for that.
 fn has_room_soon(client: &TcpStream) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let timeout = Timespec { tv_sec: 0, tv_nsec: 150_000_000 };
-    // An interrupted wait says nothing.
+    // An interrupted wait has no result.
     poll(&mut [PollFd::from_borrowed_fd(client.as_fd(), PollFlags::OUT)], Some(&timeout)) != Ok(0)
 }
 
-/// Nobody's silence, and nobody's sudden end in the middle of an echo, is anybody else's trouble. The lab's
-/// `select` server ended with the first client that was gone when it wanted to send.
+/// Silence and resets of one client do not affect another. The lab's `select` server ended with the first
+/// client that was gone when the server sent to it.
 fn silence_and_resets(name: &str, options: &[&str]) {
     let rung = Rung::start_quiet(name, options);
     let silent = (!is_single(name)).then(|| rung.connect());
@@ -179,7 +179,7 @@ fn silence_and_resets(name: &str, options: &[&str]) {
         hear(&mut rude, b"going\n");
         socket2::SockRef::from(&rude).set_linger(Some(Duration::ZERO)).expect("linger");
         drop(rude);
-        // Whoever comes next gets the descriptor that has become free: it must be his alone.
+        // The next client gets the descriptor that has become free, without anything of the previous client.
         let mut polite = rung.connect();
         say(&mut polite, b"still there?\n");
         hear(&mut polite, b"still there?\n");
@@ -193,7 +193,7 @@ fn silence_and_resets(name: &str, options: &[&str]) {
     assert!(transcript.status.success(), "{transcript:?}");
 }
 
-/// The same conversation with each of them; what is logged is compared with the lab's lines.
+/// The same conversation with each rung; its log is compared with the lab's lines.
 fn transcript(name: &str, options: &[&str]) {
     let rung = Rung::start(name, golden_options(name).unwrap_or(options));
     let mut first = rung.connect();
@@ -224,7 +224,7 @@ fn transcript(name: &str, options: &[&str]) {
     golden::compare(name, &rung.stop(), port, &ports);
 }
 
-/// No more threads and processes than clients, so that it is known who serves whom.
+/// As many threads and processes as clients, so that it is known which one serves which client.
 fn golden_options(name: &str) -> Option<&'static [&'static str]> {
     match name {
         "tcp_threadpool" => Some(&["--threads", "2"]),
@@ -235,12 +235,12 @@ fn golden_options(name: &str) -> Option<&'static [&'static str]> {
 }
 
 #[test]
-fn so_much_silence_is_the_end() {
+fn silent_clients_are_closed() {
     for name in ["tcp_singlethread", "tcp_multithread"] {
         let rung = Rung::start_quiet(name, &["--timeout", "1"]);
         let begun = Instant::now();
         let mut silent = rung.connect();
-        // In the one it waits behind the silent one, in the other beside it.
+        // In one rung it waits for the silent client; in the other it is served at the same time.
         let mut next = rung.connect();
         say(&mut next, b"Hey server\n");
         hear(&mut next, b"Hey server\n");
@@ -252,7 +252,7 @@ fn so_much_silence_is_the_end() {
     }
 }
 
-/// The lab's threads that wait in `accept` never see the shutdown event, and nor does one whose client is silent.
+/// The lab's threads in `accept` never see the shutdown event, nor does a thread with a silent client.
 #[test]
 fn every_thread_of_the_pool_sees_the_shutdown() {
     let rung = Rung::start("tcp_threadpool", &[]);
@@ -275,11 +275,11 @@ fn every_process_serves_and_none_is_left() {
         let rung = Rung::start("tcp_multiprocess", &["--processes", "4"]);
         let mut clients: Vec<TcpStream> = (0..4).map(|_| rung.connect()).collect();
         for client in &mut clients {
-            say(client, b"who?\n");
-            hear(client, b"who?\n");
+            say(client, b"ping\n");
+            hear(client, b"ping\n");
         }
         for number in 1..=4 {
-            rung.wait_for(&format!("(Process-{number} ) (MainThread) Recv: b'who?\\n'"));
+            rung.wait_for(&format!("(Process-{number} ) (MainThread) Recv: b'ping\\n'"));
         }
         // A terminal sends Ctrl+C to the whole group.
         if to_all {
@@ -294,7 +294,7 @@ fn every_process_serves_and_none_is_left() {
     }
 }
 
-/// A set of select(2) has no room for a descriptor of 1024 or more: C programs write past its end.
+/// A set of select(2) has no room for descriptors from 1024 on; C programs write past its end.
 #[test]
 fn select_refuses_large_descriptors() {
     let allowed = raise_descriptor_limit();
@@ -311,14 +311,14 @@ fn select_refuses_large_descriptors() {
             Ok(()) => served.push(client),
             Err(_) => break client,
         }
-        assert!(served.len() < 1024, "nobody is refused");
+        assert!(served.len() < 1024, "no client is refused");
     };
     let address = refused.local_addr().expect("an address");
     let line = rung.wait_for("is too large");
     let plain = "descriptor 1024 is too large for select, which has room for 0 to 1023: ";
     assert_eq!(line, format!("[ERROR] (MainProcess) (MainThread) {plain}{address} is turned away"));
     assert!(served.len() > 1000, "{}", served.len());
-    // The others are served as before, and when one of them leaves there is room for another.
+    // The other clients are served as before, and after one has left there is room for another.
     assert!(finish(&mut served[0]).is_empty());
     for client in [&mut rung.connect(), &mut served[1]] {
         say(client, b"still there?\n");
@@ -327,10 +327,10 @@ fn select_refuses_large_descriptors() {
     assert!(rung.stop().status.success());
 }
 
-/// A rung that is out of descriptors goes on when it has one again, and ends when it is told to. The lab's servers
-/// end, or ask again and again.
+/// A rung without free descriptors continues when one is free, and can be stopped meanwhile. The lab's servers
+/// end, or spin.
 #[test]
-fn who_finds_no_descriptor_waits_for_one() {
+fn a_rung_without_descriptors_waits_for_one() {
     for name in ["tcp_threadpool", "tcp_select", "tcp_mio", "tcp_reactor", "tcp_chat", "tcp_tokio"] {
         let rung = Rung::start_quiet(name, &[]);
         let maximum = getrlimit(Resource::Nofile).maximum;
@@ -342,16 +342,16 @@ fn who_finds_no_descriptor_waits_for_one() {
             hear(client, b"Hey server\n");
             assert!(finish(client).is_empty(), "{name}");
         }
-        // All places are taken when it is told to end.
+        // All descriptors are in use when it is stopped.
         let taken: Vec<TcpStream> = (0..10).map(|_| rung.connect()).collect();
         assert!(rung.stop().status.success(), "{name}");
         drop(taken);
     }
 }
 
-/// A line has a limit; asynchat has none.
+/// A line has a limit; asynchat sets none.
 #[test]
-fn a_line_without_an_end_is_the_end() {
+fn a_line_without_an_end_closes_the_connection() {
     let rung = Rung::start("tcp_chat", &[]);
     let mut client = rung.connect();
     say(&mut client, b"first\n");
@@ -359,14 +359,14 @@ fn a_line_without_an_end_is_the_end() {
     let mut sent = 0;
     while client.write_all(&[b'x'; 4096]).is_ok() {
         sent += 4096;
-        assert!(sent < TOO_MUCH, "it keeps whatever comes");
+        assert!(sent < TOO_MUCH, "the rung stores input without limit");
     }
     assert!(rung.stop().status.success());
 }
 
-/// It ends at a limit that it has set itself, and says so.
+/// It ends at its own limit, with a message.
 #[test]
-fn too_many_threads_are_too_many() {
+fn threads_run_out_at_the_limit() {
     let (code, out, err) = crate::rung::run("toomanythreads", &["--limit", "256"]);
     let counts: Vec<usize> = out.lines().map(|line| line.parse().expect("a number")).collect();
     assert!(counts.len() > 20 && counts.len() < 256, "{out}");

@@ -1,8 +1,8 @@
-//! What a rung has printed, beside a file that says what it should have: the lab's lines.
+//! Compares the output of a rung with a file that has the lab's lines.
 //!
-//! Ports and the order of what happens at the same time are not the same in any two runs. So a port is called
-//! `PORT`, or by its client (`A`, `B`); what is said of one client stands together; and threads and processes of
-//! which any may come first are numbered as they appear.
+//! Ports, and the order of simultaneous events, differ between runs. So a port is replaced by `PORT` or its
+//! client (`A`, `B`), lines about one client are grouped, and threads and processes are numbered in order of
+//! appearance.
 
 use std::path::Path;
 
@@ -35,10 +35,10 @@ fn normalise(transcript: &Transcript, port: u16, clients: &[u16]) -> String {
         |line: &String| ["127.0.0.1:A", "127.0.0.1:B"].iter().position(|name| line.contains(name));
     let begin = err.iter().position(|line| client_of(line).is_some()).unwrap_or(err.len());
 
-    // The first line is on standard output; then the log; then what is said at the end.
+    // The first line is on standard output; the log follows, and then the last lines of standard output.
     let mut lines: Vec<String> = Vec::new();
     let first = out.len().min(1);
-    // Where standard output is the log, it stands as it came.
+    // If standard output is the log, its order is kept.
     if transcript.err.is_empty() {
         return out.join("\n") + "\n";
     }
@@ -69,7 +69,7 @@ fn without_pid(line: &str) -> String {
     }
 }
 
-/// Numbers the threads or processes in the order in which they appear; the width of the field stays.
+/// Numbers the threads or processes in order of appearance; the width of the field stays.
 fn renumber(lines: &mut [String], kind: &str) {
     let mut seen: Vec<String> = Vec::new();
     for line in lines {

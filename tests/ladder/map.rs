@@ -1,4 +1,4 @@
-//! What holds for every rung: how it begins, what its command line says, and that the map shows it.
+//! Checks of every rung: its header, its command line, and its row on the map.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn servers() -> impl Iterator<Item = &'static str> {
     echo::RUNGS.iter().copied().chain(web::rungs()).chain(["web_cpubound"]).chain(STEPS)
 }
 
-/// Rungs that the scripts of the echo and of the page are not for.
+/// Rungs without a client script of their own here.
 const OTHERS: [&str; 2] = ["toomanythreads", "tokio_httpd"];
 
 fn source(name: &str) -> String {
@@ -20,7 +20,7 @@ fn source(name: &str) -> String {
     fs::read_to_string(path).expect("a rung")
 }
 
-/// What stands in the folder that has the rung's name, if there is one.
+/// The source of the folder with the rung's name, if there is one.
 fn modules(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry").path());
@@ -38,7 +38,7 @@ fn each_begins_with_four_lines() {
     }
 }
 
-/// `examples/README.md` has a row for each, with as many lines of code as it has.
+/// `examples/README.md` has a row for each rung, with its number of lines of code.
 #[test]
 fn the_map_is_true() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/README.md");
@@ -91,8 +91,7 @@ fn a_port_that_is_taken_is_one_clear_line() {
     assert!(code == 1 && err.contains("/no such folder") && err.lines().count() == 1, "{err}");
 }
 
-/// The defaults are the lab's: started twice without a word, the second finds the first one's port taken, or
-/// somebody else's.
+/// The default ports are the lab's.
 #[test]
 fn the_ports_are_the_labs() {
     for (name, port) in servers().map(|name| (name, if STEPS.contains(&name) { "9000" } else { "9090" })) {
@@ -104,7 +103,7 @@ fn the_ports_are_the_labs() {
     }
 }
 
-/// The name that is given is the name that is shown, with the real port behind it.
+/// The first line shows the host as it was given, and the real port.
 #[test]
 fn the_first_line_says_where() {
     let rung = Rung::start("tcp_reactor", &["--host", "127.0.0.1"]);

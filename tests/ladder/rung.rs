@@ -1,4 +1,4 @@
-//! A rung of the ladder, started as a student starts it, on a port of its own.
+//! A rung of the ladder, started as a student starts it, on a free port.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-/// Nothing in these tests takes longer, unless it hangs.
+/// The limit for every wait of these tests; only a hanging rung reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What has come out of a rung on one of its streams, growing.
+/// The lines of one output stream so far.
 #[derive(Debug, Default)]
 struct Said {
     lines: Mutex<Vec<String>>,
@@ -28,12 +28,12 @@ pub struct Rung {
     out: Arc<Said>,
     err: Arc<Said>,
     listeners: Vec<JoinHandle<()>>,
-    /// It has ended, and all that it has started.
+    /// The rung and all of its processes have ended.
     is_over: bool,
     pub address: SocketAddr,
 }
 
-/// Everything that a rung has said until its end.
+/// The whole output of a rung.
 #[derive(Debug)]
 pub struct Transcript {
     pub status: ExitStatus,
@@ -48,7 +48,7 @@ pub fn command(name: &str) -> Command {
     command
 }
 
-/// Runs it to its end: for starts that fail. Answers exit code, standard output and error.
+/// Runs a rung to its end, for failing starts. Returns exit code, standard output and standard error.
 pub fn run(name: &str, options: &[&str]) -> (i32, String, String) {
     let output = command(name).args(options).output().expect("the rung");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
@@ -56,19 +56,19 @@ pub fn run(name: &str, options: &[&str]) -> (i32, String, String) {
 }
 
 impl Rung {
-    /// Starts it on any free port, with these options beside.
+    /// Starts it on a free port, with these additional options.
     pub fn start(name: &str, options: &[&str]) -> Self {
         Self::start_with(name, options, Stdio::piped())
     }
 
-    /// As [`Rung::start`], for those who make it log more than is worth reading.
+    /// As [`Rung::start`], without the log, for rungs that log very much.
     pub fn start_quiet(name: &str, options: &[&str]) -> Self {
         Self::start_with(name, options, Stdio::null())
     }
 
     fn start_with(name: &str, options: &[&str], stderr: Stdio) -> Self {
         let mut command = command(name);
-        // A group of its own: whatever it forks can be ended with it.
+        // A process group of its own, so that all of its processes can be killed together.
         command.args(["--port", "0"]).args(options).stderr(stderr).process_group(0);
         let mut child = command.spawn().expect("the rung");
         let (out, err) = (Arc::new(Said::default()), Arc::new(Said::default()));
@@ -92,13 +92,13 @@ impl Rung {
         Pid::from_child(&self.child)
     }
 
-    /// How many descriptors its first process has.
+    /// The number of descriptors of its first process.
     pub fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.pid().as_raw_nonzero());
         std::fs::read_dir(folder).expect("descriptors").count()
     }
 
-    /// Waits until it has no more than so many: what has been served has been closed.
+    /// Waits until it has at most `most` descriptors, which shows that served connections are closed.
     pub fn wait_for_descriptors(&self, most: usize) {
         let until = Instant::now() + PATIENCE;
         while self.descriptors() > most {
@@ -107,22 +107,22 @@ impl Rung {
         }
     }
 
-    /// Waits until a line with `text` has come on standard output, and answers it.
+    /// Waits for a line with `text` on standard output, and returns it.
     pub fn wait_for_out(&self, text: &str) -> String {
         self.out.wait_for(text)
     }
 
-    /// Waits until a line with `text` has come on standard error, and answers it.
+    /// Waits for a line with `text` on standard error, and returns it.
     pub fn wait_for(&self, text: &str) -> String {
         self.err.wait_for(text)
     }
 
-    /// What has come on standard error.
+    /// The lines on standard error so far.
     pub fn err(&self) -> Vec<String> {
         self.err.lines()
     }
 
-    /// Ends it as Ctrl+C does, and hears it out; nothing that it has started may be left.
+    /// Ends it as Ctrl+C does, and returns its output; checks that no process is left.
     pub fn stop(self) -> Transcript {
         rustix::process::kill_process(self.pid(), Signal::INT).expect("kill");
         self.wait()
@@ -138,7 +138,7 @@ impl Rung {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        // The streams end when the last process that has them does: there is none left.
+        // The streams end with the last process that holds them.
         while !self.listeners.iter().all(JoinHandle::is_finished) {
             assert!(Instant::now() < until, "a process of it is left");
             std::thread::sleep(Duration::from_millis(5));
@@ -162,7 +162,7 @@ impl Said {
             }
             let left = until.saturating_duration_since(Instant::now());
             let is_over = left.is_zero() || self.is_over.load(Ordering::SeqCst);
-            assert!(!is_over, "it never said {text:?}: {lines:?}");
+            assert!(!is_over, "the rung has not printed {text:?}: {lines:?}");
             lines = self.more.wait_timeout(lines, left).expect("lines").0;
         }
     }
@@ -181,7 +181,7 @@ fn listen(stream: impl Read + Send + 'static, said: &Arc<Said>) -> JoinHandle<()
     })
 }
 
-/// Nothing of it is left running, however the test ends.
+/// Kills all of its processes, also when the test fails.
 impl Drop for Rung {
     fn drop(&mut self) {
         if self.is_over {
@@ -193,8 +193,7 @@ impl Drop for Rung {
     }
 }
 
-/// Some bytes, as they come; 0 at the end. A read with a time-out is interrupted when the process is stopped and
-/// goes on (signal(7)).
+/// Reads some bytes; returns 0 at the end. Stopping the process interrupts a read with a time-out (signal(7)).
 pub fn read_some(client: &mut TcpStream, piece: &mut [u8]) -> std::io::Result<usize> {
     loop {
         match client.read(piece) {
@@ -204,7 +203,7 @@ pub fn read_some(client: &mut TcpStream, piece: &mut [u8]) -> std::io::Result<us
     }
 }
 
-/// Waits for the end, before which nothing comes.
+/// Expects the end without further bytes.
 pub fn expect_end(client: &mut TcpStream) {
     assert_eq!(read_some(client, &mut [0; 1]).expect("an end, and no reset"), 0);
 }

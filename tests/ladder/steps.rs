@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use crate::golden;
 use crate::rung::{Rung, expect_end, read_some};
 
-/// What the lab's curl sends.
+/// The request of the lab's curl.
 const CURL: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nUser-Agent: curl/7.49.1\r\nAccept: */*\r\n\r\n";
 
-/// `curl: (52) Empty reply from server`, and the next client finds the server as it was.
+/// `curl: (52) Empty reply from server`, and the next client gets the same.
 #[test]
 fn step_1_closes_without_an_answer() {
     let rung = Rung::start("async_server_step1", &[]);
@@ -25,7 +25,7 @@ fn step_1_closes_without_an_answer() {
     rung.wait_for("(2 so far)");
     let port = rung.address.port();
     let mut transcript = rung.stop();
-    // Rust says where it was, with the number of a line.
+    // Rust prints the position of the panic, with the number of the line.
     let panics = transcript.err.iter().filter(|line| line.contains("must be implemented in subclass"));
     assert_eq!(panics.count(), 2, "{transcript:?}");
     transcript.err.retain(|line| line.starts_with("async_server_step1: "));
@@ -47,7 +47,7 @@ fn step_2_collects_and_never_answers() {
     golden::compare("async_server_step2", &rung.stop(), port, &ports);
 }
 
-/// `root/` with a few files, and a secret beside it.
+/// Makes `root/` with a few files, and a secret beside it.
 fn site() -> tempfile::TempDir {
     let place = tempfile::tempdir().expect("a temporary folder");
     let write =
@@ -71,7 +71,7 @@ fn start(place: &tempfile::TempDir, timeout: &str) -> Rung {
     Rung::start("async_server_step3", &["-r", root.to_str().expect("UTF-8"), "--timeout", timeout])
 }
 
-/// Sends `request`, closes its half if so wanted, and answers status, head and body.
+/// Sends `request`, closes the sending half if `half_close`, and returns status, head and body.
 fn ask(rung: &Rung, request: &[u8], half_close: bool) -> (u16, String, Vec<u8>) {
     let mut client = rung.connect();
     client.write_all(request).expect("send");
@@ -79,7 +79,7 @@ fn ask(rung: &Rung, request: &[u8], half_close: bool) -> (u16, String, Vec<u8>) 
         client.shutdown(Shutdown::Write).expect("a half-close");
     }
     let mut answer = Vec::new();
-    client.read_to_end(&mut answer).expect("an answer, and the end");
+    client.read_to_end(&mut answer).expect("a response, and the end");
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
     let head = String::from_utf8(answer[..end].to_vec()).expect("text");
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code");
@@ -104,7 +104,7 @@ fn step_3_serves_files() {
         ("/sub/", b"<html>sub</html>"),
         ("/sub/../text..txt", b"two dots"),
         ("/one%20p%61ge.txt", b"with a space"),
-        // On these the lab's url_normalize never ended, or made another path of them.
+        // The lab's url_normalize looped on these, or changed the path.
         ("/a../b", b"b in a.."),
         ("/.htaccess", b"dotted"),
     ] {
@@ -120,7 +120,7 @@ fn step_3_serves_files() {
     let (status, head, body) = ask(&rung, b"HEAD /big HTTP/1.0\r\n\r\n", false);
     assert_eq!((status, body.len()), (200, 0));
     assert!(head.contains("\r\nContent-Length: 4000000\r\n"), "{head}");
-    // A client that has closed its half is not cut short.
+    // A client that has closed its half gets the whole file.
     let (status, _, body) = ask(&rung, b"GET /big HTTP/1.1\r\nHost: test\r\n\r\n", true);
     assert!(status == 200 && body == std::fs::read(place.path().join("root/big")).expect("the file"));
     assert!(rung.stop().status.success());
@@ -169,7 +169,7 @@ fn step_3_refuses_what_it_cannot_answer() {
         (400, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         (405, "PUT / HTTP/1.1\r\n\r\n"),
         (405, "POST / HTTP/1.1\r\nHost: test\r\n\r\n"),
-        // A terminator of 0 means "collect everything" in asynchat: that client waited for ever.
+        // A terminator of 0 means "collect everything" in asynchat, so that client waited for ever.
         (405, "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n"),
         (405, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody"),
     ] {
@@ -177,27 +177,27 @@ fn step_3_refuses_what_it_cannot_answer() {
         assert_eq!(status, code, "{request:?}");
         assert!(head.contains("\r\nContent-Type: text/plain\r\n"), "{head}");
     }
-    // A head that never ends has an end.
+    // An endless head is refused.
     let mut endless = rung.connect();
     let mut sent = 0;
     while endless.write_all(&[b'x'; 1024]).is_ok() {
         sent += 1024;
-        assert!(sent < 64 << 20, "it keeps whatever comes");
+        assert!(sent < 64 << 20, "the rung stores input without limit");
     }
-    // The body comes in pieces, and the answer behind the last of them.
+    // The body comes in pieces, and the response after the last one.
     let mut client = rung.connect();
     for piece in ["POST / HTTP/1.1\r\nContent-Le", "ngth: 4\r\n\r", "\nbo", "dy"] {
         client.write_all(piece.as_bytes()).expect("send");
     }
     let mut answer = String::new();
-    client.read_to_string(&mut answer).expect("an answer");
+    client.read_to_string(&mut answer).expect("a response");
     assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
     assert!(rung.stop().status.success());
 }
 
-/// The lab has no time-outs. A request that trickles in has no longer for it than one that does not come.
+/// The lab has no time-outs. A request that trickles in has as much time as one that does not come.
 #[test]
-fn step_3_waits_so_long_and_no_longer() {
+fn step_3_has_time_outs() {
     let place = site();
     let rung = start(&place, "2");
     let begun = Instant::now();
@@ -210,9 +210,9 @@ fn step_3_waits_so_long_and_no_longer() {
             end => break end,
         }
         let _ = slow.write_all(b"X");
-        assert!(begun.elapsed() < Duration::from_secs(25), "it waits on and on");
+        assert!(begun.elapsed() < Duration::from_secs(25), "the rung has no time-out");
     };
-    // Bytes on the way when it closes make the close a reset.
+    // Bytes in flight at the close turn it into a reset.
     assert!(matches!(end, Ok(0)) || end.is_err());
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     expect_end(&mut silent);

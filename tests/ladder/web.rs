@@ -1,4 +1,4 @@
-//! The page of 71 bytes, by every web rung.
+//! The page of 71 bytes, served by every web rung.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,8 @@ const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length
 const BODY: &str = "<html><head><title>Success</title></head><body>Index page</body></html>";
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// How many requests each of them serves at the same time, as it is started here; at the most eight are asked.
+/// The rungs, their options, and the number of requests that each serves at a time; the tests send at most
+/// eight.
 const RUNGS: &[(&str, &[&str], u32)] = &[
     ("web_singlethread", &[], 1),
     ("web_multithread", &[], 8),
@@ -52,12 +53,12 @@ fn every_rung_serves_the_page() {
         ask(&mut client);
         hear_page(&mut client);
         assert!(begun.elapsed() >= Duration::from_millis(20), "{name} does not ask its database");
-        // One that has said all it wanted to is no less entitled to an answer.
+        // A client that has closed its sending half gets the page as well.
         let mut client = rung.connect();
         ask(&mut client);
         client.shutdown(Shutdown::Write).expect("a half-close");
         hear_page(&mut client);
-        // Nor is one who comes behind one that is gone before its answer.
+        // So does a client after one that reset its connection before the response.
         let mut rude = rung.connect();
         ask(&mut rude);
         socket2::SockRef::from(&rude).set_linger(Some(Duration::ZERO)).expect("linger");
@@ -79,7 +80,7 @@ fn every_rung_serves_the_page() {
     }
 }
 
-/// It has no database: what takes its time is the handler's own work.
+/// This rung has no database; its handler computes.
 #[test]
 fn the_rung_that_computes_serves_the_page() {
     let rung = Rung::start("web_cpubound", &["--limit", "1000"]);
@@ -92,15 +93,15 @@ fn the_rung_that_computes_serves_the_page() {
     assert!(transcript.status.success() && transcript.err.is_empty(), "{transcript:?}");
 }
 
-/// X = min(m/S, …): with m at a time, eight requests take 8/m times the database, and no longer than that by much.
+/// X = min(m/S, …): with m at a time, eight requests take 8/m times the database's time, and little more.
 #[test]
 fn the_wait_is_what_the_model_says() {
     const DATABASE: Duration = Duration::from_millis(200);
     for (name, options, at_once) in RUNGS {
         let rung = Rung::start(name, &[*options, &["--db", "200"]].concat());
-        // Another that says nothing holds up the first rung for ever, and none of the others.
+        // A silent client blocks the first rung, and none of the others.
         let silent = (*at_once > 1).then(|| rung.connect());
-        // One after the other it would take eight times as long. A machine that is busy has more than one try.
+        // One after the other takes eight times as long. A busy machine gets three tries.
         let mut tries = (0..3).map(|_| {
             let begun = Instant::now();
             let mut clients: Vec<TcpStream> = (0..8).map(|_| rung.connect()).collect();

@@ -1,11 +1,10 @@
-//! The library beside the original: `stheno::chat` against CPython's own asynchat, and a row for every name.
+//! `stheno::chat` compared with CPython's own asynchat, and a check of every name.
 //!
-//! What is compared, call by call: each `collect_incoming_data` with its bytes, each `found_terminator`, all
-//! bytes that left in a step, and the close. Both sides read what the peer sends in one piece with one read,
-//! so even the limits of the parts have to be the same. What is not compared: *when within a step* output
-//! leaves (asynchat sends at every `push`, we send once, behind the hooks), and what the peer of a
-//! conversation gets that is discarded while it leaves. What is different on purpose stands in
-//! `docs/DICTIONARY.md` as *adapted*.
+//! Compared call by call: each `collect_incoming_data` with its bytes, each `found_terminator`, all bytes sent
+//! in a step, and the close. Both sides read each piece that the peer sends with one read, so even the lengths
+//! of the parts have to be equal. Not compared: *when within a step* output leaves (asynchat sends at every
+//! `push`, we send once, after the hooks), and what the peer gets of output that is discarded while it leaves.
+//! Intended differences are marked *adapted* in `docs/DICTIONARY.md`.
 
 mod dictionary;
 mod readme;
@@ -18,7 +17,7 @@ use std::path::PathBuf;
 use script::{Events, Script, Step, shown};
 use serde_json::{Value, json};
 
-/// Where more scripts stand, made by `oracle.py scripts N`: `scripts/test` sets it.
+/// The variable with the path of more scripts, made by `oracle.py scripts N`; `scripts/test` sets it.
 const MORE: &str = "STHENO_ORACLE";
 
 fn recorded() -> Vec<Script> {
@@ -26,7 +25,7 @@ fn recorded() -> Vec<Script> {
     Script::all(&fs::read_to_string(path).expect("tests/oracle/expected.jsonl"))
 }
 
-/// What `Chat` makes of a script, without a socket: the events of each step.
+/// Runs a script on `Chat`, without a socket; returns the events of each step.
 fn replay(script: &Script) -> Vec<Vec<Value>> {
     let calls = Events::default();
     let (mut chat, mut player) = script.begin(&calls);
@@ -39,7 +38,7 @@ fn replay(script: &Script) -> Vec<Vec<Value>> {
         }
         let wire = chat.output().to_bytes().expect("producers without faults");
         let mut events = calls.take();
-        // asynchat closes at the end of file and sends nothing more; who is on our side still gets it all.
+        // asynchat closes at the end of file and sends nothing more; here queued output is still sent.
         if !wire.is_empty() && step.is_some() {
             events.push(json!(["wire", shown(&wire)]));
         }
@@ -67,7 +66,7 @@ fn compare(scripts: &[Script]) {
             );
             events += ours.len();
         }
-        assert_eq!(ours.len(), theirs.len(), "script {}: who has closed?", script.number());
+        assert_eq!(ours.len(), theirs.len(), "script {}: the closes differ", script.number());
     }
     println!("{} scripts, {events} events", scripts.len());
 }

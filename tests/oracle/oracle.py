@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""What the real asynchat does: the oracle that `tests/oracle` compares `stheno::chat` with.
+"""The events of the real asynchat: the oracle that `tests/oracle` compares `stheno::chat` with.
 
-    oracle.py names              every public name of asyncore and asynchat, one a line
-    oracle.py scripts N [SEED]   N scripts with what asynchat made of them, one JSON object a line
-    oracle.py check FILE         runs the scripts of FILE again; fails if asynchat makes something else of one
+    oracle.py names              every public name of asyncore and asynchat, one per line
+    oracle.py scripts N [SEED]   N scripts with asynchat's events, one JSON object per line
+    oracle.py check FILE         runs the scripts of FILE again; fails if asynchat's events differ
 
 It needs Python 3.11 or older, or the packages pyasyncore and pyasynchat.
 
-A script is a conversation. `terminator` stands at the beginning (hex digits, a length, or null); the `steps` are either
+A script is a conversation. `terminator` is set at the start (hex digits, a length, or null); the `steps` are either
 ["in", hex], which the peer sends in one piece, or ["do", actions], which happens between two reads. `frames` are the
 actions at the 1st, 2nd, … `found_terminator`, `parts` those at the 1st, 2nd, … `collect_incoming_data`. With `full` the
-socket has no room while anything of that happens, so that output waits until the step is over.
+socket has no room during a step, so that output waits until its end.
 
-What came of it stands in `events`, a list for each step: ["data", bytes] and ["found"] as they were called; then ["wire",
-bytes], all that the peer got in this step; then ["close"], with which the script ends. Behind the last step the peer
-closes its half, and one more list stands for that. Bytes are hex digits, or LENGTH:CRC32 if they are many.
+`events` has a list for each step: ["data", bytes] and ["found"], in the order of the calls; then ["wire", bytes], all that
+the peer got in this step; then ["close"], which ends the script. After the last step the peer closes its half, which gets
+one more list. Bytes are hex digits, or LENGTH:CRC32 from MANY bytes on.
 """
 import ast
 import json
@@ -35,7 +35,7 @@ TERMINATORS = [b"\r\n", b"\n", b"\r\n.\r\n", b"\r\n\r\n", b"ab", b"aab", b"aa", 
 
 
 class Dice:
-    """splitmix64, as in tests/support/dice.rs: the same scripts with every version of Python."""
+    """splitmix64, as in tests/support/dice.rs: every version of Python makes the same scripts."""
 
     def __init__(self, seed):
         self.word = seed
@@ -70,7 +70,7 @@ def some_terminator(dice, words):
 
 
 def some_actions(dice, words, may_turn=True):
-    """What one hook does; with `may_turn`, it may change the terminator as well, to one of `words` as a rule."""
+    """The actions of one hook; with `may_turn`, it may also change the terminator, usually to one of `words`."""
     actions = []
     while dice.below(5) < 2:
         kind = dice.below(40)
@@ -95,7 +95,7 @@ def some_actions(dice, words, may_turn=True):
 
 
 def some_stream(dice, words):
-    """Data with terminators, and beginnings of terminators, in it."""
+    """Data that contains terminators and beginnings of terminators."""
     stream = b""
     for _ in range(dice.below(14)):
         stream += some_bytes(dice, dice.pick([1, 4, 12]))
@@ -105,7 +105,7 @@ def some_stream(dice, words):
 
 
 def some_script(number, dice):
-    # A discarded output is the same only if none of it has left: then the socket has to be full in the meantime.
+    # Discarding gives equal results only if nothing has been sent, so the socket is full meanwhile.
     full = dice.once_in(2)
     words = [dice.pick(TERMINATORS) for _ in range(1 + dice.below(3))]
     steps, stream, most = [], some_stream(dice, words), dice.pick([1, 3, 8, 20, 100, 1000])
@@ -147,7 +147,7 @@ class Pieces:
 
 
 class Recorder(asynchat.async_chat):
-    """asynchat itself; what is added writes down its calls, or says that the socket is full."""
+    """asynchat itself, with code that records its calls, or reports a full socket."""
 
     def __init__(self, sock, script):
         asynchat.async_chat.__init__(self, sock, {})
@@ -184,8 +184,8 @@ class Recorder(asynchat.async_chat):
                 self.closing = True
                 self.close_when_done()
             elif kind == "discard":
-                # What is pushed behind the end makes asynchat close at once, if nothing stands before it; here the
-                # driver closes, at the end of the step. So nothing is taken back from there on.
+                # After close_when_done, a push into an empty queue makes asynchat close at once; here the driver
+                # closes, at the end of the step. So nothing is discarded from then on.
                 if not self.lost:
                     self.closing = False
                     self.discard_buffers()
@@ -216,7 +216,7 @@ def received(peer):
 
 
 def flush(chat, peer):
-    """Lets everything leave that waits, and answers what the peer got."""
+    """Sends all queued output, and returns what the peer got."""
     wire = b""
     while True:
         piece = received(peer)
@@ -257,7 +257,7 @@ def events_of(script):
 
 
 def names_of(module):
-    """Read from the source: what is defined, assigned, or set on `self`, and does not begin with an underscore."""
+    """Reads the source: names that are defined, assigned, or set on `self`, without a leading underscore."""
     with open(module.__file__, encoding="utf-8") as source:
         tree = ast.parse(source.read())
     found = set()

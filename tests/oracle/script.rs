@@ -1,4 +1,4 @@
-//! Scripts: what `oracle.py` writes, and what our side makes of it.
+//! Scripts: written by `oracle.py`, and run on our side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,18 +9,18 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 use stheno::chat::{Chat, Chunk, Handler, Producer, SimpleProducer, Terminator};
 
-/// From how many bytes on they are shown as length and checksum; `MANY` in `oracle.py`.
+/// From this length on, bytes are shown as length and checksum; `MANY` in `oracle.py`.
 const MANY: usize = 32;
 
 /// Calls and bytes, as in the scripts.
 pub(crate) type Events = Rc<RefCell<Vec<Value>>>;
 
-/// One conversation, and what asynchat made of it.
+/// One conversation, with asynchat's events.
 #[derive(Clone, Debug)]
 pub(crate) struct Script(Value);
 
 impl Script {
-    /// The scripts of a file, one a line.
+    /// Reads the scripts of a file, one per line.
     pub(crate) fn all(text: &str) -> Vec<Self> {
         text.lines().map(|line| Self(serde_json::from_str(line).expect("JSON"))).collect()
     }
@@ -29,7 +29,7 @@ impl Script {
         self.0["script"].as_u64().expect("a number")
     }
 
-    /// What came of each step, and of the end of file behind them; the last list ends with a close.
+    /// The events of each step, and of the end of file after them; the last list ends with a close.
     pub(crate) fn events(&self) -> Vec<&[Value]> {
         list(&self.0["events"]).iter().map(list).collect()
     }
@@ -45,7 +45,7 @@ impl Script {
             .collect()
     }
 
-    /// Our side of the conversation, before its first step.
+    /// Our side of the conversation before its first step.
     pub(crate) fn begin(&self, events: &Events) -> (Chat, Player) {
         let lists = |name: &str| list(&self.0[name]).iter().map(|actions| list(actions).to_vec()).collect();
         let player = Player {
@@ -60,16 +60,16 @@ impl Script {
     }
 }
 
-/// What happens in a conversation from outside.
+/// An event from outside.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// The peer sends this in one piece.
     In(Vec<u8>),
-    /// This is done between two reads.
+    /// These actions happen between two reads.
     Do(Vec<Value>),
 }
 
-/// The handler that does what the script says, and writes down its calls.
+/// A handler that acts by the script, and records its calls.
 #[derive(Debug)]
 pub(crate) struct Player {
     frames: VecDeque<Vec<Value>>,
@@ -105,7 +105,7 @@ impl Player {
                     self.closing = true;
                     chat.close_when_done();
                 }
-                // Why not always: see `act` in `oracle.py`.
+                // For the reason see `act` in `oracle.py`.
                 "discard" if self.lost => {}
                 "discard" => {
                     self.closing = false;
@@ -138,7 +138,7 @@ impl Player {
     }
 }
 
-/// A producer that makes what it has been given.
+/// A producer of the given pieces.
 #[derive(Debug)]
 struct Pieces(VecDeque<Vec<u8>>);
 
@@ -148,7 +148,7 @@ impl Producer for Pieces {
     }
 }
 
-/// Bytes as they stand in the events.
+/// The notation of bytes in the events.
 pub(crate) fn shown(data: &[u8]) -> String {
     if data.len() > MANY {
         return format!("{}:{:08x}", data.len(), crc32(data));
@@ -156,7 +156,7 @@ pub(crate) fn shown(data: &[u8]) -> String {
     data.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// CRC-32 as `zlib.crc32` has it: reflected, 0xedb88320.
+/// CRC-32 as in `zlib.crc32`: reflected, 0xedb88320.
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 * (crc & 1)))

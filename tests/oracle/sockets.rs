@@ -1,7 +1,7 @@
-//! The same scripts over a real socket: a `ChatChannel` on each loop does what asynchat did.
+//! The same scripts over a real socket: a `ChatChannel` on each loop has the same events as asynchat.
 //!
-//! Peer and loop take turns: a step's bytes are sent, and the next step begins when everything has come of it
-//! that came of it in asynchat. So each step is one read here as well.
+//! Peer and loop take turns: the bytes of a step are sent, and the next step starts after all expected events
+//! of the step. So each step is one read here as well.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use stheno::reactor::ChatChannel;
 
 use crate::script::{Events, Script, Step, shown};
 
-/// How long a step may take on a machine that is busy with something else.
+/// The limit for a step, for busy machines.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A peer and a loop with one channel.
@@ -43,7 +43,7 @@ impl Bench {
         Self { looping, peer, calls, is_closed: false }
     }
 
-    /// Turns until as much has come of a step as `expected` says; answers what has.
+    /// Runs turns until the step has as many events as `expected`; returns them.
     fn events_like(&mut self, expected: &[Value]) -> Vec<Value> {
         let (mut wire, end) = (Vec::new(), Instant::now() + PATIENCE);
         loop {
@@ -75,8 +75,8 @@ impl Bench {
     }
 }
 
-/// Whether everything that is done in it is done at the beginning or by hooks: from outside nobody reaches
-/// the chat of a channel.
+/// Whether all actions of the script happen at the start or in hooks: the chat of a channel is out of reach
+/// otherwise.
 fn is_for_a_channel(script: &Script) -> bool {
     script.steps().iter().skip(1).all(|step| matches!(step, Step::In(_)))
 }

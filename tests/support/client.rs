@@ -1,4 +1,4 @@
-//! A client that sends what it is told and reads what comes.
+//! A client that sends raw bytes and reads what arrives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::response::{Response, assert_begins, parse_each};
 
-/// Nothing in these tests takes longer, unless it hangs.
+/// The limit for every wait of these tests; only a hanging server reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
@@ -25,7 +25,8 @@ impl Client {
         Self::over(stream)
     }
 
-    /// Over a Unix socket: what is read from and written to is a descriptor, whatever its type says.
+    /// Connects to a Unix socket. `TcpStream` is the type of the descriptor only; reads and writes work on any
+    /// socket.
     pub fn connect_unix(path: &Path) -> Self {
         Self::over(OwnedFd::from(UnixStream::connect(path).expect("connect")).into())
     }
@@ -40,7 +41,7 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).expect("send");
     }
 
-    /// Sends as much as the server takes: it may refuse and close in the middle.
+    /// Sends as much as the server takes, which may refuse and close meanwhile.
     pub fn try_send(&mut self, bytes: &[u8]) {
         match self.stream.write_all(bytes) {
             Err(error) if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) => {}
@@ -54,7 +55,7 @@ impl Client {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// The next answer.
+    /// Reads the next response.
     pub fn read(&mut self, method: &str) -> Response {
         loop {
             let mut rest = self.received.as_slice();
@@ -66,7 +67,7 @@ impl Client {
             let mut piece = [0; 64 * 1024];
             match self.read_some(&mut piece) {
                 0 => panic!(
-                    "closed before the answer was whole: {:?}",
+                    "closed before the response was complete: {:?}",
                     String::from_utf8_lossy(&self.received)
                 ),
                 count => self.received.extend_from_slice(&piece[..count]),
@@ -74,24 +75,24 @@ impl Client {
         }
     }
 
-    /// Some bytes, as they come; 0 at the end.
+    /// Reads some bytes; returns 0 at the end.
     pub fn read_some(&mut self, piece: &mut [u8]) -> usize {
         loop {
             match self.stream.read(piece) {
-                // A read with a time-out is interrupted by a mere stop of the process (signal(7)).
+                // Stopping the process interrupts a read with a time-out (signal(7)).
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                result => return result.expect("an answer"),
+                result => return result.expect("a response"),
             }
         }
     }
 
-    /// Everything that comes until the server closes, as bytes.
+    /// Reads everything until the server closes, as bytes.
     pub fn read_raw_to_end(&mut self) -> Vec<u8> {
         self.stream.read_to_end(&mut self.received).expect("the server closes");
         std::mem::take(&mut self.received)
     }
 
-    /// Everything that comes until the server closes.
+    /// Reads all responses until the server closes.
     pub fn read_to_end(&mut self, method: &str) -> Vec<Response> {
         self.read_each_to_end(&[method])
     }
@@ -101,8 +102,8 @@ impl Client {
         parse_each(&self.read_raw_to_end(), methods)
     }
 
-    /// As [`Client::read_each_to_end`], for a client that may have sent more behind its last request: when that
-    /// comes after the close it is answered with a reset, behind the answers.
+    /// As [`Client::read_each_to_end`], for a client that may have sent more after its last request. Bytes that
+    /// arrive after the server's close cause a reset, which follows the responses.
     pub fn read_each_to_the_close(&mut self, methods: &[&str]) -> Vec<Response> {
         match self.stream.read_to_end(&mut self.received) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
@@ -111,20 +112,20 @@ impl Client {
         parse_each(&std::mem::take(&mut self.received), methods)
     }
 
-    /// Sends a request and reads its answer.
+    /// Sends a request and reads its response.
     pub fn ask(&mut self, request: &str) -> Response {
         self.send(request);
         self.read(request.split(' ').next().expect("a method"))
     }
 
-    /// A GET of HTTP/1.1 with more field lines, each ended by CR LF.
+    /// Sends a GET of HTTP/1.1 with these additional field lines, each of which ends with CR LF.
     pub fn get(&mut self, target: &str, fields: &str) -> Response {
         self.ask(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"))
     }
 }
 
-/// What was received and not asked for must be the beginning of an answer, such as one to a request that was
-/// pipelined: a body behind the answer to HEAD is none.
+/// The rest of the input must be the beginning of a response, for example to a pipelined request. A body after
+/// the response to HEAD fails this check.
 impl Drop for Client {
     fn drop(&mut self) {
         if !std::thread::panicking() {

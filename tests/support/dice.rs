@@ -1,6 +1,6 @@
-//! Chance that comes out the same each time.
+//! Random numbers that are the same in each run.
 
-/// The generator `splitmix64`: one word of state, good enough to choose tests with.
+/// The generator `splitmix64`: one word of state, good enough to choose test cases.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -17,12 +17,12 @@ impl Dice {
         word ^ (word >> 31)
     }
 
-    /// A number less than `end`, which is not 0.
+    /// Returns a number less than `end`, which must be at least 1.
     pub fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.roll() >> 33).expect("31 bits") % end
     }
 
-    /// True once in `times` times.
+    /// Returns true once in `times` calls, on average.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

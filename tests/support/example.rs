@@ -1,9 +1,9 @@
-//! Programs of `examples/`, as cargo has built them.
+//! Programs of `examples/`, as built by cargo.
 
 use std::path::{Path, PathBuf};
 
-/// The program, beside this test: `target/debug/examples`. `cargo test` builds it; `cargo test --test NAME` does
-/// not, so it is seen to that it is not an old one.
+/// The path of the program: `target/debug/examples`, beside this test. `cargo test` builds it, but `cargo test
+/// --test NAME` does not, so an outdated program fails here.
 pub fn path(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("this test");
     path.pop();
@@ -13,7 +13,8 @@ pub fn path(name: &str) -> PathBuf {
     path
 }
 
-/// Whether it is as new as everything it was built from, which cargo lists beside it: `program: source source …`.
+/// Whether the program is newer than all of its sources, which cargo lists beside it: `program: source source
+/// …`.
 fn is_fresh(program: &Path) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|facts| facts.modified());
     let (Ok(built), Ok(list)) = (changed(program), std::fs::read_to_string(program.with_extension("d")))

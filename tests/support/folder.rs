@@ -1,4 +1,4 @@
-//! A folder to serve, in a place of its own.
+//! A temporary folder to serve.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// `root/` with the files of the corpus (`/`, `/ok`, `/sub/`, `/big`), and `secret` beside it.
+    /// Creates `root/` with the files of the corpus (`/`, `/ok`, `/sub/`, `/big`), and `secret` beside it.
     pub fn new() -> Self {
         let folder = Self { place: tempfile::tempdir().expect("a temporary folder") };
         fs::create_dir_all(folder.root().join("sub")).expect("folders");
@@ -33,11 +33,11 @@ impl Folder {
         fs::write(self.root().join(name), content).expect("a file");
     }
 
-    /// A file of this size that takes no room.
+    /// Creates a sparse file of this size, which takes no space.
     pub fn write_sparse(&self, name: impl AsRef<Path>, size: u64) {
         fs::File::create(self.root().join(name)).expect("a file").set_len(size).expect("a size");
     }
 }
 
-/// What stands outside of the root and must never be sent.
+/// The content of a file outside of the root, which must never be sent.
 pub const SECRET: &str = "the secret beside the root";

@@ -1,9 +1,9 @@
-//! The two fronts that every request must come out the same over: the sans-I/O core, and the server on its
-//! socket; whole, byte by byte, and (in the core) cut at every position.
+//! The two fronts that must give the same response to each request: the sans-I/O core, and the server on its
+//! socket; the request is sent whole, byte by byte, and (to the core) cut at every position.
 //!
-//! Behind each request stands a *canary*, a second one that is valid. If the first was understood it is
-//! answered; behind a request that was refused, or was the last, it must never be: an answered canary is a
-//! request that somebody has smuggled past the server in front of this one.
+//! Each request is followed by a *canary*, a second request that is valid. After a request that was understood,
+//! the canary gets its response. After a refused or last request it must not: that would be a request smuggled
+//! past the server in front of this one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,15 +16,16 @@ use super::response::{Response, parse_each};
 use super::rules;
 use super::server::{Front, Server};
 
-/// The request behind each payload, and the body of its answer: no other request gets it.
+/// The request after each payload, and the body of its response, which no other request gets.
 pub const CANARY: &str = "GET /canary HTTP/1.1\r\nHost: canary\r\n\r\n";
 const SUNG: &str = "the canary has sung\n";
 
-/// Positions at which a payload is cut in two; a longer one is cut at so many of them, evenly spread.
+/// Positions at which a payload is cut in two: all of them, or `CUTS_OF_LONG` at equal distances in a longer
+/// payload.
 const CUTS: usize = 1024;
 const CUTS_OF_LONG: usize = 64;
 
-/// Payloads beyond this go over the wire in pieces of several bytes rather than byte by byte.
+/// Payloads longer than this go over the wire in pieces of several bytes instead of byte by byte.
 const LONG: usize = 1500;
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Fronts {
         Core::new(FileService::open(&self.folder.root()).expect("a service"))
     }
 
-    /// A row of the rules, to be tested here and then reported.
+    /// Starts a row of the rules; [`Row::holds`] reports it.
     pub fn row(&self, name: &'static str) -> Row<'_> {
         let (core, refused) = (self.core(), BTreeMap::new());
         Row {
@@ -62,8 +63,8 @@ impl Fronts {
         }
     }
 
-    /// What the server sends in answer to the payload. One that need not end the connection is ended by closing
-    /// our half.
+    /// Sends the payload and returns the responses. If the server need not close (`ends` is false), the client
+    /// closes its half.
     pub fn over_the_wire(&self, payload: &[u8], step: usize, ends: bool, methods: &[&str]) -> Vec<Response> {
         let mut client = self.server.connect();
         for piece in payload.chunks(step) {
@@ -76,20 +77,20 @@ impl Fronts {
     }
 }
 
-/// What has to come of a payload.
+/// The expected outcome of a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// One of these statuses, alone; the connection ends.
+    /// One response with one of these statuses; the connection ends.
     Refused,
-    /// These statuses in turn; the connection ends.
+    /// Responses with these statuses in turn; the connection ends.
     Last,
-    /// These statuses in turn, and then the canary's answer.
+    /// Responses with these statuses in turn, and then the canary's.
     Served,
-    /// Nothing: no more comes than this, and it is not whole.
+    /// No response, because the request is incomplete.
     Silent,
 }
 
-/// The cases of one row of the rules, and the count of what came of them.
+/// The cases of one row of the rules, and the counts of their outcomes.
 #[derive(Debug)]
 pub struct Row<'f> {
     fronts: &'f Fronts,
@@ -104,36 +105,36 @@ pub struct Row<'f> {
 }
 
 impl Row<'_> {
-    /// The methods of the requests in the cases that follow, in turn; the last one goes for the rest.
+    /// Sets the methods of the requests in the next cases, in turn; the last one is repeated.
     pub fn methods(&mut self, methods: &[&'static str]) -> &mut Self {
         self.methods = methods.to_vec();
         self
     }
 
-    /// The core, for what is asked of it alone.
+    /// The core, for tests without the wire.
     pub fn core(&mut self) -> &mut Core {
         &mut self.core
     }
 
-    /// It is refused with one of `statuses`, the connection ends, and nothing behind it is answered.
+    /// The payload is refused with one of `statuses`, the connection ends, and the canary gets no response.
     pub fn refuses(&mut self, statuses: &[u16], payload: impl AsRef<[u8]>) {
         let status = self.replay(payload.as_ref(), CANARY, statuses, End::Refused)[0];
         *self.refused.entry(status).or_default() += 1;
     }
 
-    /// It is answered with `statuses`, and what stands behind it is a request of its own.
+    /// The payload gets responses with `statuses`, and the canary is a request of its own.
     pub fn serves(&mut self, statuses: &[u16], payload: impl AsRef<[u8]>) {
         self.replay(payload.as_ref(), CANARY, statuses, End::Served);
         self.served += 1;
     }
 
-    /// It is answered with `statuses`, and then the connection ends: nothing behind it is answered.
+    /// The payload gets responses with `statuses`, and the connection ends before the canary.
     pub fn ends(&mut self, statuses: &[u16], payload: impl AsRef<[u8]>) {
         self.replay(payload.as_ref(), CANARY, statuses, End::Last);
         self.last += 1;
     }
 
-    /// It stops in the middle, and so is never answered.
+    /// The payload is incomplete, so it gets no response.
     pub fn stays_silent(&mut self, payload: impl AsRef<[u8]>) {
         self.replay(payload.as_ref(), "", &[], End::Silent);
         self.silent += 1;
@@ -143,7 +144,7 @@ impl Row<'_> {
         let payload = [payload, behind.as_bytes()].concat();
         let whole = self.core.run([payload.as_slice()]);
         let statuses = self.check(&payload, &self.parse(&whole.sent), whole.ended, wants, end, "whole");
-        // The core is the same one whatever stands before it: for its splits once is enough.
+        // The core behaves the same for each method list, so each payload is split once only.
         if Front::of_this_crate() == Front::Reactor {
             self.expect_same(&payload, &whole, payload.chunks(1), "byte by byte");
             for cut in cuts(payload.len()) {
@@ -175,7 +176,7 @@ impl Row<'_> {
         let got = self.core.run(pieces);
         assert!(
             got == *whole,
-            "{} {how}: {}\n{}\nrather than\n{}",
+            "{} {how}: {}\n{}\ninstead of\n{}",
             self.name,
             shown(payload),
             shown(&got.sent),
@@ -194,12 +195,12 @@ impl Row<'_> {
         how: &str,
     ) -> Vec<u16> {
         let mut got: Vec<u16> = responses.iter().map(|response| response.status).collect();
-        let case = format!("{} {how}: {} came to {got:?}", self.name, shown(payload));
+        let case = format!("{} {how}: {} got {got:?}", self.name, shown(payload));
         let canaries = responses.iter().filter(|response| response.body == SUNG.as_bytes()).count();
         assert_eq!(canaries, usize::from(end == End::Served), "canaries; {case}");
         let closes = responses.last().is_some_and(Response::closes);
-        assert_eq!(closes, matches!(end, End::Refused | End::Last), "whether it closes; {case}");
-        assert_eq!(ended, closes, "whether it ended; {case}");
+        assert_eq!(closes, matches!(end, End::Refused | End::Last), "the Connection field; {case}");
+        assert_eq!(ended, closes, "the end of the connection; {case}");
         match end {
             End::Refused => assert!(got.len() == 1 && wants.contains(&got[0]), "not {wants:?} alone; {case}"),
             End::Last | End::Silent => assert_eq!(got, wants, "{case}"),
@@ -218,7 +219,7 @@ impl Row<'_> {
             let _ = write!(measured, "{count} refused with {status}, ");
         }
         for (count, what) in
-            [(self.served, "served"), (self.last, "served and closed"), (self.silent, "not answered")]
+            [(self.served, "served"), (self.last, "served and closed"), (self.silent, "without a response")]
         {
             if count > 0 {
                 let _ = write!(measured, "{count} {what}, ");

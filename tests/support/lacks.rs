@@ -1,8 +1,8 @@
-//! What is not asked of the twins (`examples/tokio_httpd.rs`), and why: all of it.
+//! The tests that are not run against the twins (`examples/tokio_httpd.rs`), with the reasons.
 //!
-//! A test asks at its begin, or where it comes to it: `if Front::lacks("its_name") { return; }`. A file of
-//! `tests/wire` that a lane does not have at all is a row as well. `tests/twin` prints the rows of its lane, and fails when a
-//! file or a test is missing without one.
+//! A test checks at its start, or before the part in question: `if Front::lacks("its_name") { return; }`. A
+//! file of `tests/wire` that a lane leaves out is a row, too. `tests/twin` prints the rows of its lane, and
+//! fails if a file or a test is missing without a row.
 
 use super::server::Front;
 
@@ -14,25 +14,24 @@ pub struct Lack {
     pub why: &'static str,
 }
 
-/// Both of them.
+/// Both twins.
 const TWINS: &[Front] = &[Front::Prefork, Front::Threads];
 
-/// The one that is a process for each `-w`.
+/// The twin with a process for each `-w`.
 const PREFORK: &[Front] = &[Front::Prefork];
 
-/// The one that is one process.
+/// The twin with one process.
 const THREADS: &[Front] = &[Front::Threads];
 
-const NOT_EXCLUSIVE: &str =
-    "Tokio registers a listener as mio does: there is no exclusive wake-up, who is fastest gets most";
+const NOT_EXCLUSIVE: &str = "Tokio registers a listener as mio does, without exclusive wake-up: the fastest worker gets most connections";
 const TRIED_BY_THREADS: &str =
-    "what a connection may cost is the same code in both lanes, and tried in the other one";
-const TRIED_BY_PREFORK: &str = "the files are the same code in both lanes, and tried in the other one";
-const ONE_PROCESS: &str =
-    "`-w` is threads here: who is beside one process, and its place among several, is the other lane's";
-const NO_FRONT: &str = "many seconds of the master's own, which knows no front: tried with the server";
+    "the cost of a connection is the same code in both lanes, and is tested in the other one";
+const TRIED_BY_PREFORK: &str =
+    "the file service is the same code in both lanes, and is tested in the other one";
+const ONE_PROCESS: &str = "`-w` is threads here; several processes are tested in the other lane";
+const NO_FRONT: &str = "takes many seconds and tests the master only, which is the same for all fronts";
 const DESCRIPTORS: &str =
-    "Tokio holds its epoll by two descriptors, and an eventfd; each thread has the root";
+    "Tokio holds two descriptors of its epoll, and an eventfd; each thread has one of the root";
 
 /// Whole files of `tests/wire`.
 pub const FILES: &[Lack] = &[
@@ -41,38 +40,35 @@ pub const FILES: &[Lack] = &[
     Lack { what: "rules_e", fronts: PREFORK, why: TRIED_BY_THREADS },
 ];
 
-/// Tests, or a part of them.
+/// Tests, or parts of them.
 pub const TESTS: &[Lack] = &[
-    Lack { what: "exclusive_accept_is_balanced", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "e2_workers_share_the_connections", fronts: TWINS, why: NOT_EXCLUSIVE },
-    Lack { what: "a_killed_worker_is_replaced_under_load", fronts: THREADS, why: ONE_PROCESS },
     Lack { what: "d6_workers_come_and_go", fronts: THREADS, why: ONE_PROCESS },
-    Lack { what: "d1_d2_a_dead_worker_is_replaced_and_nobody_else_is_hurt", fronts: TWINS, why: NO_FRONT },
+    Lack {
+        what: "d1_d2_a_dead_worker_is_replaced_and_others_are_unharmed",
+        fronts: THREADS,
+        why: ONE_PROCESS,
+    },
     Lack { what: "d4_a_crash_loop_is_slowed_down", fronts: TWINS, why: NO_FRONT },
-    Lack { what: "d16_a_suspended_host_murders_nobody", fronts: TWINS, why: NO_FRONT },
-    Lack { what: "d23_signs_of_life_while_all_workers_beat", fronts: TWINS, why: NO_FRONT },
-    Lack { what: "a_worker_holds_no_foreign_descriptors", fronts: TWINS, why: DESCRIPTORS },
+    Lack { what: "d16_a_suspended_host_kills_no_worker", fronts: TWINS, why: NO_FRONT },
+    Lack { what: "d23_watchdog_messages_need_all_workers", fronts: TWINS, why: NO_FRONT },
     Lack { what: "d27_a_worker_holds_what_it_needs", fronts: TWINS, why: DESCRIPTORS },
     Lack {
-        what: "c9_one_address_may_have_so_many_and_the_others_do_not_notice",
+        what: "c9_connections_per_address_are_limited",
         fronts: THREADS,
-        why: "its last part: who hangs up is seen by his own task, which may come behind the acceptor's",
+        why: "its last part: a client's close is seen by its own task, which may run after the acceptor's",
     },
     Lack {
-        what: "files_that_nobody_asks_for_are_closed",
+        what: "unused_files_are_closed",
         fronts: THREADS,
-        why: "a thread that sleeps tends nothing, and no task can be sent to it",
+        why: "a sleeping thread does no upkeep, and no task can be sent to it",
     },
     Lack {
-        what: "e12_errors_of_accept_are_lived_through",
+        what: "e12_errors_of_accept_are_survived",
         fronts: TWINS,
-        why: "its EAGAIN for nothing: an edge is told once, and Tokio's are edges",
+        why: "its EAGAIN for nothing: Tokio is edge-triggered, so the event is not repeated",
     },
-    Lack {
-        what: "e18_a_long_turn_is_worth_a_line",
-        fronts: TWINS,
-        why: "nobody in a runtime sees how long one of its turns takes",
-    },
+    Lack { what: "e18_a_long_turn_is_logged", fronts: TWINS, why: "the runtime does not measure its turns" },
 ];
 
 impl Lack {
@@ -83,7 +79,7 @@ impl Lack {
 }
 
 impl Front {
-    /// Whether the front of this crate cannot do what this test is about, or is not asked to; says why.
+    /// Whether the front of this crate leaves this test out; prints the reason.
     pub fn lacks(test: &str) -> bool {
         assert!(TESTS.iter().any(|row| row.what == test), "tests/support/lacks.rs has no row for {test}");
         let front = Self::of_this_crate();

@@ -1,5 +1,5 @@
-//! What tests over the wire share: a server to talk to and its core without one, a client that talks raw bytes,
-//! a parser that forgives nothing, and a folder to serve.
+//! What the tests over the wire share: a running server, its core without sockets, a client for raw bytes, a
+//! strict parser of responses, and a folder to serve.
 
 #![allow(dead_code, unreachable_pub, reason = "each test crate uses a part of it")]
 
@@ -24,8 +24,8 @@ pub use fronts::Fronts;
 pub use response::{Response, parse_all, parse_each};
 pub use server::{Front, Server};
 
-/// Runs `test` with the system's fast calls, and with the twins that stand in for them elsewhere.
-pub fn with_both_twins(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {
+/// Runs `test` twice: with the fast system calls, and with their portable fallbacks.
+pub fn with_both_backends(test: impl Fn(&dyn Fn(&std::path::Path, &[&str]) -> Server)) {
     test(&|root, options| Server::start(root, options));
     test(&|root, options| {
         Server::start_with(root, options, |command| {

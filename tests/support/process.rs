@@ -1,4 +1,4 @@
-//! What the system says of a process, and of the sockets of a port.
+//! Facts about a process, and about the sockets of a port, from the system.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,15 +9,15 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::server::{Server, eventually};
 
-/// Ticks of a second in proc(5): `USER_HZ`, which is 100 on every Linux.
+/// Ticks per second in proc(5): `USER_HZ`, which is 100 on every Linux.
 const TICKS: u64 = 100;
 
-/// How many descriptors it has open.
+/// The number of open descriptors.
 pub fn descriptors(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).expect("descriptors").count()
 }
 
-/// The time it has had a core for.
+/// The CPU time used so far.
 pub fn cpu_time(pid: i32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
     let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
@@ -25,21 +25,21 @@ pub fn cpu_time(pid: i32) -> Duration {
     Duration::from_millis(ticks * 1000 / TICKS)
 }
 
-/// Memory that it has for itself, in KiB: pages shared with others count in part (PSS).
+/// The memory of the process in KiB; shared pages count in part (PSS).
 pub fn memory(pid: i32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("a sum");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// One of the sizes in its proc(5) status, in KiB: `VmRSS` is what it has in memory, `VmHWM` the most so far.
+/// One of the sizes in proc(5) status, in KiB: `VmRSS` is the resident memory, `VmHWM` its peak.
 pub fn size(pid: i32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a size");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Lets it have no more than so many descriptors from now on; answers how many it might have had.
+/// Limits the process to `most` descriptors; returns the limit before.
 pub fn limit_descriptors(pid: i32, most: u64) -> u64 {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("limits");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).expect("a line");
@@ -49,8 +49,8 @@ pub fn limit_descriptors(pid: i32, most: u64) -> u64 {
     numbers[0]
 }
 
-/// Bytes of kernel memory that the sockets with this local port have for sending: what ss(8) says of their
-/// buffers; where there is no ss, the bytes that wait in them.
+/// Bytes of kernel memory for sending, of the sockets with this local port: their buffers as ss(8) reports
+/// them; without ss, the unsent bytes.
 pub fn send_memory(port: u16) -> u64 {
     let filter = format!("sport = :{port}");
     match Command::new("ss").args(["-Htmn", "state", "all", "exclude", "listening", &filter]).output() {
@@ -69,25 +69,25 @@ fn skmem(memory: &str, name: &str) -> u64 {
     number.unwrap_or(0)
 }
 
-/// One connection of a port, as the kernel's table has it.
+/// One connection of a port, from the kernel's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// The number of its TCP state: 1 is established, 8 waits for us to close.
+    /// The number of its TCP state: 1 is ESTABLISHED, 8 is CLOSE_WAIT.
     pub state: u8,
-    /// Bytes that the peer has not acknowledged.
+    /// Bytes that the peer has yet to acknowledge.
     pub unsent: u64,
-    /// Bytes that the process has not read.
+    /// Bytes that the process has yet to read.
     pub unread: u64,
 }
 
 impl Connection {
-    /// Whether it is open, and all that has come has been read.
+    /// Whether it is open, and all input has been read.
     pub fn is_read_up(&self) -> bool {
         self.state == 1 && self.unread == 0
     }
 }
 
-/// The connections with this local port, listeners left out.
+/// The connections with this local port, without listeners.
 pub fn connections(port: u16) -> Vec<Connection> {
     let table = fs::read_to_string("/proc/net/tcp").expect("the table");
     let local = format!(":{port:04X}");
@@ -102,21 +102,22 @@ pub fn connections(port: u16) -> Vec<Connection> {
     rows.collect()
 }
 
-/// How many descriptors a server's worker has while it has no connection: waits until those before are closed.
-/// Its own descriptors tell; the table of the system may skip a row while others come and go.
+/// The number of descriptors that a server's worker has without connections. Waits for the end of earlier
+/// connections by the worker's own descriptors, because the system's table may skip a row while others come and
+/// go.
 pub fn descriptors_at_rest(server: &Server) -> usize {
     let worker = server.workers[0];
     eventually("the clients before are gone", || {
-        // What this very process holds, the server may have been born with.
+        // The server may have inherited the sockets of this test process.
         let inherited = sockets("self");
         let its = sockets(&worker.to_string()).into_iter().filter(|socket| !inherited.contains(socket));
-        // And the line to its master.
+        // The last one is the line to the master.
         its.count() == server.addresses.len() + 1
     });
     descriptors(worker)
 }
 
-/// The remote ports of the connections that this process holds: who its clients are.
+/// The remote ports of the connections that this process holds, which identify its clients.
 pub fn clients_of(pid: i32) -> Vec<u16> {
     let held: Vec<String> = sockets(&pid.to_string())
         .iter()

@@ -1,6 +1,6 @@
-//! A strict parser of answers (RULES A67): every answer of the whole suite is read by it.
+//! A strict parser of responses (RULES A67), which reads every response of the suite.
 //!
-//! It knows nothing of the server but its name: what is valid stands here once more, in the words of the RFCs.
+//! It shares no code with the server: the rules are written here again, in the words of the RFCs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,17 +28,17 @@ const REASONS: [(u16, &str); 20] = [
     (505, "HTTP Version Not Supported"),
 ];
 
-/// Behind these the rest of the request is unknown or not wanted: the connection must not live on.
+/// Statuses after which the connection must close, because the rest of the request is unknown or unwanted.
 const CLOSING: [u16; 6] = [408, 413, 414, 417, 431, 505];
 
 static CHECKED: AtomicUsize = AtomicUsize::new(0);
 
-/// How many answers have been read and found valid in this process so far. An invalid one is a panic.
+/// The number of valid responses read in this process so far. An invalid one is a panic.
 pub fn checked() -> usize {
     CHECKED.load(Ordering::Relaxed)
 }
 
-/// One answer.
+/// One response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
@@ -51,7 +51,7 @@ impl Response {
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut all = self.fields.iter().filter(|(this, _)| this.eq_ignore_ascii_case(name));
         let first = all.next().map(|(_, value)| value.as_str());
-        assert!(all.next().is_none(), "{name} stands twice in {self:?}");
+        assert!(all.next().is_none(), "{name} occurs twice in {self:?}");
         first
     }
 
@@ -63,10 +63,10 @@ impl Response {
         self.field("Connection") == Some("close")
     }
 
-    /// Takes one answer off the front of `bytes`; `None` while it is not all there.
+    /// Takes one response off the front of `bytes`; `None` while it is incomplete.
     ///
     /// # Panics
-    /// When it is not a valid answer to a request with this method.
+    /// If it is not a valid response to a request with this method.
     pub fn take(bytes: &mut &[u8], method: &str) -> Option<Self> {
         assert_begins(bytes);
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
@@ -87,9 +87,9 @@ impl Response {
         Some(response)
     }
 
-    /// Checks the fields that every answer has; says how long the body is.
+    /// Checks the fields that every response has; returns the length of the body.
     fn check(&self, method: &str) -> usize {
-        // Nothing that is sent here is a list over several lines, so every name stands once.
+        // The server sends no list over several lines, so a name occurs once.
         self.fields.iter().for_each(|(name, _)| assert!(self.field(name).is_some()));
         let date = self.field("Date").unwrap_or_else(|| panic!("no Date in {self:?}"));
         assert_is_date(date);
@@ -113,7 +113,7 @@ impl Response {
         if method == "HEAD" { 0 } else { length }
     }
 
-    /// Checks the fields that go with certain statuses.
+    /// Checks the fields that belong to certain statuses.
     fn check_status(&self) {
         let content_type = self.field("Content-Type");
         let content_range = self.field("Content-Range");
@@ -135,7 +135,7 @@ impl Response {
         assert!([206, 416].contains(&self.status) || !has("Content-Range"), "{self:?}");
     }
 
-    /// Checks that a body is what its head says.
+    /// Checks the body against its head.
     fn check_body(&self) {
         let Some(content_type) = self.field("Content-Type") else {
             return assert!(self.body.is_empty(), "{self:?}");
@@ -152,16 +152,16 @@ impl Response {
     }
 }
 
-/// Nothing but an answer may stand where one is looked for: no body that was not announced, and no interim
-/// answer, since this server has none to give.
+/// Checks that `bytes` begin like a final response. An unannounced body does not, nor does an interim response,
+/// of which the server has none.
 ///
 /// # Panics
-/// When something else does.
+/// If they begin otherwise.
 pub fn assert_begins(bytes: &[u8]) {
     const VERSION: &[u8] = b"HTTP/1.1 ";
     let common = bytes.len().min(VERSION.len());
     let beginning = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
-    assert_eq!(bytes[..common], VERSION[..common], "not the beginning of an answer: {beginning:?}");
+    assert_eq!(bytes[..common], VERSION[..common], "not the beginning of a response: {beginning:?}");
 }
 
 fn assert_is_date(date: &str) {
@@ -174,7 +174,7 @@ fn is_absolute_path(location: &str) -> bool {
     graphic && location.starts_with('/') && !location.starts_with("//") && !location.starts_with("/\\")
 }
 
-/// `first-last/size`, in order and inside of the whole.
+/// Whether `range` is `first-last/size`, in order and within the size.
 fn is_content_range(range: &str) -> bool {
     let number = |text: &str| text.parse::<u64>().ok();
     let numbers = range.split_once('/').and_then(|(range, size)| {
@@ -198,7 +198,8 @@ fn parse_status(line: &str) -> u16 {
     code
 }
 
-/// `field-name ":" SP field-value`. The lines were split at CR LF: any other CR or LF is a control byte here.
+/// `field-name ":" SP field-value`. The lines were split at CR LF, so any other CR or LF is a control byte
+/// here.
 fn parse_field(line: &str) -> (String, String) {
     let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("not a field line: {line:?}"));
     let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
@@ -208,26 +209,26 @@ fn parse_field(line: &str) -> (String, String) {
     (name.into(), value.into())
 }
 
-/// Every answer in `bytes`, which have to end with one.
+/// Parses all responses in `bytes`, which must end with one.
 ///
 /// # Panics
-/// When anything is left over, or stands behind an answer that closes.
+/// If anything is left over, or follows a response that closes.
 pub fn parse_all(bytes: &[u8], method: &str) -> Vec<Response> {
     parse_each(bytes, &[method])
 }
 
-/// As [`parse_all`], for requests with these methods in turn; the last one goes for all that come after it.
+/// As [`parse_all`], for requests with these methods in turn; the last one is repeated.
 ///
 /// # Panics
 /// As [`parse_all`].
 pub fn parse_each(mut bytes: &[u8], methods: &[&str]) -> Vec<Response> {
     let mut all: Vec<Response> = Vec::new();
     while !bytes.is_empty() {
-        assert!(!all.last().is_some_and(Response::closes), "an answer behind a close: {all:?}");
+        assert!(!all.last().is_some_and(Response::closes), "a response after a close: {all:?}");
         let method = methods[all.len().min(methods.len() - 1)];
         let response = Response::take(&mut bytes, method);
         let rest = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]);
-        all.push(response.unwrap_or_else(|| panic!("an answer that is cut short: {rest}")));
+        all.push(response.unwrap_or_else(|| panic!("a response that is cut short: {rest}")));
     }
     all
 }

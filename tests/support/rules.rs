@@ -1,12 +1,12 @@
-//! What a test has found out about a row of the rules, for `scripts/reliability` to make a table of.
+//! Reports what a test has measured for a row of the rules; `scripts/reliability` makes a table of the reports.
 
 use std::fmt::Display;
 
-/// Says in the output of the test that `row` (such as `A27` or `C6`) holds, what was measured, and the bar it
-/// was measured against. Call it behind the assertions, never before them.
+/// Reports that `row` (such as `A27` or `C6`) holds, the measured value, and the bar for it. Call it after the
+/// assertions.
 ///
-/// `scripts/reliability` reads the lines; the name of the test is the name of its thread. They are about the server:
-/// its twins say nothing.
+/// `scripts/reliability` reads the line from the output of the test; the name of the thread is that of the
+/// test. Test crates for the twins report nothing.
 pub fn holds(row: &str, measured: impl Display, bar: impl Display) {
     if is_twin() {
         return;
@@ -15,17 +15,17 @@ pub fn holds(row: &str, measured: impl Display, bar: impl Display) {
     println!("RULES | {row} | {test} | {measured} | {bar}");
 }
 
-/// Whether this test crate is about a twin. (`server::Front`)
+/// Whether this test crate runs a twin. (`server::Front`)
 fn is_twin() -> bool {
     env!("CARGO_CRATE_NAME").starts_with("twin_")
 }
 
-/// As [`holds`] for several rows that one assertion has settled: `"A43 A44 A45"`.
+/// As [`holds`], for several rows that one assertion covers: `"A43 A44 A45"`.
 pub fn hold(rows: &str, measured: impl Display, bar: impl Display) {
     rows.split(' ').for_each(|row| holds(row, &measured, &bar));
 }
 
-/// Says that `row` was not put to the test, and why: it does not count as holding.
+/// Reports that `row` was not tested, and why; the row does not count as holding.
 pub fn not_run(row: &str, why: impl Display) {
     if is_twin() {
         return;
@@ -34,8 +34,8 @@ pub fn not_run(row: &str, why: impl Display) {
     println!("RULES | {row} | {test} | not run: {why} | -");
 }
 
-/// Whether a crowd of thousands can be had here, with a descriptor on each side for each of them, beside the tests
-/// that run at the same time. Where not, the rows are not run, and it is said why.
+/// Whether this process may have thousands of connections, with a descriptor on each side, besides the tests
+/// that run at the same time. If not, reports the rows as not run.
 pub fn has_room_for_a_crowd(rows: &str) -> bool {
     const NEEDED: usize = 8192;
     let allowed = stheno::sys::process::raise_descriptor_limit();

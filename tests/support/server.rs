@@ -1,4 +1,4 @@
-//! The server itself, started as a user starts it, on a port of its own.
+//! The server, started as a user starts it, on a free port.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::client::Client;
 use super::example;
 
-/// Nothing in these tests takes longer, unless it hangs.
+/// The limit for every wait of these tests; only a hanging server reaches it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the server has said on standard error, growing.
+/// The lines of the server on standard error so far.
 #[derive(Debug, Default)]
 struct Said {
     lines: Mutex<Vec<String>>,
@@ -32,19 +32,19 @@ pub struct Server {
     pub workers: Vec<i32>,
 }
 
-/// What serves.
+/// The program that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
     /// The server itself.
     Reactor,
-    /// Its twin (`examples/tokio_httpd.rs`): a runtime of one thread in each process.
+    /// Its twin (`examples/tokio_httpd.rs`): processes with a single-threaded runtime each.
     Prefork,
-    /// Its twin, in one process with several threads.
+    /// Its twin: one process with several threads.
     Threads,
 }
 
 impl Front {
-    /// The one that this test crate is about: it has its name.
+    /// The front that this test crate is named after.
     pub fn of_this_crate() -> Self {
         match env!("CARGO_CRATE_NAME") {
             "twin_prefork" => Self::Prefork,
@@ -53,7 +53,7 @@ impl Front {
         }
     }
 
-    /// The name of the program, as it calls itself in a complaint.
+    /// The name of the program in its error messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Reactor => "stheno",
@@ -61,12 +61,12 @@ impl Front {
         }
     }
 
-    /// How many worker processes `-w` so many are.
+    /// The number of worker processes that `-w workers` starts.
     pub fn processes(self, workers: usize) -> usize {
         if self == Self::Threads { 1 } else { workers }
     }
 
-    /// The accept mode that it has for the one that was asked for.
+    /// The accept mode that the front uses when `mode` is requested.
     pub fn accept(self, mode: &str) -> &str {
         if self != Self::Reactor && mode == "exclusive" { "shared" } else { mode }
     }
@@ -83,7 +83,7 @@ impl Front {
     }
 }
 
-/// The command, without anything of this process's environment that would change what it does.
+/// The command, without environment variables that affect it.
 pub fn command() -> Command {
     command_of(Front::of_this_crate())
 }
@@ -113,17 +113,17 @@ fn prepared(
 }
 
 impl Server {
-    /// Serves `root` on any free port, with these options beside.
+    /// Serves `root` on a free port, with these additional options.
     pub fn start(root: &Path, options: &[&str]) -> Self {
         Self::start_with(root, options, |_| {})
     }
 
-    /// As [`Server::start`], with the command prepared further.
+    /// As [`Server::start`], after `prepare` has changed the command.
     pub fn start_with(root: &Path, options: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         Self::start_command(command(), root, options, prepare)
     }
 
-    /// As [`Server::start_with`], by another command: one that ends in being the server.
+    /// As [`Server::start_with`], with another command, which must become the server.
     pub fn start_command(
         command: Command,
         root: &Path,
@@ -133,20 +133,20 @@ impl Server {
         Self::run(prepared(command, root, options, prepare))
     }
 
-    /// As [`Server::start`], by whatever is to serve.
+    /// As [`Server::start`], with the given front.
     pub fn start_front(front: Front, root: &Path, options: &[&str]) -> Self {
         Self::start_command(command_of(front), root, options, |_| {})
     }
 
-    /// Serves what a configuration file says, with these options beside, and nothing else.
+    /// Serves with a configuration file and these options only.
     pub fn start_from_file(path: &str, options: &[&str]) -> Self {
         let mut command = command();
         command.args(["--config", path]).args(options).stdout(Stdio::null()).stderr(Stdio::piped());
         Self::run(command)
     }
 
-    /// As [`Server::start`], with the system call `call` of all its processes written down by strace(1), in a file;
-    /// `None` where strace may not do that. The server is its child, and so are the workers the server's.
+    /// As [`Server::start`], while strace(1) writes the system call `call` of all its processes to the file
+    /// `traces`; `None` where strace may not trace. The server is still a child of this process.
     pub fn start_traced(root: &Path, options: &[&str], call: &str, traces: &Path) -> Option<Self> {
         let trace = format!("trace={call}");
         let probe = Command::new("strace").args(["-qf", "-o", "/dev/null", "-e", &trace, "true"]).output();
@@ -154,7 +154,7 @@ impl Server {
             return None;
         }
         let mut command = Command::new("strace");
-        // -D: the tracer is a grandchild, and the server itself the process that was started.
+        // -D: the tracer is a grandchild, and the started process is the server itself.
         command.args(["-D", "-qf", "-e", &trace, "-o"]).arg(traces);
         let server = Front::of_this_crate().program();
         command.arg(server.get_program()).args(server.get_args()).arg("-r").arg(root);
@@ -194,7 +194,7 @@ impl Server {
         self.addresses[0]
     }
 
-    /// A client of its first Unix socket.
+    /// Connects to its first Unix socket.
     pub fn connect_unix(&self) -> Client {
         Client::connect_unix(&self.files[0])
     }
@@ -207,18 +207,18 @@ impl Server {
         i32::try_from(self.child.id()).expect("a pid")
     }
 
-    /// Waits until a line with `text` has been said, and answers it.
+    /// Waits for a line that contains `text`, and returns it.
     pub fn wait_for(&self, text: &str) -> String {
         self.said.wait_for(text)
     }
 
-    /// Everything said so far.
+    /// All lines so far.
     pub fn said(&self) -> Vec<String> {
-        // Also from a test that has failed while it held them.
+        // Also works in a test that failed while it held the lock.
         self.said.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
-    /// How many of the lines said so far have `text` in them.
+    /// The number of lines so far that contain `text`.
     pub fn count_said(&self, text: &str) -> usize {
         self.said().iter().filter(|line| line.contains(text)).count()
     }
@@ -245,7 +245,7 @@ impl Server {
         self.wait()
     }
 
-    /// The processes that are its children now.
+    /// Its child processes.
     pub fn children(&self) -> Vec<i32> {
         children(self.master())
     }
@@ -267,13 +267,13 @@ impl Said {
                 return line.clone();
             }
             let left = until.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "the server never said {text:?}: {lines:?}");
+            assert!(!left.is_zero(), "the server has not logged {text:?}: {lines:?}");
             lines = self.more.wait_timeout(lines, left).expect("lines").0;
         }
     }
 }
 
-/// Nothing of it is left running after a test, and that is checked.
+/// Ends the server with its test, and checks that no process is left.
 impl Drop for Server {
     fn drop(&mut self) {
         if self.child.try_wait().expect("wait").is_none() {
@@ -293,29 +293,29 @@ pub fn send(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).expect("a pid"), signal).expect("kill");
 }
 
-/// The processes that are children of this one now.
+/// The child processes of `pid`.
 pub fn children(pid: i32) -> Vec<i32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
     text.split_whitespace().map(|pid| pid.parse().expect("a pid")).collect()
 }
 
-/// Whether it runs; one that has ended and waits for its new parent does not.
+/// Whether the process runs; a zombie does not.
 pub fn is_alive(pid: i32) -> bool {
     state(Path::new(&format!("/proc/{pid}"))).is_some_and(|state| state != 'Z')
 }
 
-/// Stops it, and waits until it stands still. A signal stops one thread after the other, each when it next comes to
-/// the kernel's door; until then it takes connections in.
+/// Stops the process, and waits until all of its threads have stopped. Each thread stops when it next enters
+/// the kernel; until then it may accept connections.
 pub fn halt(pid: i32) {
     send(pid, Signal::STOP);
-    eventually("all its threads stand still", || {
+    eventually("all its threads have stopped", || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
         let mut folders = tasks.map(|task| task.expect("a thread").path());
         folders.all(|task| matches!(state(&task), Some('T') | None))
     });
 }
 
-/// The letter in proc(5) of a process or a thread, while it is there.
+/// The state letter in proc(5) of a process or a thread, while it exists.
 fn state(folder: &Path) -> Option<char> {
     let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
@@ -325,8 +325,8 @@ pub fn is_running(pid: i32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// The address a process listens on, found by the inodes of its sockets in proc(5): for servers that cannot
-/// say it. Waits until it does.
+/// Waits until the process listens, and returns the address, which is found by the inodes of its sockets in
+/// proc(5). For servers that cannot print it.
 pub fn listening(pid: u32) -> SocketAddr {
     let mut found = None;
     eventually("it listens", || {
@@ -348,7 +348,7 @@ pub fn listening(pid: u32) -> SocketAddr {
     found.expect("an address")
 }
 
-/// Waits until `done` says so: for what no event tells of.
+/// Waits until `done` returns true, by polling.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !done() {
@@ -357,7 +357,7 @@ pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Runs the command to its end: for starts that fail. Answers exit code, standard output and error.
+/// Runs the command to its end, for failing starts. Returns exit code, standard output and standard error.
 pub fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = command().args(arguments).output().expect("the command");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");

@@ -1,9 +1,10 @@
-//! The command as a user meets it: start-up lines, mistakes, the log.
+//! The command: start-up lines, mistakes, the log.
 
 use std::fs;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use crate::support::rules::holds;
 use crate::support::server::{listening, run};
 use crate::support::{Client, Folder, Front, Server};
 
@@ -25,7 +26,7 @@ fn the_start_up_lines_say_everything() {
     assert_eq!(server.workers, server.children());
 }
 
-/// Bad words: one line, exit 2. Bad surroundings: one line that says what to do, exit 1.
+/// A mistake on the command line: one line, exit 2. A failing start: one line with advice, exit 1.
 #[test]
 fn mistakes_are_one_line() {
     let folder = Folder::new();
@@ -34,7 +35,7 @@ fn mistakes_are_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
     let name = format!("{}: ", Front::of_this_crate().name());
-    for (arguments, code, says) in [
+    let mistakes = [
         (&["--prot", "1"][..], 2, "--prot"),
         (&["--port", "65536"], 2, "--port"),
         (&["--port=x"], 2, "--port"),
@@ -50,15 +51,22 @@ fn mistakes_are_one_line() {
         (&["-r", root, "--port", "0", "--access-log", "/no/such/folder/log"], 1, "--access-log"),
         (&["-r", root, "--port", "0", "--host", "192.0.2.1"], 1, "--host"),
         (&["-r", root, "--port", "0", "--host", "no such host"], 1, "no such host"),
-    ] {
+        (&["-r", root, "--port", "0", "--grace", "never"], 2, "--grace"),
+        (&["-r", root, "--port", "0", "--worker-timeout", "-1"], 2, "--worker-timeout"),
+        (&["-r", root, "--port", "0", "--pidfile", "/no/such/folder/pid"], 1, "pid file"),
+    ];
+    let mut slowest = Duration::ZERO;
+    for (arguments, code, says) in mistakes {
         let started = Instant::now();
         let (got, out, error) = run(arguments);
         assert_eq!(got, code, "{arguments:?}: {error}");
         assert!(out.is_empty() && error.starts_with(&name), "{arguments:?}: {error}");
         assert_eq!(error.matches('\n').count(), 1, "{arguments:?}: {error}");
         assert!(error.contains(says), "{arguments:?}: {error}");
-        assert!(started.elapsed() < Duration::from_secs(1), "{arguments:?}");
+        slowest = slowest.max(started.elapsed());
+        assert!(slowest < Duration::from_secs(1), "{arguments:?}");
     }
+    holds("D5", format!("{} mistakes: one line each, after {slowest:.1?} at most", mistakes.len()), "≤ 1 s");
 }
 
 #[test]
@@ -131,7 +139,7 @@ fn values_may_be_joined_by_an_equals_sign() {
     assert_eq!(server.workers.len(), Front::of_this_crate().processes(2));
 }
 
-/// `-w 1` runs the same way: a master and its worker.
+/// `-w 1` runs a master and a worker, too.
 #[test]
 fn one_worker_is_a_process_of_its_own() {
     let folder = Folder::new();
@@ -140,7 +148,7 @@ fn one_worker_is_a_process_of_its_own() {
     assert_ne!(server.workers[0], server.master());
 }
 
-/// Without standard output and standard error there is nobody to talk to, and still a server.
+/// The server runs without standard output and standard error.
 #[test]
 fn a_server_without_standard_streams_serves() {
     let folder = Folder::new();
@@ -157,7 +165,7 @@ fn a_server_without_standard_streams_serves() {
     assert!(child.wait().expect("wait").success());
 }
 
-/// Nobody reads our standard error: lines are lost, answers are not, and the server can still be stopped.
+/// When standard error is not read, lines are lost; responses are not, and the server can be stopped.
 #[test]
 fn a_blocked_standard_error_stops_nothing() {
     let folder = Folder::new();
@@ -178,7 +186,7 @@ fn a_blocked_standard_error_stops_nothing() {
     drop(read);
 }
 
-/// Start-up lines and log lines go to the same place of the same file.
+/// Start-up lines and log lines are appended to the same file.
 #[test]
 fn standard_error_may_be_a_file() {
     let folder = Folder::new();
@@ -200,7 +208,7 @@ fn standard_error_may_be_a_file() {
 }
 
 #[test]
-fn a_fifo_that_nobody_reads_is_no_log() {
+fn a_fifo_without_reader_is_refused_as_log() {
     let folder = Folder::new();
     let fifo = folder.beside("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("a FIFO");

@@ -9,17 +9,17 @@ use crate::support::rules::holds;
 use crate::support::server::{command, run};
 use crate::support::{Folder, Front, Server};
 
-/// Writes a file beside the root that is served.
+/// Writes a file beside the root.
 fn file(folder: &Folder, text: impl AsRef<[u8]>) -> String {
     let path = folder.beside("stheno.toml");
     fs::write(&path, text).expect("a file");
     path.to_str().expect("UTF-8").into()
 }
 
-/// Serves with this file and these options, and nothing else.
+/// Serves with this file and these options only.
 fn start(folder: &Folder, text: &str, options: &[&str]) -> Server {
     let config = file(folder, text);
-    // The root of the file is meant: what `start_with` gives comes from elsewhere.
+    // The root is that of the file; `Server::start_with` would pass another one.
     Server::start_from_file(&config, options)
 }
 
@@ -62,7 +62,7 @@ fn the_command_line_wins() {
     assert!(server.said()[4].ends_with("accept shared"), "and the file where it says nothing");
 }
 
-/// One line, that names the file, the line of it, and the key; and it says the same with `--check`.
+/// A mistake gets one line with the file, the line and the key, with and without `--check`.
 #[test]
 fn mistakes_are_one_line_with_their_place() {
     let folder = Folder::new();
@@ -114,7 +114,7 @@ fn mistakes_are_one_line_with_their_place() {
     );
 }
 
-/// What only the start can find out has its place in the file all the same.
+/// A mistake that only the start finds gets its place in the file, too.
 #[test]
 fn a_port_that_is_taken_has_its_line() {
     let folder = Folder::new();
@@ -134,7 +134,7 @@ fn a_port_that_is_taken_has_its_line() {
 }
 
 #[test]
-fn files_that_are_none() {
+fn config_paths_that_are_no_files() {
     let folder = Folder::new();
     let fifo = folder.beside("fifo");
     rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).expect("a FIFO");
@@ -154,7 +154,7 @@ fn files_that_are_none() {
     }
 }
 
-/// It says that all is well, and leaves everything as it is, also beside a server that runs with it.
+/// It reports that the file is fine and changes nothing, also beside a server that runs with the same file.
 #[test]
 fn a_check_changes_nothing() {
     let folder = Folder::new();
@@ -168,7 +168,7 @@ fn a_check_changes_nothing() {
     let (code, out, error) = run(&["--check", "--config", &path, "--port", &port]);
     assert_eq!((code, out.as_str()), (0, "configuration is fine\n"), "{error}");
     assert_eq!(server.connect().get("/ok", "").status, 200);
-    // And without a file.
+    // Also without a file.
     let output = command().arg("--check").current_dir(folder.root()).output().expect("the command");
     assert!(output.status.success());
 }

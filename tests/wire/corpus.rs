@@ -1,4 +1,4 @@
-//! `tests/corpus/http1.json`: requests, and the outcomes that are allowed, over every front and split.
+//! `tests/corpus/http1.json`: requests and their allowed outcomes, over every front and split.
 
 use std::sync::OnceLock;
 
@@ -46,34 +46,22 @@ impl Case {
         let got: Vec<u16> = responses.iter().map(|response| response.status).collect();
         assert!(self.wants.contains(&got), "{} {how}: {got:?} is none of {:?}", self.id, self.wants);
         if self.closes {
-            let last = responses.last().expect("an answer");
-            assert!(last.closes(), "{} {how}: the last answer does not close", self.id);
+            let last = responses.last().expect("a response");
+            assert!(last.closes(), "{} {how}: the last response does not close", self.id);
         }
     }
 }
 
+/// RULES A65: no cut changes a status or a body.
 #[test]
-fn the_core_whole_and_byte_by_byte() {
-    let folder = Folder::new();
-    let mut core = core(&folder);
-    for case in cases() {
-        let whole = core.run([case.payload.as_slice()]);
-        case.check(&parse_all(&whole.sent, "GET"), "whole");
-        let bytewise = core.run(case.payload.chunks(1));
-        case.check(&parse_all(&bytewise.sent, "GET"), "byte by byte");
-        assert!(whole.ended || !case.closes, "{} does not end", case.id);
-        assert_eq!(bytewise.ended, whole.ended, "{}", case.id);
-    }
-}
-
-/// RULES A65: the cut changes nothing, neither status nor body.
-#[test]
-fn the_core_cut_at_every_position() {
+fn the_core_whole_and_cut_at_every_position() {
     let folder = Folder::new();
     let (mut core, mut dice) = (core(&folder), Dice::new(65));
     let (mut cuts, mut random) = (0, 0);
     for case in cases() {
         let whole = core.run([case.payload.as_slice()]);
+        case.check(&parse_all(&whole.sent, "GET"), "whole");
+        assert!(whole.ended || !case.closes, "{} does not end", case.id);
         let mut expect_same = |pieces: &[&[u8]]| {
             let parts = core.run(pieces.iter().copied());
             assert!(is_same(&parts, &whole), "{} cut at {}", case.id, pieces[0].len());
@@ -83,6 +71,7 @@ fn the_core_cut_at_every_position() {
             expect_same(&[first, second]);
             cuts += 1;
         }
+        expect_same(&case.payload.chunks(1).collect::<Vec<_>>());
         for _ in 0..20 {
             expect_same(&dice.pieces(&case.payload, 9));
             random += 1;
@@ -90,7 +79,7 @@ fn the_core_cut_at_every_position() {
     }
     assert!(cuts > 100_000, "{cuts} cuts");
     let measured = format!(
-        "{cuts} cuts in two and {random} into pieces of 1 to 9 bytes of {} cases, 0 differ",
+        "{cuts} cuts in two, {random} into pieces of 1 to 9 bytes, and byte by byte, of {} cases: 0 differ",
         cases().len()
     );
     rules::holds("A65", measured, "≥ 100,000 splits, identical statuses and bodies");
@@ -100,7 +89,7 @@ fn core(folder: &Folder) -> Core {
     Core::new(FileService::open(&folder.root()).expect("a service"))
 }
 
-/// Equal but for the boundary of a multipart answer, which is another each time.
+/// Whether both are equal, but for the boundary of a multipart response, which is random.
 fn is_same(parts: &Outcome, whole: &Outcome) -> bool {
     let bodies = |outcome: &Outcome| -> Vec<(u16, Vec<u8>)> {
         let all = parse_all(&outcome.sent, "GET");
@@ -109,7 +98,7 @@ fn is_same(parts: &Outcome, whole: &Outcome) -> bool {
     parts.ended == whole.ended && (parts.sent == whole.sent || bodies(parts) == bodies(whole))
 }
 
-/// What the server sends in answer to a case. A case that need not close is ended by closing our half.
+/// Sends a case and returns the responses. If the server need not close, the client closes its half.
 fn over_the_wire(server: &Server, case: &Case, step: usize) -> Vec<Response> {
     let mut client = server.connect();
     for piece in case.payload.chunks(step) {

@@ -1,4 +1,4 @@
-//! `--file-cache`: what was found is believed for a moment, and no longer.
+//! `--file-cache`: lookups are cached for the given time.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ fn server(folder: &Folder, seconds: &str) -> Server {
     Server::start(&folder.root(), &["--file-cache", seconds])
 }
 
-/// Replaces a file as editors and deployments do: by another that takes its name.
+/// Replaces a file as editors and deployments do: by a rename.
 fn replace(folder: &Folder, name: &str, content: &str) {
     let new = folder.beside("new");
     fs::write(&new, content).expect("a file");
@@ -20,7 +20,7 @@ fn content(client: &mut Client, target: &str) -> String {
     String::from_utf8(client.get(target, "").body).expect("UTF-8")
 }
 
-/// Files of the root that the worker holds open.
+/// The number of files of the root that the worker holds open.
 fn files_held(server: &Server, folder: &Folder) -> usize {
     let root = folder.root();
     let links = fs::read_dir(format!("/proc/{}/fd", server.workers[0])).expect("descriptors");
@@ -28,9 +28,9 @@ fn files_held(server: &Server, folder: &Folder) -> usize {
     links.filter(|link| link.starts_with(&root) && *link != root).count()
 }
 
-/// An hour is longer than any test: what is seen then was not looked at again.
+/// The cache lives for an hour, so all later responses come from it.
 #[test]
-fn what_was_found_is_believed() {
+fn lookups_are_cached() {
     let folder = Folder::new();
     folder.write("page", "old");
     let server = server(&folder, "3600");
@@ -45,12 +45,12 @@ fn what_was_found_is_believed() {
     assert_eq!(client.get("/page", "Range: bytes=1-\r\n").body, b"ld");
     let head = client.ask("HEAD /page HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((head.field("content-length"), head.field("etag")), (Some("3"), Some(etag)));
-    // By another name it is another path.
+    // Another spelling is another path.
     assert_eq!(content(&mut client, "/./page"), "something else");
 }
 
 #[test]
-fn and_no_longer_than_it_is_said() {
+fn cached_lookups_expire() {
     let folder = Folder::new();
     folder.write("page", "old");
     folder.write("gone", "here");
@@ -60,23 +60,23 @@ fn and_no_longer_than_it_is_said() {
     replace(&folder, "page", "new");
     fs::remove_file(folder.root().join("gone")).expect("remove");
     eventually("the new page is seen", || content(&mut client, "/page") == "new");
-    eventually("the old file is not", || client.get("/gone", "").status == 404);
-    // Written over in place, with the same size: only the times tell.
+    eventually("the removed file is not served", || client.get("/gone", "").status == 404);
+    // Written in place, with the same size: only the times differ.
     folder.write("page", "neu");
     eventually("the newer page is seen", || content(&mut client, "/page") == "neu");
     let directory = folder.root().join("page");
     fs::remove_file(&directory).expect("remove");
     fs::create_dir(&directory).expect("a folder");
-    eventually("a folder is none", || client.get("/page", "").status == 301);
+    eventually("a folder is not served as a file", || client.get("/page", "").status == 301);
     fs::remove_dir(&directory).expect("remove");
     std::os::unix::fs::symlink(folder.beside("secret"), &directory).expect("a link");
     eventually("a link that leads out is refused", || client.get("/page", "").status == 404);
 }
 
-/// A file that was removed must not take space for ever because somebody asked for it once.
+/// A cached file is closed, so that a removed one frees its space.
 #[test]
-fn files_that_nobody_asks_for_are_closed() {
-    if Front::lacks("files_that_nobody_asks_for_are_closed") {
+fn unused_files_are_closed() {
+    if Front::lacks("unused_files_are_closed") {
         return;
     }
     let folder = Folder::new();
@@ -85,12 +85,12 @@ fn files_that_nobody_asks_for_are_closed() {
     for target in ["/ok", "/big", "/index.html"] {
         assert_eq!(client.get(target, "").status, 200);
     }
-    assert!(files_held(&server, &folder) >= 1, "that is what the cache is for");
+    assert!(files_held(&server, &folder) >= 1, "the cache holds files open");
     eventually("all are closed", || files_held(&server, &folder) == 0);
 }
 
 #[test]
-fn off_is_off() {
+fn zero_seconds_is_no_cache() {
     let folder = Folder::new();
     let server = server(&folder, "0");
     let mut client = server.connect();
@@ -100,25 +100,4 @@ fn off_is_off() {
         assert_eq!(content(&mut client, "/page"), want);
     }
     assert_eq!(files_held(&server, &folder), 0);
-}
-
-/// RULES B13 to B16 with the cache: what is sent is one version, whole, with the validators of that version.
-#[test]
-fn no_mixture_is_ever_sent() {
-    let folder = Folder::new();
-    let page = |number: usize| format!("{number:04}").repeat(2000 + number);
-    replace(&folder, "page", &page(0));
-    let server = server(&folder, "0.002");
-    let mut client = server.connect();
-    let mut tags = std::collections::BTreeMap::new();
-    for number in 0..300 {
-        replace(&folder, "page", &page(number));
-        let answer = client.get("/page", "");
-        let text = String::from_utf8(answer.body.clone()).expect("UTF-8");
-        let version: usize = text[..4].parse().expect("a number");
-        assert!(version <= number && text == page(version), "a mixture");
-        let etag = answer.field("etag").expect("a tag").to_string();
-        assert_eq!(*tags.entry(etag).or_insert(version), version, "one tag, two versions");
-    }
-    assert!(tags.len() > 1, "the page is looked at again");
 }

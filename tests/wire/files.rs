@@ -1,10 +1,10 @@
-//! The file service: conditions, ranges, sizes. Paths and files that change stand in `rules_b`, options in
+//! The file service: conditions, ranges, sizes. Paths and files that change are in `rules_b`, options in
 //! `options`.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use crate::support::{Folder, Response, Server, with_both_twins};
+use crate::support::{Folder, Response, Server, with_both_backends};
 
 fn server() -> (Folder, Server) {
     let folder = Folder::new();
@@ -73,7 +73,7 @@ fn files_from_the_beginning_of_time_have_no_validators() {
 
 #[test]
 fn ranges() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let content: Vec<u8> = (0..100_000u32).map(|n| b'a' + (n % 26) as u8).collect();
         folder.write("letters", &content);
@@ -145,10 +145,10 @@ fn an_empty_file() {
     assert_eq!(client.get("/ok", "").status, 200);
 }
 
-/// SEED §3: files over 2 GB, by their ends and by the places where 32 bits end.
+/// SEED §3: files over 2 GB, at their ends and at the positions where 32 bits overflow.
 #[test]
 fn files_over_four_gigabytes() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let file = fs::File::create(folder.root().join("huge")).expect("a file");
         let size: u64 = 5 << 30;

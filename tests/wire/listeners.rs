@@ -1,4 +1,4 @@
-//! Places to listen: several at once, and Unix sockets.
+//! Listeners: several at once, and Unix sockets.
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use crate::support::server::{command, eventually, run, send};
 use crate::support::{Client, Folder, Server};
 
-/// What stands behind `--listen` for a file beside the root.
+/// The value of `--listen` for a file beside the root.
 fn unix(folder: &Folder, name: &str) -> String {
     format!("unix:{}", folder.beside(name).display())
 }
@@ -21,7 +21,7 @@ fn has_ipv6() -> bool {
     TcpListener::bind("[::1]:0").is_ok()
 }
 
-/// Nothing but these options: no port of its own.
+/// Starts with these options only, without a port.
 fn start(folder: &Folder, options: &[&str]) -> Server {
     let config = folder.beside("stheno.toml");
     fs::write(&config, "root = \"root\"\naccess-log = \"off\"\n").expect("a file");
@@ -29,7 +29,7 @@ fn start(folder: &Folder, options: &[&str]) -> Server {
 }
 
 #[test]
-fn several_places_at_once() {
+fn several_listeners() {
     let folder = Folder::new();
     let socket = unix(&folder, "s.sock");
     for accept in ["exclusive", "shared", "reuseport"] {
@@ -63,7 +63,7 @@ fn several_places_at_once() {
 }
 
 #[test]
-fn host_and_port_only_if_they_are_given_too() {
+fn host_and_port_add_to_listen_only_if_given() {
     let folder = Folder::new();
     let socket = unix(&folder, "s.sock");
     let server = start(&folder, &["--listen", &socket]);
@@ -96,7 +96,7 @@ fn every_address_of_the_machine() {
 }
 
 #[test]
-fn places_in_a_file() {
+fn listeners_in_a_file() {
     let folder = Folder::new();
     let config = folder.beside("stheno.toml");
     let text = "root = \"root\"\naccess-log = \"off\"\nlisten = [\"127.0.0.1:0\", \"unix:s.sock\"]\nunix-mode = 0o600\n";
@@ -108,7 +108,7 @@ fn places_in_a_file() {
     assert_eq!(server.connect().get("/ok", "").status, 200);
     assert_eq!(server.connect_unix().get("/ok", "").status, 200);
     drop(server);
-    // What the command line says of it is no addition.
+    // `--port` on the command line replaces the listeners of the file.
     let server = Server::start_from_file(config, &["--port", "0"]);
     assert_eq!((server.addresses.len(), server.files.len()), (1, 0));
     drop(server);
@@ -138,7 +138,7 @@ fn rights_of_the_file() {
     }
 }
 
-/// A killed server leaves its file, and the next one takes the place; nobody else's is touched.
+/// A killed server leaves its socket file, which the next one replaces; other files are not touched.
 #[test]
 fn stale_sockets_are_replaced_and_nothing_else_is() {
     let folder = Folder::new();
@@ -152,15 +152,15 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     let root = root.to_str().expect("UTF-8");
     let (code, _, error) = run(&["-r", root, "--listen", &socket]);
     assert!(code == 1 && error.contains("already in use") && error.matches('\n').count() == 1, "{error}");
-    assert_eq!(server.connect_unix().get("/ok", "").status, 200, "the first one goes on");
+    assert_eq!(server.connect_unix().get("/ok", "").status, 200, "the first server goes on");
     let (code, out, error) = run(&["-r", root, "--check", "--listen", &socket]);
-    assert_eq!((code, out.as_str()), (0, "configuration is fine\n"), "a check asks nobody: {error}");
+    assert_eq!((code, out.as_str()), (0, "configuration is fine\n"), "a check does not connect: {error}");
 
-    // Someone has taken the name over: it is his now.
+    // Another program has taken over the name.
     fs::rename(&path, folder.beside("old")).expect("rename");
     let other = UnixListener::bind(&path).expect("a socket");
     server.stop();
-    assert!(fs::metadata(&path).expect("a file").file_type().is_socket(), "another one's file stays");
+    assert!(fs::metadata(&path).expect("a file").file_type().is_socket(), "another program's file stays");
     drop(other);
 
     for (name, says) in [("root/ok", "no socket"), ("root", "no socket"), ("gone/s.sock", "No such file")] {
@@ -175,7 +175,7 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     assert!(code == 1 && error.matches('\n').count() == 1, "{error}");
 }
 
-/// A server that is ended with the test, however that ends.
+/// A server that ends with its test, also when the test fails.
 struct Started(Child);
 
 impl Drop for Started {
@@ -187,14 +187,14 @@ impl Drop for Started {
     }
 }
 
-/// None takes the file that another has just made for the stale one that both have found.
+/// Several servers find the same stale file; none of them removes the socket that another has just made.
 #[test]
-fn of_those_who_start_at_once_one_gets_the_name() {
+fn of_several_starts_one_gets_the_socket() {
     let folder = Folder::new();
     let path = folder.beside("s.sock");
     let socket = unix(&folder, "s.sock");
     for _ in 0..5 {
-        // Dropped, it is a stale file.
+        // Dropping the listener leaves a stale file.
         drop(UnixListener::bind(&path).expect("a socket"));
         let mut servers: Vec<Started> = (0..4)
             .map(|_| {
@@ -219,7 +219,7 @@ fn of_those_who_start_at_once_one_gets_the_name() {
     }
 }
 
-/// A worker that dies, and one that is killed, is not the one who made the file.
+/// The socket file belongs to the master, so it survives the end of workers.
 #[test]
 fn the_file_outlives_workers() {
     let folder = Folder::new();
@@ -227,7 +227,7 @@ fn the_file_outlives_workers() {
     for signal in [Signal::KILL, Signal::TERM] {
         let before = server.children();
         send(before[0], signal);
-        eventually("another has taken the place", || {
+        eventually("the worker is replaced", || {
             let now = server.children();
             now.len() == 1 && now != before
         });
@@ -235,7 +235,7 @@ fn the_file_outlives_workers() {
     }
 }
 
-/// Who comes through a file has no address: none in the log, and none to be counted by.
+/// Connections through a Unix socket have no address: the log shows none, and no limit per address applies.
 #[test]
 fn peers_without_an_address() {
     let folder = Folder::new();
@@ -256,7 +256,7 @@ fn peers_without_an_address() {
     );
     let mut crowd: Vec<Client> = (0..10).map(|_| server.connect_unix()).collect();
     for client in &mut crowd {
-        assert_eq!(client.get("/ok", "").status, 200, "as many as there is room for");
+        assert_eq!(client.get("/ok", "").status, 200, "no limit per address");
     }
     assert_eq!(server.connect().get("/ok", "").status, 200);
     server.wait_for("Incoming connection from unix:");
@@ -267,7 +267,7 @@ fn peers_without_an_address() {
     assert_eq!(lines.lines().filter(|line| line.starts_with("127.0.0.1 - - [")).count(), 1, "{lines}");
 }
 
-/// Half-closed, refused, cut off: what holds over TCP holds here.
+/// Half-closes, refusals and aborts work as over TCP.
 #[test]
 fn the_life_of_a_connection_is_the_same() {
     let folder = Folder::new();
@@ -283,7 +283,7 @@ fn the_life_of_a_connection_is_the_same() {
     let mut client = server.connect_unix();
     client.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100));
     assert!((0..100).all(|_| client.read("GET").text() == "hello\n"), "pipelined");
-    // Gone in the middle of a large answer: the worker lives.
+    // A client that leaves during a large response does not harm the worker.
     let mut gone = server.connect_unix();
     gone.send("GET /huge HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(gone.read_some(&mut [0; 1000]) > 0);

@@ -13,7 +13,6 @@ mod http;
 mod listeners;
 mod mutations;
 mod options;
-mod processes;
 mod rules_a;
 mod rules_b;
 mod rules_c;

@@ -4,11 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::support::{Client, Folder, Response, with_both_twins};
+use crate::support::{Client, Folder, Response, with_both_backends};
 
 #[test]
 fn dotfiles() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         fs::create_dir(folder.root().join(".git")).expect("a folder");
         folder.write(".git/config", "config");
@@ -27,18 +27,18 @@ fn dotfiles() {
             assert_eq!(client.get(target, "").text(), want, "{target}");
         }
         assert_eq!(client.get("/.git", "").field("Location"), Some("/.git/"));
-        assert_eq!(client.get("/../secret", "").status, 400, "two dots are still the way up");
+        assert_eq!(client.get("/../secret", "").status, 400, "two dots still mean one level up");
     });
 }
 
 #[test]
 fn symlinks_are_refused() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         symlink("ok", folder.root().join("link")).expect("a link");
         symlink("sub", folder.root().join("dir")).expect("a link");
         symlink("root", folder.beside("way")).expect("a link");
-        // On the way to the root they are the operator's own.
+        // Links on the way to the root are the operator's, and allowed.
         let server = start(&folder.beside("way"), &["--no-symlinks", "--listing"]);
         let mut client = server.connect();
         for (target, want) in [
@@ -91,7 +91,7 @@ fn accepting(client: &mut Client, target: &str, codings: &str) -> Response {
 
 #[test]
 fn a_sibling_that_the_client_takes() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         for (suffix, content) in [("", "plain"), (".br", "br"), (".zst", "zst"), (".gz", "gz")] {
             folder.write(format!("a.css{suffix}"), content);
@@ -120,7 +120,7 @@ fn a_sibling_that_the_client_takes() {
             assert_eq!(response.field("Vary"), Some("Accept-Encoding"), "{codings}");
             tags.push(response.field("ETag").expect("a tag").to_string());
         }
-        assert_eq!(client.get("/a.css", "").text(), "plain", "who says nothing is sent the file itself");
+        assert_eq!(client.get("/a.css", "").text(), "plain", "without Accept-Encoding the file itself");
         tags.sort();
         tags.dedup();
         assert_eq!(tags.len(), 4, "one for each encoding: {tags:?}");
@@ -139,7 +139,8 @@ fn check_conditions_and_ranges(client: &mut Client) {
     assert_eq!(unchanged.field("ETag"), Some(tag.as_str()));
     let other = client.get("/a.css", &format!("Accept-Encoding: gzip\r\nIf-None-Match: {tag}\r\n"));
     assert_eq!((other.status, other.text()), (200, "gz"), "the tag is that of another encoding");
-    // A range is one of the file itself, and so is what is sent when the range does not apply.
+    // A range is always one of the uncompressed file, and so is the full response when the range does not
+    // apply.
     let range = client.get("/a.css", "Accept-Encoding: br\r\nRange: bytes=1-2\r\n");
     assert_eq!((range.status, range.text(), range.field("Content-Encoding")), (206, "la", None));
     assert_eq!(
@@ -148,12 +149,12 @@ fn check_conditions_and_ranges(client: &mut Client) {
     );
     let fields = format!("Accept-Encoding: br\r\nRange: bytes=1-2\r\nIf-Range: {tag}\r\n");
     let whole = client.get("/a.css", &fields);
-    assert_eq!((whole.status, whole.text()), (200, "plain"), "never a piece of something else");
+    assert_eq!((whole.status, whole.text()), (200, "plain"), "and no piece of a sibling");
 }
 
 #[test]
-fn siblings_that_are_none() {
-    with_both_twins(|start| {
+fn files_that_are_no_siblings() {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let root = folder.root();
         for name in ["old", "dir", "link", "out", "alone", "same"] {
@@ -184,14 +185,14 @@ fn siblings_that_are_none() {
         );
         let (plain, coded) = (client.get("/same", ""), accepting(&mut client, "/same", "gzip"));
         assert_ne!(plain.field("ETag"), coded.field("ETag"), "one inode, two encodings");
-        // Without the flag nothing of all this is looked at.
+        // Without the flag no sibling is looked for.
         let plain = start(&root, &[]);
         let response = accepting(&mut plain.connect(), "/link", "br, gzip");
         assert_eq!((response.text(), response.field("Vary")), ("plain", None));
     });
 }
 
-/// The links of a page, as they stand.
+/// The links of a page, unchanged.
 fn links(page: &Response) -> Vec<&str> {
     let rows = page.text().split("<tr><td><a href=\"").skip(1);
     rows.map(|row| row.split('"').next().expect("an end")).collect()
@@ -199,7 +200,7 @@ fn links(page: &Response) -> Vec<&str> {
 
 #[test]
 fn listings() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let root = folder.root();
         fs::create_dir_all(root.join("list/Zoo")).expect("folders");
@@ -224,7 +225,11 @@ fn listings() {
         let page = client.get("/list/", "");
         assert_eq!(page.status, 200);
         assert_eq!(page.field("Content-Type"), Some("text/html; charset=utf-8"));
-        assert_eq!(page.field("Cache-Control"), Some("no-cache"), "no max-age: it changes without telling");
+        assert_eq!(
+            page.field("Cache-Control"),
+            Some("no-cache"),
+            "no max-age: a listing may change at any time"
+        );
         assert_eq!((page.field("ETag"), page.field("Last-Modified")), (None, None));
         let want = ["../", "empty/", "in_dir/", "Zoo/", "%3Ci%3E%26.txt", "A%20b.txt", "b.txt", "in"];
         assert_eq!(links(&page), want, "folders first, by name, and what would be served only");
@@ -260,7 +265,7 @@ fn listings() {
     });
 }
 
-/// The length in the head is that of the page, for every number of rows around the pieces it is made in.
+/// The announced length is that of the page, for numbers of rows around the sizes of its pieces.
 #[test]
 fn listings_of_every_length() {
     let folder = Folder::new();
@@ -272,12 +277,12 @@ fn listings_of_every_length() {
             folder.write(format!("list/{n}"), "");
         }
         names = count;
-        // Making the files may take longer than an idle connection lives.
+        // Making the files may take longer than the keep-alive time-out.
         let mut client = server.connect();
         let page = client.get("/list/", "");
         assert_eq!(links(&page).len(), count + 1, "{count} and the way up");
         assert!(page.text().ends_with("</table>\n"));
         assert_eq!(page.text().contains("<th>Size"), count <= 2000, "{count}");
-        assert_eq!(client.get("/ok", "").text(), "hello\n", "the next answer begins where the page ends");
+        assert_eq!(client.get("/ok", "").text(), "hello\n", "the next response begins where the page ends");
     }
 }

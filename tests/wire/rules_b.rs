@@ -1,19 +1,19 @@
-//! The rules of paths and files (RULES B), row by row, over the wire.
+//! RULES B: paths and files, row by row, over the wire.
 //!
-//! Every test here runs twice: with the system's fast calls, and with the twins that stand in for them
-//! elsewhere. That the two agree to the word is a test of its own (B7).
+//! Every test here runs twice: with the fast system calls, and with their portable fallbacks. B7 compares the
+//! two byte by byte.
 
+mod backends;
 mod changing;
 mod directories;
 mod kinds;
 mod paths;
 mod race;
-mod twins;
 
 use crate::support::folder::SECRET;
 use crate::support::{Client, Response, Server};
 
-/// One client that goes on after a refusal has closed its connection.
+/// A client that connects again after a refusal has closed its connection.
 struct Asker<'a> {
     server: &'a Server,
     client: Client,
@@ -24,10 +24,10 @@ impl<'a> Asker<'a> {
         Self { server, client: server.connect() }
     }
 
-    /// Asks, and checks what holds for every answer of this suite: nothing from outside of the root.
+    /// Requests `target`, and checks that the response has nothing from outside of the root.
     fn get(&mut self, target: &str) -> Response {
         let response = self.client.get(target, "");
-        assert!(!has_leaked(&response.body), "{target} sends what stands outside of the root");
+        assert!(!has_leaked(&response.body), "{target} sends content from outside of the root");
         if response.closes() {
             self.client = self.server.connect();
         }

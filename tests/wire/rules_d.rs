@@ -1,5 +1,5 @@
-//! RULES D: master and workers. Figures that depend on the machine are printed as they are and asserted with room to
-//! spare.
+//! RULES D: master and workers. Figures that depend on the machine are printed, and asserted with a wide
+//! margin.
 
 mod activation;
 mod logs;
@@ -8,7 +8,9 @@ mod pidfile;
 mod regulars;
 mod reload;
 mod signals;
+mod stopping;
 mod supervision;
+mod terminal;
 mod together;
 mod upgrade;
 
@@ -22,6 +24,9 @@ use crate::support::{Folder, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// The end of the log line of a reload.
+const RELOADED: &str = "has been read anew";
+
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), options);
@@ -29,7 +34,7 @@ fn serve(options: &[&str]) -> (Folder, Server) {
     (folder, server)
 }
 
-/// A server that is in nobody's foreground, whatever terminal the test runs in.
+/// A server in the background of any terminal that the test may run in.
 fn serve_in_background(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();
     let server = Server::start_with(&folder.root(), options, |command| {
@@ -38,7 +43,7 @@ fn serve_in_background(options: &[&str]) -> (Folder, Server) {
     (folder, server)
 }
 
-/// A master that nobody waits for, ended with its test.
+/// A master that is not a child of this process; it ends with its test.
 struct Orphan(i32);
 
 impl Drop for Orphan {
@@ -50,14 +55,14 @@ impl Drop for Orphan {
     }
 }
 
-/// Waits until the server has so many workers; answers how long that took.
+/// Waits until the server has `count` workers; returns how long that took.
 fn until_workers(master: i32, count: usize) -> Duration {
     let started = Instant::now();
     eventually(&format!("{count} workers"), || children(master).len() == count);
     started.elapsed()
 }
 
-/// What lies in the middle.
+/// The median.
 fn median(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]

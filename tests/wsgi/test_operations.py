@@ -164,7 +164,7 @@ def worker_killed(case):
         expect(answer and answer.body, b"waited", "a client of the other one")
 
     def replaced():
-        pid = case.ask(app="who", server=server).body.split()[0].decode()
+        pid = case.ask(app="pids", server=server).body.split()[0].decode()
         return pid not in busy
     eventually(replaced, "a new worker serves")
 
@@ -216,7 +216,7 @@ def sockets_of(server):
 
 
 def pid_of(case, server):
-    return case.ask(app="who", server=server).body.split()[0].decode()
+    return case.ask(app="pids", server=server).body.split()[0].decode()
 
 
 # Reload

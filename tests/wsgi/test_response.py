@@ -53,10 +53,10 @@ def raises_in_the_middle(case):
 @row("R1", "sys.exit() in an app ends no server")
 def exits(case):
     server = case.serve()
-    pid = case.ask(app="who", server=server).body
+    pid = case.ask(app="pids", server=server).body
     with Connection(server.address, patience=5) as connection, contextlib.suppress(Silence):
         connection.ask(app="exits")
-    expect(case.ask(app="who", server=server).body, pid, "process")
+    expect(case.ask(app="pids", server=server).body, pid, "process")
     assert server.process.poll() is None, "the server has ended"
 
 

@@ -1,8 +1,8 @@
 //! RULES A23 to A26: the host.
 
-use super::{bytes, bytes_but, request, row};
+use super::{bytes, bytes_but, cases, request, row};
 
-/// A GET whose only field lines are these.
+/// A GET with these field lines only.
 fn with(fields: impl AsRef<[u8]>) -> Vec<u8> {
     bytes(&[b"GET /ok HTTP/1.1\r\n", fields.as_ref(), b"\r\n"])
 }
@@ -10,23 +10,7 @@ fn with(fields: impl AsRef<[u8]>) -> Vec<u8> {
 #[test]
 fn a23_no_host() {
     row("A23", "400, 0 canaries", |row| {
-        for first in [
-            "GET /ok HTTP/1.1",
-            "GET / HTTP/1.1",
-            "GET /ok HTTP/1.2",
-            "GET /ok HTTP/1.9",
-            "GET http://a/ok HTTP/1.1",
-            "GET https://a HTTP/1.1",
-            "POST /ok HTTP/1.1",
-            "PUT / HTTP/1.1",
-            "OPTIONS * HTTP/1.1",
-            "OPTIONS / HTTP/1.1",
-            "CONNECT a:443 HTTP/1.1",
-            "TRACE / HTTP/1.1",
-            "BREW / HTTP/1.1",
-            "get / HTTP/1.1",
-            "GET /none HTTP/1.1",
-        ] {
+        for first in cases("A23 request lines") {
             row.refuses(&[400], format!("{first}\r\n\r\n"));
             for other in [
                 "X: 1",
@@ -74,90 +58,15 @@ fn a24_several_hosts() {
 }
 
 #[test]
-fn a25_hosts_that_are_none() {
+fn a25_malformed_hosts() {
     row("A25", "400, 0 canaries", |row| {
-        for host in [
-            "u@a",
-            "u:p@a",
-            "@a",
-            "a@",
-            "a/b",
-            "a/",
-            "/",
-            "a, b",
-            "a,b",
-            ",",
-            "a,",
-            ",a",
-            "a b",
-            "a\tb",
-            "a:8x",
-            "a:x",
-            "a:70000",
-            "a:65536",
-            "a:99999999999999999999",
-            "a:-1",
-            "a:+80",
-            "a:0x50",
-            "a:8 0",
-            "a: 80",
-            "a :80",
-            "a:80:80",
-            "a::80",
-            "a:80,",
-            "a:80/",
-            ":80",
-            ":",
-            "::1",
-            "[::1",
-            "::1]",
-            "[::1]]",
-            "[[::1]]",
-            "[::1]x",
-            "[::1]:x",
-            "[::1]:70000",
-            "[::1]80",
-            "[]",
-            "[",
-            "]",
-            "[::g]",
-            "[1.2.3.4]",
-            "[a]",
-            "[::1%eth0]",
-            "[:::1]",
-            "[v.a]",
-            "[v1.]",
-            "[v1]",
-            "http://a",
-            "https://a/",
-            "//a",
-            "a?b",
-            "?a",
-            "a#b",
-            "#",
-            "a\\b",
-            "a%",
-            "a%4",
-            "a%zz",
-            "\"a\"",
-            "<a>",
-            "{a}",
-            "a|b",
-            "a^b",
-            "a`b",
-            "\u{e4}",
-            "a\u{a0}",
-            "\u{ff41}",
-            "a\0",
-            "\0",
-            "a\x7f",
-        ] {
+        for host in cases("A25 hosts") {
             row.refuses(&[400], with(format!("Host: {host}\r\n")));
             row.refuses(&[400], format!("GET /ok HTTP/1.0\r\nHost: {host}\r\n\r\n"));
             row.refuses(&[400], format!("GET http://a/ok HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         }
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(&byte);
-        // A percent is known with two digits behind it only, and "bc" are two.
+        // A percent sign is valid with two digits after it, as in "%bc".
         for byte in bytes_but(|byte| is_known(byte) || byte == b'%') {
             row.refuses(&[400], with(bytes(&[b"Host: a", &[byte], b"bc\r\n"])));
         }
@@ -165,43 +74,9 @@ fn a25_hosts_that_are_none() {
 }
 
 #[test]
-fn a26_hosts_that_are_some() {
+fn a26_valid_hosts() {
     row("A26", "served", |row| {
-        for host in [
-            "",
-            " ",
-            "\t",
-            " \t ",
-            "a",
-            " a ",
-            "\ta\t",
-            "a:80",
-            "a:",
-            "a:0",
-            "a:00080",
-            "a:65535",
-            "A.B",
-            "a.",
-            "127.0.0.1",
-            "127.0.0.1:8080",
-            "[::1]",
-            "[::1]:80",
-            "[::1]:",
-            "[::]",
-            "[::ffff:1.2.3.4]",
-            "[2001:DB8::1]",
-            "[v1.a:b]",
-            "a_b",
-            "a-b",
-            "xn--bcher-kva.example",
-            "%41",
-            "a~b",
-            "a!$&'()*+;=b",
-            "localhost",
-            "1",
-            "-",
-            "...",
-        ] {
+        for host in cases("A26 hosts") {
             row.serves(&[200], with(format!("Host:{host}\r\n")));
         }
         row.serves(&[200], with("hOST: a\r\n"));

@@ -12,21 +12,21 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Asker;
 use crate::support::rules::holds;
-use crate::support::{Client, Folder, Response, Server, parse_all, with_both_twins};
+use crate::support::{Client, Folder, Response, Server, parse_all, with_both_backends};
 
-/// More than any socket takes at once.
+/// More than any socket buffers.
 const LARGE: usize = 20 << 20;
 
-/// With both twins, each without the file cache and with it; `later` waits until what was found before is no
-/// longer believed.
+/// Runs `test` with both backends, each without the file cache and with it; `later` waits until cached lookups
+/// have expired.
 fn in_every_way(test: impl Fn(&dyn Fn(&Path) -> Server, &dyn Fn())) {
     for (seconds, validity) in [("0", Duration::ZERO), ("0.05", Duration::from_millis(50))] {
         let later = || thread::sleep(validity * 2);
-        with_both_twins(|start| test(&|root| start(root, &["--file-cache", seconds]), &later));
+        with_both_backends(|start| test(&|root| start(root, &["--file-cache", seconds]), &later));
     }
 }
 
-/// Asks for a file that does not fit into the socket, and for another one behind it, and reads a little.
+/// Requests a file that does not fit into the socket, and another one after it, and reads a little.
 fn begin_download(server: &Server, target: &str) -> (Client, Vec<u8>) {
     let mut client = server.connect();
     client.send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\nGET /ok HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -53,14 +53,14 @@ fn b13_a_file_that_is_cut_ends_the_connection() {
             let (mut client, mut received) = begin_download(&server, "/large");
             let file = OpenOptions::new().write(true).open(folder.root().join("large")).expect("the file");
             file.set_len(length).expect("cut");
-            // The close may arrive as a reset: the server had more to read from us.
+            // The close may arrive as a reset, because the server had unread input.
             let mut rest = Vec::new();
             let _ = client.stream.read_to_end(&mut rest);
             received.extend(rest);
             let body = memchr::memmem::find(&received, b"\r\n\r\n").expect("a head") + 4;
             assert!(received.len() - body < LARGE, "cut to {length}: all of it came");
-            // The pages that sendfile has queued are the file's own: what the cut sets to zero in them is
-            // zero in flight, too. Anything else would be padding, or another answer.
+            // The pages that sendfile has queued are the file's own, so the truncation zeroes them in flight.
+            // Any other byte would be padding, or another response.
             let other = received[body..].iter().position(|byte| ![b'A', 0].contains(byte));
             assert_eq!(other, None, "cut to {length}: nothing but the file");
             assert_eq!(server.connect().get("/ok", "").status, 200);
@@ -71,13 +71,13 @@ fn b13_a_file_that_is_cut_ends_the_connection() {
     let count = lengths.len() * 4;
     holds(
         "B13",
-        format_args!("{count} cuts while sending: {count} closed early, 0 padded, 0 answers inside"),
+        format_args!("{count} cuts while sending: {count} closed early, 0 padded, 0 responses inside"),
         "closed early",
     );
     holds("B17", format_args!("{count} cuts of a file that is being sent: 0 dead workers"), "0");
 }
 
-/// RULES B17: a mapped file that is cut kills the process that reads it.
+/// RULES B17: reading a mapped file after its truncation would kill the process.
 #[test]
 fn b17_no_file_is_mapped() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -94,7 +94,7 @@ fn b17_no_file_is_mapped() {
             }
             let text = fs::read_to_string(&path).expect("a source");
             let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-            // Memory that no file stands behind may be mapped.
+            // Anonymous memory may be mapped.
             let maps = |line: &str| line.replace("mmap_anonymous", "").contains("mmap");
             assert!(!code.into_iter().any(maps), "{}", path.display());
             sources += 1;
@@ -119,7 +119,7 @@ fn b14_a_file_that_grows_has_the_length_it_had() {
     });
     holds(
         "B14",
-        "20 MiB, 1 MiB appended while sending × both twins × file cache off and on: exactly 20 MiB",
+        "20 MiB, 1 MiB appended while sending × both backends × file cache off and on: exactly 20 MiB",
         "exactly Content-Length bytes",
     );
 }
@@ -143,12 +143,12 @@ fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
     });
     holds(
         "B15",
-        "old and new content complete × both twins × file cache off and on: 0 mixed bytes; new ETag",
+        "old and new content complete × both backends × file cache off and on: 0 mixed bytes; new ETag",
         "0 mixed bytes; new ETag",
     );
 }
 
-/// Swaps two names until told to stop; says how often.
+/// Swaps two names until `stop`, and counts the swaps.
 fn swap(one: &Path, other: &Path, stop: &AtomicBool, swaps: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
         renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).expect("swap");
@@ -157,13 +157,13 @@ fn swap(one: &Path, other: &Path, stop: &AtomicBool, swaps: &AtomicU64) {
 }
 
 #[test]
-fn b16_what_is_said_of_a_file_is_said_of_that_file() {
+fn b16_head_and_body_are_of_one_file() {
     const SWAPS: u64 = 50_000;
     const PATIENCE: Duration = Duration::from_secs(2);
     let (swapped, asked) = (AtomicU64::new(0), AtomicU64::new(0));
     in_every_way(|start, _| {
         let folder = Folder::new();
-        // One that is read and leaves with its head, and one that is sent by the kernel.
+        // A small file that is sent with its head, and a large one that is sent by sendfile.
         let contents = [vec![b'A'; 3_000], vec![b'B'; 50_000]];
         let names = ["x", "y"].map(|name| folder.root().join(name));
         fs::write(&names[0], &contents[0]).expect("a file");
@@ -190,19 +190,15 @@ fn b16_what_is_said_of_a_file_is_said_of_that_file() {
         swapped.fetch_add(swaps.load(Ordering::Relaxed), Ordering::Relaxed);
     });
     let (swapped, asked) = (swapped.into_inner(), asked.into_inner());
-    assert!(swapped > 1000 && asked > 100, "{swapped} swaps and {asked} answers prove nothing");
-    holds(
-        "B16",
-        format_args!("{swapped} swaps, {asked} answers: 0 that mix two files"),
-        "0 in 100,000 swaps",
-    );
+    assert!(swapped > 1000 && asked > 100, "{swapped} swaps and {asked} responses prove nothing");
+    holds("B16", format_args!("{swapped} swaps, {asked} responses: 0 mix two files"), "0 in 100,000 swaps");
 }
 
 #[test]
 fn b20_a_root_that_is_moved_or_removed() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
-        // The root by a link, as a deployment switches it.
+        // The root is a link, which a deployment switches.
         let current = folder.beside("current");
         symlink("root", &current).expect("a link");
         let server = start(&current, &["--listing", "--file-cache", "0"]);
@@ -226,11 +222,11 @@ fn b20_a_root_that_is_moved_or_removed() {
             assert_eq!(asker.get(target).status, 404, "removed: {target}");
         }
         folder.write("ok", "other\n");
-        assert_eq!(asker.get("/ok").status, 404, "what has the name now is another directory");
+        assert_eq!(asker.get("/ok").status, 404, "the name belongs to another directory now");
     });
     holds(
         "B20",
-        "root switched, moved, removed, made anew × both twins: old content, then 404s, 0 crashes",
+        "root switched, moved, removed, made again × both backends: old content, then 404s, 0 crashes",
         "404s, no crash",
     );
 }

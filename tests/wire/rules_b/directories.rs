@@ -1,4 +1,4 @@
-//! B21: a directory with more names than one answer may tell.
+//! B21: a directory with more names than a listing shows.
 
 use std::cell::RefCell;
 use std::fs;
@@ -9,20 +9,20 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::rules::holds;
-use crate::support::{Folder, Server, with_both_twins};
+use crate::support::{Folder, Server, with_both_backends};
 
-/// Names in the directory. `STHENO_HUGE_NAMES=1000000` makes it the directory of the rule.
+/// The number of names. `STHENO_HUGE_NAMES=1000000` makes it the directory of the rule.
 fn names() -> usize {
     std::env::var("STHENO_HUGE_NAMES").map_or(20_000, |value| value.parse().expect("a number"))
 }
 
-/// A directory of so many names. They are links, for these are made more quickly than files.
+/// Makes a directory with `names` names. They are hard links, because these are faster to make than files.
 fn fill(directory: &Path, names: usize) {
     fs::create_dir(directory).expect("a folder");
     let mut file = PathBuf::new();
     for n in 0..names {
         let name = directory.join(format!("name-{n:07}"));
-        // A file may have some ten thousand names on most file systems.
+        // Most file systems limit the links of a file to some ten thousand.
         if n % 30_000 == 0 {
             fs::write(&name, "").expect("a file");
             file = name;
@@ -32,14 +32,14 @@ fn fill(directory: &Path, names: usize) {
     }
 }
 
-/// Resident memory of a process in KiB.
+/// The resident memory of a process in KiB.
 fn resident(pid: i32) -> i64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The longest that someone else waited for a small answer, until told to stop.
+/// The longest response time of another client's small requests, until `stop`.
 fn longest_wait(server: &Server, stop: &AtomicBool) -> Duration {
     let mut client = server.connect();
     let mut longest = Duration::ZERO;
@@ -69,7 +69,7 @@ fn b21_a_huge_directory_is_listed_in_part() {
     let huge = folder.root().join("huge");
     fill(&huge, names());
     let measured = RefCell::new(Vec::new());
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let touch = || fs::File::open(&huge).expect("it").set_modified(SystemTime::now()).expect("touch");
         let server = start(&folder.root(), &["--listing"]);
         let mut client = server.connect();
@@ -78,7 +78,7 @@ fn b21_a_huge_directory_is_listed_in_part() {
         let stop = AtomicBool::new(false);
         let (first, longest) = thread::scope(|scope| {
             let other = scope.spawn(|| longest_wait(&server, &stop));
-            // A directory that has just changed is read anew each time.
+            // A directory that has just changed is read again for each request.
             let tries = (0..3).map(|_| {
                 touch();
                 first_byte(&server, "/huge/")
@@ -95,15 +95,15 @@ fn b21_a_huge_directory_is_listed_in_part() {
         let head = client.ask("HEAD /huge/ HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(head.field("Content-Length"), page.field("Content-Length"));
         assert!(grown <= 8 * 1024, "{grown} KiB more");
-        // Without optimisation the time says nothing about the server.
+        // The time of a debug build says nothing about the server.
         if !cfg!(debug_assertions) {
             assert!(first <= Duration::from_millis(100), "first byte after {first:?}");
         }
         let figures =
-            format!("first byte {first:.1?}, longest wait of others {longest:.1?}, RSS +{grown} KiB");
+            format!("first byte {first:.1?}, longest wait of another client {longest:.1?}, RSS +{grown} KiB");
         measured.borrow_mut().push(figures);
     });
-    let measured = measured.into_inner().join("; on foot: ");
+    let measured = measured.into_inner().join("; with the fallback: ");
     let build = if cfg!(debug_assertions) { "not optimised" } else { "optimised" };
     holds(
         "B21",
@@ -112,7 +112,7 @@ fn b21_a_huge_directory_is_listed_in_part() {
     );
 }
 
-/// The last long list is kept, but never longer than it is true.
+/// The last long listing is cached as long as it is valid.
 #[test]
 fn b21_a_kept_list_is_never_an_old_one() {
     let folder = Folder::new();
@@ -128,7 +128,7 @@ fn b21_a_kept_list_is_never_an_old_one() {
     assert_eq!(client.get("/long/", "").body, first.body, "kept");
     folder.write("long/added", "");
     let second = client.get("/long/", "");
-    assert!(second.text().contains("2,501 files") && second.text().contains("\"added\""), "read anew");
+    assert!(second.text().contains("2,501 files") && second.text().contains("\"added\""), "read again");
     fs::remove_file(long.join("added")).expect("remove");
     assert_eq!(client.get("/long/", "").body, first.body);
 }

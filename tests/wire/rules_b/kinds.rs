@@ -1,4 +1,4 @@
-//! B8, B12: things that are no files, and files that cannot be opened.
+//! B8, B12: paths that are no regular files, and files that cannot be opened.
 
 use std::cell::RefCell;
 use std::fs;
@@ -15,12 +15,12 @@ use rustix::process::{Pid, Resource, Rlimit, geteuid, getrlimit, prlimit};
 
 use super::Asker;
 use crate::support::rules::holds;
-use crate::support::{Folder, Server, with_both_twins};
+use crate::support::{Folder, Server, with_both_backends};
 
-/// The best of so many tries is what the server takes; the rest is what else this machine has to do.
+/// The best of `TRIES` tries is the server's time; the rest is other load of this machine.
 const TRIES: usize = 20;
 
-/// Makes `/dev/zero` and a device without a driver, if we may.
+/// Makes `/dev/zero` and a device without a driver, if permitted.
 fn make_devices(root: &Path) -> bool {
     let device = |name: &str, number| {
         mknodat(CWD, root.join(name), FileType::CharacterDevice, Mode::from_raw_mode(0o644), number)
@@ -28,7 +28,7 @@ fn make_devices(root: &Path) -> bool {
     device("zero", makedev(1, 5)).is_ok() && device("undriven", makedev(60, 99)).is_ok()
 }
 
-/// Round trips of `/ok` until `stop`, from the shortest to the longest.
+/// Round-trip times of `/ok` until `stop`, in order of length.
 fn round_trips(server: &Server, stop: &AtomicBool) -> Vec<Duration> {
     let mut client = server.connect();
     let mut times = Vec::new();
@@ -41,7 +41,7 @@ fn round_trips(server: &Server, stop: &AtomicBool) -> Vec<Duration> {
     times
 }
 
-/// The slowest of the targets, each at its best.
+/// The time of the slowest target, each at its best.
 fn slowest(server: &Server, targets: &[&str]) -> Duration {
     let mut asker = Asker::new(server);
     let best = |target: &&str| {
@@ -59,7 +59,7 @@ fn slowest(server: &Server, targets: &[&str]) -> Duration {
 fn b8_nothing_that_is_no_file_holds_anyone_up() {
     let bar = Duration::from_millis(5);
     let measured = RefCell::new(Vec::new());
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let root = folder.root();
         mkfifoat(CWD, root.join("fifo"), Mode::RWXU).expect("a FIFO");
@@ -71,7 +71,7 @@ fn b8_nothing_that_is_no_file_holds_anyone_up() {
         } else {
             println!("without devices: only root may make them");
         }
-        // Each answer looks for itself.
+        // Without cache, each request opens its path.
         let server = start(&root, &["--file-cache", "0"]);
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -85,7 +85,7 @@ fn b8_nothing_that_is_no_file_holds_anyone_up() {
             let kinds = targets.len();
             measured.borrow_mut().push(format!("{kinds} kinds {slowest:.1?}, others' median {p50:.1?}"));
         });
-        // Nothing in proc(5) has a size, so nothing of it is waited for, whatever is behind it.
+        // Files of proc(5) have size 0, so the server reads none of their content.
         let proc = start(Path::new("/proc"), &[]);
         let mut asker = Asker::new(&proc);
         for (target, want) in [
@@ -98,11 +98,11 @@ fn b8_nothing_that_is_no_file_holds_anyone_up() {
             assert_eq!((response.status, response.body.len() > 100), (want, false), "{target}");
         }
     });
-    let measured = measured.into_inner().join("; on foot: ");
-    holds("B8", format_args!("all 404 at their best: {measured}; /proc is not waited for"), "404 in ≤ 5 ms");
+    let measured = measured.into_inner().join("; with the fallback: ");
+    holds("B8", format_args!("all 404, best times: {measured}; /proc does not block"), "404 in ≤ 5 ms");
 }
 
-/// Limits the process to the descriptors it has.
+/// Limits the process to its current descriptors while `test` runs.
 fn without_descriptors<T>(pid: i32, test: impl FnOnce() -> T) -> T {
     let process = Pid::from_raw(pid);
     let usual = getrlimit(Resource::Nofile);
@@ -120,7 +120,7 @@ fn without_descriptors<T>(pid: i32, test: impl FnOnce() -> T) -> T {
 
 #[test]
 fn b12_failures_have_their_statuses() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let root = folder.root();
         symlink("loop", root.join("loop")).expect("a link");
@@ -131,7 +131,7 @@ fn b12_failures_have_their_statuses() {
         for target in [long_name.as_str(), &long_path, "/loop", "/loop/x", "/ok/x", "/ok/", "/none"] {
             assert_eq!(asker.get(target).status, 404, "{target}");
         }
-        // Everything that the next answers need is open already, but for the file.
+        // Everything else that the next responses need is open already.
         assert_eq!(asker.get("/ok").status, 200);
         without_descriptors(server.workers[0], || {
             for target in ["/ok", "/", "/sub/", "/sub"] {
@@ -147,9 +147,9 @@ fn b12_failures_have_their_statuses() {
     );
 }
 
-/// Root may read everything, so the server runs as someone else.
+/// Root may read everything, so the server runs as another user.
 #[test]
-fn b12_what_may_not_be_read_is_forbidden() {
+fn b12_unreadable_files_are_forbidden() {
     for twin in ["", "all"] {
         let folder = Folder::new();
         let set = |path: &Path, mode| {
@@ -183,11 +183,11 @@ fn b12_what_may_not_be_read_is_forbidden() {
         ] {
             assert_eq!(asker.get(target).status, want, "{target}, {twin}");
         }
-        // A directory that may be gone through but not listed is a directory; so is such a root.
+        // A directory without read permission is still a directory; so is such a root.
         set(&folder.root().join("sub"), 0o711);
         set(&folder.root(), 0o711);
         assert_eq!(asker.get("/sub").status, 301);
         assert_eq!(asker.get("/sub/").status, 200);
     }
-    holds("B12", "EACCES of files, folders and listings × both twins: 403", "EACCES → 403");
+    holds("B12", "EACCES of files, folders and listings × both backends: 403", "EACCES → 403");
 }

@@ -1,4 +1,4 @@
-//! B1 to B4, B9 to B11, B18, B19: what a target may say, and what it may never reach.
+//! B1 to B4, B9 to B11, B18, B19: the paths that a target may name, and those it must not reach.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,9 +7,9 @@ use std::os::unix::fs::symlink;
 
 use super::Asker;
 use crate::support::rules::{hold, holds};
-use crate::support::{Folder, with_both_twins};
+use crate::support::{Folder, with_both_backends};
 
-/// Ways of writing "one level up" that some server, some day, has taken for one.
+/// Spellings of "one level up" that some server has accepted.
 const UPS: [&str; 24] = [
     "../",
     "..//",
@@ -39,7 +39,7 @@ const UPS: [&str; 24] = [
 
 #[test]
 fn b1_no_way_up_leads_out() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
@@ -56,14 +56,14 @@ fn b1_no_way_up_leads_out() {
     let strings = UPS.len() * 12 * 3;
     holds(
         "B1",
-        format_args!("{strings} strings × both twins: 0 canary bytes, 0 5xx"),
+        format_args!("{strings} strings × both backends: 0 canary bytes, 0 5xx"),
         "200+ strings × 1–12 levels: 0 canary bytes, 0 5xx",
     );
 }
 
 #[test]
 fn b2_names_are_decoded_once() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         folder.write("%2e%2e", "percents");
         folder.write("%6fk", "more percents");
@@ -78,14 +78,14 @@ fn b2_names_are_decoded_once() {
 }
 
 #[test]
-fn b3_no_byte_cuts_a_name_short() {
+fn b3_control_bytes_are_refused() {
     let mut targets = Vec::new();
     for byte in (0..0x20u8).chain([0x7f]) {
         for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok")] {
             targets.push(format!("{before}%{byte:02x}{after}"));
         }
     }
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
@@ -93,10 +93,14 @@ fn b3_no_byte_cuts_a_name_short() {
             assert_eq!(asker.get(target).status, 400, "{target}");
         }
     });
-    holds("B3", format_args!("{} targets with a control byte × both twins: all 400", targets.len()), "400");
+    holds(
+        "B3",
+        format_args!("{} targets with a control byte × both backends: all 400", targets.len()),
+        "400",
+    );
 }
 
-/// Links inside the root, and where they lead.
+/// Links inside the root, and their targets.
 const LINKS: [(&str, &str); 18] = [
     ("in", "ok"),
     ("sub/up", "../ok"),
@@ -128,7 +132,7 @@ fn folder_with_links() -> Folder {
 
 #[test]
 fn b4_symlinks_stay_inside() {
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = folder_with_links();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
@@ -159,7 +163,7 @@ fn b4_symlinks_stay_inside() {
         ] {
             assert_eq!(asker.get(target).status, want, "{target}");
         }
-        // With the flag every link is refused, wherever it leads.
+        // With the flag every link is refused.
         let server = start(&folder.root(), &["--no-symlinks"]);
         let mut asker = Asker::new(&server);
         for (link, _) in LINKS {
@@ -172,7 +176,7 @@ fn b4_symlinks_stay_inside() {
     });
     holds(
         "B4",
-        format_args!("{} links, followed and refused × both twins: 0 leaks", LINKS.len()),
+        format_args!("{} links, followed and refused × both backends: 0 leaks", LINKS.len()),
         "403/404; 0 leaks",
     );
 }
@@ -198,7 +202,7 @@ fn b9_dotfiles_do_not_exist() {
         "/.%2fenv",
         "/..env",
     ];
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         for name in [".git", ".ssh", ".well-known", "sub/.well-known"] {
             fs::create_dir(folder.root().join(name)).expect("a folder");
@@ -227,7 +231,7 @@ fn b9_dotfiles_do_not_exist() {
         }
         assert_eq!(asker.get("/.well-known/security.txt").status, 200);
     });
-    holds("B9", format_args!("{} dotfiles × both twins: 0 served", hidden.len()), "0 served");
+    holds("B9", format_args!("{} dotfiles × both backends: 0 served", hidden.len()), "0 served");
 }
 
 #[test]
@@ -249,7 +253,7 @@ fn b10_b11_redirects_stay_here() {
         ("/%5cevil.com", "/%5Cevil.com/"),
         ("/sub:8080", "/sub%3A8080/"),
     ];
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         for name in ["evil \" \u{43c}", "\\evil.com", "sub:8080"] {
             fs::create_dir(folder.root().join(name)).expect("a folder");
@@ -278,7 +282,7 @@ fn b10_b11_redirects_stay_here() {
     });
     hold(
         "B10 B11",
-        format_args!("{} redirects × both twins: exact, 0 with `//` or a host", redirects.len()),
+        format_args!("{} redirects × both backends: exact, 0 with `//` or a host", redirects.len()),
         "one leading slash, query kept, no Host echoed",
     );
 }
@@ -293,7 +297,7 @@ fn b18_names_are_bytes() {
         b"100%25.txt",
         b"javascript:alert(1)",
     ];
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         fs::create_dir(folder.root().join("odd")).expect("a folder");
         for (at, name) in names.iter().enumerate() {
@@ -306,7 +310,7 @@ fn b18_names_are_bytes() {
         let page = asker.get("/odd/");
         let page = page.text();
         assert!(!page.contains("<script"), "{page}");
-        // Every link leads to its file, whatever its name looks like.
+        // Every link leads to its file, whatever its name.
         let mut found = Vec::new();
         for part in page.split("<tr><td><a href=\"").skip(2) {
             let href = part.split('"').next().expect("an end");
@@ -336,7 +340,7 @@ fn b19_names_are_exact() {
         "/ok%E3%80%80",
         "/ok~1",
     ];
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = Folder::new();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
@@ -344,5 +348,9 @@ fn b19_names_are_exact() {
             assert_eq!(asker.get(target).status, 404, "{target}");
         }
     });
-    holds("B19", format_args!("{} names that are nearly right × both twins: all 404", targets.len()), "404");
+    holds(
+        "B19",
+        format_args!("{} names that are nearly right × both backends: all 404", targets.len()),
+        "404",
+    );
 }

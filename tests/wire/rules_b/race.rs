@@ -1,8 +1,8 @@
-//! B5, B6: between looking and opening, someone else renames.
+//! B5, B6: renames between the check and the open.
 //!
-//! A thread swaps a directory with a symlink that leads out of the root, as fast as the kernel lets it, while
-//! two clients ask for files behind that name. The control does what many servers have done: it makes the
-//! path canonical, looks whether it is inside, and opens it then. It has to leak, or the race is none.
+//! A thread swaps a directory with a symlink that leads out of the root, as fast as the kernel allows, while
+//! two clients request files behind that name. The control does what many servers have done: it makes the path
+//! canonical, checks that it is inside, and then opens it. The control has to leak; otherwise there is no race.
 //!
 //! `STHENO_RACE_SECONDS=60` makes it a long run.
 
@@ -18,18 +18,18 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use super::has_leaked;
 use crate::support::folder::SECRET;
 use crate::support::rules::holds;
-use crate::support::{Folder, Server, with_both_twins};
+use crate::support::{Folder, Server, with_both_backends};
 
 /// Requests that a client sends at once.
 const BATCH: usize = 16;
 
-/// How long each of the two twins is tried.
+/// The duration of the test with each backend.
 fn duration() -> Duration {
     let seconds = std::env::var("STHENO_RACE_SECONDS").map(|value| value.parse().expect("seconds"));
     Duration::from_secs_f64(seconds.unwrap_or(1.5))
 }
 
-/// `d` and `f` are a directory and a file in one moment, and symlinks out of the root in the next.
+/// Makes a folder where `d` and `f` are alternately a directory and a file, and symlinks out of the root.
 fn folder() -> Folder {
     let folder = Folder::new();
     fs::create_dir(folder.beside("outside")).expect("a folder");
@@ -52,12 +52,12 @@ fn flip(root: &Path, stop: &AtomicBool) {
     }
 }
 
-/// What the clients were answered.
+/// The responses that the clients got.
 #[derive(Debug, Default)]
 struct Tally {
     served: AtomicU64,
     refused: AtomicU64,
-    /// `..` in a link's target, while renames go on: the kernel cannot say where it leads.
+    /// `..` in the target of a link, during renames: the kernel cannot resolve it.
     unavailable: AtomicU64,
     leaked: AtomicU64,
     slowest: AtomicU64,
@@ -72,7 +72,7 @@ impl Tally {
     }
 }
 
-/// Asks for everything that is swapped, and for a link with `..` in it, which is always the same (B6).
+/// Requests everything that is swapped, and a link with `..` in it, which does not change (B6).
 fn ask(server: &Server, until: Instant, tally: &Tally) {
     let targets = ["/d/file", "/d2/file", "/f", "/sub/up"];
     let mut batch = String::new();
@@ -103,7 +103,7 @@ fn ask(server: &Server, until: Instant, tally: &Tally) {
 #[test]
 fn b5_b6_renames_race_with_requests() {
     let tally = Tally::default();
-    with_both_twins(|start| {
+    with_both_backends(|start| {
         let folder = folder();
         let server = start(&folder.root(), &["--log", "critical", "--file-cache", "0"]);
         let stop = AtomicBool::new(false);
@@ -114,9 +114,9 @@ fn b5_b6_renames_race_with_requests() {
             let answers = clients.map(thread::ScopedJoinHandle::join);
             stop.store(true, Ordering::Relaxed);
             flipper.join().expect("the flipper");
-            assert!(answers.iter().all(Result::is_ok), "a client met an answer that it must not meet");
+            assert!(answers.iter().all(Result::is_ok), "a client got a response that it must not get");
         });
-        assert_eq!(server.connect().get("/sub/up", "").text(), "hello\n", "in peace it is always served");
+        assert_eq!(server.connect().get("/sub/up", "").text(), "hello\n", "without renames it is served");
     });
     let (total, leaked) = (tally.total(), tally.leaked.load(Ordering::Relaxed));
     assert_eq!(leaked, 0, "of {total}");
@@ -134,7 +134,7 @@ fn b5_b6_renames_race_with_requests() {
     );
 }
 
-/// Looks, then opens: what must not be done.
+/// Checks, then opens, which a server must not do.
 fn canonicalize_then_open(root: &Path, path: &Path) -> Option<Vec<u8>> {
     let canonical: PathBuf = fs::canonicalize(path).ok()?;
     if canonical.starts_with(root) { fs::read(path).ok() } else { None }
@@ -158,12 +158,12 @@ fn b5_the_control_leaks() {
         stop.store(true, Ordering::Relaxed);
         (tries, leaked)
     });
-    assert!(leaked > 0, "{tries} tries and no leak: this race is none, and B5 proves nothing");
+    assert!(leaked > 0, "{tries} tries and no leak: without a race, B5 proves nothing");
     holds("B5", format_args!("control, canonicalize then open: {leaked} leaks in {tries} tries"), "> 0");
 }
 
-/// The control of B6: the kernel does say `EAGAIN` when `..` in a link races with a rename, so that the
-/// server, which is never seen to, does try again.
+/// The control of B6: the kernel returns `EAGAIN` when `..` in a link races with a rename. The server retries,
+/// so its responses do not show it.
 #[test]
 fn b6_the_kernel_does_say_again() {
     use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};

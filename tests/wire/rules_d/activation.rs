@@ -1,4 +1,4 @@
-//! Sockets that a service manager hands over (sd_listen_fds(3)).
+//! Sockets that a service manager passes to the server (sd_listen_fds(3)).
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -10,8 +10,8 @@ use crate::support::rules::holds;
 use crate::support::server::command;
 use crate::support::{Client, Folder, Server};
 
-/// The server with its standard input at the number 3, as a service manager gives it; the shell knows the process
-/// that it will be.
+/// A shell that gives its standard input to the server as descriptor 3, as a service manager does. The shell
+/// becomes the server, so it knows the process id.
 fn handed(socket: OwnedFd, pid: &str) -> Command {
     let mut shell = Command::new("sh");
     let script =
@@ -26,11 +26,11 @@ fn d22_sockets_of_a_service_manager() {
     let folder = Folder::new();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("an address");
-    // It is there before the server is, and so may be its clients.
+    // The socket exists before the server, and may already have clients.
     let mut early = Client::connect(address);
     early.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
     let server = Server::start_command(handed(socket.into(), "$$"), &folder.root(), &["-w", "2"], |_| {});
-    assert_eq!(server.addresses, [address], "--host and --port are not looked at");
+    assert_eq!(server.addresses, [address], "--host and --port are ignored");
     assert_eq!(early.read("GET").status, 200);
     for _ in 0..3 {
         server.signal(Signal::HUP);
@@ -40,26 +40,26 @@ fn d22_sockets_of_a_service_manager() {
         std::fs::read(format!("/proc/{}/environ", server.children()[0])).expect("an environment");
     assert!(
         memchr::memmem::find(&environment, b"LISTEN_PID=").is_some(),
-        "that of its start, which nobody can change"
+        "proc(5) shows the environment of the start"
     );
     drop(server);
     holds("D22", "a socket at number 3: served, and kept over reloads", "works");
 }
 
 #[test]
-fn d22_sockets_of_somebody_else() {
+fn d22_sockets_of_another_process() {
     let folder = Folder::new();
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = socket.local_addr().expect("an address");
     let server = Server::start_command(handed(socket.into(), "1"), &folder.root(), &[], |_| {});
-    assert_ne!(server.address(), address, "they were not meant for this process");
+    assert_ne!(server.address(), address, "the sockets belong to another process");
     assert_eq!(server.connect().get("/ok", "").status, 200);
     drop(server);
     holds("D22", "the wrong LISTEN_PID: ignored", "ignored");
 }
 
 #[test]
-fn d22_what_is_no_listener_is_refused() {
+fn d22_other_descriptors_are_refused() {
     let folder = Folder::new();
     let datagrams: OwnedFd = UdpSocket::bind("127.0.0.1:0").expect("a port").into();
     let nothing: OwnedFd = std::fs::File::open("/dev/null").expect("a file").into();

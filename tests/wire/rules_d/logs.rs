@@ -1,4 +1,4 @@
-//! SIGUSR1: logs that are renamed and opened anew.
+//! SIGUSR1: renamed logs are opened again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn d12_rotated_logs_lose_no_line() {
     const ROTATIONS: usize = 20;
     const CLIENTS: u64 = 4;
     let folder = Folder::new();
-    // A folder of their own: workers in their jail may open them anew there.
+    // A folder of their own, in which confined workers may open them.
     let logs = folder.beside("logs");
     fs::create_dir(&logs).expect("a folder");
     let (access, log) = (logs.join("access.log"), logs.join("stheno.log"));
@@ -50,15 +50,15 @@ fn d12_rotated_logs_lose_no_line() {
         }
         let started = Instant::now();
         server.signal(Signal::USR1);
-        eventually("both logs are there anew, with lines", || {
+        eventually("both logs exist again, with lines", || {
             [&access, &log].iter().all(|path| fs::metadata(path).is_ok_and(|file| file.len() > 0))
         });
         slowest = slowest.max(started.elapsed());
         let before = asked.load(Ordering::Relaxed);
-        eventually("more is asked", || asked.load(Ordering::Relaxed) > before + 50);
+        eventually("more requests are sent", || asked.load(Ordering::Relaxed) > before + 50);
     }
     stop.store(true, Ordering::Relaxed);
-    clients.into_iter().for_each(|client| client.join().expect("answers"));
+    clients.into_iter().for_each(|client| client.join().expect("responses"));
     let asked = asked.load(Ordering::Relaxed);
     let files = || {
         let rotated = (0..ROTATIONS).map(|rotation| access.with_extension(rotation.to_string()));
@@ -82,13 +82,13 @@ fn d12_rotated_logs_lose_no_line() {
     holds(
         "D12",
         format!(
-            "{ROTATIONS} rotations, {asked} lines: 0 lost, 0 split; the new files after {slowest:.1?} at most"
+            "{ROTATIONS} rotations, {asked} lines: 0 lost, 0 split; the new files after at most {slowest:.1?}"
         ),
         "0, ≤ 100 ms",
     );
 }
 
-/// A worker that is born after a rotation writes where the others write.
+/// A worker that starts after a rotation writes to the new log.
 #[test]
 fn the_next_worker_inherits_the_new_log() {
     let folder = Folder::new();
@@ -98,11 +98,11 @@ fn the_next_worker_inherits_the_new_log() {
     server.signal(Signal::USR1);
     eventually("there is a new log", || access.exists());
     crate::support::server::send(server.workers[0], Signal::KILL);
-    eventually("another has taken the place", || {
+    eventually("the worker is replaced", || {
         server.children().first().is_some_and(|pid| *pid != server.workers[0])
     });
     assert_eq!(server.connect().get("/ok", "").status, 200);
-    eventually("its line stands in the new one", || {
+    eventually("its line is in the new log", || {
         fs::read_to_string(&access).is_ok_and(|text| text.contains("/ok"))
     });
 }

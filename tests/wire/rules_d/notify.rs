@@ -1,4 +1,4 @@
-//! What a service manager is told (sd_notify(3)).
+//! Messages to a service manager (sd_notify(3)).
 
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
@@ -12,7 +12,7 @@ use crate::support::rules::holds;
 use crate::support::server::{eventually, halt, is_alive, send};
 use crate::support::{Folder, Front, Server};
 
-/// Stands in for the service manager.
+/// A fake service manager.
 struct Manager {
     socket: UnixDatagram,
     folder: Folder,
@@ -35,14 +35,14 @@ impl Manager {
         })
     }
 
-    /// The next message, as its lines.
+    /// Receives the next message, and returns its lines.
     fn next(&self) -> Vec<String> {
         let mut bytes = [0; 4096];
         let count = self.socket.recv(&mut bytes).expect("a message");
         String::from_utf8_lossy(&bytes[..count]).lines().map(String::from).collect()
     }
 
-    /// How many messages come within this time; each has to be this one.
+    /// The number of messages within `time`; each must be `message`.
     fn count(&self, message: &str, time: Duration) -> usize {
         let until = Instant::now() + time;
         let mut count = 0;
@@ -106,17 +106,17 @@ fn d21_an_upgrade_moves_the_main_process() {
     assert!(ready[0] == "READY=1" && successor.0 != server.master(), "{ready:?}");
     assert_eq!(server.wait().code(), Some(0));
     send(successor.0, Signal::TERM);
-    assert_eq!(manager.next()[0], "STOPPING=1", "the successor has inherited whom to tell");
+    assert_eq!(manager.next()[0], "STOPPING=1", "the successor has inherited the address");
     eventually("it is gone", || !is_alive(successor.0));
     holds(
         "D21",
-        "an upgrade: RELOADING, then READY with MAINPID; the successor tells when it stops",
+        "an upgrade: RELOADING, then READY with MAINPID; the successor sends STOPPING",
         "exact order",
     );
 }
 
 #[test]
-fn d21_a_name_that_stands_nowhere() {
+fn d21_an_abstract_socket() {
     let folder = Folder::new();
     let name = format!("stheno-test-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).expect("a name");
@@ -128,12 +128,12 @@ fn d21_a_name_that_stands_nowhere() {
     let mut bytes = [0; 100];
     let count = socket.recv(&mut bytes).expect("a message");
     assert!(bytes[..count].starts_with(b"READY=1\n"));
-    holds("D21", "an abstract socket is told as well", "yes");
+    holds("D21", "an abstract socket gets the messages", "yes");
 }
 
 #[test]
-fn d23_signs_of_life_while_all_workers_beat() {
-    if Front::lacks("d23_signs_of_life_while_all_workers_beat") {
+fn d23_watchdog_messages_need_all_workers() {
+    if Front::lacks("d23_watchdog_messages_need_all_workers") {
         return;
     }
     let manager = Manager::new();
@@ -144,15 +144,15 @@ fn d23_signs_of_life_while_all_workers_beat() {
     let alive = manager.count("WATCHDOG=1", 3 * watchdog);
     assert!((4..=8).contains(&alive), "{alive} in 3 s");
     halt(server.workers[0]);
-    // One may be on its way, and one more is due before the silence is long enough.
+    // One message may be in flight, and one more is due before the heartbeat is late.
     let last = manager.count("WATCHDOG=1", watchdog + watchdog / 2);
     let silent = manager.count("WATCHDOG=1", 2 * watchdog);
     assert!(last <= 2 && silent == 0, "{last}, then {silent}");
     send(server.workers[0], Signal::CONT);
-    assert!(manager.count("WATCHDOG=1", 2 * watchdog) >= 2, "and it comes again");
+    assert!(manager.count("WATCHDOG=1", 2 * watchdog) >= 2, "the messages come again");
     holds(
         "D23",
-        format!("every half second: {alive} in 3 s; a worker is stopped: {last} more, then none"),
+        format!("every half second: {alive} in 3 s; after a worker is stopped: {last}, then 0"),
         "stops ≤ 1 period",
     );
 }

@@ -1,4 +1,4 @@
-//! Clients that keep their connections, ask all the time, and check every byte of every answer.
+//! Clients that keep their connections, send requests all the time, and check every byte of every response.
 
 use std::any::Any;
 use std::fmt;
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crate::support::Client;
 use crate::support::server::eventually;
 
-/// A connection that failed its client: from which port it came, and how.
+/// A failed connection: its local port, and the reason.
 #[derive(Clone)]
 pub(super) struct Failure {
     pub(super) port: u16,
@@ -31,7 +31,7 @@ struct Counts {
     failures: Mutex<Vec<Failure>>,
 }
 
-/// A number of such clients.
+/// A group of such clients.
 #[derive(Debug)]
 pub(super) struct Regulars {
     counts: Arc<Counts>,
@@ -39,8 +39,8 @@ pub(super) struct Regulars {
 }
 
 impl Regulars {
-    /// So many clients of this address. Each asks for a small file and a large one in turn, and comes back on a new
-    /// connection when it is told that the old one closes.
+    /// Starts `clients` clients of this address. Each requests a small and a large file in turn, and connects
+    /// again when the server closes its connection.
     pub(super) fn start(address: SocketAddr, clients: usize) -> Self {
         Self::start_by(clients, move || Client::connect(address))
     }
@@ -58,10 +58,10 @@ impl Regulars {
         regulars
     }
 
-    /// Waits until so many more requests have been answered.
+    /// Waits until `answers` more requests have been served.
     pub(super) fn wait_for_more(&self, answers: u64) {
         let wanted = self.answered() + answers;
-        eventually("more is answered", || self.answered() >= wanted);
+        eventually("more requests are served", || self.answered() >= wanted);
     }
 
     pub(super) fn answered(&self) -> u64 {
@@ -72,7 +72,7 @@ impl Regulars {
         self.counts.failures.lock().expect("failures").clone()
     }
 
-    /// Sends them home; answers how many requests were answered, and what went wrong.
+    /// Ends the clients; returns the number of served requests, and the failures.
     pub(super) fn stop(mut self) -> (u64, Vec<Failure>) {
         self.counts.stop.store(true, Ordering::Relaxed);
         self.threads.drain(..).for_each(|thread| thread.join().expect("a client"));
@@ -96,7 +96,7 @@ impl Counts {
 
     fn visit(&self, connect: &dyn Fn() -> Client, port: &mut u16) {
         let mut client = connect();
-        // Who comes through a file has no port.
+        // A client of a Unix socket has no port.
         *port = client.stream.local_addr().map_or(0, |address| address.port());
         let files: [(&str, &[u8]); 2] = [("/ok", b"hello\n"), ("/big", &[b'x'; 100_000])];
         for (target, content) in files.into_iter().cycle() {
@@ -114,7 +114,7 @@ impl Counts {
     }
 }
 
-/// They do not outlive their test, whatever becomes of it.
+/// The clients end with their test, also when it fails.
 impl Drop for Regulars {
     fn drop(&mut self) {
         self.counts.stop.store(true, Ordering::Relaxed);

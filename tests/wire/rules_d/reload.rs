@@ -1,4 +1,4 @@
-//! SIGHUP: from one configuration to the next.
+//! SIGHUP: reloads.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::regulars::Regulars;
-use super::{serve, until_workers};
+use super::{RELOADED, serve, until_workers};
 use crate::support::process::{descriptors, memory};
 use crate::support::rules::holds;
 use crate::support::server::{eventually, is_alive};
@@ -17,14 +17,13 @@ use crate::support::{Folder, Front, Server};
 
 /// Sends HUP and waits until the new generation serves.
 pub(super) fn reload(server: &Server) {
-    let done = "has been read anew";
-    let before = server.count_said(done);
+    let before = server.count_said(RELOADED);
     server.signal(Signal::HUP);
-    eventually("the new ones serve", || server.count_said(done) > before);
+    eventually("the new ones serve", || server.count_said(RELOADED) > before);
 }
 
 #[test]
-fn d9_a_reload_fails_nobody() {
+fn d9_a_reload_fails_no_request() {
     let (_folder, server) = serve(&["-w", "2"]);
     let regulars = Regulars::start(server.address(), 16);
     let mut workers: HashSet<i32> = server.workers.iter().copied().collect();
@@ -40,7 +39,7 @@ fn d9_a_reload_fails_nobody() {
     assert!(workers.len() >= 11 * Front::of_this_crate().processes(2), "{workers:?}");
     holds(
         "D9",
-        format!("10 HUPs, {answered} answers of keep-alive clients, every byte checked: 0 failed"),
+        format!("10 HUPs, {answered} responses to keep-alive clients, every byte checked: 0 failed"),
         "0 failed",
     );
 }
@@ -50,7 +49,7 @@ fn d9_a_broken_configuration_changes_nothing() {
     let folder = Folder::new();
     let (first, second, link) = (folder.root(), folder.beside("second"), folder.beside("current"));
     fs::create_dir(&second).expect("a folder");
-    fs::write(second.join("ok"), "anew\n").expect("a file");
+    fs::write(second.join("ok"), "second\n").expect("a file");
     symlink(&first, &link).expect("a link");
     let server = Server::start(&link, &["-w", "2"]);
     let get = || server.connect().get("/ok", "").text().to_string();
@@ -64,7 +63,7 @@ fn d9_a_broken_configuration_changes_nothing() {
     symlink(&second, &link).expect("a link");
     reload(&server);
     eventually("only new ones are left", || !server.workers.iter().any(|pid| is_alive(*pid)));
-    assert_eq!(get(), "anew\n");
+    assert_eq!(get(), "second\n");
     holds(
         "D9",
         "a root that is not there: one line, the same workers serve; a root that was replaced: served",
@@ -113,10 +112,10 @@ fn d11_old_workers_do_not_pile_up() {
         most = most.max(server.children().len());
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(server.workers.iter().any(|pid| is_alive(*pid)), "the one with the client has its time");
-    eventually("the second reload comes when its time is over", || {
+    assert!(server.workers.iter().any(|pid| is_alive(*pid)), "the worker with the client has its grace");
+    eventually("the second reload follows the end of the grace", || {
         most = most.max(server.children().len());
-        server.count_said("has been read anew") >= 2
+        server.count_said(RELOADED) >= 2
     });
     let took = started.elapsed();
     until_workers(server.master(), Front::of_this_crate().processes(2));
@@ -131,9 +130,12 @@ fn d11_old_workers_do_not_pile_up() {
 }
 
 #[test]
-fn every_accept_mode_can_be_reloaded() {
+fn every_accept_mode_serves_and_reloads() {
     for mode in ["exclusive", "shared", "reuseport"] {
         let (_folder, server) = serve(&["-w", "2", "--accept", mode]);
+        // A runtime has no exclusive wake-up, and says which mode it uses instead.
+        let mode = Front::of_this_crate().accept(mode);
+        assert!(server.wait_for("poller").ends_with(&format!("accept {mode}")));
         let regulars = Regulars::start(server.address(), 4);
         for _ in 0..3 {
             reload(&server);

@@ -1,4 +1,4 @@
-//! Reload, upgrade and logs, together with configuration files, Unix sockets and workers in their jail.
+//! Reloads, upgrades and logs, combined with configuration files, Unix sockets and confined workers.
 
 use std::fs::{self, Permissions};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ use crate::support::{Client, Folder, Front, Server};
 /// A user that every system has, by number.
 const NOBODY: u32 = 65534;
 
-/// Writes the configuration file, in one step.
+/// Replaces the configuration file in one step.
 fn write(folder: &Folder, text: &str) -> PathBuf {
     let (new, path) = (folder.beside("stheno.toml.new"), folder.beside("stheno.toml"));
     fs::write(&new, text).expect("a file");
@@ -32,9 +32,9 @@ fn start(folder: &Folder, text: &str) -> Server {
     Server::start_from_file(write(folder, text).to_str().expect("UTF-8"), &[])
 }
 
-/// Waits until none of the processes is left.
+/// Waits until all of the processes have ended.
 fn until_gone(pids: &[i32]) {
-    eventually("the old ones have gone", || !pids.iter().any(|pid| is_alive(*pid)));
+    eventually("the old processes have ended", || !pids.iter().any(|pid| is_alive(*pid)));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn a_changed_file_is_in_force_after_a_reload() {
     let folder = Folder::new();
     let second = folder.beside("second");
     fs::create_dir_all(second.join("list")).expect("folders");
-    fs::write(second.join("ok"), "anew\n").expect("a file");
+    fs::write(second.join("ok"), "second\n").expect("a file");
     let old = "root = \"root\"\nlisten = \"127.0.0.1:0\"\naccess-log = \"off\"\nworkers = 1\n";
     let server = start(&folder, old);
     let socket = folder.beside("s.sock");
@@ -55,12 +55,12 @@ fn a_changed_file_is_in_force_after_a_reload() {
     reload(&server);
     until_gone(&server.workers);
     until_workers(server.master(), Front::of_this_crate().processes(3));
-    // The same port, although any one is asked for.
+    // The port stays the same, although port 0 is configured.
     for mut client in [server.connect(), Client::connect_unix(&socket)] {
-        assert_eq!(client.get("/ok", "").text(), "anew\n");
+        assert_eq!(client.get("/ok", "").text(), "second\n");
         assert_eq!(client.get("/list/", "").status, 200, "a listing");
     }
-    // A place that is not asked for any more goes, and so does its file.
+    // A listener that is no longer configured is closed, and its file removed.
     write(&folder, old);
     let before = server.children();
     reload(&server);
@@ -97,7 +97,7 @@ fn a_broken_file_changes_nothing() {
         server.signal(Signal::HUP);
         eventually("it is refused", || server.count_said("the old one stays in force") == number + 1);
         assert_eq!(server.count_said(says), 1, "{says}: {:?}", server.said());
-        assert!(!folder.beside("s.sock").exists(), "what was made for nothing is gone");
+        assert!(!folder.beside("s.sock").exists(), "the socket of the failed reload is gone");
     }
     assert_eq!(server.children(), server.workers);
     assert_eq!(server.connect().get("/ok", "").text(), "hello\n");
@@ -128,11 +128,11 @@ fn a_unix_socket_outlives_reloads() {
         }
         let (answered, failures) = regulars.stop();
         assert!(failures.is_empty(), "{accept}: {} of {answered} failed: {failures:?}", failures.len());
-        // Other rights are given to the same file.
+        // The same file gets new permissions.
         write(&folder, &text("0600"));
         reload(&server);
         assert_eq!((inode(), fs::metadata(&socket).expect("the file").mode() & 0o777), (before, 0o600));
-        // Taken away by somebody, it is made anew.
+        // A removed file is made again.
         fs::remove_file(&socket).expect("the file");
         reload(&server);
         assert_eq!(Client::connect_unix(&socket).get("/ok", "").status, 200);
@@ -152,7 +152,7 @@ fn a_unix_socket_outlives_upgrades() {
     let path = socket.clone();
     let regulars = Regulars::start_by(8, move || Client::connect_unix(&path));
     let pid = || fs::read_to_string(&pidfile).ok().and_then(|text| text.trim().parse::<i32>().ok());
-    // A successor that cannot begin leaves the file to who serves.
+    // A successor that fails to start leaves the file to the old server.
     write(&folder, &format!("{text}max-connections = 4000000000\n"));
     server.signal(Signal::USR2);
     server.wait_for("has not taken over");
@@ -162,7 +162,7 @@ fn a_unix_socket_outlives_upgrades() {
     for _ in 0..5 {
         let old = masters[masters.len() - 1].0;
         send(old, Signal::USR2);
-        eventually("another is in the pid file", || pid().is_some_and(|pid| pid != old));
+        eventually("the pid file has the next master", || pid().is_some_and(|pid| pid != old));
         masters.push(Orphan(pid().expect("a pid")));
         regulars.wait_for_more(50);
         until_gone(&[old]);
@@ -173,20 +173,20 @@ fn a_unix_socket_outlives_upgrades() {
     assert!(failures.is_empty(), "{} of {answered} failed: {failures:?}", failures.len());
     let last = masters[masters.len() - 1].0;
     let address = listening(u32::try_from(last).expect("a pid"));
-    assert!(TcpStream::connect(address).is_ok(), "the TCP socket has come along");
+    assert!(TcpStream::connect(address).is_ok(), "the TCP socket was passed on, too");
     drop(masters);
-    eventually("the last one takes it away", || !socket.exists());
+    eventually("the last master removes it", || !socket.exists());
     assert!(UnixStream::connect(&socket).is_err());
 }
 
-/// The names of what a process holds open.
+/// The paths of the open files of a process.
 fn open_files(pid: i32) -> Vec<PathBuf> {
     let folder = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
     folder.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect()
 }
 
-/// Renames the access log and has it opened anew, three times, with a request in between; answers what stands in
-/// the four files.
+/// Renames the access log three times and has it opened again, with a request in between; returns the contents
+/// of the four files.
 fn rotate(server: &Server, access: &Path) -> Vec<String> {
     let old = |number: u32| access.with_extension(format!("{number}.old"));
     let text = |path: &Path| fs::read_to_string(path).unwrap_or_default();
@@ -204,16 +204,16 @@ fn rotate(server: &Server, access: &Path) -> Vec<String> {
     (1..=3).map(|number| text(&old(number))).chain([text(access)]).collect()
 }
 
-/// A worker may open no file, and somebody else's least of all: the master hands it the new one. A folder in the root,
-/// and one above it, are such that it must not write in by itself.
+/// A confined worker cannot open a log file, least of all as another user, so the master passes it the new one.
+/// The log is also in the root, and in a folder above it, to which the worker may not write.
 #[test]
-fn workers_that_may_open_no_log_are_handed_the_new_one() {
+fn workers_without_access_get_the_new_log_from_the_master() {
     let mut cases = vec!["logs/access.log", "access.log", "root/access.log"];
     let root_only = "private/access.log";
     if rights::is_root() {
         cases.push(root_only);
     } else {
-        not_run("D12", "only root may become somebody else");
+        not_run("D12", "only root may become another user");
     }
     for log in cases {
         let folder = Folder::new();
@@ -238,7 +238,7 @@ fn workers_that_may_open_no_log_are_handed_the_new_one() {
 #[test]
 fn another_user_after_a_reload() {
     if !rights::is_root() {
-        return not_run("D24", "only root may become somebody else");
+        return not_run("D24", "only root may become another user");
     }
     let folder = Folder::new();
     fs::set_permissions(folder.beside(""), Permissions::from_mode(0o755)).expect("rights");
@@ -251,8 +251,8 @@ fn another_user_after_a_reload() {
             let before = server.children();
             reload(&server);
             until_gone(&before);
-            // Who has ended is a child until it has been waited for.
-            eventually("only new ones are left", || {
+            // A process that has ended remains a child until it is waited for.
+            eventually("only new workers are left", || {
                 children(server.master()).iter().all(|child| !before.contains(child))
             });
             let now = children(server.master());

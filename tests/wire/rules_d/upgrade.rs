@@ -1,4 +1,4 @@
-//! SIGUSR2: another program in the place of this one.
+//! SIGUSR2: a new program takes over.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::rules::holds;
 use crate::support::server::{command, eventually, is_alive, send};
 use crate::support::{Folder, Server};
 
-/// A server that was started from a copy of the program, which can be replaced.
+/// A server that runs from a copy of the program, which the test can replace.
 struct Installed {
     folder: Folder,
     program: PathBuf,
@@ -33,7 +33,7 @@ impl Installed {
         Self { folder, program, pidfile, server }
     }
 
-    /// Who stands in the pid file.
+    /// The process id in the pid file.
     fn pid(&self) -> Option<i32> {
         fs::read_to_string(&self.pidfile).ok()?.trim().parse().ok()
     }
@@ -43,15 +43,15 @@ impl Installed {
     }
 }
 
-/// A successor that a failed test has not got to know ends with it as well.
+/// Also ends a successor that the test failed to find.
 impl Drop for Installed {
     fn drop(&mut self) {
         drop(self.pid().filter(|pid| *pid != self.server.master()).map(Orphan));
     }
 }
 
-/// Puts a program into its place in one step: one that runs cannot be written to. Another process copies it: a child
-/// that another test forks meanwhile would hold a file of ours open for writing, and then it cannot be run.
+/// Replaces the program in one step, because a running one cannot be written to. Another process makes the
+/// copy: a child of another test would otherwise inherit the file open for writing, and exec would fail.
 fn install(program: &Path, place: &Path) {
     let beside = place.with_extension("new");
     let copied = Command::new("cp").args([program, &beside]).status().expect("cp");
@@ -67,7 +67,7 @@ fn ignores_sigpipe(pid: i32) -> bool {
 }
 
 #[test]
-fn d13_an_upgrade_fails_nobody() {
+fn d13_an_upgrade_fails_no_request() {
     const UPGRADES: usize = 10;
     let mut installed = Installed::start(&["-w", "2"]);
     let (address, program) = (installed.server.address(), PathBuf::from(command().get_program()));
@@ -77,11 +77,11 @@ fn d13_an_upgrade_fails_nobody() {
         let old = masters[masters.len() - 1].0;
         install(&program, &installed.program);
         send(old, Signal::USR2);
-        eventually("another is in the pid file", || installed.pid().is_some_and(|pid| pid != old));
+        eventually("the pid file has the next master", || installed.pid().is_some_and(|pid| pid != old));
         masters.push(Orphan(installed.pid().expect("a pid")));
         regulars.wait_for_more(100);
-        eventually("the old one is gone", || !is_alive(old));
-        eventually("and so is its pid file", || !installed.old_pidfile().exists());
+        eventually("the old master is gone", || !is_alive(old));
+        eventually("its pid file is gone", || !installed.old_pidfile().exists());
     }
     let last = masters[UPGRADES].0;
     until_workers(last, 2);
@@ -90,12 +90,12 @@ fn d13_an_upgrade_fails_nobody() {
     let (answered, failures) = regulars.stop();
     assert!(failures.is_empty(), "{} of {answered} failed: {failures:?}", failures.len());
     drop(masters);
-    assert!(!installed.pidfile.exists(), "the last one has taken its file away");
+    assert!(!installed.pidfile.exists(), "the last master has removed its file");
     std::net::TcpListener::bind(address).expect("the port is free");
     holds(
         "D13",
         format!(
-            "{UPGRADES} upgrades, {answered} answers of keep-alive clients, every byte checked: 0 failed"
+            "{UPGRADES} upgrades, {answered} responses to keep-alive clients, every byte checked: 0 failed"
         ),
         "0 failed",
     );
@@ -109,36 +109,36 @@ fn d13_a_successor_that_fails_changes_nothing() {
     for (tries, program) in ["/bin/false", "/bin/true"].into_iter().enumerate() {
         install(Path::new(program), &installed.program);
         server.signal(Signal::USR2);
-        eventually("it is said", || server.count_said(failed) == tries + 1);
+        eventually("it is logged", || server.count_said(failed) == tries + 1);
         assert_eq!(installed.pid(), Some(server.master()), "the pid file is back");
     }
     fs::remove_file(&installed.program).expect("the program");
     server.signal(Signal::USR2);
     server.wait_for("cannot run ");
-    eventually("it is said", || server.count_said(failed) == 3);
+    eventually("it is logged", || server.count_said(failed) == 3);
     assert_eq!(server.children(), server.workers);
     let (answered, failures) = regulars.stop();
     assert!(failures.is_empty(), "{} of {answered} failed: {failures:?}", failures.len());
     assert!(!installed.old_pidfile().exists());
     holds(
         "D13",
-        "successors /bin/false, /bin/true and none: a line each, the same workers go on, 0 failed",
+        "successors /bin/false, /bin/true and a missing one: a line each, the same workers go on, 0 failed",
         "the old one goes on",
     );
 }
 
-/// What waits behind an address in the environment of a successor is not told to the workers' children.
+/// The sockets are passed in the environment; a second upgrade must not see those of the first.
 #[test]
 fn a_successor_leaves_no_trace_in_the_environment() {
     let installed = Installed::start(&[]);
     let old = installed.server.master();
     send(old, Signal::USR2);
-    eventually("another is in the pid file", || installed.pid().is_some_and(|pid| pid != old));
+    eventually("the pid file has the next master", || installed.pid().is_some_and(|pid| pid != old));
     let next = Orphan(installed.pid().expect("a pid"));
-    eventually("the old one is gone", || !is_alive(old));
-    // Once more: what the first successor was given is not what it hands on.
+    eventually("the old master is gone", || !is_alive(old));
+    // The second upgrade, by the first successor.
     send(next.0, Signal::USR2);
-    eventually("another is in the pid file", || installed.pid().is_some_and(|pid| pid != next.0));
+    eventually("the pid file has the next master", || installed.pid().is_some_and(|pid| pid != next.0));
     let last = Orphan(installed.pid().expect("a pid"));
     assert_eq!(installed.server.connect().get("/ok", "").status, 200);
     drop((next, last));

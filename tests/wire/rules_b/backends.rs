@@ -1,4 +1,4 @@
-//! B7: the kernel's jail and its twin on foot give the same answers.
+//! B7: openat2 and its portable fallback give the same responses.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,12 +8,12 @@ use crate::support::rules::holds;
 use crate::support::{Folder, Server};
 
 #[test]
-fn b7_the_twins_agree() {
+fn b7_both_backends_agree() {
     let folder = Folder::new();
     let root = folder.root();
     fs::create_dir_all(root.join("a/b/c")).expect("folders");
     folder.write("a/b/c/file", "deep");
-    // One below the other: links that are resolved by way of links.
+    // A chain of links, each of which leads to the one before it.
     for n in 1..=45 {
         let target = if n == 1 { "ok".into() } else { format!("l{}", n - 1) };
         symlink(target, root.join(format!("l{n}"))).expect("a link");
@@ -61,7 +61,7 @@ fn b7_the_twins_agree() {
     }
     holds(
         "B7",
-        format_args!("{compared} answers the same to the byte; the whole suite B runs on both twins"),
+        format_args!("{compared} responses are equal byte by byte; the whole suite B runs on both backends"),
         "same verdicts",
     );
 }

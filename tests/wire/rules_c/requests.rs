@@ -1,0 +1,114 @@
+//! C14 to C17: ranges and the access log.
+
+use std::time::Instant;
+
+use super::{GET, serve};
+use crate::support::rules::holds;
+use crate::support::server::eventually;
+use crate::support::{Folder, Server};
+
+#[test]
+fn c14_c15_ranges_neither_multiply_nor_leave_the_file() {
+    let (_folder, server) = serve(&[]);
+    let bomb = format!("Range: bytes={}0-\r\nConnection: close\r\n", "0-,".repeat(1300));
+    let mut client = server.connect();
+    client.send(format!("GET /big HTTP/1.1\r\nHost: a\r\n{bomb}\r\n"));
+    let out = client.read_raw_to_end().len();
+    assert!(out <= 100_000 + 4096, "{out} bytes");
+    holds("C14", format!("1,300 ranges of 100,000 bytes: {out} bytes out"), "≤ size + 4 KiB");
+
+    let mut client = server.connect();
+    let hard = [
+        "-9223372036854775608,-600",
+        "-0",
+        "5-2",
+        "18446744073709551616-",
+        "0-18446744073709551616",
+        "-18446744073709551616",
+        "99999999999999999999999999-",
+        "9223372036854775807-9223372036854775807",
+        "0-0,-9223372036854775808",
+    ];
+    for range in hard {
+        let response = client.get("/big", &format!("Range: bytes={range}\r\n"));
+        assert!([200, 206, 416].contains(&response.status), "{range}: {}", response.status);
+        if response.status != 416 {
+            let end = response.body.iter().rev().take(100).all(|byte| *byte == b'x');
+            assert!(end && response.body.len() <= 100_000, "{range}");
+        }
+        if response.status == 206 {
+            assert_eq!(response.body.len(), 100_000, "{range}: only ranges of the whole file");
+        }
+    }
+    holds("C15", format!("{} hard ranges: 200, 416, or all of the file", hard.len()), "never other bytes");
+}
+
+#[test]
+fn c16_a_blocked_access_log_costs_no_request() {
+    let folder = Folder::new();
+    let fifo = folder.beside("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a FIFO");
+    // Open, so that the server can write to it; it is not read.
+    let _reader = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("the FIFO");
+    let fifo = fifo.to_str().expect("UTF-8").to_string();
+    let kept = folder.beside("access.log");
+    let kept = kept.to_str().expect("UTF-8");
+    let rate = |log: &str| {
+        let server = Server::start(&folder.root(), &["--access-log", log]);
+        let mut client = server.connect();
+        let begun = Instant::now();
+        for _ in 0..40 {
+            client.send(GET.repeat(50));
+            (0..50).for_each(|_| assert_eq!(client.read("GET").status, 200));
+        }
+        let rate = 2000.0 / begun.elapsed().as_secs_f64();
+        if log != kept {
+            server.wait_for("lines lost so far");
+            let lines = server.said().iter().filter(|line| line.contains("lost so far")).count();
+            assert!(lines <= 12, "{lines} lines about 2,000");
+        }
+        rate
+    };
+    // The better of two runs, after a warm-up.
+    let works = rate(kept).max(rate(kept));
+    let (full, blocked) = (rate("/dev/full").max(rate("/dev/full")), rate(&fifo).max(rate(&fifo)));
+    assert!(
+        full > works / 5.0 && blocked > works / 5.0,
+        "{full:.0} and {blocked:.0} of {works:.0} requests/s"
+    );
+    let share = |rate: f64| rate / works * 100.0;
+    holds(
+        "C16",
+        format!(
+            "0 of 8,000 failed; /dev/full {:.0} %, FIFO {:.0} % of the rate with a working log",
+            share(full),
+            share(blocked)
+        ),
+        "0 failed, ≥ 90 %",
+    );
+}
+
+#[test]
+fn c17_a_request_is_one_printable_line() {
+    let folder = Folder::new();
+    let path = folder.beside("access.log");
+    let server = Server::start(&folder.root(), &["--access-log", path.to_str().expect("UTF-8")]);
+    let requests = [
+        "GET /%0a%0dfake HTTP/1.1\r\nHost: a\r\nUser-Agent: \"quoted\\\"\r\n\r\n".as_bytes(),
+        b"GET /ok HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff\xfe\x80\r\nReferer: \" 200 0 \"\r\n\r\n",
+        b"GET /\x1b]0;x\x07 HTTP/1.1\r\nHost: a\r\nUser-Agent: \x1b]\r\n\r\n",
+        b"GET /\r127.0.0.1 - - HTTP/1.1\r\n\r\n",
+    ];
+    for request in requests {
+        let mut client = server.connect();
+        client.send(request);
+        client.read("GET");
+    }
+    let lines = || std::fs::read_to_string(&path).unwrap_or_default();
+    eventually("the lines are written", || lines().lines().count() >= requests.len());
+    let text = lines();
+    assert_eq!(text.lines().count(), requests.len(), "{text}");
+    assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)), "{text:?}");
+    assert!(text.lines().all(|line| line.starts_with("127.0.0.1 - - [")), "{text}");
+    holds("C17", format!("{0} requests, {0} printable lines", requests.len()), "1 request = 1 line");
+}
