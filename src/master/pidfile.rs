@@ -145,10 +145,10 @@ fn lock_stale(path: &Path) -> io::Result<Option<OwnedFd>> {
 /// Whether it is this very file that stands at `path`.
 fn is_at(file: &OwnedFd, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(facts), Ok(there)) = (descriptor::facts(file.as_fd()), fs::symlink_metadata(path)) else {
+    let (Ok(ours), Ok(there)) = (descriptor::metadata(file.as_fd()), fs::symlink_metadata(path)) else {
         return false;
     };
-    (facts.device, facts.inode) == (there.dev(), there.ino())
+    (ours.device, ours.inode) == (there.dev(), there.ino())
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Master {
     fn reopen_logs(&mut self, work: &mut dyn Work) {
         let logs = work.reopen_logs();
         for (pid, line) in self.lines() {
-            let handed = logs.iter().try_for_each(|log| fd_passing::hand(line.socket.as_fd(), log));
+            let handed = logs.iter().try_for_each(|log| fd_passing::send(line.socket.as_fd(), log));
             match handed {
                 // It has just ended, and is about to be reaped.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}

@@ -142,7 +142,7 @@ fn become_successor(
     let (mut files, mut names): (Vec<_>, Vec<_>) = sockets.iter().copied().unzip();
     files.push(report.as_fd());
     // A signal must not run our handler here, with descriptors that mean something else.
-    let ready = signal::reset(&Signal::ALL).and_then(|()| descriptor::place(&files, FIRST_PASSED));
+    let ready = signal::reset(&Signal::ALL).and_then(|()| descriptor::duplicate_at(&files, FIRST_PASSED));
     drop(blocked);
     let number = i32::try_from(names.len()).map_or(FIRST_PASSED, |count| FIRST_PASSED + count);
     let error = ready.err().unwrap_or_else(|| {
