@@ -17,7 +17,7 @@ use crate::support::{Folder, Front, Server};
 
 /// Sends HUP and waits until the new generation serves.
 pub(super) fn reload(server: &Server) {
-    let done = "has been read anew";
+    let done = "has been read again";
     let before = server.count_said(done);
     server.signal(Signal::HUP);
     eventually("the new ones serve", || server.count_said(done) > before);
@@ -116,7 +116,7 @@ fn d11_old_workers_do_not_pile_up() {
     assert!(server.workers.iter().any(|pid| is_alive(*pid)), "the one with the client has its time");
     eventually("the second reload comes when its time is over", || {
         most = most.max(server.children().len());
-        server.count_said("has been read anew") >= 2
+        server.count_said("has been read again") >= 2
     });
     let took = started.elapsed();
     until_workers(server.master(), Front::of_this_crate().processes(2));

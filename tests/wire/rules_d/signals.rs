@@ -106,10 +106,11 @@ fn d6_d18_a_storm_of_signals() {
     // Signals that wait have no order: a TTIN of the storm may be heard behind the HUP that was sent last.
     let wanted = Front::of_this_crate().processes(2);
     eventually("the last word is as many workers as were asked for", || {
-        let reloads = server.count_said("has been read anew");
+        let reloads = server.count_said("has been read again");
         server.signal(Signal::HUP);
         let until = Instant::now() + SECOND;
-        let is_so = || server.count_said("has been read anew") > reloads && server.children().len() == wanted;
+        let is_so =
+            || server.count_said("has been read again") > reloads && server.children().len() == wanted;
         while !is_so() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
