@@ -30,7 +30,7 @@ use stheno::chat::{Chat, Chunk, Handler, Producer, Terminator};
 use stheno::clock::Instant;
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
 use stheno::sys::beneath::{self, Symlinks};
-use stheno::sys::descriptor::{self, Kind};
+use stheno::sys::descriptor::{self, FileKind};
 use stheno::sys::socket;
 
 /// The most bytes of a head, and of a body, that are stored. The lab sets no limit.
@@ -246,11 +246,11 @@ impl AsyncHTTPRequestHandler {
     /// Opens a regular file beneath the root; the kernel refuses every other path, links and races included.
     fn open(&self, path: &Path) -> Option<(File, u64)> {
         let file = beneath::open(self.root.as_fd(), path, Symlinks::Follow).ok()?;
-        let facts = descriptor::facts(file.as_fd()).ok()?;
-        match facts.kind {
-            Kind::Regular => Some((file.into(), facts.size)),
-            Kind::Directory => self.open(&path.join("index.html")),
-            Kind::Other => None,
+        let metadata = descriptor::metadata(file.as_fd()).ok()?;
+        match metadata.kind {
+            FileKind::Regular => Some((file.into(), metadata.size)),
+            FileKind::Directory => self.open(&path.join("index.html")),
+            FileKind::Other => None,
         }
     }
 

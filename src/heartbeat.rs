@@ -1,8 +1,8 @@
-//! What workers tell their master while they work, in memory that they share.
+//! What workers report to their master, in memory that they share.
 //!
-//! A [`Scoreboard`] is made before the fork and has a [`HeartbeatSlot`] for every worker: when it was last at its loop, what it is
-//! doing, how many connections it has. Telling costs a worker three stores in a turn and no system call; nobody waits
-//! for anybody, and a worker that is killed leaves a slot behind that is merely old.
+//! A [`Scoreboard`] is made before the fork and has a [`HeartbeatSlot`] for every worker: when it was last at its
+//! loop, what it does, how many connections it has. A report costs a worker three stores in a turn and no system call,
+//! neither side waits for the other, and the slot of a killed worker is merely old.
 //!
 //! ```text
 //! worker: Heartbeat ──stores──► HeartbeatSlot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
@@ -16,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use crate::sys::shared;
 
-/// The longest time between two beats of a worker that has nothing to do.
+/// The longest time between two beats of an idle worker.
 pub const RESTING_BEAT: Duration = Duration::from_secs(1);
 
-/// Words of one slot: a cache line of its own, so that the beats of one worker do not slow down another.
+/// Words of one slot: a whole cache line, so that the beats of one worker do not slow down another.
 const WORDS: usize = 8;
 
-/// What stands where in a slot.
+/// The position of each word in a slot.
 const BEAT: usize = 0;
 const STATE: usize = 1;
 const CONNECTIONS: usize = 2;
@@ -31,38 +31,38 @@ const GENERATION: usize = 3;
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerState {
-    /// It sets itself up.
+    /// It starts: opens files, loads an application.
     Booting,
     /// It serves.
     Ready,
-    /// It finishes what is due, and leaves.
+    /// It accepts no connections, finishes its responses and exits.
     Draining,
 }
 
 /// The slots of all workers.
 #[derive(Debug)]
 pub struct Scoreboard {
-    begun: Instant,
+    created: Instant,
     words: &'static [AtomicU64],
     taken: Vec<bool>,
 }
 
 impl Scoreboard {
-    /// A board with room for so many workers. Make it once, before the first fork.
+    /// A board for `slots` workers. Make it once, before the first fork.
     ///
     /// # Errors
     /// As mmap(2): no memory.
     pub fn new(slots: usize) -> io::Result<Self> {
         let words = shared::words(slots * WORDS)?;
-        Ok(Self { begun: Instant::now(), words, taken: vec![false; slots] })
+        Ok(Self { created: Instant::now(), words, taken: vec![false; slots] })
     }
 
-    /// A slot for a worker that is about to be forked; `None` when there is none left.
+    /// A slot for a worker that is about to be forked; `None` when all are taken.
     pub fn take(&mut self, generation: u64) -> Option<HeartbeatSlot> {
         let index = self.taken.iter().position(|taken| !taken)?;
         self.taken[index] = true;
         let words = &self.words[index * WORDS..][..WORDS];
-        let slot = HeartbeatSlot { index, begun: self.begun, words };
+        let slot = HeartbeatSlot { index, created: self.created, words };
         slot.set(STATE, WorkerState::Booting as u64);
         slot.set(CONNECTIONS, 0);
         slot.set(GENERATION, generation);
@@ -70,17 +70,17 @@ impl Scoreboard {
         Some(slot)
     }
 
-    /// Gives the slot of a worker that has ended to others.
+    /// Frees the slot of a worker that has ended.
     pub fn free(&mut self, slot: HeartbeatSlot) {
         self.taken[slot.index] = false;
     }
 }
 
-/// One worker's place on the board.
+/// One worker's words on the scoreboard, as the master reads them.
 #[derive(Clone, Copy, Debug)]
 pub struct HeartbeatSlot {
     index: usize,
-    begun: Instant,
+    created: Instant,
     words: &'static [AtomicU64],
 }
 
@@ -94,17 +94,17 @@ impl HeartbeatSlot {
     }
 
     fn beat(&self, now: Instant) {
-        let millis = now.saturating_duration_since(self.begun).as_millis();
+        let millis = now.saturating_duration_since(self.created).as_millis();
         self.set(BEAT, u64::try_from(millis).unwrap_or(u64::MAX));
     }
 
-    /// When the worker was last at its loop, to the millisecond; at first, when the slot was taken.
+    /// When the worker was last at its loop, to the millisecond; before its first beat, when the slot was taken.
     #[must_use]
     pub fn last_beat(&self) -> Instant {
-        self.begun + Duration::from_millis(self.get(BEAT))
+        self.created + Duration::from_millis(self.get(BEAT))
     }
 
-    /// What it is doing.
+    /// What the worker is doing.
     #[must_use]
     pub fn state(&self) -> WorkerState {
         match self.get(STATE) {
@@ -114,32 +114,32 @@ impl HeartbeatSlot {
         }
     }
 
-    /// How many connections it has.
+    /// The number of the worker's open connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.get(CONNECTIONS)
     }
 
-    /// Of which generation it is: each reload begins a new one.
+    /// The worker's generation: each reload begins a new one.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.get(GENERATION)
     }
 }
 
-/// A worker's end of it.
+/// The worker's end: writes its slot, and wakes the master.
 #[derive(Debug)]
 pub struct Heartbeat {
     slot: HeartbeatSlot,
     every: Duration,
-    /// Where the master waits for the word that this worker is ready, or wants to leave.
+    /// The pipe that wakes the master when this worker is ready, or retires.
     report: Option<OwnedFd>,
     may_retire: bool,
 }
 
 impl Heartbeat {
-    /// For the worker that `slot` was taken for: it beats `every` so often at the least, and says on the pipe
-    /// `report` that it is ready.
+    /// For the worker that `slot` was taken for. It beats at least once in the time `every`, and writes to the pipe
+    /// `report` when it is ready.
     #[must_use]
     pub fn new(slot: HeartbeatSlot, every: Duration, report: OwnedFd) -> Self {
         Self { slot, every, report: Some(report), may_retire: false }
@@ -154,7 +154,7 @@ impl Heartbeat {
         Ok(Self { slot, every: RESTING_BEAT, report: None, may_retire: false })
     }
 
-    /// For a worker that may want to leave by itself: it keeps the pipe to say so.
+    /// For a worker that may call [`Heartbeat::retire`]: it keeps the pipe open for that.
     #[must_use]
     pub fn which_may_retire(self) -> Self {
         Self { may_retire: true, ..self }
@@ -166,35 +166,35 @@ impl Heartbeat {
         self.every
     }
 
-    /// Says that the worker serves from now on.
+    /// Reports that the worker serves from now on.
     pub fn ready(&mut self) {
         self.slot.set(STATE, WorkerState::Ready as u64);
-        self.call_the_master();
+        self.wake_master();
         if !self.may_retire {
             self.report = None;
         }
     }
 
-    /// Says that a worker which may retire has done enough: its master fills the seat with another one, and lets this one finish.
+    /// Reports that the worker has reached its limit: the master forks a replacement and lets this one drain.
     pub fn retire(&mut self) {
         self.slot.set(STATE, WorkerState::Draining as u64);
-        self.call_the_master();
+        self.wake_master();
     }
 
-    /// The byte only wakes the master; what counts stands in the slot. A full pipe wakes it as well.
-    fn call_the_master(&self) {
+    /// Writes a byte that only wakes the master, which then reads the slot. A full pipe wakes it as well.
+    fn wake_master(&self) {
         if let Some(report) = &self.report {
             let _ = rustix::io::write(report, b"!");
         }
     }
 
-    /// Says that the worker is at its loop, and what it has.
+    /// Reports that the worker is at its loop, and how many connections it has.
     pub fn beat(&self, now: Instant, connections: usize) {
         self.slot.beat(now);
         self.slot.set(CONNECTIONS, connections as u64);
     }
 
-    /// Says that the worker takes nobody in any more.
+    /// Reports that the worker accepts no connections any more.
     pub fn draining(&self) {
         self.slot.set(STATE, WorkerState::Draining as u64);
     }
@@ -207,7 +207,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn what_a_worker_says_is_seen() {
+    fn the_master_sees_what_a_worker_reports() {
         let mut board = Scoreboard::new(2).expect("a board");
         let (read, write) = descriptor::pipe().expect("a pipe");
         let slot = board.take(7).expect("a slot");
@@ -229,9 +229,9 @@ mod tests {
         assert_eq!((bytes, slot.state()), (2, WorkerState::Draining));
     }
 
-    /// RULES D27: who has nothing more to say lets go of the pipe.
+    /// RULES D27: a worker that will not retire closes the pipe.
     #[test]
-    fn the_pipe_is_closed_behind_the_word() {
+    fn the_pipe_is_closed_after_the_report() {
         let (read, write) = descriptor::pipe().expect("a pipe");
         let slot = Scoreboard::new(1).expect("a board").take(1).expect("a slot");
         let mut heartbeat = Heartbeat::new(slot, RESTING_BEAT, write);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_given_again() {
+    fn freed_slots_are_taken_again() {
         let mut board = Scoreboard::new(2).expect("a board");
         let (first, second) = (board.take(1).expect("a slot"), board.take(1).expect("a slot"));
         assert!(first.index != second.index && board.take(1).is_none());

@@ -110,10 +110,10 @@ fn start<F: Front>(mut front: F) -> Result<ExitCode, ConfigError> {
     if current.config.jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI {
         log::info!("this kernel has no Landlock, or a part of it: workers are kept in as far as it goes");
     }
-    let image = Executable { program: started_from(), arguments };
+    let executable = Executable { program: started_from(), arguments };
     let (pidfile, plan) = (current.config.pidfile.clone(), current.plan());
     let server = Server { front, words, log, current: Some(current), next: None };
-    serve(server, plan, Surroundings { pidfile, notifier, predecessor, image })
+    serve(server, plan, Surroundings { pidfile, notifier, predecessor, executable })
 }
 
 /// The configuration that the words ask for, as the front has it, and the threads of a worker.
@@ -258,14 +258,14 @@ impl<F: Front> Server<F> {
 
 impl<F: Front> Work for Server<F> {
     fn work(&mut self, post: Assignment) -> i32 {
-        if post.trial {
+        if post.pending {
             self.adopt_next();
         }
         self.next = None;
         let Some(setup) = self.current.take() else {
             return BOOT_FAILURE;
         };
-        let listeners = setup.bound.into_worker(post.seat);
+        let listeners = setup.bound.into_worker(post.slot);
         // Before the first connection is accepted, and behind everything that has to be opened.
         if let Err(error) = setup.confinement.enter(setup.service.root()) {
             log::error!("a worker cannot serve: {error}");
@@ -280,7 +280,7 @@ impl<F: Front> Work for Server<F> {
             listeners,
             accept: setup.config.accept,
             signals: post.signals,
-            life: post.life,
+            life: post.master_link,
             heartbeat: post.heartbeat,
             grace: setup.config.grace,
         };

@@ -1,4 +1,4 @@
-//! The master over a worker that no request can bring about: one that never comes back from what it does.
+//! The master with a worker in a state that no request can bring about: it never comes back to its loop.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
@@ -16,21 +16,21 @@ use stheno::sys::{readiness, shared};
 #[path = "support/rules.rs"]
 mod rules;
 
-/// Says to this very program that it is the server, not the test of it.
+/// The variable that makes this program the server instead of the test.
 const SERVER: &str = "STHENO_TEST_MASTER";
 
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The first worker in seat 0 spins. The second has the master end; until then everyone beats and waits.
+/// The first worker of slot 0 spins. The second one ends the master; until then all workers beat and wait.
 struct Spinning {
-    /// How many workers seat 0 has had, in all processes.
+    /// The number of workers that slot 0 has had, counted over all processes.
     births: &'static AtomicU64,
 }
 
 impl Work for Spinning {
-    fn work(&mut self, mut post: Assignment) -> i32 {
-        let births = if post.seat == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
-        post.heartbeat.ready();
+    fn work(&mut self, mut assignment: Assignment) -> i32 {
+        let births = if assignment.slot == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        assignment.heartbeat.ready();
         if births == 1 {
             loop {
                 std::hint::spin_loop();
@@ -41,10 +41,10 @@ impl Work for Spinning {
         }
         let mut over = false;
         while !over {
-            post.heartbeat.beat(Instant::now(), 0);
-            readiness::wait_any(&[post.signals.as_fd(), post.life.as_fd()], Some(post.heartbeat.every()))
-                .expect("a wait");
-            post.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
+            assignment.heartbeat.beat(Instant::now(), 0);
+            let files = [assignment.signals.as_fd(), assignment.master_link.as_fd()];
+            readiness::wait_any(&files, Some(assignment.heartbeat.every())).expect("a wait");
+            assignment.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
         }
         0
     }
@@ -78,10 +78,10 @@ fn serve() {
     let master = Master::new(plan, Surroundings::default()).expect("a master");
     let births = &shared::words(1).expect("memory")[0];
     assert_eq!(master.run(&mut Spinning { births }).expect("workers"), Ended::Stopped);
-    assert_eq!(births.load(Ordering::SeqCst), 2, "one that spins, and one in its place");
+    assert_eq!(births.load(Ordering::SeqCst), 2, "the one that spins, and its replacement");
 }
 
-/// RULES D15. The master forks, so it is a process of its own, in which this test runs alone, on the only thread.
+/// RULES D15. The master forks, so it gets a process of its own, in which this test runs on the only thread.
 #[test]
 fn d15_a_worker_that_spins_is_ended() {
     if std::env::var_os(SERVER).is_some() {
@@ -92,12 +92,12 @@ fn d15_a_worker_that_spins_is_ended() {
     let output = server.env(SERVER, "1").output().expect("a process");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches("is told to abort").count(), 1, "the one, and once: {said}");
+    assert_eq!(said.matches("is told to abort").count(), 1, "one worker, once: {said}");
     assert_eq!(said.matches("has died").count(), 1, "{said}");
-    assert!(!said.contains("is killed"), "SIGABRT is enough for who runs: {said}");
+    assert!(!said.contains("is killed"), "SIGABRT ends a process that runs: {said}");
     rules::holds(
         "D15",
-        format_args!("a worker that spins: ABRT after {TIMEOUT:?}, and another in its seat"),
+        format_args!("a worker that spins: ABRT after {TIMEOUT:?}, and another in its slot"),
         "ended",
     );
 }

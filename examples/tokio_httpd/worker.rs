@@ -308,7 +308,7 @@ async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
     life.readable().await?.clear_ready();
     let mut commands = Commands::default();
     loop {
-        match fd_passing::take(life.get_ref().0.as_fd())? {
+        match fd_passing::receive(life.get_ref().0.as_fd())? {
             Received::File(handed) => commands.logs.push(handed),
             Received::Nothing => return Ok(commands),
             Received::End => {

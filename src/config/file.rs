@@ -21,7 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 use crate::cli::{self, Known, Takes};
-use crate::sys::descriptor::{Kind, facts};
+use crate::sys::descriptor::{FileKind, metadata};
 
 /// A file that is larger is none of ours.
 const MAX_SIZE: u64 = 1024 * 1024;
@@ -79,7 +79,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::open(path, flags, Mode::empty())?;
-    if facts(file.as_fd())?.kind != Kind::Regular {
+    if metadata(file.as_fd())?.kind != FileKind::Regular {
         return Err(std::io::Error::other("it is no regular file"));
     }
     let mut bytes = Vec::new();

@@ -1,14 +1,14 @@
-//! What was found lately, by the path as it was asked for.
+//! A cache of opened files, by the path in the request target.
 //!
-//! Decoding a path, opening a file and asking what it is cost four system calls and more instructions than
-//! all the rest of an answer. So the outcome is kept, and believed for a moment (`--file-cache`, one second
-//! unless told otherwise); then the file is opened anew, and if it is the same one the rest is kept.
+//! Decoding a path, opening a file and fstat(2) cost four system calls and more instructions than all the rest of a
+//! response. So an entry is used without a check for a moment (`--file-cache`, one second by default); after that the
+//! file is opened again, and the entry stays if it is the same file.
 //!
-//! Only what was found is kept. A path that leads nowhere costs one system call, and a client that asks for
-//! a million of them must not push out what others ask for.
+//! Only files that were found are cached. A missing one costs one system call, and a client that requests a million
+//! missing paths must not evict the entries of others.
 //!
-//! The cache is bounded twice, in entries and in bytes. When it is full the entry goes that has not been
-//! asked for since the hand of the clock last passed it.
+//! The cache is bounded in entries and in bytes. A full cache evicts the first entry that was not used since the hand
+//! of the clock last passed it (the CLOCK algorithm).
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,10 +18,10 @@ use foldhash::quality::RandomState;
 
 use crate::clock::Instant;
 
-/// Longer paths are not kept: they would be most of what the cache holds.
+/// The longest cached path: longer ones would be most of what the cache holds.
 const MAX_KEY: usize = 512;
 
-/// How much a cache holds, and for how long it is believed.
+/// The size of a cache, and how long its entries are valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) entries: usize,
@@ -30,24 +30,23 @@ pub(super) struct Bounds {
 }
 
 #[derive(Debug)]
-struct Slot<V> {
+struct CacheEntry<V> {
     key: Rc<[u8]>,
     value: V,
     bytes: usize,
-    /// When it was last known to be true.
+    /// When the value was last known to be current.
     checked: Instant,
-    /// Asked for since the hand passed.
+    /// Used since the hand passed.
     used: bool,
 }
 
-/// What a look-up finds.
+/// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Lookup<V> {
-    /// To be believed.
+    /// The value is valid.
     Fresh(V),
-    /// To be compared with what is there now.
+    /// The value has to be compared with the current file.
     Stale(V),
-    /// Nothing.
     Nothing,
 }
 
@@ -56,84 +55,84 @@ pub(super) enum Lookup<V> {
 pub(super) struct Cache<V> {
     bounds: Bounds,
     index: HashMap<Rc<[u8]>, usize, RandomState>,
-    slots: Vec<Slot<V>>,
+    entries: Vec<CacheEntry<V>>,
     hand: usize,
     bytes: usize,
 }
 
 impl<V: Clone> Cache<V> {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self { bounds, index: HashMap::default(), slots: Vec::new(), hand: 0, bytes: 0 }
+        Self { bounds, index: HashMap::default(), entries: Vec::new(), hand: 0, bytes: 0 }
     }
 
-    /// What is known of `key`.
+    fn entry(&mut self, key: &[u8]) -> Option<&mut CacheEntry<V>> {
+        self.index.get(key).and_then(|at| self.entries.get_mut(*at))
+    }
+
     pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Lookup<V> {
-        let Some(slot) = self.index.get(key).and_then(|at| self.slots.get_mut(*at)) else {
+        let validity = self.bounds.validity;
+        let Some(entry) = self.entry(key) else {
             return Lookup::Nothing;
         };
-        slot.used = true;
-        if now.saturating_duration_since(slot.checked) < self.bounds.validity {
-            Lookup::Fresh(slot.value.clone())
+        entry.used = true;
+        if now.saturating_duration_since(entry.checked) < validity {
+            Lookup::Fresh(entry.value.clone())
         } else {
-            Lookup::Stale(slot.value.clone())
+            Lookup::Stale(entry.value.clone())
         }
     }
 
-    /// Keeps `value`, which holds so many `bytes`, in place of what was known of `key`.
+    /// Inserts or replaces the value of `key`. The value uses `bytes` of memory.
     pub(super) fn insert(&mut self, key: &[u8], value: V, bytes: usize, now: Instant) {
         self.remove(key);
         let bytes = bytes + 2 * key.len();
-        let Bounds { entries, bytes: most, validity } = self.bounds;
-        if entries == 0 || bytes > most || key.len() > MAX_KEY || validity.is_zero() {
+        let Bounds { entries: max_entries, bytes: max_bytes, validity } = self.bounds;
+        if max_entries == 0 || bytes > max_bytes || key.len() > MAX_KEY || validity.is_zero() {
             return;
         }
-        while self.slots.len() >= entries || self.bytes + bytes > most {
+        while self.entries.len() >= max_entries || self.bytes + bytes > max_bytes {
             self.evict();
         }
         let key: Rc<[u8]> = key.into();
-        self.index.insert(Rc::clone(&key), self.slots.len());
-        self.slots.push(Slot { key, value, bytes, checked: now, used: false });
+        self.index.insert(Rc::clone(&key), self.entries.len());
+        self.entries.push(CacheEntry { key, value, bytes, checked: now, used: false });
         self.bytes += bytes;
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Forgets what nobody has asked for since twice its validity.
+    /// Removes entries that were not checked for twice their validity.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let validity = self.bounds.validity;
-        let old = |slot: &Slot<V>| now.saturating_duration_since(slot.checked) >= 2 * validity;
-        let mut at = self.slots.len();
-        while let Some(below) = at.checked_sub(1) {
-            at = below;
-            if old(&self.slots[at]) {
+        let oldest = 2 * self.bounds.validity;
+        for at in (0..self.entries.len()).rev() {
+            if now.saturating_duration_since(self.entries[at].checked) >= oldest {
                 self.remove_at(at);
             }
         }
     }
 
-    /// What is known of `key` is still true.
+    /// Makes the value of `key` fresh: the file has not changed.
     pub(super) fn confirm(&mut self, key: &[u8], now: Instant) {
-        if let Some(slot) = self.index.get(key).and_then(|at| self.slots.get_mut(*at)) {
-            slot.checked = now;
+        if let Some(entry) = self.entry(key) {
+            entry.checked = now;
         }
     }
 
-    /// What is known of `key` is no longer true.
     pub(super) fn remove(&mut self, key: &[u8]) {
         if let Some(at) = self.index.get(key) {
             self.remove_at(*at);
         }
     }
 
-    /// Takes out the first entry that the hand finds unused; in its second turn it finds one for certain.
+    /// Removes the first unused entry from the hand on; there is one in the second round at the latest.
     fn evict(&mut self) {
         loop {
-            self.hand = if self.hand < self.slots.len() { self.hand } else { 0 };
-            match self.slots.get_mut(self.hand) {
-                Some(slot) if slot.used => {
-                    slot.used = false;
+            self.hand = if self.hand < self.entries.len() { self.hand } else { 0 };
+            match self.entries.get_mut(self.hand) {
+                Some(entry) if entry.used => {
+                    entry.used = false;
                     self.hand += 1;
                 }
                 _ => return self.remove_at(self.hand),
@@ -142,13 +141,14 @@ impl<V: Clone> Cache<V> {
     }
 
     fn remove_at(&mut self, at: usize) {
-        if at >= self.slots.len() {
+        if at >= self.entries.len() {
             return;
         }
-        let slot = self.slots.swap_remove(at);
-        self.index.remove(&slot.key);
-        self.bytes -= slot.bytes;
-        if let Some(moved) = self.slots.get(at) {
+        let entry = self.entries.swap_remove(at);
+        self.index.remove(&entry.key);
+        self.bytes -= entry.bytes;
+        // The last entry has moved here.
+        if let Some(moved) = self.entries.get(at) {
             self.index.insert(Rc::clone(&moved.key), at);
         }
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_believed_for_a_while() {
+    fn a_value_is_fresh_for_its_validity() {
         let (mut cache, now) = (cache(4, 1000), Instant::now());
         assert_eq!(cache.get(b"/a", now), Lookup::Nothing);
         cache.insert(b"/a", 1, 10, now);
@@ -180,13 +180,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_stays() {
+    fn a_used_entry_stays() {
         let (mut cache, now) = (cache(4, 1_000_000), Instant::now());
         cache.insert(b"/hot", 0, 10, now);
         for number in 1..1000_u32 {
             assert_eq!(cache.get(b"/hot", now), Lookup::Fresh(0), "before {number}");
             cache.insert(format!("/{number}").as_bytes(), number, 10, now);
-            assert!(cache.slots.len() <= 4 && cache.index.len() == cache.slots.len());
+            assert!(cache.entries.len() <= 4 && cache.index.len() == cache.entries.len());
         }
     }
 
@@ -198,17 +198,17 @@ mod tests {
         for number in 0..100_u32 {
             cache.insert(format!("/{}", number % 7).as_bytes(), number, 16, now);
             assert!(cache.bytes <= 100);
-            let sum: usize = cache.slots.iter().map(|slot| slot.bytes).sum();
+            let sum: usize = cache.entries.iter().map(|entry| entry.bytes).sum();
             assert_eq!(sum, cache.bytes);
         }
-        assert!(!cache.slots.is_empty());
+        assert!(!cache.entries.is_empty());
         let long = vec![b'x'; MAX_KEY + 1];
         cache.insert(&long, 0, 0, now);
         assert_eq!(cache.get(&long, now), Lookup::Nothing);
     }
 
     #[test]
-    fn without_validity_nothing_is_kept() {
+    fn without_validity_nothing_is_cached() {
         let mut cache = Cache::new(Bounds { entries: 4, bytes: 1000, validity: Duration::ZERO });
         cache.insert(b"/a", 1, 10, Instant::now());
         assert_eq!(cache.get(b"/a", Instant::now()), Lookup::Nothing);

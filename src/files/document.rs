@@ -1,42 +1,41 @@
-//! What a path leads to, made ready to be sent: all that is the same for every request for it.
+//! A file that is ready to be sent: everything that is the same for each request for it.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::INDEX;
 use super::conditional::Validators;
 use super::encoding::Coding;
 use super::mime;
 use super::open::File;
-use super::path::Wanted;
+use super::path::ResolvedPath;
 use crate::chat::FileSlice;
 use crate::clock::Now;
 use crate::http1::{Body, Response, Status};
-use crate::sys::descriptor::Facts;
+use crate::sys::descriptor::Metadata;
 
-/// A change this short before a look may be followed by another that leaves the same times behind: clocks of
-/// file systems tick every 4 to 10 ms.
+/// A file that changed less than this before it was opened may change again with the same times: the clocks of file
+/// systems tick every 4 to 10 ms.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A file to be sent, or its sibling in another encoding.
+/// A file, or its sibling in another encoding, with its field lines.
 #[derive(Debug)]
 pub(super) struct Document {
-    facts: Facts,
-    /// All of it.
+    metadata: Metadata,
+    /// The whole file.
     pub(super) slice: FileSlice,
     /// The encoding of the sibling.
     coding: Option<&'static Coding>,
-    /// Whether another client may be sent another one.
+    /// Whether other clients may get another encoding.
     varies: bool,
     max_age: Option<u32>,
     pub(super) validators: Validators,
-    /// Of the original's name also when a sibling is sent: the type is that of what comes out.
+    /// The type of the original, also for a sibling: that of the decoded content.
     pub(super) content_type: Cow<'static, str>,
-    /// Whether it had been at rest when it was looked at.
+    /// Whether the last change was at least [`TICK`] before the file was opened.
     settled: bool,
-    /// Made when they are first wanted.
+    /// Made for the first response that needs them.
     fields: OnceCell<Arc<[u8]>>,
     caching_fields: OnceCell<Arc<[u8]>>,
     content: OnceCell<Option<Arc<[u8]>>>,
@@ -44,19 +43,19 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn new(
-        wanted: &Wanted,
+        path: &ResolvedPath,
         file: File,
         coding: Option<&'static Coding>,
         varies: bool,
         max_age: Option<u32>,
         now: Now,
     ) -> Self {
-        let File { facts, slice } = file;
+        let File { metadata, slice } = file;
         Self {
-            validators: Validators::of(&facts, coding.map(|coding| coding.token), now),
-            content_type: mime::content_type(&wanted.name(INDEX)),
-            settled: facts.changed + TICK < now.wall,
-            facts,
+            validators: Validators::of(&metadata, coding.map(|coding| coding.token), now),
+            content_type: mime::content_type(path.name()),
+            settled: metadata.changed + TICK < now.wall,
+            metadata,
             slice,
             coding,
             varies,
@@ -67,25 +66,25 @@ impl Document {
         }
     }
 
-    /// Whether this, made before, is what `now_there` is, so that what was made of it still holds.
-    pub(super) fn is_still(&self, now_there: &Self) -> bool {
+    /// Whether `found`, opened later, is the same unchanged file, so that this document is still valid.
+    pub(super) fn is_still(&self, found: &Self) -> bool {
         self.settled
-            && self.facts == now_there.facts
-            && self.coding == now_there.coding
-            && self.varies == now_there.varies
+            && self.metadata == found.metadata
+            && self.coding == found.coding
+            && self.varies == found.varies
     }
 
     pub(super) fn size(&self) -> u64 {
         self.slice.len
     }
 
-    /// Memory that it holds, about.
+    /// The memory that the document uses, about.
     pub(super) fn weight(&self) -> usize {
         let content = usize::try_from(self.size()).ok().filter(|_| self.slice.len <= File::SMALL);
         1024 + content.unwrap_or(0)
     }
 
-    /// What caches are told of it, in every answer about it.
+    /// The fields for caches, of every response about the file.
     fn write_caching_fields(&self, response: &mut Response) {
         self.validators.write_to(response);
         if self.varies {
@@ -96,7 +95,7 @@ impl Document {
         }
     }
 
-    /// What stands in every answer with content of it.
+    /// The fields of every response with content of the file.
     pub(super) fn write_fields(&self, response: &mut Response) {
         self.write_caching_fields(response);
         response.field("Accept-Ranges", "bytes");
@@ -126,7 +125,7 @@ impl Document {
         Arc::clone(self.fields.get_or_init(make))
     }
 
-    /// The content: a small file's bytes, which leave together with the head, or the file itself.
+    /// The body: the bytes of a small file, which leave together with the head, or the file itself.
     pub(super) fn body(&self) -> Body {
         match self.content.get_or_init(|| File::read_small(&self.slice)) {
             Some(bytes) => Body::Shared(Arc::clone(bytes)),

@@ -1,35 +1,34 @@
-//! Which encoding of a file a client is sent (`Accept-Encoding`, RFC 9110 §12.5.3).
+//! Which encoding of a file a client gets (`Accept-Encoding`, RFC 9110 §12.5.3).
 
 use crate::http1::{Fields, list, trim_ows};
 
-/// An encoding that a file may lie ready in, beside the file itself.
+/// An encoding in which a sibling of a file may exist.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Coding {
     /// Its name in `Content-Encoding`.
     pub(super) token: &'static str,
-    /// What stands behind the name of the file.
+    /// The suffix of the sibling's name.
     pub(super) suffix: &'static str,
 }
 
-/// The smallest first: that one is taken where a client makes no difference.
+/// The smallest first: it is sent if the client has no preference.
 const CODINGS: [Coding; 3] = [
     Coding { token: "br", suffix: ".br" },
     Coding { token: "zstd", suffix: ".zst" },
     Coding { token: "gzip", suffix: ".gz" },
 ];
 
-/// In which order siblings of a file are looked for.
+/// The order in which siblings of a file are tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Order {
-    /// Those that may be sent, the best first.
+    /// Encodings that the client accepts, the best first.
     pub(super) accepted: Vec<&'static Coding>,
-    /// Those that may not. If there is one of them, another client would have been sent it, which caches
-    /// have to be told (`Vary`).
+    /// The others. If a sibling in one of them exists, other clients get it, and the response needs `Vary`.
     pub(super) others: Vec<&'static Coding>,
 }
 
 impl Order {
-    /// What the request's `Accept-Encoding` comes to. Without one the file itself is sent.
+    /// The order that `Accept-Encoding` asks for. Without the field no encoding is accepted.
     pub(super) fn of(fields: Fields<'_>) -> Self {
         Self::of_lines(fields.all("Accept-Encoding"))
     }
@@ -42,21 +41,21 @@ impl Order {
             let accepted = weight > 0 && weight >= weights.of_identity();
             if accepted { &mut order.accepted } else { &mut order.others }.push(coding);
         }
-        // The sort is stable: what weighs the same stays in our order.
+        // The sort is stable: encodings of the same weight stay in the order of CODINGS.
         order.accepted.sort_by_key(|coding| std::cmp::Reverse(weights.of_coding(coding.token)));
         order
     }
 
-    /// None may be sent: a range is one of the file itself.
+    /// No encoding is accepted, as for a range.
     pub(super) fn none() -> Self {
         Self { accepted: Vec::new(), others: CODINGS.iter().collect() }
     }
 }
 
-/// What a client says of codings, in thousandths.
+/// The weights in a client's `Accept-Encoding`, in thousandths.
 #[derive(Debug)]
 struct Weights<'a> {
-    /// Each coding that is named, and its weight.
+    /// The codings that the field names.
     named: Vec<(&'a [u8], u16)>,
 }
 
@@ -65,21 +64,21 @@ impl Weights<'_> {
         self.named.iter().find(|(name, _)| name.eq_ignore_ascii_case(token)).map(|(_, weight)| *weight)
     }
 
-    /// One that is not named weighs what `*` does, and nothing without it.
+    /// The weight of a coding: its own, or that of `*`, or 0.
     fn of_coding(&self, token: &str) -> u16 {
         // RFC 9110 §8.4.1.3: x-gzip is gzip.
         let alias = || self.named(b"x-gzip").filter(|_| token == "gzip");
         self.named(token.as_bytes()).or_else(alias).or_else(|| self.named(b"*")).unwrap_or(0)
     }
 
-    /// The file itself is acceptable unless it is refused, and then it is sent all the same when there is
-    /// nothing else: so what counts is only whether it is *preferred*, and for that it has to be named.
+    /// The weight of the file itself. It is acceptable unless it is refused, and is sent even then if there is nothing
+    /// else. So only a *preference* counts, and for that the field has to name it.
     fn of_identity(&self) -> u16 {
         self.named(b"identity").or_else(|| self.named(b"*")).unwrap_or(0)
     }
 }
 
-/// `codings [ weight ]`; what cannot be read is left out.
+/// Parses `codings [ weight ]`; malformed elements are ignored.
 fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
     let Some(semicolon) = memchr::memchr(b';', element) else {
         return Some((element, 1000));
@@ -110,7 +109,7 @@ fn thousandths(qvalue: &[u8]) -> Option<u16> {
 mod tests {
     use super::*;
 
-    /// The tokens that may be sent, in order.
+    /// The accepted tokens, in order.
     fn accepted(lines: &[&str]) -> String {
         let order = Order::of_lines(lines.iter().map(|line| line.as_bytes()));
         assert_eq!(order.accepted.len() + order.others.len(), CODINGS.len());

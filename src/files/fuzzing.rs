@@ -6,10 +6,10 @@ use std::path::{Component, Path};
 
 use percent_encoding::percent_encode;
 
-use super::path::{Dotfiles, ENCODED, Refused, Wanted, normalise};
+use super::path::{Dotfiles, ENCODED, PathError, ResolvedPath, normalise};
 use super::range;
 
-/// What must hold for any `Range`, of a file of any size: the first eight bytes are the size.
+/// What must hold for any `Range` and a file of any size: the first eight bytes are the size.
 pub fn range(data: &[u8]) {
     let (size, value) = match data.split_first_chunk::<8>() {
         Some((size, value)) => (u64::from_le_bytes(*size), value),
@@ -21,8 +21,8 @@ pub fn range(data: &[u8]) {
 }
 
 fn check_range(value: &[u8], size: u64) {
-    let wanted = range::parse(value, size);
-    let range::Wanted::Parts(parts) = &wanted else {
+    let outcome = range::parse(value, size);
+    let range::RangeOutcome::Parts(parts) = &outcome else {
         return;
     };
     assert!((1..=64).contains(&parts.len()), "{} parts", parts.len());
@@ -33,21 +33,22 @@ fn check_range(value: &[u8], size: u64) {
         sum += u128::from(part.len());
     }
     assert!(sum <= u128::from(size), "{sum} bytes of {size}");
-    let asked: Vec<_> = value[6..].split(|byte| *byte == b',').filter_map(|spec| asked(spec, size)).collect();
+    let specs = value[6..].split(|byte| *byte == b',');
+    let requested: Vec<_> = specs.filter_map(|spec| requested(spec, size)).collect();
     let served: Vec<_> = parts.iter().map(|part| (part.first.into(), part.last.into())).collect();
-    assert_eq!(served, asked, "not what was asked for");
+    assert_eq!(served, requested, "not the requested ranges");
     let ranges: Vec<_> = parts.iter().map(ToString::to_string).collect();
-    assert_eq!(range::parse(format!("bytes={}", ranges.join(",")).as_bytes(), size), wanted);
+    assert_eq!(range::parse(format!("bytes={}", ranges.join(",")).as_bytes(), size), outcome);
 }
 
-/// What one part of a valid `Range` asks for, in numbers that do not end at 64 bits.
-fn asked(spec: &[u8], size: u64) -> Option<(u128, u128)> {
+/// The bytes that one part of a valid `Range` requests, in numbers of more than 64 bits.
+fn requested(spec: &[u8], size: u64) -> Option<(u128, u128)> {
     let spec = std::str::from_utf8(spec).expect("ASCII").trim_matches([' ', '\t']);
     if spec.is_empty() {
         return None;
     }
     let (first, last) = spec.split_once('-').expect("a dash");
-    // More digits than a u128 has are more than any file has, too.
+    // A number that a u128 cannot hold is larger than any file.
     let number = |digits: &str| digits.parse::<u128>().unwrap_or(u128::MAX);
     let size = u128::from(size);
     let (first, last) = match (first, last) {
@@ -60,62 +61,50 @@ fn asked(spec: &[u8], size: u64) -> Option<(u128, u128)> {
 
 /// What must hold for any path of a target.
 pub fn path(data: &[u8]) {
-    if let Ok(wanted) = normalise(data, Dotfiles::Hide) {
-        check_wanted(&wanted);
+    if let Ok(path) = normalise(data, Dotfiles::Hide) {
+        check_path(&path);
+        let target = path.url() + if path.as_directory { "/" } else { "" };
+        assert!(!target.starts_with("//"), "another host: {target}");
         assert_eq!(
-            normalise(&encode(&wanted), Dotfiles::Hide),
-            Ok(wanted),
+            normalise(target.as_bytes(), Dotfiles::Hide),
+            Ok(path),
             "another path when it is sent back"
         );
     }
     check_name(data);
 }
 
-/// It goes down, and nowhere else.
-fn check_wanted(wanted: &Wanted) {
-    let bytes = wanted.relative.as_os_str().as_bytes();
-    assert!(!bytes.iter().any(u8::is_ascii_control), "{wanted:?}");
-    assert!(!bytes.starts_with(b"/") && !bytes.ends_with(b"/"), "{wanted:?}");
+/// A path only leads down.
+fn check_path(path: &ResolvedPath) {
+    let bytes = path.relative.as_os_str().as_bytes();
+    assert!(!bytes.iter().any(u8::is_ascii_control), "{path:?}");
+    assert!(!bytes.starts_with(b"/") && !bytes.ends_with(b"/"), "{path:?}");
     if bytes.is_empty() {
-        assert!(wanted.as_directory, "the root is a directory");
+        assert!(path.as_directory, "the root is a directory");
         return;
     }
     for (at, name) in bytes.split(|byte| *byte == b'/').enumerate() {
-        assert!(!name.is_empty(), "an empty name in {wanted:?}");
-        assert!(!name.starts_with(b".") || at == 0 && name == b".well-known", "hidden: {wanted:?}");
+        assert!(!name.is_empty(), "an empty name in {path:?}");
+        assert!(!name.starts_with(b".") || at == 0 && name == b".well-known", "hidden: {path:?}");
     }
-    assert!(wanted.relative.components().all(|component| matches!(component, Component::Normal(_))));
-    assert_eq!(wanted.segments().collect::<Vec<_>>().join(&b'/'), bytes);
-    let name = wanted.name("index.html");
-    assert!(!name.is_empty() && Path::new(&name).components().count() == 1, "{name:?}");
+    assert!(path.relative.components().all(|component| matches!(component, Component::Normal(_))));
+    assert_eq!(path.segments().collect::<Vec<_>>().join(&b'/'), bytes);
+    let name = path.name();
+    assert!(!name.is_empty() && Path::new(name).components().count() == 1, "{name:?}");
 }
 
-/// As a `Location` is made.
-fn encode(wanted: &Wanted) -> Vec<u8> {
-    let mut target = String::new();
-    for segment in wanted.segments() {
-        target.push('/');
-        target.extend(percent_encode(segment, ENCODED));
-    }
-    assert!(!target.starts_with("//"), "another host: {target}");
-    if wanted.as_directory {
-        target.push('/');
-    }
-    target.into_bytes()
-}
-
-/// Any bytes are a name, if they are encoded once: they come out as they went in, decoded once.
+/// A name of any bytes is the same after it is encoded and decoded once.
 fn check_name(name: &[u8]) {
     let target = format!("/{}", percent_encode(name, ENCODED));
     let want = match name {
-        _ if name.iter().any(|byte| *byte == b'/' || byte.is_ascii_control()) => Err(Refused::Malformed),
+        _ if name.iter().any(|byte| *byte == b'/' || byte.is_ascii_control()) => Err(PathError::Malformed),
         b"" | b"." => Ok((OsStr::new(""), true)),
-        b".." => Err(Refused::Malformed),
+        b".." => Err(PathError::Malformed),
         b".well-known" => Ok((OsStr::from_bytes(name), false)),
-        [b'.', ..] => Err(Refused::Hidden),
+        [b'.', ..] => Err(PathError::Hidden),
         _ => Ok((OsStr::from_bytes(name), false)),
     };
-    let wanted = normalise(target.as_bytes(), Dotfiles::Hide);
-    let got = wanted.as_ref().map(|wanted| (wanted.relative.as_os_str(), wanted.as_directory));
+    let path = normalise(target.as_bytes(), Dotfiles::Hide);
+    let got = path.as_ref().map(|path| (path.relative.as_os_str(), path.as_directory));
     assert_eq!(got, want.as_ref().map(|want| *want), "{target}");
 }

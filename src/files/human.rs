@@ -1,9 +1,9 @@
-//! Numbers and times as readers want them.
+//! Sizes, times and counts for people.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// `123 B`, `4.5 KiB`, `678 MiB`: three digits say enough.
+/// A size with up to four digits: `123 B`, `4.5 KiB`, `678 MiB`.
 pub(super) fn human_size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -20,10 +20,10 @@ pub(super) fn human_size(bytes: u64) -> String {
     }
 }
 
-/// `1994-11-06 08:49`, which sorts as it reads.
+/// A time in UTC: `1994-11-06 08:49`.
 pub(super) fn human_time(time: SystemTime) -> String {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    /// The last second of the year 9999: no date has five digits for its year.
+    /// The last second of the year 9999: httpdate has four digits for a year.
     const LAST: Duration = Duration::from_secs(253_402_300_799);
     let date = httpdate::fmt_http_date(time.min(UNIX_EPOCH + LAST));
     // Sun, 06 Nov 1994 08:49:37 GMT
@@ -32,7 +32,7 @@ pub(super) fn human_time(time: SystemTime) -> String {
     format!("{year}-{month:02}-{day} {clock}")
 }
 
-/// A number up to a million with a comma where readers look for one.
+/// A number up to a million with a comma after the thousands.
 pub(super) struct Thousands(pub(super) usize);
 
 impl fmt::Display for Thousands {
@@ -63,7 +63,7 @@ mod tests {
             (u64::MAX, "15 EiB"),
         ] {
             assert_eq!(human_size(bytes), want, "{bytes}");
-            assert!(want.len() <= 8, "the cell has room for it");
+            assert!(want.len() <= 8, "the width of the cell");
         }
     }
 

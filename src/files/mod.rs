@@ -1,4 +1,4 @@
-//! The service that answers with files of one directory.
+//! The service for the files of one directory.
 //!
 //! ```text
 //!    ┌──────────────────── cache ─────────────────────┐
@@ -9,8 +9,8 @@
 //!                      └────► listing ──► page ────────────────────────────────────────┘
 //! ```
 //!
-//! The path is decoded once, then normalised, then opened beneath the root by the kernel; what it is and
-//! when it changed is asked of the opened descriptor, never of the name again.
+//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
+//! from the open descriptor, never from the name.
 
 mod cache;
 mod conditional;
@@ -36,7 +36,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use log::{debug, warn};
-use percent_encoding::percent_encode;
 
 use crate::clock::Now;
 use crate::http1::{Method, Reply, Request, Response, Service, Status, Target};
@@ -45,38 +44,36 @@ use crate::sys::beneath::Symlinks;
 use cache::{Bounds, Cache, Lookup};
 use document::Document;
 use encoding::{Coding, Order};
-use listing::Kept;
-use open::{File, Found, Root};
-use path::{Dotfiles, Refused, Wanted};
+use listing::ListingCache;
+use open::{File, OpenOutcome, Root};
+use page::Page;
+use path::{Dotfiles, PathError, ResolvedPath, normalise};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// What a directory's own document is called.
-const INDEX: &str = "index.html";
-
-/// nginx's documentation shows this number; the files that are asked for all the time are fewer.
+/// Files in the cache: the number in nginx's documentation, and more than the popular files of most sites.
 const CACHED_FILES: usize = 1000;
 
-/// Bytes of small files that are kept in memory.
+/// Bytes of small files in the cache.
 const CACHED_BYTES: usize = 16 * 1024 * 1024;
 
-/// What of a directory is served, and how.
+/// Which files are served, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether a directory without an index is answered with a list of what is in it.
+    /// Whether a directory without an index is listed.
     pub listing: bool,
-    /// Whether names that begin with a dot are served. They are often not meant to be: `.git`, `.env`.
+    /// Whether names with a leading dot are served. Many are not meant to be: `.git`, `.env`.
     pub dotfiles: bool,
-    /// Whether symbolic links are followed, inside the root.
+    /// Whether symbolic links inside the root are followed.
     pub symlinks: bool,
-    /// Whether a sibling with `.br`, `.zst` or `.gz` behind its name may be sent in place of a file.
+    /// Whether a sibling with the suffix `.br`, `.zst` or `.gz` may be sent in place of a file.
     pub precompressed: bool,
-    /// For how many seconds a cache may keep an answer without asking (`Cache-Control: max-age`).
+    /// For how many seconds clients may cache a response (`Cache-Control: max-age`).
     pub max_age: Option<u32>,
-    /// For how long what was found at a path is believed without looking again; zero for not at all.
+    /// How long a cached file is used without a check; zero for no cache.
     pub file_cache: Duration,
-    /// How many files are kept open at the most, so that they are found at once.
+    /// The most files that the cache keeps open.
     pub cached_files: usize,
 }
 
@@ -94,12 +91,12 @@ impl Default for Options {
     }
 }
 
-/// Serves one directory. (the seed's `AsyncHTTPRequestHandler`, its `do_GET` and `do_HEAD`)
+/// Serves one directory. (the seed's `AsyncHTTPRequestHandler` with `do_GET` and `do_HEAD`)
 #[derive(Debug)]
 pub struct FileService {
     root: Root,
     options: Options,
-    kept: Kept,
+    listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
 }
 
@@ -124,8 +121,8 @@ impl FileService {
         Ok(Self::of(Root::open(root, symlinks(options))?, options))
     }
 
-    /// Serves a directory that is open: [`FileService::root`] of another service, say, in another thread. Each
-    /// has a cache of its own.
+    /// Serves an open directory, such as [`FileService::root`] of a service in another thread. Each service has its own
+    /// cache.
     #[must_use]
     pub fn of_directory(root: OwnedFd, options: Options) -> Self {
         Self::of(Root::of(root, symlinks(options)), options)
@@ -134,23 +131,24 @@ impl FileService {
     fn of(root: Root, options: Options) -> Self {
         let bounds =
             Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
-        Self { root, options, kept: Kept::default(), cache: RefCell::new(Cache::new(bounds)) }
+        let cache = RefCell::new(Cache::new(bounds));
+        Self { root, options, listings: ListingCache::default(), cache }
     }
 
-    /// The directory that is served: it is the same one, whatever has become of its name.
+    /// The directory that is served; renaming it changes nothing.
     #[must_use]
     pub fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
-    /// The options it was made with.
+    /// The options of this service.
     #[must_use]
     pub fn options(&self) -> Options {
         self.options
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
-        let key = self.key(request, path);
+        let key = self.cache_key(request, path);
         let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
             Lookup::Fresh(document) => return send::document(request, &document, now),
             Lookup::Stale(document) => Some(document),
@@ -158,7 +156,7 @@ impl FileService {
         };
         match self.find(request, path, query, now) {
             Ok(document) => {
-                let document = self.keep(&key, known, document, now);
+                let document = self.update_cache(&key, known, document, now);
                 send::document(request, &document, now)
             }
             Err(response) => {
@@ -168,12 +166,12 @@ impl FileService {
         }
     }
 
-    /// By what a document is found again: the path as it was sent, and whatever else decides which one it is.
-    fn key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
+    /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
+    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
         if !self.options.precompressed {
             return path.into();
         }
-        // A target has no spaces, so nothing of this can be part of a path.
+        // A target has no spaces, so no path contains this.
         let mut key = path.to_vec();
         for line in request.fields.all("Accept-Encoding") {
             key.push(b' ');
@@ -185,8 +183,14 @@ impl FileService {
         key.into()
     }
 
-    /// Keeps what was found; if it is what is known already, that goes on being used.
-    fn keep(&self, key: &[u8], known: Option<Rc<Document>>, found: Document, now: Now) -> Rc<Document> {
+    /// Puts a found document into the cache. If the `known` one is still the same file, it stays and is returned.
+    fn update_cache(
+        &self,
+        key: &[u8],
+        known: Option<Rc<Document>>,
+        found: Document,
+        now: Now,
+    ) -> Rc<Document> {
         let mut cache = self.cache.borrow_mut();
         if let Some(known) = known.filter(|known| known.is_still(&found)) {
             cache.confirm(key, now.monotonic);
@@ -197,7 +201,7 @@ impl FileService {
         found
     }
 
-    /// What the path leads to, or the answer when that is no file.
+    /// Opens the document at a path, or returns the response for a path without one.
     fn find(
         &self,
         request: &Request<'_>,
@@ -206,37 +210,45 @@ impl FileService {
         now: Now,
     ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let wanted = match path::normalise(path, dotfiles) {
-            Ok(wanted) => wanted,
-            Err(Refused::Malformed) => return Err(Response::error(Status::BAD_REQUEST)),
-            Err(Refused::Hidden) => return Err(Response::error(Status::NOT_FOUND)),
-        };
-        match self.root.find(&wanted, INDEX) {
-            Ok(Found::File(file)) => {
-                debug!("{} is {} bytes", wanted.relative.display(), file.slice.len);
-                Ok(self.represent(request, &wanted, file, now))
+        let path = normalise(path, dotfiles).map_err(|error| match error {
+            PathError::Malformed => Response::error(Status::BAD_REQUEST),
+            PathError::Hidden => Response::error(Status::NOT_FOUND),
+        })?;
+        match self.root.find(&path) {
+            Ok(OpenOutcome::File(file)) => {
+                debug!("{} is {} bytes", path.relative.display(), file.slice.len);
+                Ok(self.choose_encoding(request, &path, file, now))
             }
-            Ok(Found::Directory) => Err(redirect(&wanted, query)),
-            Err(error) if self.options.listing && wanted.as_directory && is_missing(&error) => {
-                Err(listing::read(&self.root, &wanted, dotfiles, &self.kept, now)
-                    .map_or_else(|error| refuse(&wanted, &error), |listing| send::listing(request, listing)))
+            Ok(OpenOutcome::Directory) => Err(redirect(&path, query)),
+            Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
+                let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
+                Err(listing.map_or_else(
+                    |error| refuse(&path, &error),
+                    |(directory, listing)| send::listing(request, Page::new(directory, &path, listing)),
+                ))
             }
-            Err(error) => Err(refuse(&wanted, &error)),
+            Err(error) => Err(refuse(&path, &error)),
         }
     }
 
-    /// The file itself, or a sibling that holds the same in an encoding that the client takes.
-    fn represent(&self, request: &Request<'_>, wanted: &Wanted, original: File, now: Now) -> Document {
+    /// The original file, or a sibling in an encoding that the client accepts.
+    fn choose_encoding(
+        &self,
+        request: &Request<'_>,
+        path: &ResolvedPath,
+        original: File,
+        now: Now,
+    ) -> Document {
         let document =
-            |file, coding, varies| Document::new(wanted, file, coding, varies, self.options.max_age, now);
+            |file, coding, varies| Document::new(path, file, coding, varies, self.options.max_age, now);
         if !self.options.precompressed {
             return document(original, None, false);
         }
-        // A range is one of the file itself: a client that goes on with what it has must not be sent a
-        // piece of something else.
+        // Ranges are those of the original: a client that continues a download must not get bytes of another
+        // encoding.
         let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
-        let not_before = original.facts.modified;
-        let sibling = |coding: &&'static Coding| self.root.sibling(wanted, INDEX, coding.suffix, not_before);
+        let not_before = original.metadata.modified;
+        let sibling = |coding: &&'static Coding| self.root.sibling(path, coding.suffix, not_before);
         if let Some((file, coding)) =
             order.accepted.iter().find_map(|coding| Some((sibling(coding)?, *coding)))
         {
@@ -263,8 +275,8 @@ impl FileService {
         }
     }
 
-    /// Closes files that nobody has asked for lately: a file that was removed gives its space back then. Returns in
-    /// what time to call again, if anything is kept.
+    /// Closes files that are no longer requested, so that the space of a removed file becomes free. Returns the time
+    /// until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
         cache.sweep(now.monotonic);
@@ -278,7 +290,7 @@ impl Service for FileService {
     }
 }
 
-/// How long it is between two looks at what is kept, at the least.
+/// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
 
 fn allowing(mut response: Response) -> Response {
@@ -290,7 +302,7 @@ fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
 }
 
-/// RULES B12: which failures are the client's, which ours.
+/// The status for a failed open: whether the client or the server is to blame (RULES B12).
 fn status_of(error: &io::Error) -> Status {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
@@ -303,25 +315,20 @@ fn status_of(error: &io::Error) -> Status {
     }
 }
 
-fn refuse(wanted: &Wanted, error: &io::Error) -> Response {
+fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
     if status.code() >= 500 {
-        warn!("cannot open {}: {error}", wanted.relative.display());
+        warn!("cannot open {}: {error}", path.relative.display());
     }
     Response::error(status)
 }
 
-/// `/dir` → `/dir/`: the links in its index are relative to it. The query is kept; the address is absolute
-/// by path, so that no `Host` of the client's and no `//other.host` gets into it (RULES B10, B11).
-fn redirect(wanted: &Wanted, query: Option<&[u8]>) -> Response {
-    let mut location = String::new();
-    for segment in wanted.segments() {
-        location.push('/');
-        location.extend(percent_encode(segment, path::ENCODED));
-    }
-    location.push('/');
+/// Redirects `/dir` to `/dir/`, because links in its index are relative. The query stays. The location is an absolute
+/// path, so that it contains neither the client's `Host` nor `//other.host` (RULES B10, B11).
+fn redirect(path: &ResolvedPath, query: Option<&[u8]>) -> Response {
+    let mut location = path.url() + "/";
     if let Some(query) = query {
-        // The query was checked as part of the target: graphic ASCII.
+        // The query was checked with the target: it is graphic ASCII.
         location.push('?');
         location.push_str(&String::from_utf8_lossy(query));
     }
@@ -335,26 +342,21 @@ mod tests {
     use super::*;
     use rustix::io::Errno;
 
-    /// RULES B12, and what cannot be brought about over the wire.
+    /// RULES B12, also for errors that no request can cause.
     #[test]
     fn failures_and_their_statuses() {
-        for (errno, want) in [
-            (Errno::NOENT, 404),
-            (Errno::NOTDIR, 404),
-            (Errno::NAMETOOLONG, 404),
-            (Errno::LOOP, 404),
-            (Errno::XDEV, 404),
-            (Errno::NXIO, 404),
-            (Errno::ACCESS, 403),
-            (Errno::PERM, 403),
-            (Errno::MFILE, 503),
-            (Errno::NFILE, 503),
-            (Errno::NOMEM, 503),
-            (Errno::AGAIN, 503),
-            (Errno::IO, 500),
-            (Errno::STALE, 500),
+        for (want, errnos) in [
+            (
+                404,
+                &[Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG, Errno::LOOP, Errno::XDEV, Errno::NXIO][..],
+            ),
+            (403, &[Errno::ACCESS, Errno::PERM]),
+            (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN]),
+            (500, &[Errno::IO, Errno::STALE]),
         ] {
-            assert_eq!(status_of(&errno.into()).code(), want, "{errno}");
+            for errno in errnos {
+                assert_eq!(status_of(&(*errno).into()).code(), want, "{errno}");
+            }
         }
     }
 }

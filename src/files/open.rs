@@ -1,4 +1,4 @@
-//! Opening what a path names, and asking the open descriptor what it is.
+//! Opening files beneath the root; type, size and times come from the open descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,10 +8,10 @@ use std::time::SystemTime;
 
 use rustix::io::Errno;
 
-use super::path::Wanted;
+use super::path::{INDEX, ResolvedPath};
 use crate::chat::FileSlice;
 use crate::sys::beneath::{self, Symlinks};
-use crate::sys::descriptor::{Facts, Kind, facts, read_at};
+use crate::sys::descriptor::{FileKind, Metadata, metadata, read_at};
 
 /// The directory that is served.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(super) struct Root {
     symlinks: Symlinks,
 }
 
-/// What a path names.
+/// The file that a path leads to.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum OpenOutcome {
     File(File),
     Directory,
 }
@@ -30,18 +30,17 @@ pub(super) enum Found {
 /// An open regular file.
 #[derive(Debug)]
 pub(super) struct File {
-    pub(super) facts: Facts,
-    /// All of it.
+    pub(super) metadata: Metadata,
+    /// The whole file.
     pub(super) slice: FileSlice,
 }
 
 impl Root {
-    /// Symlinks on the way to the root itself are the operator's own, and are always followed.
+    /// Opens the root. Symlinks on the way to it are the operator's own and are always followed.
     pub(super) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
         Ok(Self::of(beneath::open_root(path)?, symlinks))
     }
 
-    /// A directory that is open.
     pub(super) fn of(directory: OwnedFd, symlinks: Symlinks) -> Self {
         Self { directory, symlinks }
     }
@@ -50,75 +49,71 @@ impl Root {
         self.directory.as_fd()
     }
 
-    /// Opens what is wanted; in a directory, its index.
-    pub(super) fn find(&self, wanted: &Wanted, index: &str) -> io::Result<Found> {
-        if wanted.as_directory {
-            return match self.open_beneath(&wanted.relative.join(index))? {
-                Found::Directory => Err(Errno::NOENT.into()),
-                file @ Found::File(_) => Ok(file),
+    /// Opens the file at `path`, or the index of the directory.
+    pub(super) fn find(&self, path: &ResolvedPath) -> io::Result<OpenOutcome> {
+        if path.as_directory {
+            return match self.open_beneath(&path.relative.join(INDEX))? {
+                OpenOutcome::Directory => Err(Errno::NOENT.into()),
+                file @ OpenOutcome::File(_) => Ok(file),
             };
         }
-        self.open_beneath(&wanted.relative)
+        self.open_beneath(&path.relative)
     }
 
-    /// The file with `suffix` behind the name of the wanted one, if it is a file and not older than that.
-    pub(super) fn sibling(
-        &self,
-        wanted: &Wanted,
-        index: &'static str,
-        suffix: &str,
-        not_before: SystemTime,
-    ) -> Option<File> {
-        let mut name = wanted.name(index).into_owned();
+    /// Opens the file that has `suffix` after the name of the file at `path`, unless it is older than `not_before`.
+    pub(super) fn sibling(&self, path: &ResolvedPath, suffix: &str, not_before: SystemTime) -> Option<File> {
+        let mut name = path.name().to_os_string();
         name.push(suffix);
-        match self.open_beneath(&wanted.directory().join(name)) {
-            Ok(Found::File(file)) if file.facts.modified >= not_before => Some(file),
+        match self.open_beneath(&path.directory().join(name)) {
+            Ok(OpenOutcome::File(file)) if file.metadata.modified >= not_before => Some(file),
             _ => None,
         }
     }
 
-    /// Opens a directory to be listed.
-    pub(super) fn open_directory(&self, wanted: &Wanted) -> io::Result<(OwnedFd, Facts)> {
-        // The root itself has an empty path, which names nothing.
-        let path = Path::new(".").join(&wanted.relative);
+    /// Opens a directory to list it.
+    pub(super) fn open_directory(&self, path: &ResolvedPath) -> io::Result<(OwnedFd, Metadata)> {
+        // The path of the root itself is empty, and open(2) refuses an empty path.
+        let path = Path::new(".").join(&path.relative);
         let directory = beneath::open(self.directory.as_fd(), &path, self.symlinks)?;
-        let facts = facts(directory.as_fd())?;
-        match facts.kind {
-            Kind::Directory => Ok((directory, facts)),
-            Kind::Regular | Kind::Other => Err(Errno::NOTDIR.into()),
+        let metadata = metadata(directory.as_fd())?;
+        match metadata.kind {
+            FileKind::Directory => Ok((directory, metadata)),
+            FileKind::Regular | FileKind::Other => Err(Errno::NOTDIR.into()),
         }
     }
 
-    /// Opens what `path` names, beneath the root.
-    pub(super) fn open_beneath(&self, path: &Path) -> io::Result<Found> {
+    /// Opens `path` beneath the root.
+    pub(super) fn open_beneath(&self, path: &Path) -> io::Result<OpenOutcome> {
         let root = self.directory.as_fd();
         let file = match beneath::open(root, path, self.symlinks) {
-            // A directory that may not be listed is one all the same: its index may be readable.
+            // The index of a directory may be readable even if the directory is not.
             Err(error)
                 if error.kind() == io::ErrorKind::PermissionDenied
                     && beneath::is_directory(root, path, self.symlinks) =>
             {
-                return Ok(Found::Directory);
+                return Ok(OpenOutcome::Directory);
             }
             file => file?,
         };
-        let facts = facts(file.as_fd())?;
-        match facts.kind {
-            Kind::Directory => Ok(Found::Directory),
-            // A FIFO, a socket, a device: nothing to serve, and not to be waited for (RULES B8).
-            Kind::Other => Err(Errno::NOENT.into()),
-            Kind::Regular => Ok(Found::File(File { slice: FileSlice::new(file, 0, facts.size), facts })),
+        let metadata = metadata(file.as_fd())?;
+        match metadata.kind {
+            FileKind::Directory => Ok(OpenOutcome::Directory),
+            // A FIFO, a socket or a device could block (RULES B8).
+            FileKind::Other => Err(Errno::NOENT.into()),
+            FileKind::Regular => {
+                Ok(OpenOutcome::File(File { slice: FileSlice::new(file, 0, metadata.size), metadata }))
+            }
         }
     }
 }
 
 impl File {
-    /// Up to this size a file is read and leaves in one `send` with its head; above, `sendfile` saves more
+    /// The largest file that is read and leaves in one `send` with its head; for a larger one `sendfile` saves more
     /// than its extra call costs.
     pub(super) const SMALL: u64 = 16 * 1024;
 
-    /// All bytes of a small file, if there are as many as `fstat` said: the head with its length is made of
-    /// that. If it shrinks while we look the sending finds out, and drops the connection if it must.
+    /// Reads all bytes of a small file, if there are as many as fstat(2) said: the head has that length. If the file
+    /// shrinks meanwhile, the sending notices it and drops the connection.
     pub(super) fn read_small(slice: &FileSlice) -> Option<Arc<[u8]>> {
         let length = usize::try_from(slice.len).ok().filter(|_| slice.len <= Self::SMALL)?;
         let mut bytes = vec![0; length];

@@ -1,8 +1,8 @@
 //! The page that lists a directory, made while it is sent.
 //!
-//! Its length stands in the head, before any size or time is known: so these two have cells of constant
-//! width, and everything else is known from the names. What is asked of the file system is asked for
-//! [`ROWS`] rows at a time, when there is room to send them.
+//! The head has its length before any size or time is known. So these two have cells of constant width, and the rest of
+//! a row depends on the name only. The page reads the metadata of [`ROWS`] rows at a time, when there is room to send
+//! them.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -13,50 +13,51 @@ use std::sync::Arc;
 use percent_encoding::percent_encode;
 
 use super::human::{Thousands, human_size, human_time};
-use super::listing::{Entry, Listing};
-use super::path::{ENCODED, Wanted};
+use super::listing::{DirectoryEntry, Listing};
+use super::path::{ENCODED, ResolvedPath};
 use crate::chat::{Chunk, Producer};
-use crate::sys::descriptor::Facts;
-use crate::sys::directory::facts_at;
+use crate::sys::descriptor::Metadata;
+use crate::sys::directory::metadata_at;
 
-/// Rows in one piece of the page: some 30 KiB, and half a millisecond for what is asked of each.
+/// Rows in one piece of the page: about 30 KiB, and half a millisecond for their metadata.
 const ROWS: usize = 256;
 
 const STYLE: &str = include_str!("page.css");
 
 const END: &str = "</table>\n";
 
-/// A page that is on its way.
+/// The producer of a page.
 #[derive(Debug)]
 pub(super) struct Page {
-    /// The directory that is listed: sizes and times are asked of the names in it.
+    /// The listed directory, for the metadata of its names.
     directory: OwnedFd,
-    /// What stands above the rows, until it is sent.
+    /// The part above the rows, until it is sent.
     top: String,
     listing: Arc<Listing>,
-    /// How many rows have been made.
+    /// Rows that have been made.
     made: usize,
-    /// Bytes still to come.
+    /// Bytes that are left.
     remaining: u64,
 }
 
 impl Page {
-    pub(super) fn new(directory: OwnedFd, wanted: &Wanted, listing: Arc<Listing>) -> Self {
-        let top = top(wanted, &listing);
-        let remaining = top.len() as u64 + listing.rows_len + END.len() as u64;
+    pub(super) fn new(directory: OwnedFd, path: &ResolvedPath, listing: Arc<Listing>) -> Self {
+        let top = top(path, &listing);
+        let rows_len = *listing.rows_len.get_or_init(|| rows_len(&listing));
+        let remaining = top.len() as u64 + rows_len + END.len() as u64;
         Self { directory, top, listing, made: 0, remaining }
     }
 
-    /// Size and time of an entry. One that has vanished meanwhile has a row all the same: it was promised.
-    fn cells(&self, entry: &Entry) -> Cells {
+    /// Size and time of an entry. An entry that was removed meanwhile keeps its row: the length is promised.
+    fn cells(&self, entry: &DirectoryEntry) -> Cells {
         if !self.listing.is_detailed {
-            return Cells::None;
+            return None;
         }
-        let facts = match &entry.target {
+        let metadata = match &entry.target {
             Some(target) => Some(**target),
-            None => facts_at(self.directory.as_fd(), &entry.name).ok(),
+            None => metadata_at(self.directory.as_fd(), &entry.name).ok(),
         };
-        facts.map_or_else(Cells::blank, |facts| Cells::of(entry, &facts))
+        metadata.map_or_else(blank, |metadata| cells_of(entry, &metadata))
     }
 }
 
@@ -83,9 +84,9 @@ impl Producer for Page {
     }
 }
 
-/// The bytes that all rows will have.
-pub(super) fn rows_len(listing: &Listing) -> u64 {
-    let cells = if listing.is_detailed { Cells::blank() } else { Cells::None };
+/// The bytes of all rows.
+fn rows_len(listing: &Listing) -> u64 {
+    let cells = if listing.is_detailed { blank() } else { None };
     let mut length = Counter(0);
     for entry in &listing.entries {
         // Counting cannot fail.
@@ -94,67 +95,51 @@ pub(super) fn rows_len(listing: &Listing) -> u64 {
     length.0
 }
 
-/// Everything above the rows.
-fn top(wanted: &Wanted, listing: &Listing) -> String {
-    let mut path = String::from("/");
-    let mut crumbs = String::new();
-    let mut above = wanted.segments().count();
-    let _ = write!(crumbs, "<a href=\"{}\">/</a>", up(above));
-    for segment in wanted.segments() {
+/// The part above the rows.
+fn top(path: &ResolvedPath, listing: &Listing) -> String {
+    let mut title = String::from("/");
+    let mut above = path.segments().count();
+    let mut crumbs = format!("<a href=\"{}\">/</a>", up(above));
+    for segment in path.segments() {
         above -= 1;
-        let name = Escaped(segment);
-        let _ = write!(path, "{name}/");
+        let name = escaped(segment);
+        let _ = write!(title, "{name}/");
         let _ = write!(crumbs, "<wbr><a href=\"{}\">{name}/</a>", up(above));
     }
     let columns = if listing.is_detailed { "<th>Size<th>Changed (UTC)" } else { "" };
-    let parent = if path == "/" { "" } else { "<tr><td><a href=\"../\">../</a>\n" };
+    let parent = if title == "/" { "" } else { "<tr><td><a href=\"../\">../</a>\n" };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{path}</title>\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
          <style>\n{STYLE}</style>\n<h1>{crumbs}</h1>\n<p>{}</p>\n<table>\n\
          <tr><th>Name{columns}\n{parent}",
-        Summary(listing)
+        summary(listing)
     )
 }
 
-/// The address of the directory so many levels up, relative to this one.
+/// The relative URL of the directory `levels` above this one.
 fn up(levels: usize) -> String {
     if levels == 0 { "./".into() } else { "../".repeat(levels) }
 }
 
-/// How many there are, and whether that is all.
-struct Summary<'a>(&'a Listing);
-
-impl fmt::Display for Summary<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Listing { entries, is_cut, .. } = self.0;
-        if *is_cut {
-            return write!(f, "{} of more names: the rest is left out", Thousands(entries.len()));
-        }
-        let folders = entries.iter().filter(|entry| entry.is_directory).count();
-        let files = entries.len() - folders;
-        let plural = |count| if count == 1 { "" } else { "s" };
-        match (folders, files) {
-            (0, 0) => f.write_str("Nothing here"),
-            (_, 0) => write!(f, "{} folder{}", Thousands(folders), plural(folders)),
-            (0, _) => write!(f, "{} file{}", Thousands(files), plural(files)),
-            _ => write!(
-                f,
-                "{} folder{}, {} file{}",
-                Thousands(folders),
-                plural(folders),
-                Thousands(files),
-                plural(files)
-            ),
-        }
+/// How many entries there are, and whether the listing has all of them.
+fn summary(listing: &Listing) -> String {
+    if listing.is_cut {
+        return format!("{} of more names: the rest is left out", Thousands(listing.entries.len()));
     }
+    let folders = listing.entries.iter().filter(|entry| entry.is_directory).count();
+    let counts = [(folders, "folder"), (listing.entries.len() - folders, "file")];
+    let counts: Vec<String> = (counts.into_iter().filter(|(count, _)| *count > 0))
+        .map(|(count, noun)| format!("{} {noun}{}", Thousands(count), if count == 1 { "" } else { "s" }))
+        .collect();
+    if counts.is_empty() { "Nothing here".into() } else { counts.join(", ") }
 }
 
-/// One row. Its length depends on the name alone.
-fn write_row(out: &mut impl fmt::Write, entry: &Entry, cells: &Cells) -> fmt::Result {
+/// Writes one row, whose length depends on the name only.
+fn write_row(out: &mut impl fmt::Write, entry: &DirectoryEntry, cells: &Cells) -> fmt::Result {
     let name = entry.name.as_bytes();
     let slash = if entry.is_directory { "/" } else { "" };
-    // No format string: there may be ten thousand of them.
+    // Without format strings, because there may be ten thousand rows.
     out.write_str("<tr><td><a href=\"")?;
     percent_encode(name, ENCODED).try_for_each(|part| out.write_str(part))?;
     out.write_str(slash)?;
@@ -162,54 +147,43 @@ fn write_row(out: &mut impl fmt::Write, entry: &Entry, cells: &Cells) -> fmt::Re
     write_escaped(out, name)?;
     out.write_str(slash)?;
     out.write_str("</a>")?;
-    if let Cells::Shown { size, time } = cells {
+    if let Some((size, time)) = cells {
         write!(out, "<td>{size:>8}<td>{time:16}")?;
     }
     out.write_str("\n")
 }
 
-/// What stands in the cells of constant width.
-#[derive(Debug)]
-enum Cells {
-    /// There are no such cells.
-    None,
-    /// The size has 8 bytes at the most, the time 16 or none.
-    Shown { size: String, time: String },
+/// The cells of constant width: a size of at most 8 bytes, a time of 16 or 0. A long listing has none.
+type Cells = Option<(String, String)>;
+
+fn blank() -> Cells {
+    Some(Default::default())
 }
 
-impl Cells {
-    fn blank() -> Self {
-        Self::Shown { size: String::new(), time: String::new() }
-    }
-
-    fn of(entry: &Entry, facts: &Facts) -> Self {
-        let size = if entry.is_directory { String::new() } else { human_size(facts.size) };
-        Self::Shown { size, time: human_time(facts.modified) }
-    }
+fn cells_of(entry: &DirectoryEntry, metadata: &Metadata) -> Cells {
+    let size = if entry.is_directory { String::new() } else { human_size(metadata.size) };
+    Some((size, human_time(metadata.modified)))
 }
 
-/// A name as text in HTML. What is not UTF-8 in it cannot be shown; the link beside it is exact.
-struct Escaped<'a>(&'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_escaped(f, self.0)
-    }
+/// A name as HTML text. Bytes that are not UTF-8 cannot be shown; the link is exact.
+fn escaped(name: &[u8]) -> String {
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = write_escaped(&mut text, name);
+    text
 }
 
 fn write_escaped(out: &mut impl fmt::Write, name: &[u8]) -> fmt::Result {
-    for piece in name.utf8_chunks() {
-        let text = piece.valid();
-        let mut written = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            if let Some(entity) = entity(byte) {
-                out.write_str(&text[written..at])?;
-                out.write_str(entity)?;
-                written = at + 1;
-            }
+    for chunk in name.utf8_chunks() {
+        let mut text = chunk.valid();
+        let special = |text: &str| text.bytes().enumerate().find_map(|(at, byte)| Some((at, entity(byte)?)));
+        while let Some((at, entity)) = special(text) {
+            out.write_str(&text[..at])?;
+            out.write_str(entity)?;
+            text = &text[at + 1..];
         }
-        out.write_str(&text[written..])?;
-        if !piece.invalid().is_empty() {
+        out.write_str(text)?;
+        if !chunk.invalid().is_empty() {
             out.write_char(char::REPLACEMENT_CHARACTER)?;
         }
     }
@@ -227,7 +201,7 @@ fn entity(byte: u8) -> Option<&'static str> {
     })
 }
 
-/// Counts what is written.
+/// Counts the written bytes.
 struct Counter(u64);
 
 impl fmt::Write for Counter {
@@ -240,7 +214,7 @@ impl fmt::Write for Counter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::descriptor::Kind;
+    use crate::sys::descriptor::FileKind;
     use std::ffi::OsStr;
     use std::time::{Duration, UNIX_EPOCH};
 
@@ -252,19 +226,19 @@ mod tests {
             (b"a\xffb\xc3", "a\u{fffd}b\u{fffd}"),
             ("м<".as_bytes(), "м&lt;"),
         ] {
-            assert_eq!(Escaped(name).to_string(), want);
+            assert_eq!(escaped(name), want);
         }
     }
 
-    fn entry(name: &[u8], is_directory: bool) -> Entry {
-        Entry { name: OsStr::from_bytes(name).to_os_string(), is_directory, target: None }
+    fn entry(name: &[u8], is_directory: bool) -> DirectoryEntry {
+        DirectoryEntry { name: OsStr::from_bytes(name).to_os_string(), is_directory, target: None }
     }
 
-    /// The head promises a length before any size or time is known.
+    /// The head has the length before any size or time is known.
     #[test]
     fn rows_are_as_long_as_their_names_make_them() {
-        let facts = |size| Facts {
-            kind: Kind::Regular,
+        let metadata = |size| Metadata {
+            kind: FileKind::Regular,
             size,
             inode: 1,
             device: 1,
@@ -277,13 +251,13 @@ mod tests {
                 write_row(&mut row, &entry, &cells).expect("a row");
                 row
             };
-            let blank = row(Cells::blank()).len();
+            let blank = row(blank()).len();
             for size in [0, 5, 1023, 1 << 20, (1 << 40) - 1, u64::MAX >> 20] {
-                assert_eq!(row(Cells::of(&entry, &facts(size))).len(), blank, "{size}");
+                assert_eq!(row(cells_of(&entry, &metadata(size))).len(), blank, "{size}");
             }
         }
         let mut row = String::new();
-        write_row(&mut row, &entry(b"\xff<a>.txt", false), &Cells::blank()).expect("a row");
+        write_row(&mut row, &entry(b"\xff<a>.txt", false), &blank()).expect("a row");
         assert!(row.starts_with("<tr><td><a href=\"%FF%3Ca%3E.txt\">\u{fffd}&lt;a&gt;.txt</a><td>"), "{row}");
     }
 
@@ -291,7 +265,7 @@ mod tests {
     fn summaries() {
         let summary = |folders, files, is_cut| {
             let entries = (0..folders + files).map(|n| entry(b"x", n < folders)).collect();
-            Summary(&Listing { entries, is_cut, is_detailed: true, rows_len: 0 }).to_string()
+            super::summary(&Listing { entries, is_cut, ..Listing::default() })
         };
         assert_eq!(summary(0, 0, false), "Nothing here");
         assert_eq!(summary(1, 2, false), "1 folder, 2 files");

@@ -1,4 +1,4 @@
-//! Range requests (RFC 9110 §14): the parts of a file that are asked for.
+//! Range requests (RFC 9110 §14): the parts of a file that a client requests.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -8,10 +8,11 @@ use crate::chat::FileSlice;
 use crate::clock::Now;
 use crate::http1::{Body, Method, Part, Request, Response, list};
 
-/// More ranges than this are an attack or a mistake: the whole file is cheaper (RFC 9110 §14.2, RULES C14).
+/// The most ranges of a request. More are an attack or a mistake, and the whole file is cheaper (RFC 9110 §14.2,
+/// RULES C14).
 const MAX_RANGES: usize = 64;
 
-/// A stretch of a file, both ends included, as in `Content-Range`.
+/// A range of bytes, both ends included, as in `Content-Range`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ByteRange {
     pub(super) first: u64,
@@ -30,62 +31,62 @@ impl fmt::Display for ByteRange {
     }
 }
 
-/// What the `Range` of a request comes to.
+/// The parts of a file that a request gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// Everything: no range, or one to be ignored.
+pub(super) enum RangeOutcome {
+    /// The whole file: there is no range, or it is ignored.
     Whole,
-    /// These, in the order asked; at least one.
+    /// These ranges, at least one, in the order of the request.
     Parts(Vec<ByteRange>),
-    /// None of them lies in the file, or they cannot be read: 416.
+    /// 416: the ranges are outside of the file or malformed.
     Unsatisfiable,
 }
 
-/// What parts of a file of `size` bytes are wanted.
-pub(super) fn wanted(request: &Request<'_>, validators: &Validators, size: u64) -> Wanted {
-    // Range is defined for GET only (RFC 9110 §14.2); several Range fields are no Range field.
+/// Evaluates `Range` and `If-Range` for a file of `size` bytes.
+pub(super) fn evaluate(request: &Request<'_>, validators: &Validators, size: u64) -> RangeOutcome {
+    // Range is defined for GET only (RFC 9110 §14.2); several Range fields are ignored.
     let Some(value) = request.fields.single("Range").filter(|_| request.method == Method::Get) else {
-        return Wanted::Whole;
+        return RangeOutcome::Whole;
     };
     if request.fields.get("If-Range").is_some() {
         let if_range = request.fields.single("If-Range");
         if !if_range.is_some_and(|value| validators.matches_if_range(value)) {
-            return Wanted::Whole;
+            return RangeOutcome::Whole;
         }
     }
     parse(value, size)
 }
 
 /// `bytes=` and a list of `first-last`, `first-`, `-suffix`.
-pub(super) fn parse(value: &[u8], size: u64) -> Wanted {
+pub(super) fn parse(value: &[u8], size: u64) -> RangeOutcome {
     let Some(equals) = memchr::memchr(b'=', value) else {
-        return Wanted::Unsatisfiable;
+        return RangeOutcome::Unsatisfiable;
     };
     let (unit, set) = (&value[..equals], &value[equals + 1..]);
     if !unit.eq_ignore_ascii_case(b"bytes") {
-        return Wanted::Whole;
+        return RangeOutcome::Whole;
     }
     let mut ranges = Vec::new();
     let mut count = 0;
     for spec in list(set) {
         count += 1;
         if count > MAX_RANGES {
-            return Wanted::Whole;
+            return RangeOutcome::Whole;
         }
         match parse_spec(spec, size) {
             Some(Some(range)) => ranges.push(range),
             Some(None) => {}
-            None => return Wanted::Unsatisfiable,
+            None => return RangeOutcome::Unsatisfiable,
         }
     }
     // Overlapping ranges that add up to more than the file were an attack on Apache (CVE-2011-3192).
     if ranges.iter().try_fold(0u64, |sum, range| sum.checked_add(range.len())).is_none_or(|sum| sum > size) {
-        return Wanted::Whole;
+        return RangeOutcome::Whole;
     }
-    if ranges.is_empty() { Wanted::Unsatisfiable } else { Wanted::Parts(ranges) }
+    if ranges.is_empty() { RangeOutcome::Unsatisfiable } else { RangeOutcome::Parts(ranges) }
 }
 
-/// One range: `None` when it cannot be read, `Some(None)` when it lies outside of the file.
+/// One range: `None` when it is malformed, `Some(None)` when it is outside of the file.
 fn parse_spec(spec: &[u8], size: u64) -> Option<Option<ByteRange>> {
     let dash = memchr::memchr(b'-', spec)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -104,16 +105,13 @@ fn parse_spec(spec: &[u8], size: u64) -> Option<Option<ByteRange>> {
     Some(range)
 }
 
-/// `1*DIGIT`; a number that is too large for us is larger than every file.
+/// `1*DIGIT`; a number that a u64 cannot hold is larger than any file.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(
-        digits
-            .iter()
-            .fold(0u64, |value, digit| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'))),
-    )
+    let add = |value: u64, digit: &u8| value.saturating_mul(10).saturating_add(u64::from(digit - b'0'));
+    Some(digits.iter().fold(0, add))
 }
 
 /// `multipart/byteranges` (RFC 9110 §14.6): each part with its own type and range.
@@ -124,7 +122,7 @@ pub(super) fn write_multipart(
     now: Now,
     response: &mut Response,
 ) {
-    // Random for each answer, so that a file cannot be made to contain it.
+    // Random for each response, so that no file can be made to contain it.
     let boundary = format!("stheno-{:016x}", RandomState::new().hash_one(now.monotonic));
     let size = file.len;
     let part = |(at, range): (usize, &ByteRange)| {
@@ -145,9 +143,11 @@ pub(super) fn write_multipart(
 mod tests {
     use super::*;
 
-    fn parts(value: &str, size: u64) -> Result<String, Wanted> {
+    fn parts(value: &str, size: u64) -> Result<String, RangeOutcome> {
         match parse(value.as_bytes(), size) {
-            Wanted::Parts(ranges) => Ok(ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")),
+            RangeOutcome::Parts(ranges) => {
+                Ok(ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
             other => Err(other),
         }
     }
@@ -172,24 +172,15 @@ mod tests {
 
     #[test]
     fn ranges_that_are_not_served() {
-        for value in [
-            "bytes=",
-            "bytes=5-2",
-            "bytes=x",
-            "bytes=-",
-            "bytes=100-",
-            "bytes=-0",
-            "bytes=1-2-3",
-            "bytes=+1-2",
-            "0-1",
-        ] {
-            assert_eq!(parts(value, 100), Err(Wanted::Unsatisfiable), "{value}");
+        let values = "bytes= bytes=5-2 bytes=x bytes=- bytes=100- bytes=-0 bytes=1-2-3 bytes=+1-2 0-1";
+        for value in values.split(' ') {
+            assert_eq!(parts(value, 100), Err(RangeOutcome::Unsatisfiable), "{value}");
         }
         let many = format!("bytes={}", "0-0,".repeat(65));
         for value in ["items=0-4", "bytes=0-,1-", "bytes=-9223372036854775608,-600", &many] {
-            assert_eq!(parts(value, 100), Err(Wanted::Whole), "RULES C14, C15: {value}");
+            assert_eq!(parts(value, 100), Err(RangeOutcome::Whole), "RULES C14, C15: {value}");
         }
-        assert_eq!(parts("bytes=0-", 0), Err(Wanted::Unsatisfiable));
-        assert_eq!(parts("bytes=-5", 0), Err(Wanted::Unsatisfiable));
+        assert_eq!(parts("bytes=0-", 0), Err(RangeOutcome::Unsatisfiable));
+        assert_eq!(parts("bytes=-5", 0), Err(RangeOutcome::Unsatisfiable));
     }
 }

@@ -1,29 +1,29 @@
-//! The answer with a file, or with a part of it, or that the client has it already; and the one with a page.
+//! Responses with a file, with parts of it, without it (304, 412, 416), and with a listing.
 
-use super::conditional::{self, Validators, Verdict};
+use super::conditional::{self, PreconditionOutcome, Validators};
 use super::document::Document;
 use super::page::Page;
-use super::range;
+use super::range::{self, ByteRange, RangeOutcome};
 use crate::clock::Now;
 use crate::http1::{Body, Request, Response, Status};
 
-/// The file, or as much of it as is asked for, or that the client has it already. (the seed's `send_head`)
+/// The response with a document, after its preconditions and ranges. (the seed's `send_head`)
 pub(super) fn document(request: &Request<'_>, document: &Document, now: Now) -> Response {
     match conditional::evaluate(request, &document.validators) {
-        Verdict::Failed => return Response::error(Status::PRECONDITION_FAILED),
-        Verdict::NotModified => {
+        PreconditionOutcome::Failed => return Response::error(Status::PRECONDITION_FAILED),
+        PreconditionOutcome::NotModified => {
             return Response::with_shared_fields(Status::NOT_MODIFIED, document.caching_fields());
         }
-        Verdict::Send => {}
+        PreconditionOutcome::Send => {}
     }
-    match range::wanted(request, &document.validators, document.size()) {
-        range::Wanted::Whole => {
+    match range::evaluate(request, &document.validators, document.size()) {
+        RangeOutcome::Whole => {
             let mut response = Response::with_shared_fields(Status::OK, document.fields());
             response.body = document.body();
             response
         }
-        range::Wanted::Parts(ranges) => parts(document, &ranges, now),
-        range::Wanted::Unsatisfiable => {
+        RangeOutcome::Parts(ranges) => parts(document, &ranges, now),
+        RangeOutcome::Unsatisfiable => {
             let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
             response.field("Content-Range", format_args!("bytes */{}", document.size()));
             response
@@ -31,7 +31,7 @@ pub(super) fn document(request: &Request<'_>, document: &Document, now: Now) -> 
     }
 }
 
-fn parts(document: &Document, ranges: &[range::ByteRange], now: Now) -> Response {
+fn parts(document: &Document, ranges: &[ByteRange], now: Now) -> Response {
     let mut response = Response::new(Status::PARTIAL_CONTENT);
     document.write_fields(&mut response);
     match ranges {
@@ -47,18 +47,17 @@ fn parts(document: &Document, ranges: &[range::ByteRange], now: Now) -> Response
     response
 }
 
-/// A list of a directory. It changes without telling, so it has no validators and is asked for anew each time.
+/// The response with a listing. A directory changes without notice, so it has no validators, and caches must ask again.
 pub(super) fn listing(request: &Request<'_>, page: Page) -> Response {
     match conditional::evaluate(request, &Validators::default()) {
-        Verdict::Failed => return Response::error(Status::PRECONDITION_FAILED),
-        Verdict::NotModified => return Response::new(Status::NOT_MODIFIED),
-        Verdict::Send => {}
+        PreconditionOutcome::Failed => return Response::error(Status::PRECONDITION_FAILED),
+        PreconditionOutcome::NotModified => return Response::new(Status::NOT_MODIFIED),
+        PreconditionOutcome::Send => {}
     }
     let mut response = Response::new(Status::OK);
     response.field("Content-Type", "text/html; charset=utf-8");
     response.field("Cache-Control", "no-cache");
-    // The names are other people's. If one of them ever got through the escaping, it would still be nothing
-    // that runs or loads.
+    // The names may come from strangers. If one got through the escaping, it could still not run or load anything.
     response.field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
     response.body = Body::Made(Box::new(page));
     response

@@ -1,4 +1,4 @@
-//! From fork to waitpid: how a worker begins, and how it is found out that one has ended.
+//! From fork to waitpid: how a worker begins, and how the master learns that one has ended.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,155 +7,158 @@ use std::time::Instant;
 
 use log::{error, info, warn};
 
-use super::generation::{ExitingWorker, FAST_STOP, StopMode};
+use super::stopping::{ExitingWorker, FAST_STOP, StopMode};
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
-use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, SIGNALS, WORKER_SIGNALS, Work};
+use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
 use crate::sys::fd_passing;
 use crate::sys::process::{self, Exit, Forked, Pid};
-use crate::sys::signal::{self, Signals};
+use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
 
 /// What a worker has between its fork and its work.
 #[derive(Debug)]
 pub(super) struct ChildSetup {
-    seat: usize,
-    trial: bool,
-    life: OwnedFd,
-    slot: HeartbeatSlot,
+    slot: usize,
+    pending: bool,
+    master_link: OwnedFd,
+    heartbeat: HeartbeatSlot,
     report: OwnedFd,
     /// A signal that is meant for the master must not run the master's handler in the child.
     blocked: signal::Blocked,
 }
 
 impl Master {
-    /// Fills the seats whose time has come; answers in the child with what it has been born with.
+    /// Forks a worker for each slot that is due. Returns a value in the child only.
     pub(super) fn spawn_workers(&mut self) -> io::Result<Option<ChildSetup>> {
         let now = Instant::now();
-        while let Some(seat) = self.crew.due_seat(now) {
-            match self.spawn_worker(false, seat) {
+        while let Some((pending, slot)) = self.due_slot(now) {
+            match self.spawn_worker(pending, slot) {
                 Ok(None) => {}
+                Err(error) if pending => self.fail_reload(format!("its workers cannot be forked: {error}")),
                 Err(error) if !matches!(self.phase, Phase::Starting(_)) => {
-                    let delay = self.crew.seats[seat].lose(Instant::now());
+                    let delay = self.current.slots[slot].schedule_replacement(Instant::now());
                     error!("cannot fork a worker: {error}; next try in {delay:?}");
                 }
                 result => return result,
             }
         }
-        while let Some(seat) = self.trial.as_ref().and_then(|trial| trial.crew.due_seat(now)) {
-            match self.spawn_worker(true, seat) {
-                Ok(None) => {}
-                Err(error) => {
-                    self.fail_trial(format!("its workers cannot be forked: {error}"));
-                    break;
-                }
-                newborn => return newborn,
-            }
-        }
         Ok(None)
     }
 
-    /// Forks one worker into a worker_slot; answers in the child with what it has been born with.
-    fn spawn_worker(&mut self, trial: bool, seat: usize) -> io::Result<Option<ChildSetup>> {
-        let (socket, life) = fd_passing::pair()?;
+    /// Whether a due slot belongs to the pending reload, and its number.
+    fn due_slot(&self, now: Instant) -> Option<(bool, usize)> {
+        let current = self.current.due_slot(now).map(|slot| (false, slot));
+        current.or_else(|| {
+            let pending = self.pending.as_ref().filter(|pending| pending.failure.is_none())?;
+            pending.generation.due_slot(now).map(|slot| (true, slot))
+        })
+    }
+
+    fn spawn_worker(&mut self, pending: bool, slot: usize) -> io::Result<Option<ChildSetup>> {
+        let (socket, master_link) = fd_passing::pair()?;
         let report = descriptor::duplicate(&self.reports.1)?;
-        let crew = match &mut self.trial {
-            Some(on_trial) if trial => &mut on_trial.crew,
-            _ => &mut self.crew,
+        let generation = match &mut self.pending {
+            Some(reload) if pending => &mut reload.generation,
+            _ => &mut self.current,
         };
-        let slot = self.board.take(crew.generation).ok_or_else(|| io::Error::other("too many workers"))?;
+        let heartbeat =
+            self.scoreboard.take(generation.number).ok_or_else(|| io::Error::other("too many workers"))?;
         let blocked = signal::Blocked::all();
         match (self.fork)() {
             Ok(Forked::Parent(pid)) => {
-                crew.seats[seat].take(pid, WorkerLink { slot, socket }, Instant::now());
+                generation.slots[slot].fill(pid, WorkerLink { heartbeat, socket }, Instant::now());
                 Ok(None)
             }
-            Ok(Forked::Child) => Ok(Some(ChildSetup { seat, trial, life, slot, report, blocked })),
+            Ok(Forked::Child) => {
+                Ok(Some(ChildSetup { slot, pending, master_link, heartbeat, report, blocked }))
+            }
             Err(error) => {
-                self.board.free(slot);
+                self.scoreboard.free(heartbeat);
                 Err(error)
             }
         }
     }
 
-    /// In the child: gives up everything that is the master's, above all the ends of the life lines, and works.
-    pub(super) fn become_worker(self, newborn: ChildSetup, work: &mut dyn Work) -> ! {
-        let ChildSetup { seat, trial, life, slot, report, blocked } = newborn;
-        let watch = self.trial.as_ref().filter(|_| trial).map_or(&self.watch, |trial| &trial.watch);
-        let every = watch.every();
-        let _ = signal::reset(&SIGNALS);
+    /// In the child: closes everything that is the master's, above all its ends of the links, and works.
+    pub(super) fn become_worker(self, child: ChildSetup, work: &mut dyn Work) -> ! {
+        let ChildSetup { slot, pending, master_link, heartbeat, report, blocked } = child;
+        let watch = self.pending.as_ref().filter(|_| pending).map_or(&self.watch, |reload| &reload.watch);
+        let heartbeat = Heartbeat::new(heartbeat, watch.every(), report);
+        let _ = signal::reset(&Signal::ALL);
         drop(self);
-        let signals = Signals::install(&WORKER_SIGNALS);
+        let signals = Signals::install(WORKER_SIGNALS);
         drop(blocked);
         let Ok(signals) = signals else {
             std::process::exit(BOOT_FAILURE);
         };
-        let post = Assignment { seat, trial, signals, life, heartbeat: Heartbeat::new(slot, every, report) };
-        let code = catch_unwind(AssertUnwindSafe(|| work.work(post))).unwrap_or(FAILURE);
+        let assignment = Assignment { slot, pending, signals, master_link, heartbeat };
+        let code = catch_unwind(AssertUnwindSafe(|| work.work(assignment))).unwrap_or(FAILURE);
         std::process::exit(code)
     }
 
-    /// The way out when this process cannot go on: kills all workers and sees to it that they are gone.
+    /// Kills all workers and waits until they have ended, when this process cannot go on.
     pub(super) fn kill_workers(&mut self) {
         let now = Instant::now();
-        self.dismiss_everyone(StopMode::Stop, now);
-        for leaver in &self.leavers {
-            let _ = process::kill(leaver.pid);
+        self.stop_all(StopMode::Stop, now);
+        for worker in &self.exiting {
+            let _ = process::kill(worker.pid);
         }
-        while !self.leavers.is_empty() && now.elapsed() < FAST_STOP {
+        while !self.exiting.is_empty() && now.elapsed() < FAST_STOP {
             let _ = readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP));
             let _ = self.signals.take(|_| {});
             while let Some((pid, _)) = process::reap() {
-                self.leavers.retain(|leaver| leaver.pid != pid);
+                self.exiting.retain(|worker| worker.pid != pid);
             }
         }
     }
 
-    /// One SIGCHLD may stand for several children, and a child that is none of ours may be among them.
+    /// Reaps every child that has ended: one SIGCHLD may mean several, and some may be no workers.
     pub(super) fn reap_workers(&mut self, work: &mut dyn Work) {
         while let Some((pid, exit)) = process::reap() {
-            if let Some(index) = self.leavers.iter().position(|leaver| leaver.pid == pid) {
-                let line = self.leavers.swap_remove(index).line;
-                line.into_iter().for_each(|line| self.board.free(line.slot));
-            } else if self.crew.seat_of(pid).is_some() {
+            if let Some(index) = self.exiting.iter().position(|worker| worker.pid == pid) {
+                let link = self.exiting.swap_remove(index).link;
+                link.into_iter().for_each(|link| self.scoreboard.free(link.heartbeat));
+            } else if self.current.slot_of(pid).is_some() {
                 self.replace(pid, exit, work);
-            } else if let Some(seat) = self.trial.as_mut().and_then(|trial| trial.crew.seat_of(pid)) {
-                seat.leave().into_iter().for_each(|holder| self.board.free(holder.line.slot));
-                self.fail_trial(format!("its worker {pid} has ended ({exit})"));
+            } else if let Some(slot) = self.pending.as_mut().and_then(|reload| reload.generation.slot_of(pid))
+            {
+                slot.vacate().into_iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
+                self.fail_reload(format!("its worker {pid} has ended ({exit})"));
             } else if let Some(upgrade) = self.upgrade.as_mut().filter(|upgrade| upgrade.pid == pid) {
-                upgrade.ended = Some(exit);
+                upgrade.exit = Some(exit);
             } else {
                 info!("a process {pid} that is no worker has ended: {exit}");
             }
         }
     }
 
-    /// Workers that say of themselves that they have done enough leave, and their seats are filled again at once: the
-    /// kernel holds what comes meanwhile. Nobody else drains while he sits.
-    pub(super) fn relieve_retiring(&mut self, now: Instant) {
-        let farewell = StopMode::Drain(self.plan.grace);
-        let retires = |holder: &mut WorkerProcess| holder.line.slot.state() == WorkerState::Draining;
-        for seat in &mut self.crew.seats {
-            if let Some(holder) = seat.holder.take_if(retires) {
-                info!("worker {} has done enough; another takes its place", holder.pid);
-                *seat = WorkerSlot::vacant(now);
-                self.leavers.push(ExitingWorker::of(holder, farewell, now));
+    /// Lets workers exit that have asked for it, and fills their slots at once: the kernel queues new connections
+    /// meanwhile. A current worker drains for no other reason.
+    pub(super) fn replace_retiring(&mut self, now: Instant) {
+        let mode = StopMode::Drain(self.plan.grace);
+        let retires = |worker: &mut WorkerProcess| worker.link.heartbeat.state() == WorkerState::Draining;
+        for slot in &mut self.current.slots {
+            if let Some(worker) = slot.worker.take_if(retires) {
+                info!("worker {} has reached its limit and retires; another takes its place", worker.pid);
+                *slot = WorkerSlot::empty(now);
+                self.exiting.push(ExitingWorker::of(worker, mode, now));
             }
         }
     }
 
-    /// One of those who serve is gone.
+    /// Plans a new worker for the slot of a current one that has died.
     fn replace(&mut self, pid: Pid, exit: Exit, work: &mut dyn Work) {
-        let Some(seat) = self.crew.seat_of(pid) else {
+        let Some(slot) = self.current.slot_of(pid) else {
             return;
         };
-        seat.holder.iter().for_each(|holder| self.board.free(holder.line.slot));
+        slot.worker.iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
         if exit == Exit::Code(BOOT_FAILURE) && matches!(self.phase, Phase::Starting(_)) {
             error!("worker {pid} could not start; see above");
-            seat.leave();
-            self.leave(Ended::BootFailed, StopMode::Stop, work);
+            slot.vacate();
+            self.begin_stop(Ended::BootFailed, StopMode::Stop, work);
         } else {
-            let delay = seat.lose(Instant::now());
+            let delay = slot.schedule_replacement(Instant::now());
             let when = if delay.is_zero() { "now".into() } else { format!("in {} ms", delay.as_millis()) };
             warn!("worker {pid} has died ({exit}); another takes its place {when}");
         }

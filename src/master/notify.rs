@@ -1,5 +1,5 @@
-//! Telling a service manager how the server is (sd_notify(3)): one datagram for each change, to the socket that
-//! `NOTIFY_SOCKET` names. Where there is none, nobody is told, and nothing waits for the one who is.
+//! Messages to a service manager (sd_notify(3)): one datagram for each change, to the socket that `NOTIFY_SOCKET`
+//! names. Without the variable nothing is sent; the server never waits for a service manager.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,24 +10,23 @@ use log::warn;
 
 use crate::sys::process::{self, Pid, take_variable};
 
-/// The variables of the environment.
 const SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG: &str = "WATCHDOG_USEC";
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// Tells whoever has started the server, if he wants to know.
+/// The connection to the service manager that has started the server, if there is one.
 #[derive(Debug, Default)]
 pub struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often he wants to hear that all is well.
+    /// The longest time between two messages that all is well.
     watchdog: Option<Duration>,
     pinged: Option<Instant>,
-    /// For a successor, who is to be told the same.
+    /// The variables for a successor.
     environment: Vec<(&'static str, OsString)>,
 }
 
 impl Notifier {
-    /// As the environment asks for; the word is taken out of it. Call it at the start, while this process has one
+    /// As the environment says; the variables are removed from it. Call it at the start, while this process has one
     /// thread.
     #[must_use]
     pub fn from_environment() -> Self {
@@ -48,74 +47,71 @@ impl Notifier {
                 Self { socket: Some(socket), watchdog, pinged: None, environment }
             }
             Err(error) => {
-                warn!("nobody can be told at {SOCKET}={}: {error}", name.display());
+                warn!("cannot notify a service manager at {SOCKET}={}: {error}", name.display());
                 Self::default()
             }
         }
     }
 
-    /// The time in which the service manager wants to hear of us.
+    /// The service manager's watchdog time.
     pub(super) fn watchdog(&self) -> Option<Duration> {
         self.watchdog
     }
 
-    /// What the environment said, for a successor.
+    /// The variables that this was made from, for a successor.
     pub(super) fn environment(&self) -> &[(&'static str, OsString)] {
         &self.environment
     }
 
-    /// The server serves, as this says.
     pub(super) fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}"));
+        self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// It still serves, as this says.
     pub(super) fn status(&self, status: &str) {
-        self.tell(&format!("STATUS={status}"));
+        self.send(&format!("STATUS={status}"));
     }
 
-    /// It is about to begin with another configuration, or program; [`Notifier::ready`] ends that.
+    /// The server is about to use another configuration or program; [`Notifier::ready`] ends that.
     pub(super) fn reloading(&self, status: &str) {
         let now = process::monotonic_micros();
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS={status}"));
+        self.send(&format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS={status}"));
     }
 
-    /// It is on its way out.
     pub(super) fn stopping(&self, status: &str) {
-        self.tell(&format!("STOPPING=1\nSTATUS={status}"));
+        self.send(&format!("STOPPING=1\nSTATUS={status}"));
     }
 
-    /// Another process goes on in its place.
+    /// The process `to` serves now in place of this one.
     pub(super) fn handed_over(&self, to: Pid, status: &str) {
-        self.tell(&format!("READY=1\nMAINPID={to}\nSTATUS={status}"));
+        self.send(&format!("READY=1\nMAINPID={to}\nSTATUS={status}"));
     }
 
-    /// When the next sign of life is due.
+    /// When the next [`Notifier::ping`] is due.
     pub(super) fn next_ping(&self) -> Option<Instant> {
         let half = self.watchdog? / 2;
         self.pinged.map(|at| at + half)
     }
 
-    /// Gives a sign of life if it is time, and if all is well.
+    /// Resets the watchdog of the service manager if it is time, and if all is well.
     pub(super) fn ping(&mut self, now: Instant, all_is_well: impl FnOnce() -> bool) {
         if self.watchdog.is_none() || self.next_ping().is_some_and(|at| at > now) {
             return;
         }
         self.pinged = Some(now);
         if all_is_well() {
-            self.tell("WATCHDOG=1");
+            self.send("WATCHDOG=1");
         }
     }
 
-    fn tell(&self, message: &str) {
+    fn send(&self, message: &str) {
         if let Some((socket, address)) = &self.socket {
-            // Whoever does not listen, or is too slow for a few short datagrams, is not waited for.
+            // A service manager that is too slow for a few short datagrams is not waited for.
             let _ = socket.send_to_addr(message.as_bytes(), address);
         }
     }
 }
 
-/// A path, or a name that stands nowhere in the file system, which begins with `@`.
+/// Opens a socket for a path, or for an abstract name, which begins with `@` and is in no file system.
 fn open(name: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match name.as_encoded_bytes() {
         [b'/', ..] => SocketAddr::from_pathname(name)?,

@@ -1,9 +1,9 @@
-//! A file that says which process the master is.
+//! The pid file: the process id of the master, in a file.
 //!
-//! It is written beside its place under a name of its own, locked (fcntl(2)), and put into its place when the server
-//! serves; so it is never there half, and never names a server that cannot be talked to. The lock goes with the
-//! process, however it ends: a file without a lock is stale and is replaced, one with a lock means that another
-//! server runs. Only the process that has put it there takes it away.
+//! The file is written under a temporary name in the same directory, locked (fcntl(2)), and renamed when the server
+//! serves, so it is always complete and always names a server that serves. The lock ends with the process, however it
+//! ends: a file without a lock is stale and is replaced, a file with a lock means that another server runs. Only the
+//! process that has made the file removes it.
 
 use std::fs;
 use std::io;
@@ -17,36 +17,36 @@ use rustix::io::Errno;
 use crate::sys::descriptor;
 use crate::sys::process::{self, Pid};
 
-/// What is put behind its name while a successor has taken the place.
+/// The suffix of the old server's file while a successor uses the path.
 const ASIDE: &str = ".oldbin";
 
-/// How often putting it into its place is tried: others that start at the same time may be in the way.
+/// How often publishing is tried: servers that start at the same time may be in the way.
 const TRIES: u32 = 10;
 
 /// The file of this process.
 #[derive(Debug)]
 pub(super) struct PidFile {
-    /// Where it belongs.
+    /// The path that the configuration names.
     path: PathBuf,
-    /// Where it stands.
+    /// The path that the file has now.
     here: PathBuf,
     /// Holds the lock for as long as this process lives.
     file: OwnedFd,
-    /// A worker has a copy of all this, and no right to it.
+    /// The master: a worker has a copy of this value, and must not remove the file.
     owner: Pid,
 }
 
 impl PidFile {
-    /// Makes the file, and sees whether its place is free.
+    /// Makes the file under its temporary name, and checks that no server holds `path`.
     ///
     /// # Errors
-    /// A line that says what is wrong: the place is another server's, or cannot be written.
+    /// A line that says what is wrong: the file is another server's, or cannot be written.
     pub(super) fn prepare(path: &Path) -> io::Result<Self> {
         let owner = process::current();
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{owner}"));
         let here = path.with_file_name(name);
-        // What is there has been left by a process of this number that is gone.
+        // A file of this name is left from an earlier process with the same id.
         let _ = fs::remove_file(&here);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::open(&here, flags, Mode::from_raw_mode(0o644))?;
@@ -57,10 +57,7 @@ impl PidFile {
         Ok(this)
     }
 
-    /// Puts it into its place.
-    ///
-    /// # Errors
-    /// As [`PidFile::prepare`].
+    /// Moves the file to its path. Errors are those of [`PidFile::prepare`].
     pub(super) fn publish(&mut self) -> io::Result<()> {
         for _ in 0..TRIES {
             match fs::hard_link(&self.here, &self.path) {
@@ -72,7 +69,7 @@ impl PidFile {
                 }
                 result => return result,
             }
-            // While we hold the lock of the stale one, nobody else replaces it.
+            // While this process holds the lock of the stale file, no other one replaces it.
             if let Some(stale) = lock_stale(&self.path)?
                 && is_at(&stale, &self.path)
             {
@@ -81,28 +78,22 @@ impl PidFile {
                 return Ok(());
             }
         }
-        Err(io::Error::other("others take its place again and again"))
+        Err(io::Error::other("other servers replace it again and again"))
     }
 
-    /// Leaves the place to a successor.
-    ///
-    /// # Errors
-    /// As rename(2).
+    /// Renames the file, so that a successor can use the path.
     pub(super) fn step_aside(&mut self) -> io::Result<()> {
         let mut name = self.path.clone().into_os_string();
         name.push(ASIDE);
-        self.go_to(name.into())
+        self.move_to(name.into())
     }
 
-    /// Takes the place again, from a successor that has failed.
-    ///
-    /// # Errors
-    /// As rename(2).
+    /// Renames the file back after a successor has failed.
     pub(super) fn step_back(&mut self) -> io::Result<()> {
-        self.go_to(self.path.clone())
+        self.move_to(self.path.clone())
     }
 
-    fn go_to(&mut self, to: PathBuf) -> io::Result<()> {
+    fn move_to(&mut self, to: PathBuf) -> io::Result<()> {
         if self.here != to && is_at(&self.file, &self.here) {
             fs::rename(&self.here, &to)?;
             self.here = to;
@@ -122,10 +113,7 @@ impl Drop for PidFile {
     }
 }
 
-/// Locks the file that stands at `path`, if there is one: nobody holds it any more.
-///
-/// # Errors
-/// When somebody does, with who it is.
+/// Opens and locks a stale file at `path`, if there is one. Fails if a process holds the lock, and names it.
 fn lock_stale(path: &Path) -> io::Result<Option<OwnedFd>> {
     let file = match rustix::fs::open(path, OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
     {
@@ -142,13 +130,13 @@ fn lock_stale(path: &Path) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Whether it is this very file that stands at `path`.
+/// Whether `path` leads to this open file.
 fn is_at(file: &OwnedFd, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(facts), Ok(there)) = (descriptor::facts(file.as_fd()), fs::symlink_metadata(path)) else {
+    let (Ok(ours), Ok(there)) = (descriptor::metadata(file.as_fd()), fs::symlink_metadata(path)) else {
         return false;
     };
-    (facts.device, facts.inode) == (there.dev(), there.ino())
+    (ours.device, ours.inode) == (there.dev(), there.ino())
 }
 
 #[cfg(test)]
@@ -156,13 +144,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_there_when_it_is_published_and_gone_with_its_owner() {
+    fn the_file_appears_when_it_is_published_and_goes_with_its_owner() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
         fs::write(&path, "4000000\n").expect("a stale one");
         let mut pidfile = PidFile::prepare(&path).expect("a file");
         assert_eq!(fs::read_to_string(&path).expect("the stale one"), "4000000\n");
-        pidfile.publish().expect("its place");
+        pidfile.publish().expect("published");
         assert_eq!(fs::read_to_string(&path).expect("ours"), format!("{}\n", process::current()));
         pidfile.step_aside().expect("a rename");
         let aside = folder.path().join("pid.oldbin");
@@ -174,11 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_put_there_stays() {
+    fn the_file_of_another_server_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
         let mut pidfile = PidFile::prepare(&path).expect("a file");
-        pidfile.publish().expect("its place");
+        pidfile.publish().expect("published");
         fs::remove_file(&path).expect("it is there");
         fs::write(&path, "another's").expect("a file");
         pidfile.step_aside().expect("nothing to do");

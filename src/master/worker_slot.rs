@@ -1,4 +1,4 @@
-//! A worker's place: who holds it, and when it is filled again.
+//! One worker of a generation, and when the next one takes its place.
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -6,55 +6,49 @@ use std::time::{Duration, Instant};
 use crate::heartbeat::{HeartbeatSlot, WorkerState};
 use crate::sys::process::{self, Pid};
 
-/// A worker that lives shorter than this has failed at once.
+/// A worker that ends earlier than this counts as a failure.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// A worker that lives longer than this has the failures before it forgotten.
+/// A worker that lives longer than this clears the failures before it.
 const LONG_LIFE: Duration = Duration::from_secs(10);
-/// The first delay after a second failure in a row, doubled for each after it.
+/// The delay after a second failure in a row, doubled for each failure after it.
 const FIRST_DELAY: Duration = Duration::from_millis(100);
-/// No delay is longer, but for the jitter.
+/// The longest delay, without jitter.
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
-/// A delay is longer by up to this part of it, so that workers that die of the same thing do not come back together.
+/// A delay is longer by up to a fourth, so that workers that die of the same cause do not come back together.
 const JITTER: u32 = 4;
 
 /// What connects the master with one worker.
 #[derive(Debug)]
 pub(super) struct WorkerLink {
-    pub(super) slot: HeartbeatSlot,
-    /// It is closed when this process ends, however it ends.
+    pub(super) heartbeat: HeartbeatSlot,
+    /// It is closed when the master ends, however it ends.
     pub(super) socket: OwnedFd,
 }
 
-/// One worker process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     pub(super) pid: Pid,
-    pub(super) line: WorkerLink,
-    born: Instant,
-    /// When it was told to end because it does not come back to its loop.
+    pub(super) link: WorkerLink,
+    started: Instant,
+    /// When it was told to abort because it does not come back to its loop.
     pub(super) aborted: Option<Instant>,
-    /// Whether it was killed for that.
+    /// Whether it was killed because it did not abort.
     pub(super) killed: bool,
 }
 
-/// A worker's place. The first who dies is replaced at once; workers that keep dying young are replaced ever
-/// more slowly, so that a crash loop does not take the machine with it (RULES D4).
+/// The place of one worker. The first worker that dies is replaced at once; workers that keep dying young are
+/// replaced ever more slowly, so that a crash loop does not take all of the machine (RULES D4).
 #[derive(Debug)]
 pub(super) struct WorkerSlot {
-    pub(super) holder: Option<WorkerProcess>,
+    pub(super) worker: Option<WorkerProcess>,
     due: Option<Instant>,
     failures: u32,
 }
 
 impl WorkerSlot {
-    /// An empty seat, to be filled now.
-    pub(super) fn vacant(now: Instant) -> Self {
-        Self { holder: None, due: Some(now), failures: 0 }
-    }
-
-    /// Who holds it.
-    pub(super) fn pid(&self) -> Option<Pid> {
-        self.holder.as_ref().map(|holder| holder.pid)
+    /// An empty slot that is to be filled now.
+    pub(super) fn empty(now: Instant) -> Self {
+        Self { worker: None, due: Some(now), failures: 0 }
     }
 
     /// When it is to be filled, if it is empty.
@@ -62,26 +56,26 @@ impl WorkerSlot {
         self.due
     }
 
-    /// Whether its holder serves.
+    /// Whether its worker serves.
     pub(super) fn is_ready(&self) -> bool {
-        self.holder.as_ref().is_some_and(|holder| holder.line.slot.state() != WorkerState::Booting)
+        self.worker.as_ref().is_some_and(|worker| worker.link.heartbeat.state() != WorkerState::Booting)
     }
 
-    pub(super) fn take(&mut self, pid: Pid, line: WorkerLink, now: Instant) {
-        self.holder = Some(WorkerProcess { pid, line, born: now, aborted: None, killed: false });
+    pub(super) fn fill(&mut self, pid: Pid, link: WorkerLink, now: Instant) {
+        self.worker = Some(WorkerProcess { pid, link, started: now, aborted: None, killed: false });
         self.due = None;
     }
 
-    /// Empties it for good; answers who held it.
-    pub(super) fn leave(&mut self) -> Option<WorkerProcess> {
+    /// Empties the slot for good.
+    pub(super) fn vacate(&mut self) -> Option<WorkerProcess> {
         self.due = None;
-        self.holder.take()
+        self.worker.take()
     }
 
-    /// Its holder has died, or could not be forked; answers how long the seat stays empty.
-    pub(super) fn lose(&mut self, now: Instant) -> Duration {
-        let born = self.holder.take().map(|holder| holder.born);
-        let life = born.map_or(Duration::ZERO, |born| now.saturating_duration_since(born));
+    /// Plans the next worker after this one has died, or could not be forked. Returns the delay.
+    pub(super) fn schedule_replacement(&mut self, now: Instant) -> Duration {
+        let started = self.worker.take().map(|worker| worker.started);
+        let life = started.map_or(Duration::ZERO, |started| now.saturating_duration_since(started));
         if life >= LONG_LIFE {
             self.failures = 0;
         }
@@ -94,14 +88,14 @@ impl WorkerSlot {
         if life < SHORT_LIFE {
             self.failures += 1;
         }
-        let delay = delay + delay.mul_f64(chance()) / JITTER;
+        let delay = delay + delay.mul_f64(random_fraction()) / JITTER;
         self.due = Some(now + delay);
         delay
     }
 }
 
-/// Somewhere from 0 to 1: the clock's last digits are chance enough for this.
-fn chance() -> f64 {
+/// A number from 0 to 1. The last digits of the clock are random enough for a jitter.
+fn random_fraction() -> f64 {
     f64::from(u32::try_from(process::monotonic_micros() % 1000).unwrap_or_default()) / 1000.0
 }
 
@@ -112,23 +106,23 @@ mod tests {
     use crate::sys::fd_passing;
 
     #[test]
-    fn a_crash_loop_is_slowed_down_and_a_long_life_forgives() {
-        let slot = Scoreboard::new(1).expect("memory").take(0).expect("a slot");
-        let line = || WorkerLink { slot, socket: fd_passing::pair().expect("sockets").0 };
+    fn a_crash_loop_is_slowed_down_and_a_long_life_clears_it() {
+        let heartbeat = Scoreboard::new(1).expect("memory").take(0).expect("a slot");
+        let link = || WorkerLink { heartbeat, socket: fd_passing::pair().expect("sockets").0 };
         let mut now = Instant::now();
-        let mut seat = WorkerSlot::vacant(now);
-        let mut live = |seat: &mut WorkerSlot, life| {
-            seat.take(process::current(), line(), now);
+        let mut slot = WorkerSlot::empty(now);
+        let mut live = |life| {
+            slot.fill(process::current(), link(), now);
             now += life;
-            seat.lose(now).as_millis()
+            slot.schedule_replacement(now).as_millis()
         };
         for least in [0, 100, 200, 400, 800, 1600, 3200, 5000, 5000] {
-            let delay = live(&mut seat, Duration::from_millis(10));
+            let delay = live(Duration::from_millis(10));
             assert!((least..=least + least / 4).contains(&delay), "{delay} ms, not {least}");
         }
-        assert_eq!(live(&mut seat, Duration::from_secs(2)), 0, "no crash at its start");
-        assert!(live(&mut seat, Duration::from_millis(10)) >= 5000, "but not forgotten");
-        assert_eq!(live(&mut seat, Duration::from_secs(11)), 0);
-        assert_eq!(live(&mut seat, Duration::from_millis(10)), 0);
+        assert_eq!(live(Duration::from_secs(2)), 0, "no failure at its start");
+        assert!(live(Duration::from_millis(10)) >= 5000, "but the earlier ones count");
+        assert_eq!(live(Duration::from_secs(11)), 0);
+        assert_eq!(live(Duration::from_millis(10)), 0);
     }
 }

@@ -65,7 +65,7 @@ impl LogTarget {
     /// # Errors
     /// When there is no such stream.
     pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
-        if descriptor::facts(stream.as_fd())?.kind == descriptor::Kind::Regular {
+        if descriptor::metadata(stream.as_fd())?.kind == descriptor::FileKind::Regular {
             return Ok(descriptor::duplicate(stream)?.into());
         }
         let own = descriptor::reopen_for_append(stream.as_fd()).or_else(|_| {

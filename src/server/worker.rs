@@ -346,7 +346,7 @@ impl Dispatcher for MasterLink {
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
         loop {
-            match fd_passing::take(self.socket.0.as_fd())? {
+            match fd_passing::receive(self.socket.0.as_fd())? {
                 Received::File(handed) => self.commands.logs.borrow_mut().push(handed),
                 Received::Nothing => return Ok(()),
                 Received::End => {

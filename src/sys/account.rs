@@ -1,27 +1,27 @@
-//! Users and groups by name: passwd(5) and group(5), read as the files that they are.
+//! Users and groups by name, read from the files of passwd(5) and group(5).
 //!
-//! `getpwnam(3)` would load whatever libraries nsswitch.conf(5) names into the master, and talk to whom they
-//! like. Who is in no file has a number all the same, and a number is taken as it is.
+//! `getpwnam(3)` would load the libraries that nsswitch.conf(5) names into the master, and these may use the network.
+//! A user of no file can be given by number, which needs no file.
 
 use std::fs;
 use std::io;
 
-/// What a process runs as.
+/// The user and group that a process runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's number.
+    /// The user id.
     pub uid: u32,
-    /// The group's number.
+    /// The group id.
     pub gid: u32,
 }
 
-/// The number of a user, given by name or number, and that of his first group if the file knows him.
+/// The id of a user, given by name or id, and the id of the user's primary group if the file has it.
 ///
 /// # Errors
-/// As open(2) and read(2) on `/etc/passwd`, if it is a name; `NotFound` when nobody has it.
+/// As open(2) and read(2) on `/etc/passwd` for a name; `NotFound` when there is no such user.
 pub fn user(name: &str) -> io::Result<(u32, Option<u32>)> {
     if let Some(uid) = number(name) {
-        // Without the file a number is still a number.
+        // An id is valid without the file.
         let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let known = fields(&text, |line| line.get(2) == Some(&name));
         return Ok((uid, known.and_then(|line| line.get(3)?.parse().ok())));
@@ -32,10 +32,10 @@ pub fn user(name: &str) -> io::Result<(u32, Option<u32>)> {
     ids.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such user"))
 }
 
-/// The number of a group, given by name or number.
+/// The id of a group, given by name or id.
 ///
 /// # Errors
-/// As open(2) and read(2) on `/etc/group`, if it is a name; `NotFound` when none has it.
+/// As open(2) and read(2) on `/etc/group` for a name; `NotFound` when there is no such group.
 pub fn group(name: &str) -> io::Result<u32> {
     if let Some(gid) = number(name) {
         return Ok(gid);
@@ -46,14 +46,14 @@ pub fn group(name: &str) -> io::Result<u32> {
     gid.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such group"))
 }
 
-/// -1, which is the last number here, means "stay who you are" to setresuid(2): nobody has it.
+/// Parses an id. The highest number is -1, which means "no change" to setresuid(2) and is no id.
 fn number(name: &str) -> Option<u32> {
     name.parse().ok().filter(|number| *number != u32::MAX)
 }
 
-/// The fields of the first line that is wanted. A line has one field at the least.
-fn fields(text: &str, wanted: impl Fn(&[&str]) -> bool) -> Option<Vec<&str>> {
-    text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|line| wanted(line))
+/// The fields of the first line that `matches`; at least one.
+fn fields(text: &str, matches: impl Fn(&[&str]) -> bool) -> Option<Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|line| matches(line))
 }
 
 #[cfg(test)]
@@ -74,7 +74,7 @@ mod tests {
             user("4294967295").map(|_| ()),
             group("4294967295").map(|_| ()),
         ] {
-            assert_eq!(error.expect_err("nobody").kind(), io::ErrorKind::NotFound);
+            assert_eq!(error.expect_err("no such name").kind(), io::ErrorKind::NotFound);
         }
     }
 }

@@ -1,12 +1,11 @@
-//! Opening a path that must stay beneath a directory: the kernel's jail, and its twin on foot.
+//! Opening a path that must stay beneath a directory: in the kernel, or component by component.
 //!
-//! [`open`] is `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`: the kernel itself refuses `..`
-//! above the directory, absolute symlinks and symlinks that lead out, whatever is renamed meanwhile.
-//! Checking a canonical path first and opening it afterwards leaked 23 % of the tries in a rename race;
-//! openat2 leaked 0 of 829,904.
+//! [`open`] is `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`: the kernel itself refuses `..` above the
+//! directory, absolute symlinks and symlinks that lead out, whatever is renamed meanwhile. Checking a canonical path
+//! first and opening it afterwards leaked 23 % of the tries in a rename race; openat2 leaked 0 of 829,904.
 //!
-//! Where the call is missing, `walk` opens one component after the other with `O_NOFOLLOW` and follows
-//! symlinks itself, never above the directory it began in. Both give the same verdicts.
+//! Where the call is missing, `walk` opens one component after the other with `O_NOFOLLOW` and follows symlinks
+//! itself, never above the directory it began in. Both give the same results.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, OsStr};
@@ -21,50 +20,47 @@ use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use super::fallback;
 
-/// How many symlinks one path may go through: the kernel's own limit (path_resolution(7)).
+/// The most symlinks in one path: the kernel's own limit (path_resolution(7)).
 const MAX_SYMLINKS: usize = 40;
 
-/// How often a lookup is tried again when the kernel saw a rename race (`EAGAIN`, openat2(2)).
+/// How often a lookup is repeated when a rename interferes (`EAGAIN`, openat2(2)).
 const MAX_RACES: usize = 3;
 
 /// `O_NONBLOCK` so that a FIFO cannot hold the caller, `O_NOCTTY` so that a terminal cannot adopt it.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// A directory, to go through it: this asks for search permission only, where the system can say so.
+/// A directory on the way: needs only search permission, where the system has a flag for that.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens the directory that later lookups stay beneath. It needs search permission only.
-///
-/// # Errors
-/// As open(2) and access(2); `NotADirectory` when the path names something else.
+/// Opens the directory that later lookups stay beneath, with open(2) and access(2). It needs search permission only.
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     let root = fs::open(path, DIRECTORY, Mode::empty())?;
     fs::accessat(&root, ".", Access::EXEC_OK, AtFlags::empty())?;
     Ok(root)
 }
 
-/// What is done with symbolic links on the way, the last name included.
+/// What happens to symbolic links on the way, the last name included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
-    /// They are followed, as long as they stay beneath the root.
+    /// They are followed if they stay beneath the root.
     Follow,
-    /// A path that goes through one is refused with `ELOOP`, wherever it leads.
+    /// A path that contains one is refused with `ELOOP`, wherever it leads.
     Refuse,
 }
 
-/// Opens `path`, relative to and beneath `root`, for reading and without ever blocking.
+/// Opens `path`, relative to and beneath `root`, for reading, without blocking.
 ///
 /// # Errors
-/// `EXDEV` when the path leads out of `root`, `ELOOP` at a symlink that is refused, `EAGAIN` when renames
-/// kept racing with the lookup, else as open(2).
+/// `EXDEV` when the path leads out of `root`, `ELOOP` at a refused symlink, `EAGAIN` when renames interfered with
+/// every try, otherwise as open(2).
 pub fn open(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> io::Result<OwnedFd> {
     open_with(root, path, FLAGS, symlinks)
 }
 
-/// Whether `path` names a directory beneath `root`, also when it may not be read.
+/// Whether `path` is a directory beneath `root`, even one that may not be read.
 #[must_use]
 pub fn is_directory(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> bool {
     open_with(root, path, DIRECTORY, symlinks).is_ok()
@@ -74,7 +70,7 @@ fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlink
     #[cfg(target_os = "linux")]
     if !fallback::without_openat2() {
         match open_by_kernel(root, path, flags, symlinks) {
-            // Not in this kernel, or forbidden by a container's seccomp filter (some answer EPERM).
+            // This kernel has no openat2, or a container's seccomp filter forbids it (some with EPERM).
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
             result => return result,
         }
@@ -102,7 +98,7 @@ fn open_by_kernel(
     }
 }
 
-/// The twin on foot: a stack of open directories and a queue of components still to go.
+/// The portable twin: a stack of open directories, and a queue of the components that are left.
 fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) -> io::Result<OwnedFd> {
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
@@ -126,32 +122,32 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) ->
             push_front(&mut todo, Path::new(OsStr::from_bytes(target.as_bytes())))?;
             continue;
         }
-        // A symlink put here since the look above makes this open fail (ELOOP): refused, never followed.
+        // A symlink that was put here after the check above makes this open fail (ELOOP): it is never followed.
         if todo.is_empty() {
             return Ok(fs::openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty())?);
         }
         above.push(fs::openat(here, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
     }
-    // The path ended in `..` or `.`: the directory where the walk stands.
+    // The path ended in `..` or `.`: the directory that the walk has reached.
     let here = above.last().map_or(root, AsFd::as_fd);
     Ok(fs::openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())?)
 }
 
-/// What the symlink says, or `None` when the name is none. One call, so that nothing can be swapped between
-/// asking what it is and reading it.
+/// The target of a symlink, or `None` for any other file. It is one call, so that no file can be swapped between a
+/// check and the read.
 fn symlink_target(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Option<CString>> {
     match fs::readlinkat(directory, name, Vec::new()) {
         Ok(target) => Ok(Some(target)),
-        // readlink(2): it exists and is no symbolic link.
+        // readlink(2): the file is no symbolic link.
         Err(Errno::INVAL) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Puts the components of `path` in front of what is still to go.
+/// Puts the components of `path` at the front of the queue.
 fn push_front(todo: &mut VecDeque<Vec<u8>>, path: &Path) -> io::Result<()> {
     if path.as_os_str().as_bytes().ends_with(b"/") {
-        // Only a directory can be meant; `.` behind it sees to that.
+        // Only a directory may have this name; the `.` makes the open fail otherwise.
         todo.push_front(b".".to_vec());
     }
     for component in path.components().rev() {
@@ -159,7 +155,7 @@ fn push_front(todo: &mut VecDeque<Vec<u8>>, path: &Path) -> io::Result<()> {
             Component::Normal(name) => todo.push_front(name.to_os_string().into_vec()),
             Component::ParentDir => todo.push_front(b"..".to_vec()),
             Component::CurDir => {}
-            // RESOLVE_BENEATH refuses absolute paths and absolute symlinks the same way.
+            // As RESOLVE_BENEATH: for absolute paths and absolute symlinks.
             Component::RootDir | Component::Prefix(_) => return Err(Errno::XDEV.into()),
         }
     }
@@ -175,12 +171,12 @@ mod tests {
 
     type Open = fn(BorrowedFd<'_>, &Path, OFlags, Symlinks) -> io::Result<OwnedFd>;
 
-    /// A root with links of every kind, and a secret beside it.
-    fn house() -> tempfile::TempDir {
-        let house = tempfile::tempdir().expect("a temporary folder");
-        let root = house.path().join("root");
+    /// A folder with a root that has links of every kind, and a secret file beside the root.
+    fn folder_with_root() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let root = folder.path().join("root");
         stdfs::create_dir_all(root.join("a/b")).expect("folders");
-        stdfs::write(house.path().join("secret"), "secret").expect("secret");
+        stdfs::write(folder.path().join("secret"), "secret").expect("secret");
         stdfs::write(root.join("a/b/file"), "inside").expect("file");
         for (link, target) in [
             ("in", "a/b/file"),
@@ -197,10 +193,10 @@ mod tests {
         ] {
             symlink(target, root.join(link)).expect("symlink");
         }
-        house
+        folder
     }
 
-    fn verdict(open: Open, root: &OwnedFd, path: &str, symlinks: Symlinks) -> Result<String, Errno> {
+    fn outcome(open: Open, root: &OwnedFd, path: &str, symlinks: Symlinks) -> Result<String, Errno> {
         let file = open(root.as_fd(), Path::new(path), FLAGS, symlinks)
             .map_err(|error| Errno::from_io_error(&error).expect("an errno"))?;
         let mut text = String::new();
@@ -210,11 +206,11 @@ mod tests {
         }
     }
 
-    /// RULES B4, B7: the two twins say the same of every kind of path.
+    /// RULES B4, B7: the twins give the same result for every kind of path.
     #[test]
     fn twins_agree() {
-        let house = house();
-        let root = open_root(&house.path().join("root")).expect("root");
+        let folder = folder_with_root();
+        let root = open_root(&folder.path().join("root")).expect("root");
         let wanted: &[(&str, Result<&str, Errno>)] = &[
             ("a/b/file", Ok("inside")),
             ("in", Ok("inside")),
@@ -246,15 +242,15 @@ mod tests {
 
     fn agree(root: &OwnedFd, path: &str, symlinks: Symlinks, want: Result<String, Errno>) {
         #[cfg(target_os = "linux")]
-        assert_eq!(verdict(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
-        assert_eq!(verdict(walk, root, path, symlinks), want, "walk {path}");
+        assert_eq!(outcome(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
+        assert_eq!(outcome(walk, root, path, symlinks), want, "walk {path}");
     }
 
-    /// Links are refused at the first one, also those that would stay inside.
+    /// A path is refused at its first link, even at one that would stay inside.
     #[test]
     fn twins_agree_on_refusing_symlinks() {
-        let house = house();
-        let root = open_root(&house.path().join("root")).expect("root");
+        let folder = folder_with_root();
+        let root = open_root(&folder.path().join("root")).expect("root");
         for path in ["in", "dir/file", "chain", "loop", "out", "abs", "proc/etc/hostname", "slash_dir"] {
             agree(&root, path, Symlinks::Refuse, Err(Errno::LOOP));
         }

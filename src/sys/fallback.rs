@@ -1,21 +1,18 @@
-//! The test switch: takes the portable twin of a system call although the system has the fast one.
+//! The test switch that forces the portable twin of a system call.
 //!
-//! `STHENO_FORCE_FALLBACK=openat2,sendfile` (or `all`) in the environment of the binary sets it before
-//! anything is opened. It costs one relaxed load per call and exists so that the twins of systems without
-//! these calls are tested on Linux, over the wire, by the same tests.
+//! `STHENO_FORCE_FALLBACK=openat2,sendfile` (or `all`) in the environment of the binary sets it before anything is
+//! opened. It costs one relaxed load per call, and lets the same tests, over the wire and on Linux, test the twins for
+//! systems without these calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static OPENAT2: AtomicBool = AtomicBool::new(false);
 static SENDFILE: AtomicBool = AtomicBool::new(false);
 
-/// The environment variable that [`force`] is called with by the binary.
+/// The environment variable whose value the binary passes to [`force`].
 pub const VARIABLE: &str = "STHENO_FORCE_FALLBACK";
 
-/// Forces the named twins: a comma-separated list of `openat2`, `sendfile`, `all`.
-///
-/// # Errors
-/// The first name that is not known.
+/// Forces the twins in `names`, a comma-separated list of `openat2`, `sendfile`, `all`. Fails at an unknown name.
 pub fn force(names: &str) -> Result<(), String> {
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
         match name {
@@ -25,9 +22,7 @@ pub fn force(names: &str) -> Result<(), String> {
                 OPENAT2.store(true, Ordering::Relaxed);
                 SENDFILE.store(true, Ordering::Relaxed);
             }
-            _ => {
-                return Err(format!("{VARIABLE}: unknown name '{name}'; use openat2, sendfile or all"));
-            }
+            _ => return Err(format!("{VARIABLE}: unknown name '{name}'; use openat2, sendfile or all")),
         }
     }
     Ok(())

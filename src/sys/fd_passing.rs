@@ -1,6 +1,6 @@
-//! Handing open files from one process to another: `SCM_RIGHTS` (unix(7)).
+//! Passing open files from one process to another: `SCM_RIGHTS` (unix(7)).
 //!
-//! Whoever may open a file can give it to somebody who may not. A message is the name of one file, and the file.
+//! A process that may open a file can pass it to one that may not. A message is the name of one file, and the file.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -13,11 +13,11 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-/// No name is longer (`PATH_MAX`).
+/// The longest name: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
-/// Messages with ends; where the system has none of that kind, a message ends where a file came with it.
-const KIND: SocketType = if cfg!(any(target_os = "macos", target_os = "ios")) {
+/// Sockets that keep the boundaries of messages; where the system has none, a message ends with its file.
+const SOCKET_TYPE: SocketType = if cfg!(any(target_os = "macos", target_os = "ios")) {
     SocketType::STREAM
 } else {
     SocketType::SEQPACKET
@@ -26,60 +26,53 @@ const KIND: SocketType = if cfg!(any(target_os = "macos", target_os = "ios")) {
 /// An open file with its name.
 #[derive(Debug)]
 pub struct PassedFile {
-    /// What the two processes call it.
+    /// The name that both processes use for it.
     pub name: Vec<u8>,
     /// The same open file description as the sender's.
     pub file: OwnedFd,
 }
 
-/// What a socket has to say.
+/// What [`receive`] finds.
 #[derive(Debug)]
 pub enum Received {
     /// A file.
     File(PassedFile),
-    /// Nothing, just now.
+    /// Nothing now.
     Nothing,
-    /// The other end is closed, and with it every copy of it.
+    /// The other end and every copy of it is closed.
     End,
 }
 
-/// Two sockets that are connected with each other; neither blocks or is inherited by another program.
-///
-/// # Errors
-/// As socketpair(2).
+/// `socketpair(2)`: two connected sockets, non-blocking and closed on exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     #[cfg(not(any(target_os = "macos", target_os = "ios")))]
-    return Ok(socketpair(AddressFamily::UNIX, KIND, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?);
+    return Ok(socketpair(
+        AddressFamily::UNIX,
+        SOCKET_TYPE,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?);
     #[cfg(any(target_os = "macos", target_os = "ios"))]
     {
-        let (one, other) = socketpair(AddressFamily::UNIX, KIND, SocketFlags::empty(), None)?;
-        for end in [&one, &other] {
-            rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
-            super::descriptor::set_nonblocking(end.as_fd())?;
-        }
+        let (one, other) = socketpair(AddressFamily::UNIX, SOCKET_TYPE, SocketFlags::empty(), None)?;
+        [&one, &other].into_iter().try_for_each(super::descriptor::set_flags)?;
         Ok((one, other))
     }
 }
 
-/// Hands a file over.
-///
-/// # Errors
-/// As sendmsg(2): `WouldBlock` when the other end takes nothing, `EPIPE` when it is closed.
-pub fn hand(socket: BorrowedFd<'_>, handed: &PassedFile) -> io::Result<()> {
-    let files = [handed.file.as_fd()];
+/// Sends a file with sendmsg(2): `WouldBlock` when the other end is full, `EPIPE` when it is closed.
+pub fn send(socket: BorrowedFd<'_>, passed: &PassedFile) -> io::Result<()> {
+    let files = [passed.file.as_fd()];
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    // There is room for one.
+    // It returns false without room; there is room for one file.
     control.push(SendAncillaryMessage::ScmRights(&files));
-    sendmsg(socket, &[IoSlice::new(&handed.name)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(socket, &[IoSlice::new(&passed.name)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Takes what has come. A message without a file is passed over.
-///
-/// # Errors
-/// As recvmsg(2).
-pub fn take(socket: BorrowedFd<'_>) -> io::Result<Received> {
+/// Receives one file with recvmsg(2). A message without a file is ignored.
+pub fn receive(socket: BorrowedFd<'_>) -> io::Result<Received> {
     let mut name = [0; LONGEST_NAME];
     loop {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
@@ -109,28 +102,31 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn files_come_in_order_each_with_its_name_and_then_the_end() {
+    fn files_arrive_in_order_each_with_its_name_and_then_the_end() {
         let (ours, theirs) = pair().expect("sockets");
-        assert!(matches!(take(theirs.as_fd()), Ok(Received::Nothing)));
+        assert!(matches!(receive(theirs.as_fd()), Ok(Received::Nothing)));
         let mut pipes = Vec::new();
         for name in ["one", "another"] {
             let (read, write) = std::io::pipe().expect("a pipe");
-            hand(ours.as_fd(), &PassedFile { name: name.into(), file: write.into() }).expect("sent");
+            send(ours.as_fd(), &PassedFile { name: name.into(), file: write.into() }).expect("sent");
             pipes.push((name, read));
         }
         for (name, mut read) in pipes {
-            let Ok(Received::File(handed)) = take(theirs.as_fd()) else { panic!("a file") };
-            assert_eq!(handed.name, name.as_bytes());
-            rustix::io::write(&handed.file, name.as_bytes()).expect("a pipe");
-            drop(handed);
+            let Ok(Received::File(passed)) = receive(theirs.as_fd()) else { panic!("a file") };
+            assert_eq!(passed.name, name.as_bytes());
+            rustix::io::write(&passed.file, name.as_bytes()).expect("a pipe");
+            drop(passed);
             let mut text = String::new();
-            read.read_to_string(&mut text).expect("the end: nobody else holds it");
+            read.read_to_string(&mut text).expect("the end: no other process holds it");
             assert_eq!(text, name);
         }
         drop(ours);
-        assert!(matches!(take(theirs.as_fd()), Ok(Received::End)));
+        assert!(matches!(receive(theirs.as_fd()), Ok(Received::End)));
         let file = pair().expect("sockets").0;
         let (ours, _) = pair().expect("sockets");
-        assert!(hand(ours.as_fd(), &PassedFile { name: "late".into(), file }).is_err(), "nobody is there");
+        assert!(
+            send(ours.as_fd(), &PassedFile { name: "late".into(), file }).is_err(),
+            "the other end is closed"
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! The island of system calls: the only place in the crate where `unsafe` is allowed.
+//! System calls: the only module of the crate in which `unsafe` is allowed.
 //!
 //! The contract of this layer:
 //!
-//! * a function here wraps *one* system call (or the one short sequence that has a name of its own, like
-//!   `openat2` with its fallback) and knows nothing of what stands above it;
-//! * the signature outside is safe: borrowed descriptors in, owned descriptors and `io::Result` out;
-//! * where a call exists on some systems only, its twins have the same signature, and the portable twin
-//!   can be forced at run time ([`fallback`]), so that it is tested on the system that has the fast one;
+//! * a function wraps *one* system call (or one short sequence with a name of its own, like `openat2` with its
+//!   fallback) and knows nothing of the layers above;
+//! * the signature is safe: borrowed descriptors in, owned descriptors and `io::Result` out;
+//! * unless a function says otherwise, its errors are those of the system calls that its doc names;
+//! * where a call exists on some systems only, its twins have the same signature, and the portable twin can be forced
+//!   at run time ([`fallback`]), so that it is tested on a system that has the fast one;
 //! * every `unsafe` block has a `SAFETY:` line.
 //!
-//! Most calls are made through `rustix` and `socket2`, which are safe already; what is left for `unsafe`
-//! is `fork`, `sigaction`, the signal handler's `write` and `errno`, `pthread_sigmask`, memory that processes share,
-//! descriptors and variables that come with the process, a descriptor that mio shows as a number only,
-//! `TCP_DEFER_ACCEPT`, a call of Python's that has no safe name, `select`, the three calls of Landlock, the one of seccomp, and
-//! `sendfile` outside Linux.
+//! Most calls are made through `rustix` and `socket2`, which are safe. `unsafe` is left for `fork`, `sigaction`, the
+//! signal handler's `write` and `errno`, `pthread_sigmask`, memory that processes share, descriptors and variables that
+//! come with the process, a descriptor that mio shows as a number only, `TCP_DEFER_ACCEPT`, a call of Python's without
+//! a safe name, `select`, the three calls of Landlock, the one of seccomp, and `sendfile` outside Linux.
 
 #![allow(unsafe_code)]
 

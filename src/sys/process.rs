@@ -1,4 +1,4 @@
-//! Processes: fork, kill, wait, and how many cores there are for them.
+//! Processes: fork, kill, wait, terminals, limits.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -15,15 +15,12 @@ use super::signal::Signal;
 pub struct Pid(rustix::process::Pid);
 
 impl Pid {
-    /// The process with this number, which an interpreter has told.
-    ///
-    /// # Errors
-    /// When it is no number of a process.
+    /// The process id `number`, as an interpreter gives it. Fails unless it is positive.
     pub fn of(number: i32) -> io::Result<Self> {
         from_raw(number)
     }
 
-    /// The number itself.
+    /// The number.
     #[must_use]
     pub fn number(self) -> i32 {
         self.0.as_raw_nonzero().get()
@@ -36,7 +33,7 @@ impl std::fmt::Display for Pid {
     }
 }
 
-/// On which side of the fork we are.
+/// The side of a fork that the caller is on.
 #[derive(Debug)]
 pub enum Forked {
     /// In the process that called, with the child's id.
@@ -63,11 +60,8 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// `fork(2)`. Call it while this process has one thread: only the calling thread lives on in the child,
-/// and a lock that another thread held stays locked there for ever.
-///
-/// # Errors
-/// As fork(2): no memory, or the process limit.
+/// `fork(2)`. Call it while this process has one thread: the child has only the calling thread, and a lock that
+/// another thread held stays locked there for ever. It fails without memory, or at the process limit.
 pub fn fork() -> io::Result<Forked> {
     // SAFETY: the master forks before any thread is started (and says so in its contract), so the child
     // inherits no lock that is held.
@@ -88,25 +82,19 @@ pub fn current() -> Pid {
     Pid(rustix::process::getpid())
 }
 
-/// `kill(2)` with one of our signals.
-///
-/// # Errors
-/// As kill(2).
+/// `kill(2)`.
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     let signal = rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?;
     Ok(rustix::process::kill_process(pid.0, signal)?)
 }
 
-/// `SIGKILL`: cannot be caught, so the process is gone when this has been seen to.
-///
-/// # Errors
-/// As kill(2).
+/// `kill(2)` with SIGKILL, which cannot be caught.
 pub fn kill(pid: Pid) -> io::Result<()> {
     Ok(rustix::process::kill_process(pid.0, rustix::process::Signal::KILL)?)
 }
 
-/// `waitpid(2)` without waiting: one child that has ended, if any. Call it until `None`: one `SIGCHLD` may
-/// stand for several children.
+/// `waitpid(2)` without waiting: one child that has ended, if any. Call it until it returns `None`: one `SIGCHLD` may
+/// mean several children.
 pub fn reap() -> Option<(Pid, Exit)> {
     loop {
         match rustix::process::wait(WaitOptions::NOHANG) {
@@ -124,8 +112,8 @@ pub fn reap() -> Option<(Pid, Exit)> {
     }
 }
 
-/// Takes a variable out of the environment, so that no process that is started from here inherits it. Call it
-/// while this process has one thread.
+/// Removes a variable from the environment, so that no child inherits it, and returns its value. Call it while this
+/// process has one thread.
 #[must_use]
 pub fn take_variable(name: &str) -> Option<OsString> {
     let value = std::env::var_os(name)?;
@@ -134,26 +122,26 @@ pub fn take_variable(name: &str) -> Option<OsString> {
     Some(value)
 }
 
-/// Names this process in ps(1) and top(1), as far as the system has a name for it: Linux shows 15 bytes.
+/// Sets the name of this process in ps(1) and top(1): 15 bytes on Linux, nothing elsewhere.
 pub fn set_title(title: &str) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Ok(title) = CString::new(title) {
-        // It is for the eye only.
+        // A failure is harmless: only people read the name.
         let _ = rustix::thread::set_name(&title);
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = CString::new(title);
 }
 
-/// Whether this process is in the foreground of a terminal, which sends it signals of its own: SIGWINCH at each
-/// change of the window.
+/// Whether this process is in the foreground of a terminal. The terminal then sends it signals, SIGWINCH at each
+/// change of its size among them.
 #[must_use]
 pub fn is_in_foreground() -> bool {
     let group = terminal().and_then(|terminal| Ok(rustix::termios::tcgetpgrp(&terminal)?));
     group.is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Whether this process has a terminal that it is controlled by, or has it still.
+/// Whether this process has a controlling terminal.
 #[must_use]
 pub fn has_terminal() -> bool {
     terminal().is_ok()
@@ -164,7 +152,7 @@ fn terminal() -> io::Result<OwnedFd> {
     Ok(rustix::fs::open("/dev/tty", flags, Mode::empty())?)
 }
 
-/// Microseconds of the monotonic clock: what sd_notify(3) asks for.
+/// Microseconds of the monotonic clock, as sd_notify(3) wants them.
 #[must_use]
 pub fn monotonic_micros() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
@@ -172,14 +160,14 @@ pub fn monotonic_micros() -> u64 {
     part(time.tv_sec as i64) * 1_000_000 + part(time.tv_nsec as i64) / 1000
 }
 
-/// How many processes can run at once: cores, less what affinity and cgroup quotas take away.
+/// How many processes can run at once: cores, minus what affinity and cgroup quotas take away.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Raises the limit of open descriptors as far as it may be raised, for this process and those that it
-/// forks; answers what it is now. The soft limit is low for the sake of programs that use `select`.
+/// Raises the soft limit of open descriptors to the hard limit, for this process and its children, and returns it.
+/// Systems keep the soft limit low for programs that use `select`.
 #[must_use]
 pub fn raise_descriptor_limit() -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -187,14 +175,14 @@ pub fn raise_descriptor_limit() -> usize {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let current = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
-        // macOS takes no more than OPEN_MAX although it says "infinity": what there is has to do.
+        // macOS accepts at most OPEN_MAX although it reports "infinity": the current limit stays.
         Err(_) => limit.current,
     };
     current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-/// Gives memory that was freed back to the system. glibc keeps what lies between two things that are still in
-/// use; other allocators see to it by themselves.
+/// Returns freed memory to the system. glibc keeps free memory that lies between blocks in use; other allocators
+/// return it by themselves.
 pub fn release_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: malloc_trim(3) touches free memory only, and may be called at any time.
@@ -203,7 +191,7 @@ pub fn release_memory() {
     }
 }
 
-/// `abort(3)`: ends this process with SIGABRT, whose handler may say what it was doing.
+/// `abort(3)`: ends this process with SIGABRT, whose handler may report the current position.
 pub fn abort() -> ! {
     std::process::abort()
 }

@@ -1,4 +1,4 @@
-//! Calls of Python's C API that pyo3 has no safe name for.
+//! Calls of Python's C API that pyo3 has no safe function for.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -6,13 +6,10 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use pyo3::types::PyString;
 use pyo3::{Bound, PyResult, Python, ffi};
 
-/// A string of these bytes, each of which is a code point: what WSGI calls a native string (PEP 3333).
-///
-/// # Errors
-/// `MemoryError`.
+/// A string with one code point for each byte: a native string of WSGI (PEP 3333). Fails with `MemoryError`.
 pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     let length = ffi::Py_ssize_t::try_from(bytes.len()).unwrap_or(ffi::Py_ssize_t::MAX);
-    // SAFETY: the pointer is valid for `length` bytes, which the call copies; it answers a new reference to a string,
+    // SAFETY: the pointer is valid for `length` bytes, which the call copies; it returns a new reference to a string,
     // or null with an exception set.
     unsafe {
         let string = ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null());
@@ -20,14 +17,11 @@ pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyStrin
     }
 }
 
-/// `dup(2)` of a descriptor that an interpreter knows by its number.
-///
-/// # Errors
-/// As fcntl(2): there is no such descriptor.
+/// `dup(2)` of a descriptor that an interpreter knows by its number. Fails if it is not open.
 pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
     if number < 0 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: borrowed for the one call, which finds out whether it is open.
+    // SAFETY: borrowed for one call, which checks whether it is open.
     Ok(rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 3)?)
 }

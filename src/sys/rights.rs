@@ -1,23 +1,23 @@
-//! Giving rights up, for good: user and groups, capabilities, and what an exec could win back.
+//! Giving up rights for good: user, groups, capabilities, and the way back through exec.
 //!
-//! Linux keeps all of this for each thread. The functions here change the calling thread; a worker has one.
+//! Linux keeps all of them for each thread. The functions here change the calling thread; a worker has one.
 
 use std::io;
 
 use super::account::Identity;
 
-/// Whether this process may become somebody else.
+/// Whether this process may change its user.
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Becomes `identity`, if it is to be somebody else, without any further group, and lets go of every
-/// capability: effective, permitted, inheritable, ambient, and, as far as that is allowed, of the bounding set.
-/// From here on no exec gives more rights either (`PR_SET_NO_NEW_PRIVS`).
+/// Changes user and group to `identity`, if there is one, without supplementary groups, and drops every capability:
+/// effective, permitted, inheritable, ambient, and the bounding set as far as that is allowed. From here on no exec
+/// gives more rights (`PR_SET_NO_NEW_PRIVS`).
 ///
-/// The order is that of OpenBSD's daemons: groups, group, user; each of them needs the rights that the next
-/// one takes away. That they are gone is tried, not believed (RULES D24).
+/// The order is that of OpenBSD's daemons: groups, group, user; each step needs the rights that the next one takes
+/// away. At the end the function tries to get the rights back, and fails if it can (RULES D24).
 ///
 /// # Errors
 /// As setgroups(2), setresgid(2), setresuid(2), capset(2), prctl(2); `Other` when rights are left.
@@ -30,8 +30,8 @@ pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
     // Not in kernels before 4.3, where there is nothing to clear.
     let _ = rustix::thread::clear_ambient_capability_set();
     for number in 0..u64::BITS {
-        // EINVAL behind the last one that the kernel knows, EPERM for who is not allowed to: then no exec gives
-        // any, for the bit below.
+        // EINVAL after the last one that the kernel knows; EPERM without CAP_SETPCAP: then no_new_privs, set below,
+        // is what keeps exec from giving any.
         let capability = CapabilitySet::from_bits_retain(1 << number);
         if rustix::thread::remove_capability_from_bounding_set(capability).is_err() {
             break;
@@ -49,7 +49,7 @@ pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
     check(identity)
 }
 
-/// Tries to get back what has been given up.
+/// Tries to get the rights back.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn check(identity: Option<Identity>) -> io::Result<()> {
     use rustix::process::{Gid, Uid, getegid, geteuid, getgid, getgroups, getuid};
@@ -68,10 +68,7 @@ fn check(identity: Option<Identity>) -> io::Result<()> {
     if is_gone { Ok(()) } else { Err(io::Error::other("rights that were given up are still there")) }
 }
 
-/// Elsewhere nobody becomes somebody else.
-///
-/// # Errors
-/// `Unsupported` if that is asked for.
+/// Outside Linux: fails with `Unsupported` if there is an identity, and does nothing otherwise.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
     identity.map_or(Ok(()), |_| Err(io::ErrorKind::Unsupported.into()))

@@ -1,25 +1,26 @@
-//! A jail that a process puts itself into: Landlock (landlock(7)), Linux 5.13 and later.
+//! A sandbox that a process enters by itself: Landlock (landlock(7)), Linux 5.13 and later.
 //!
-//! What is open stays open; what is opened later has to be allowed here. Nothing else is asked of the caller: no
-//! root, no mount, no configuration of the system. The three calls stand in no C library, and they are all there
-//! is of it; the crate `landlock` brings two derive macros and their compilers for them.
+//! Open files stay open; files that are opened later must be allowed here. It needs no root, no mount and no
+//! configuration of the system. No C library has its three calls; the crate `landlock` would add two derive macros and
+//! their compilers for them.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// Kernels of this ABI and later (6.7) keep everything that [`enter`] promises; earlier ones know no rules for TCP.
+/// The first ABI (Linux 6.7) that keeps everything that [`enter`] promises; earlier ones have no rules for TCP.
 pub const WHOLE_ABI: u32 = 4;
 
-/// Which ABI of Landlock the kernel has; 0 for none.
+/// The Landlock ABI of the kernel; 0 for none.
 #[must_use]
 pub fn abi() -> u32 {
     backend::abi()
 }
 
-/// Lets the calling thread, and what it forks, read and list what lies beneath `root`, and nothing else: no other file, no program, no TCP port or peer (from ABI 4),
-/// no abstract Unix socket and no signal to a process outside (from ABI 6). There is no way back.
+/// Limits the calling thread and its children, for good, to reading and listing files beneath `root`: no other file,
+/// no program, no TCP port or peer (from ABI 4), no abstract Unix socket and no signal to a process outside (from
+/// ABI 6).
 ///
-/// A directory is known by its inode: it may be renamed meanwhile. What a hard link in it names belongs to it.
+/// The kernel knows the directory by its inode, so it may be renamed. A file with a hard link in it belongs to it.
 ///
 /// # Errors
 /// As landlock_restrict_self(2): `EPERM` unless [`super::rights::give_up`] was called before; `Unsupported`
@@ -33,11 +34,11 @@ mod backend {
     use std::io;
     use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-    /// `LANDLOCK_ACCESS_FS_*`: what may be done with files.
+    /// `LANDLOCK_ACCESS_FS_*`.
     const READ_FILE: u64 = 1 << 2;
     const READ_DIR: u64 = 1 << 3;
 
-    /// Which of them each ABI knows first: everything up to `MAKE_SYM`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
+    /// The rights that each ABI adds: everything up to `MAKE_SYM`, `REFER`, `TRUNCATE`, `IOCTL_DEV`.
     const FILE_RIGHTS: [(u32, u64); 4] = [(1, (1 << 13) - 1), (2, 1 << 13), (3, 1 << 14), (5, 1 << 15)];
 
     /// `LANDLOCK_ACCESS_NET_BIND_TCP | LANDLOCK_ACCESS_NET_CONNECT_TCP`.
@@ -49,7 +50,7 @@ mod backend {
     const CREATE_RULESET_VERSION: u32 = 1;
     const RULE_PATH_BENEATH: libc::c_int = 1;
 
-    /// `struct landlock_ruleset_attr`. Kernels that know less of it take it if the rest is zero.
+    /// `struct landlock_ruleset_attr`. Older kernels with a shorter one accept it if the rest is zero.
     #[repr(C)]
     #[derive(Default)]
     struct RulesetAttr {
@@ -75,6 +76,7 @@ mod backend {
         if abi == 0 {
             return Err(io::ErrorKind::Unsupported.into());
         }
+        // The kernel refuses rights that its ABI does not have.
         let known = |(first, rights): (u32, u64)| if abi >= first { rights } else { 0 };
         let attr = RulesetAttr {
             handled_access_fs: FILE_RIGHTS.into_iter().map(known).sum(),
@@ -82,7 +84,7 @@ mod backend {
             scoped: known(SCOPES),
         };
         let ruleset = create_ruleset(Some(&attr), 0)?;
-        // SAFETY: the kernel has just made this descriptor, for us alone.
+        // SAFETY: the kernel has just made this descriptor, and nothing else owns it.
         let ruleset = unsafe { OwnedFd::from_raw_fd(ruleset) };
         add_rule(&ruleset, root, READ_FILE | READ_DIR)?;
         // SAFETY: `ruleset` is open for the call; it takes no pointer.

@@ -1,17 +1,16 @@
-//! System calls that a process never makes again: a filter in front of the kernel (seccomp(2)).
+//! System calls that a worker gives up for good: a filter in the kernel (seccomp(2)).
 //!
-//! Landlock watches over files that are opened and over TCP. What it does not watch over is refused here, once and
-//! for all: sockets of any family, the mode, owner and times of files, programs, other processes, mounts, and the
-//! calls that a kernel is most often attacked by. It is a list of what is refused, not of what is allowed, so that a
-//! new C library, which makes calls that nobody here has thought of, does not break a server.
+//! Landlock covers opening files and TCP. This filter refuses what Landlock does not cover: sockets of any family, the
+//! mode, owner and times of files, programs, other processes, mounts, and the calls that most attacks on a kernel use.
+//! It is a deny list, not an allow list, so that a new C library with unexpected calls does not break a server.
 
 use std::io;
 
-/// Refuses the calls, with `EPERM`, to the calling thread and to what it forks. There is no way back.
+/// Refuses the calls with `EPERM`, for good, to the calling thread and its children.
 ///
 /// # Errors
 /// As seccomp(2): `EACCES` unless [`super::rights::give_up`] was called before, `EINVAL` or `ENOSYS` where the
-/// kernel was built without it; `Unsupported` on processors whose calls are not listed here.
+/// kernel was built without it; `Unsupported` on processors without a list here.
 pub fn refuse() -> io::Result<()> {
     backend::refuse()
 }
@@ -23,117 +22,60 @@ mod backend {
     use libc::{BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
     use libc::{EPERM, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO, SECCOMP_SET_MODE_FILTER};
 
-    /// `AUDIT_ARCH_*` (linux/audit.h): the calls of another one have other numbers.
+    /// `AUDIT_ARCH_*` (linux/audit.h): calls have other numbers on other architectures.
     #[cfg(target_arch = "x86_64")]
     const ARCHITECTURE: u32 = 0xC000_003E;
     #[cfg(target_arch = "aarch64")]
     const ARCHITECTURE: u32 = 0xC000_00B7;
 
-    /// From here on numbers are those of x32, which names the calls of x86_64 anew.
+    /// The first number of x32, which has second numbers for the calls of x86_64.
     const X32: u32 = 0x4000_0000;
 
-    /// Where they stand in `struct seccomp_data`.
+    /// Offsets in `struct seccomp_data`.
     const NUMBER_AT: u32 = 0;
     const ARCHITECTURE_AT: u32 = 4;
 
-    /// What a server of files has no use for, once its sockets are open.
-    const REFUSED: &[libc::c_long] = &[
+    /// A list of calls by their names in the crate `libc`.
+    macro_rules! calls {
+        ($($name:ident)*) => { &[$(libc::$name),*] };
+    }
+
+    /// Calls that a file server does not need after its sockets are open.
+    const REFUSED: &[libc::c_long] = calls! {
         // Programs.
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_memfd_create,
+        SYS_execve SYS_execveat SYS_memfd_create
         // Peers and ports.
-        libc::SYS_socket,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        // What stands beside a file's contents, which Landlock leaves to the rights of the user.
-        libc::SYS_fchmod,
-        libc::SYS_fchmodat,
-        SYS_FCHMODAT2,
-        libc::SYS_fchown,
-        libc::SYS_fchownat,
-        libc::SYS_utimensat,
-        libc::SYS_setxattr,
-        libc::SYS_lsetxattr,
-        libc::SYS_fsetxattr,
-        SYS_SETXATTRAT,
-        libc::SYS_removexattr,
-        libc::SYS_lremovexattr,
-        libc::SYS_fremovexattr,
-        SYS_REMOVEXATTRAT,
-        SYS_FILE_SETATTR,
+        SYS_socket SYS_connect SYS_bind SYS_listen
+        // Metadata of files, which Landlock leaves to the permissions of the user.
+        SYS_fchmod SYS_fchmodat SYS_fchown SYS_fchownat SYS_utimensat
+        SYS_setxattr SYS_lsetxattr SYS_fsetxattr SYS_removexattr SYS_lremovexattr SYS_fremovexattr
         // Other processes.
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_kcmp,
-        // Other worlds.
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_pivot_root,
-        libc::SYS_chroot,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_open_tree,
-        libc::SYS_move_mount,
-        libc::SYS_fsopen,
-        libc::SYS_fsconfig,
-        libc::SYS_fsmount,
-        libc::SYS_fspick,
-        libc::SYS_mount_setattr,
-        libc::SYS_name_to_handle_at,
-        libc::SYS_open_by_handle_at,
+        SYS_ptrace SYS_process_vm_readv SYS_process_vm_writev SYS_pidfd_getfd SYS_kcmp
+        // Mounts and namespaces.
+        SYS_mount SYS_umount2 SYS_pivot_root SYS_chroot SYS_unshare SYS_setns
+        SYS_open_tree SYS_move_mount SYS_fsopen SYS_fsconfig SYS_fsmount SYS_fspick SYS_mount_setattr
+        SYS_name_to_handle_at SYS_open_by_handle_at
         // The kernel itself.
-        libc::SYS_bpf,
-        libc::SYS_io_uring_setup,
-        libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd,
-        libc::SYS_add_key,
-        libc::SYS_request_key,
-        libc::SYS_keyctl,
-        libc::SYS_init_module,
-        libc::SYS_finit_module,
-        libc::SYS_delete_module,
-        libc::SYS_kexec_load,
-        libc::SYS_reboot,
-        libc::SYS_swapon,
-        libc::SYS_swapoff,
-        libc::SYS_acct,
-        libc::SYS_quotactl,
-        libc::SYS_personality,
-        libc::SYS_settimeofday,
-        libc::SYS_clock_settime,
-        libc::SYS_clock_adjtime,
-        libc::SYS_adjtimex,
-        libc::SYS_sethostname,
-        libc::SYS_setdomainname,
-    ];
+        SYS_bpf SYS_io_uring_setup SYS_perf_event_open SYS_userfaultfd
+        SYS_add_key SYS_request_key SYS_keyctl
+        SYS_init_module SYS_finit_module SYS_delete_module SYS_kexec_load SYS_reboot
+        SYS_swapon SYS_swapoff SYS_acct SYS_quotactl SYS_personality
+        SYS_settimeofday SYS_clock_settime SYS_clock_adjtime SYS_adjtimex
+        SYS_sethostname SYS_setdomainname
+    };
 
     /// Older names of some of them, which newer processors never had.
     #[cfg(target_arch = "x86_64")]
-    const REFUSED_HERE: &[libc::c_long] = &[
-        libc::SYS_fork,
-        libc::SYS_vfork,
-        libc::SYS_chmod,
-        libc::SYS_chown,
-        libc::SYS_lchown,
-        libc::SYS_utime,
-        libc::SYS_utimes,
-        libc::SYS_futimesat,
-        libc::SYS_iopl,
-        libc::SYS_ioperm,
-        libc::SYS_modify_ldt,
-    ];
+    const REFUSED_HERE: &[libc::c_long] = calls! {
+        SYS_fork SYS_vfork SYS_chmod SYS_chown SYS_lchown SYS_utime SYS_utimes SYS_futimesat
+        SYS_iopl SYS_ioperm SYS_modify_ldt
+    };
     #[cfg(target_arch = "aarch64")]
     const REFUSED_HERE: &[libc::c_long] = &[];
 
-    /// Since 424 a call has one number on all processors; these are not in every C library yet.
-    const SYS_FCHMODAT2: libc::c_long = 452;
-    const SYS_SETXATTRAT: libc::c_long = 463;
-    const SYS_REMOVEXATTRAT: libc::c_long = 466;
-    const SYS_FILE_SETATTR: libc::c_long = 469;
+    /// `fchmodat2`, `setxattrat`, `removexattrat` and `file_setattr`, which not every C library has yet. From 424 on a
+    /// call has one number on all processors.
+    const REFUSED_NEW: &[libc::c_long] = &[452, 463, 466, 469];
 
     pub(super) fn refuse() -> io::Result<()> {
         let mut filter = program();
@@ -156,26 +98,30 @@ mod backend {
     ///     refuse
     /// ```
     fn program() -> Vec<sock_filter> {
-        let numbers: Vec<u32> =
-            REFUSED.iter().chain(REFUSED_HERE).filter_map(|number| u32::try_from(*number).ok()).collect();
+        let numbers = numbers();
         let mut filter = vec![
             load(ARCHITECTURE_AT),
-            // Over the next one, if it is ours.
+            // Skips the next instruction on our architecture.
             jump(BPF_JEQ, ARCHITECTURE, 1, 0),
-            give(SECCOMP_RET_ERRNO | EPERM.unsigned_abs()),
+            ret(SECCOMP_RET_ERRNO | EPERM.unsigned_abs()),
             load(NUMBER_AT),
-            jump(BPF_JGE, X32, to_the_end(numbers.len()), 0),
+            jump(BPF_JGE, X32, to_refusal(numbers.len()), 0),
         ];
         for (index, number) in numbers.iter().enumerate() {
-            filter.push(jump(BPF_JEQ, *number, to_the_end(numbers.len() - 1 - index), 0));
+            filter.push(jump(BPF_JEQ, *number, to_refusal(numbers.len() - 1 - index), 0));
         }
-        filter.push(give(SECCOMP_RET_ALLOW));
-        filter.push(give(SECCOMP_RET_ERRNO | EPERM.unsigned_abs()));
+        filter.push(ret(SECCOMP_RET_ALLOW));
+        filter.push(ret(SECCOMP_RET_ERRNO | EPERM.unsigned_abs()));
         filter
     }
 
-    /// How far it is to the last instruction, over so many comparisons and the one that allows.
-    fn to_the_end(comparisons: usize) -> u8 {
+    fn numbers() -> Vec<u32> {
+        let all = [REFUSED, REFUSED_HERE, REFUSED_NEW].into_iter().flatten();
+        all.filter_map(|number| u32::try_from(*number).ok()).collect()
+    }
+
+    /// The length of the jump to the last instruction, over `comparisons` and the instruction that allows.
+    fn to_refusal(comparisons: usize) -> u8 {
         u8::try_from(comparisons + 1).expect("the list is shorter than a jump is long")
     }
 
@@ -187,8 +133,8 @@ mod backend {
         instruction(BPF_JMP | kind | BPF_K, with, if_so, if_not)
     }
 
-    fn give(verdict: u32) -> sock_filter {
-        instruction(BPF_RET | BPF_K, verdict, 0, 0)
+    fn ret(action: u32) -> sock_filter {
+        instruction(BPF_RET | BPF_K, action, 0, 0)
     }
 
     fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
@@ -199,8 +145,8 @@ mod backend {
     mod tests {
         use super::*;
 
-        /// The filter as the kernel reads it, for the few instructions that it is made of.
-        fn verdict(filter: &[sock_filter], architecture: u32, number: u32) -> u32 {
+        /// The action of the filter, for the few instructions that it uses.
+        fn action(filter: &[sock_filter], architecture: u32, number: u32) -> u32 {
             let (mut at, mut loaded) = (0, 0);
             loop {
                 let sock_filter { code, jt, jf, k } = filter[at];
@@ -219,20 +165,16 @@ mod backend {
 
         #[test]
         fn every_call_on_the_list_is_refused_and_no_other() {
-            let filter = program();
-            let listed: Vec<u32> = REFUSED
-                .iter()
-                .chain(REFUSED_HERE)
-                .map(|number| u32::try_from(*number).expect("a number"))
-                .collect();
+            let (filter, listed) = (program(), numbers());
+            assert_eq!(listed.len(), REFUSED.len() + REFUSED_HERE.len() + REFUSED_NEW.len());
             for number in 0..1000 {
-                let refused = verdict(&filter, ARCHITECTURE, number) != SECCOMP_RET_ALLOW;
+                let refused = action(&filter, ARCHITECTURE, number) != SECCOMP_RET_ALLOW;
                 assert_eq!(refused, listed.contains(&number), "{number}");
             }
             for (architecture, number) in
                 [(ARCHITECTURE, X32), (ARCHITECTURE, u32::MAX), (0x4000_0003, 1), (0, 0)]
             {
-                assert_ne!(verdict(&filter, architecture, number), SECCOMP_RET_ALLOW);
+                assert_ne!(action(&filter, architecture, number), SECCOMP_RET_ALLOW);
             }
         }
     }

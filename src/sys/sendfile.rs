@@ -1,7 +1,7 @@
-//! `sendfile(2)`: bytes of a file to a socket without passing through this process.
+//! `sendfile(2)`: bytes of a file to a socket without a copy through this process.
 //!
-//! Three twins with one signature: Linux, the BSDs and macOS, and a read-and-send for everything else and
-//! for files that cannot be sent in the kernel.
+//! Three twins with one signature: Linux, the BSDs and macOS, and a read and a send for all other systems and for
+//! files that the kernel cannot send.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -12,15 +12,11 @@ use rustix::net::SendFlags;
 use super::descriptor::read_at;
 use super::fallback;
 
-/// The most that one call sends: `sendfile(2)` on Linux takes no more than this.
+/// The most bytes of one call: the limit of `sendfile(2)` on Linux.
 const MAX_COUNT: usize = 0x7fff_f000;
 
-/// Sends up to `count` bytes of `file`, from `offset`, to `socket`; answers how many were taken.
-///
-/// `Ok(0)` means that the file ends at `offset` (it was cut while it was being sent).
-///
-/// # Errors
-/// `WouldBlock` when the socket takes nothing now; else as sendfile(2) and send(2).
+/// Sends up to `count` bytes of `file`, from `offset`, to `socket` with sendfile(2) or send(2), and returns how many were
+/// sent. `Ok(0)` means that the file ends at `offset`: it was cut while it was being sent.
 pub fn send_file(
     socket: BorrowedFd<'_>,
     file: BorrowedFd<'_>,
@@ -35,7 +31,7 @@ pub fn send_file(
         return copy(socket, file, offset, count);
     }
     match in_kernel(socket, file, offset, count) {
-        // The file system cannot map pages (some FUSE, some virtual files): on foot, then.
+        // The file system cannot map pages (some FUSE, some virtual files).
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS)) => {
             copy(socket, file, offset, count)
         }
@@ -58,7 +54,7 @@ fn in_kernel(
     }
 }
 
-/// The BSDs say how much was sent in an out-parameter, also when they answer `EAGAIN` or `EINTR`.
+/// The BSDs return the count in an out-parameter, also with `EAGAIN` or `EINTR`.
 #[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "macos"))]
 fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
@@ -101,7 +97,7 @@ fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: u
     copy(socket, file, offset, count)
 }
 
-/// The portable twin. What the socket does not take is read again next time: nothing is held, nothing lost.
+/// The portable twin. It keeps nothing: bytes that the socket does not take are read again next time.
 fn copy(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     let mut buffer = [0; 16 * 1024];
     let wanted = count.min(buffer.len());
@@ -142,7 +138,7 @@ mod tests {
         for send in [in_kernel as Send, copy as Send] {
             assert_eq!(sent_by(send, 0, 10), (10, b"0123456789".to_vec()));
             assert_eq!(sent_by(send, 7, 2), (2, b"78".to_vec()));
-            assert_eq!(sent_by(send, 7, 100), (3, b"789".to_vec()), "a file that is shorter than asked");
+            assert_eq!(sent_by(send, 7, 100), (3, b"789".to_vec()), "a file that is shorter than the count");
             assert_eq!(sent_by(send, 10, 5), (0, Vec::new()), "a file that was cut");
         }
     }

@@ -1,4 +1,4 @@
-//! Memory that a process shares with those that it forks.
+//! Memory that a process shares with its children.
 
 use std::io;
 use std::ptr;
@@ -7,18 +7,15 @@ use std::sync::atomic::AtomicU64;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 
-/// `count` words, all zero, that this process and every one that is forked from it later see alike. No file stands
-/// behind them, and pages that nobody touches cost nothing. They last as long as the process: make them once.
-///
-/// # Errors
-/// As mmap(2): no memory.
+/// Maps `count` zero words with mmap(2), which this process and its later children share. No file belongs to them,
+/// pages that are never touched cost nothing, and they last until the process ends: make them once.
 pub fn words(count: usize) -> io::Result<&'static [AtomicU64]> {
     let bytes = count.max(1) * size_of::<AtomicU64>();
     let access = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: a new mapping, at an address that the kernel chooses, touches no memory of ours.
+    // SAFETY: a new mapping, at an address that the kernel chooses, touches no memory in use.
     let start = unsafe { mmap_anonymous(ptr::null_mut(), bytes, access, MapFlags::SHARED)? };
-    // SAFETY: the mapping begins a page, is as long as that, and is never taken away; it is all zero, which is a
-    // value of an atomic; and it is touched through atomics only, by whatever process.
+    // SAFETY: the mapping begins at a page, is `bytes` long, and is never unmapped; it is all zero, which is a value of
+    // an atomic; and every process touches it through atomics only.
     Ok(unsafe { slice::from_raw_parts(start.cast(), count) })
 }
 

@@ -1,4 +1,4 @@
-//! Sockets: the listener with its options, and `send` with its flags.
+//! Sockets: listeners with their options, and `send` with its flags.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,23 +12,20 @@ use std::time::Duration;
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-/// Unsent bytes that the kernel holds for one connection before it says that it is full. A client that
-/// never reads pins 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
+/// Unsent bytes that the kernel keeps for one connection before the socket is full. A client that never reads pins
+/// 4 MiB of kernel memory in servers that leave this unset, 135 KB with 128 KiB.
 pub const NOTSENT_LOWAT: u32 = 128 * 1024;
 
-/// As [`NOTSENT_LOWAT`], for a connection that has shown that it reads. What waits in the kernel leaves when the peer
-/// says that it has room, in its time and not in ours: large files cost a third less.
+/// [`NOTSENT_LOWAT`] of a connection whose peer reads. The kernel sends what it keeps as soon as the peer has room,
+/// without a turn of this process: large files cost a third less.
 pub const GENEROUS_LOWAT: u32 = 4 * 1024 * 1024;
 
-/// Makes a listening socket: non-blocking, `SO_REUSEADDR` (a restart must not wait for TIME_WAIT), and
-/// with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`) set once, here.
+/// Makes a listening socket with socket(2), bind(2), listen(2): non-blocking, `SO_REUSEADDR` (a restart must not wait
+/// for TIME_WAIT), and with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`).
 ///
 /// An IPv6 wildcard address serves IPv4 as well.
-///
-/// # Errors
-/// As socket(2), bind(2), listen(2).
 pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -45,27 +42,26 @@ pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result
     Ok(socket.into())
 }
 
-/// What accepted sockets inherit.
+/// Sets the options that accepted sockets inherit.
 fn prepare_listener(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    set_notsent_lowat(socket)?;
+    set_notsent_lowat(socket, NOTSENT_LOWAT)?;
     watch_for_dead_peers(socket)
 }
 
 /// A listening socket of either kind.
 #[derive(Debug)]
 pub enum Adopted {
-    /// Of an address.
+    /// A socket with an IP address.
     Tcp(TcpListener),
-    /// Of a file.
+    /// A socket with a path.
     Unix(UnixListener),
 }
 
-/// Makes a listener of a socket that this process was started with: it is looked at whether it is one, and given
-/// the options of [`listen`].
+/// Makes a listener of a socket that this process was started with, with the options of [`listen`].
 ///
 /// # Errors
-/// `InvalidInput`, and what it is, for anything but a listening TCP or Unix socket; else as getsockopt(2).
+/// `InvalidInput` with a reason for anything but a listening TCP or Unix socket; otherwise as getsockopt(2).
 pub fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
     use rustix::net::{AddressFamily, SocketType, getsockname, sockopt};
     let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
@@ -90,11 +86,9 @@ pub fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
     Ok(Adopted::Tcp(socket.into()))
 }
 
-/// Makes a non-blocking listening socket at `path`, where nothing may lie, with `mode` as the rights of its
-/// file. Nobody can connect before it has them: that is what listen(2) allows.
-///
-/// # Errors
-/// As socket(2), bind(2), chmod(2), listen(2); `InvalidInput` when the path is too long for an address.
+/// Makes a non-blocking listening socket at a free `path`, whose file has the permissions `mode`: socket(2), bind(2),
+/// chmod(2), listen(2), in this order, because peers can connect after listen(2). Fails with `InvalidInput` when the
+/// path is too long for an address.
 pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<UnixListener> {
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -106,41 +100,35 @@ pub fn listen_unix(path: &Path, mode: u32, backlog: i32) -> io::Result<UnixListe
         .and_then(|()| socket.listen(backlog))
         .and_then(|()| socket.set_nonblocking(true));
     if let Err(error) = listening {
-        // It was made by us, just now.
+        // bind(2) has just made it.
         let _ = std::fs::remove_file(path);
         return Err(error);
     }
     Ok(socket.into())
 }
 
-/// Whether a path is short enough for the address of a Unix socket.
-///
-/// # Errors
-/// `InvalidInput` when it is not.
+/// Checks that a path is short enough for the address of a Unix socket; fails with `InvalidInput`.
 pub fn check_unix_path(path: &Path) -> io::Result<()> {
     SockAddr::unix(path).map(drop)
 }
 
-/// Whether somebody listens at the socket `path`. A stale file is what a process leaves that was killed.
-///
-/// # Errors
-/// As connect(2), when neither can be told.
+/// Whether a process listens at the socket `path` (connect(2)). A process that was killed leaves a stale file.
 pub fn is_answered(path: &Path) -> io::Result<bool> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A full queue must not hold us up; it belongs to somebody.
+    // A full queue must not block this process; it means that a process listens.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(path)?) {
         Ok(()) => Ok(true),
         Err(error) => match Errno::from_io_error(&error) {
             Some(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
-            // A datagram socket, say.
+            // PROTOTYPE: a datagram socket.
             Some(Errno::AGAIN | Errno::INPROGRESS | Errno::PROTOTYPE) => Ok(true),
             _ => Err(error),
         },
     }
 }
 
-/// Whether several sockets may listen where this one does (`SO_REUSEPORT`).
+/// Whether other sockets may listen at the same address (`SO_REUSEPORT`).
 #[must_use]
 pub fn has_reuse_port(socket: BorrowedFd<'_>) -> bool {
     rustix::net::sockopt::socket_reuseport(socket).unwrap_or(false)
@@ -156,8 +144,8 @@ fn set_reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// A peer that is gone without a word, its machine switched off, is found out by the kernel: after 30 s
-/// without an acknowledgement, or two unanswered probes of an idle connection (RULES C22).
+/// Lets the kernel close connections to peers that have disappeared (machine off, cable out): after 30 s without an
+/// acknowledgement, or after two unanswered probes of an idle connection (RULES C22).
 fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
@@ -168,39 +156,20 @@ fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the kernel hold [`GENEROUS_LOWAT`] bytes of one connection.
-///
-/// # Errors
-/// As setsockopt(2).
-#[cfg(any(target_os = "linux", target_os = "android"))]
+/// Lets the kernel keep [`GENEROUS_LOWAT`] bytes of one connection: setsockopt(2), on Linux only.
 pub fn be_generous(socket: BorrowedFd<'_>) -> io::Result<()> {
-    socket2::SockRef::from(&socket).set_tcp_notsent_lowat(GENEROUS_LOWAT)
+    set_notsent_lowat(&SockRef::from(&socket), GENEROUS_LOWAT)
 }
 
-/// As on Linux, where there is anything to be done.
-///
-/// # Errors
-/// None.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn be_generous(_: BorrowedFd<'_>) -> io::Result<()> {
+fn set_notsent_lowat(socket: &Socket, bytes: u32) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(bytes)?;
+    let _ = (socket, bytes);
     Ok(())
 }
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn set_notsent_lowat(socket: &Socket) -> io::Result<()> {
-    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn set_notsent_lowat(_: &Socket) -> io::Result<()> {
-    Ok(())
-}
-
-/// Has the kernel keep connections of `listener` to itself until their first bytes are here, or a second has gone by
-/// (`TCP_DEFER_ACCEPT`, tcp(7)): the first read of an accepted connection then finds something. Or no longer.
-///
-/// # Errors
-/// As setsockopt(2); `Unsupported` outside Linux.
+/// Lets the kernel report a connection of `listener` when its first bytes are there, or after a second, or ends that
+/// (`TCP_DEFER_ACCEPT`, tcp(7)): the first read of an accepted connection then finds bytes.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn defer_accept(listener: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     let seconds = libc::c_int::from(on);
@@ -219,20 +188,14 @@ pub fn defer_accept(listener: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// As on Linux; here there is none.
-///
-/// # Errors
-/// `Unsupported` if it is asked for.
+/// Fails with `Unsupported` if `on`: the option exists on Linux only.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn defer_accept(_: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     if on { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
-/// Sets on an accepted socket what the system does not hand down from the listener. On Linux it hands
-/// down everything, and this is no call at all.
-///
-/// # Errors
-/// As setsockopt(2).
+/// Sets the options that an accepted socket does not inherit from its listener. On Linux it inherits all of them, and
+/// this makes no call.
 pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         return Ok(());
@@ -240,11 +203,8 @@ pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_nodelay(socket, true)?)
 }
 
-/// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for what follows before it makes a segment
-/// (`MSG_MORE`): the head of an answer and the file behind it leave together.
-///
-/// # Errors
-/// As send(2).
+/// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for the following bytes before it makes a segment
+/// (`MSG_MORE`): the head of a response and its file leave together.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
     let mut flags = SendFlags::NOSIGNAL;
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -260,11 +220,8 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usiz
     }
 }
 
-/// Makes the coming close a reset that throws unsent bytes away (`SO_LINGER` 0), so that a client which
-/// stopped reading gives its kernel memory back at once.
-///
-/// # Errors
-/// As setsockopt(2).
+/// Makes the next close(2) a reset that discards unsent bytes (`SO_LINGER` 0), so that the kernel memory of a client
+/// that has stopped reading is free at once.
 pub fn reset_on_close(socket: impl AsFd) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO))?)
 }

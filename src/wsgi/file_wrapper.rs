@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::chat::FileSlice;
-use crate::sys::descriptor::{self, Kind};
+use crate::sys::descriptor::{self, FileKind};
 
 /// Iterates over what a file-like object reads. When an application returns one whose object has a descriptor, the
 /// kernel sends the file, from where it stands.
@@ -57,9 +57,9 @@ impl FileWrapper {
         }
         let position: u64 = file.call_method0(intern!(py, "tell")).ok()?.extract().ok()?;
         let copy = crate::sys::python::duplicate(number).ok()?;
-        let facts = descriptor::facts(copy.as_fd()).ok()?;
+        let metadata = descriptor::metadata(copy.as_fd()).ok()?;
         let is_readable = descriptor::access(copy.as_fd()).is_ok_and(|(reads, _)| reads);
-        (facts.kind == Kind::Regular && is_readable)
-            .then(|| FileSlice::new(copy, position, facts.size.saturating_sub(position)))
+        (metadata.kind == FileKind::Regular && is_readable)
+            .then(|| FileSlice::new(copy, position, metadata.size.saturating_sub(position)))
     }
 }

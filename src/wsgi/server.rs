@@ -73,7 +73,7 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
     };
     let plan = Plan { workers: config.workers, grace: config.grace, worker_timeout: config.timeout };
     let arguments = config.arguments.iter().map(Into::into).collect();
-    let image = Executable { program: config.program.clone(), arguments };
+    let executable = Executable { program: config.program.clone(), arguments };
     let capacity = Capacity { connections: Capacity::fitting(descriptors), per_address: None };
     let mut server = Server {
         config,
@@ -85,7 +85,7 @@ pub(super) fn serve(config: Config) -> Result<i32, String> {
         access_log,
         turn: Turn::new(),
     };
-    let master = Master::new(plan, Surroundings { pidfile: None, notifier, predecessor, image })
+    let master = Master::new(plan, Surroundings { pidfile: None, notifier, predecessor, executable })
         .map_err(|error| format!("cannot set up the master process: {error}"))?
         .with_fork(fork);
     match master.run(&mut server).map_err(|error| format!("cannot run worker processes: {error}"))? {
@@ -224,10 +224,10 @@ impl Server {
             service,
             access_log: self.access_log.take().map(AccessLog::new),
             log: Some(self.log.clone()),
-            listeners: bound.into_worker(post.seat),
+            listeners: bound.into_worker(post.slot),
             accept: AcceptMode::Exclusive,
             signals: post.signals,
-            life: post.life,
+            life: post.master_link,
             heartbeat: match self.config.max_requests {
                 Some(_) => post.heartbeat.which_may_retire(),
                 None => post.heartbeat,
@@ -267,7 +267,7 @@ impl Work for Server {
         let Some(bound) = self.bound.take() else {
             leave(BOOT_FAILURE);
         };
-        let code = match self.application(post.seat, &bound.addresses) {
+        let code = match self.application(post.slot, &bound.addresses) {
             Ok(application) => self.serve(post, &application, bound),
             Err(error) => {
                 if self.turn.as_ref().is_none_or(Turn::is_ours) {

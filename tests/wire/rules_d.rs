@@ -25,7 +25,7 @@ use crate::support::{Folder, Server};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The end of the log line of a reload.
-const RELOADED: &str = "has been read anew";
+const RELOADED: &str = "has been read again";
 
 fn serve(options: &[&str]) -> (Folder, Server) {
     let folder = Folder::new();

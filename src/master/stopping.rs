@@ -1,0 +1,155 @@
+//! Workers that have been told to exit.
+//!
+//! ```text
+//! drain: TERM ──────────────────────────── grace + 1 s ──► KILL ──► reaped
+//!          └── second signal: INT after 1 s ── 1 s ──────────┘
+//! stop:  INT ── 1 s ──► KILL ──► reaped
+//! ```
+
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use super::generation::Generation;
+use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
+use super::{Ended, Master, Phase, Work, count};
+use crate::sys::process::{self, Pid};
+use crate::sys::signal::Signal;
+
+/// A worker ends its drain by itself; one that has not is killed this long after the end of its grace.
+const KILL_DELAY: Duration = Duration::from_secs(1);
+
+/// How long a fast stop may take before the worker is killed.
+pub(super) const FAST_STOP: Duration = Duration::from_secs(1);
+
+/// How long a draining worker has left after a second signal: gunicorn's figure.
+const SECOND_SIGNAL_GRACE: Duration = Duration::from_secs(2);
+
+/// How a worker is told to exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StopMode {
+    /// Finish the responses within this time.
+    Drain(Duration),
+    /// Exit at once.
+    Stop,
+}
+
+/// A process that has been told to exit.
+#[derive(Debug)]
+pub(super) struct ExitingWorker {
+    pub(super) pid: Pid,
+    /// A successor that has failed has none.
+    pub(super) link: Option<WorkerLink>,
+    stop_at: Option<Instant>,
+    kill_at: Option<Instant>,
+}
+
+impl ExitingWorker {
+    /// Tells a worker to exit.
+    pub(super) fn of(worker: WorkerProcess, mode: StopMode, now: Instant) -> Self {
+        Self::new(worker.pid, Some(worker.link), mode, now)
+    }
+
+    /// Tells a process to exit.
+    pub(super) fn new(pid: Pid, link: Option<WorkerLink>, mode: StopMode, now: Instant) -> Self {
+        let (signal, time) = match mode {
+            StopMode::Drain(grace) => (Signal::Terminate, grace + KILL_DELAY),
+            StopMode::Stop => (Signal::Interrupt, FAST_STOP),
+        };
+        // An error means that it has just ended, and is about to be reaped.
+        let _ = process::send(pid, signal);
+        Self { pid, link, stop_at: None, kill_at: Some(now + time) }
+    }
+
+    /// Shortens the grace after a second signal: what can be finished in a second still is.
+    fn shorten_grace(&mut self, now: Instant) {
+        let latest = now + SECOND_SIGNAL_GRACE;
+        if self.kill_at.is_some_and(|at| at > latest) {
+            (self.stop_at, self.kill_at) = (Some(latest - FAST_STOP), Some(latest));
+        }
+    }
+
+    /// When [`ExitingWorker::escalate`] is due next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.stop_at, self.kill_at].into_iter().flatten().min()
+    }
+
+    /// Sends INT and KILL when their time has come. A process that KILL does not end waits for a disk, and the
+    /// master waits for the process.
+    pub(super) fn escalate(&mut self, now: Instant) {
+        if self.stop_at.take_if(|at| *at <= now).is_some() {
+            let _ = process::send(self.pid, Signal::Interrupt);
+        }
+        if self.kill_at.take_if(|at| *at <= now).is_some() {
+            warn!("process {} did not stop in time and is killed", self.pid);
+            let _ = process::kill(self.pid);
+        }
+    }
+}
+
+impl Master {
+    /// Stops because of a signal; a second one shortens the grace.
+    pub(super) fn stop(&mut self, mode: StopMode, work: &mut dyn Work) {
+        let now = Instant::now();
+        if matches!(self.phase, Phase::Stopping(_)) {
+            self.exiting.iter_mut().for_each(|worker| worker.shorten_grace(now));
+            return;
+        }
+        let connections: u64 = self.links().map(|(_, link)| link.heartbeat.connections()).sum();
+        let status = match mode {
+            _ if connections == 0 => "Shutting down".into(),
+            StopMode::Stop => format!("Shutting down: {} closed", count(connections, "connection")),
+            StopMode::Drain(grace) => {
+                let (connections, seconds) = (count(connections, "connection"), grace.as_secs_f64());
+                format!("Shutting down: up to {seconds} s for {connections}")
+            }
+        };
+        info!("{status}");
+        self.notifier.stopping(&status);
+        self.begin_stop(Ended::Stopped, mode, work);
+    }
+
+    /// Tells all workers to exit; no new ones are forked from here on.
+    pub(super) fn begin_stop(&mut self, ended: Ended, mode: StopMode, work: &mut dyn Work) {
+        self.phase = Phase::Stopping(ended);
+        self.reload_requested = false;
+        self.stop_all(mode, Instant::now());
+        work.stopping();
+    }
+
+    pub(super) fn stop_all(&mut self, mode: StopMode, now: Instant) {
+        if mode == StopMode::Stop {
+            let exiting = std::mem::take(&mut self.exiting).into_iter();
+            self.exiting =
+                exiting.map(|worker| ExitingWorker::new(worker.pid, worker.link, mode, now)).collect();
+        }
+        self.stop_current(mode, now);
+        if let Some(pending) = self.pending.take() {
+            self.stop_generation(pending.generation, StopMode::Stop, now);
+        }
+        // A successor that is not ready yet would be left alone.
+        if let Some(upgrade) = self.upgrade.take().filter(|upgrade| upgrade.exit.is_none()) {
+            self.exiting.push(ExitingWorker::new(upgrade.pid, None, mode, now));
+        }
+    }
+
+    /// Tells the current workers to exit, and leaves no slot to be filled.
+    pub(super) fn stop_current(&mut self, mode: StopMode, now: Instant) {
+        let empty = Generation { number: self.current.number, slots: Vec::new() };
+        let current = std::mem::replace(&mut self.current, empty);
+        self.stop_generation(current, mode, now);
+    }
+
+    pub(super) fn stop_generation(&mut self, mut generation: Generation, mode: StopMode, now: Instant) {
+        let workers = generation.slots.iter_mut().filter_map(WorkerSlot::vacate);
+        self.exiting.extend(workers.map(|worker| ExitingWorker::of(worker, mode, now)));
+    }
+
+    /// Every worker that runs, with its link.
+    pub(super) fn links(&self) -> impl Iterator<Item = (Pid, &WorkerLink)> {
+        let pending = self.pending.as_ref().map(|pending| &pending.generation);
+        let workers = [Some(&self.current), pending].into_iter().flatten().flat_map(Generation::workers);
+        let exiting = self.exiting.iter().filter_map(|worker| Some((worker.pid, worker.link.as_ref()?)));
+        workers.map(|worker| (worker.pid, &worker.link)).chain(exiting)
+    }
+}
