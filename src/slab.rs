@@ -14,8 +14,8 @@ pub struct Key {
 impl Key {
     /// The number of the entry: small, and used again after the key is stale.
     #[must_use]
-    pub fn index(self) -> usize {
-        self.index as usize
+    pub fn index(self) -> u32 {
+        self.index
     }
 
     /// The key as one number, for `mio::Token`: generation in the upper half, index in the lower.

@@ -113,8 +113,8 @@ pub(super) struct ConnectionTable {
 #[derive(Debug)]
 pub(super) struct Permit {
     table: Rc<ConnectionTable>,
-    /// The key of the channel, once it has told its activity.
-    channel: Cell<Option<Key>>,
+    /// The index of its entry, once the channel has told its activity.
+    index: Cell<Option<u32>>,
     peer: Peer,
 }
 
@@ -126,19 +126,19 @@ impl Permit {
 
     /// Tells what the connection is doing since `now`; `channel` is its key on the loop.
     pub(super) fn set_activity(&self, activity: Activity, now: Instant, channel: Key) {
-        self.channel.set(Some(channel));
+        self.index.set(Some(channel.index()));
         self.table.set_activity(channel, activity, now);
     }
 
     /// Whether the connection has been asked to close; true once for each time that it was asked.
     pub(super) fn take_eviction(&self) -> bool {
-        self.channel.get().is_some_and(|channel| self.table.take_eviction(channel))
+        self.index.get().is_some_and(|index| self.table.take_eviction(index))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.table.leave(self.channel.get(), self.peer.ip());
+        self.table.leave(self.index.get(), self.peer.ip());
     }
 }
 
@@ -187,7 +187,7 @@ impl ConnectionTable {
             *count += 1;
         }
         self.count.set(self.count.get() + 1);
-        Some(Permit { table: Rc::clone(self), channel: Cell::new(None), peer })
+        Some(Permit { table: Rc::clone(self), index: Cell::new(None), peer })
     }
 
     /// Wakes the listener `key` when a permit, and with it a descriptor, is free.
@@ -200,11 +200,12 @@ impl ConnectionTable {
 
     fn set_activity(&self, channel: Key, activity: Activity, now: Instant) {
         let mut entries = self.entries.borrow_mut();
-        if entries.len() <= channel.index() {
-            entries.resize(channel.index() + 1, None);
+        let index = channel.index() as usize;
+        if entries.len() <= index {
+            entries.resize(index + 1, None);
         }
         let new = ConnectionEntry { channel, since: 0, activity, listed: false, leaving: false };
-        let entry = entries[channel.index()].get_or_insert(new);
+        let entry = entries[index].get_or_insert(new);
         let moved = entry.activity != activity;
         entry.activity = activity;
         let list = match activity {
@@ -266,17 +267,18 @@ impl ConnectionTable {
         self.per_address.borrow_mut().shrink_to_fit();
     }
 
-    fn take_eviction(&self, channel: Key) -> bool {
+    fn take_eviction(&self, index: u32) -> bool {
         let mut entries = self.entries.borrow_mut();
-        let leaving = find(&mut entries, channel).is_some_and(|entry| std::mem::take(&mut entry.leaving));
+        let entry = entries.get_mut(index as usize).and_then(Option::as_mut);
+        let leaving = entry.is_some_and(|entry| std::mem::take(&mut entry.leaving));
         self.leaving.set(self.leaving.get() - usize::from(leaving));
         leaving
     }
 
-    fn leave(&self, channel: Option<Key>, address: Option<IpAddr>) {
-        if let Some(channel) = channel {
-            self.take_eviction(channel);
-            self.entries.borrow_mut()[channel.index()] = None;
+    fn leave(&self, index: Option<u32>, address: Option<IpAddr>) {
+        if let Some(index) = index {
+            self.take_eviction(index);
+            self.entries.borrow_mut()[index as usize] = None;
         }
         self.count.set(self.count.get() - 1);
         if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
@@ -298,7 +300,7 @@ impl ConnectionTable {
 
 /// The entry of `channel`; `None` when that connection is closed, whatever is at its index now.
 fn find(entries: &mut [Option<ConnectionEntry>], channel: Key) -> Option<&mut ConnectionEntry> {
-    entries.get_mut(channel.index())?.as_mut().filter(|entry| entry.channel == channel)
+    entries.get_mut(channel.index() as usize)?.as_mut().filter(|entry| entry.channel == channel)
 }
 
 #[cfg(test)]
@@ -463,6 +465,7 @@ mod tests {
     #[test]
     fn entries_are_small() {
         assert_eq!((size_of::<Option<ConnectionEntry>>(), size_of::<(Key, Stamp)>()), (16, 12));
+        assert_eq!(size_of::<Permit>(), 48);
     }
 
     #[test]
