@@ -1,18 +1,19 @@
-//! A file that is ready to be sent: everything that is the same for each request for it.
+//! A file that is ready to be sent, and the responses with it: with parts of it, or without it (304, 412, 416).
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditional::Validators;
+use super::conditional::{self, PreconditionOutcome, Validators};
 use super::encoding::Coding;
-use super::mime;
-use super::open::File;
-use super::path::ResolvedPath;
+use super::path::{File, ResolvedPath};
+use super::range::{self, ByteRange, RangeOutcome};
 use crate::chat::FileSlice;
 use crate::clock::Now;
-use crate::http1::{Body, Response, Status};
+use crate::http1::{Body, Request, Response, Status};
 use crate::sys::descriptor::Metadata;
 
 /// A file that changed less than this before it was opened may change again with the same times: the clocks of file
@@ -53,7 +54,7 @@ impl Document {
         let File { metadata, slice } = file;
         Self {
             validators: Validators::of(&metadata, coding.map(|coding| coding.token), now),
-            content_type: mime::content_type(path.name()),
+            content_type: content_type(path.name()),
             settled: metadata.changed + TICK < now.wall,
             metadata,
             slice,
@@ -130,6 +131,101 @@ impl Document {
         match self.content.get_or_init(|| File::read_small(&self.slice)) {
             Some(bytes) => Body::Shared(Arc::clone(bytes)),
             None => Body::File(self.slice.clone()),
+        }
+    }
+}
+
+/// The response with a document, after its preconditions and ranges. (the seed's `send_head`)
+pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> Response {
+    match conditional::evaluate(request, &document.validators) {
+        PreconditionOutcome::Failed => return Response::error(Status::PRECONDITION_FAILED),
+        PreconditionOutcome::NotModified => {
+            return Response::with_shared_fields(Status::NOT_MODIFIED, document.caching_fields());
+        }
+        PreconditionOutcome::Send => {}
+    }
+    match range::evaluate(request, &document.validators, document.size()) {
+        RangeOutcome::Whole => {
+            let mut response = Response::with_shared_fields(Status::OK, document.fields());
+            response.body = document.body();
+            response
+        }
+        RangeOutcome::Parts(ranges) => parts(document, &ranges, now),
+        RangeOutcome::Unsatisfiable => {
+            let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
+            response.field("Content-Range", format_args!("bytes */{}", document.size()));
+            response
+        }
+    }
+}
+
+fn parts(document: &Document, ranges: &[ByteRange], now: Now) -> Response {
+    let mut response = Response::new(Status::PARTIAL_CONTENT);
+    document.write_fields(&mut response);
+    match ranges {
+        [range] => {
+            response.field("Content-Type", &document.content_type);
+            response.field("Content-Range", format_args!("bytes {range}/{}", document.size()));
+            response.body = Body::File(document.slice.slice(range.first, range.len()));
+        }
+        several => {
+            range::write_multipart(several, &document.content_type, &document.slice, now, &mut response);
+        }
+    }
+    response
+}
+
+/// The type of a file with an unknown extension.
+const UNKNOWN: &str = "application/octet-stream";
+
+/// Types that differ from those of `mime_guess`.
+const OVERRIDES: &[(&str, &str)] =
+    &[("js", "text/javascript"), ("mjs", "text/javascript"), ("swf", "application/x-shockwave-flash")];
+
+/// Types that declare their charset in the file, or have one by definition.
+const BARE: [&str; 3] = ["text/html", "text/css", "text/javascript"];
+
+/// The value of `Content-Type` for a file of this name.
+pub(super) fn content_type(name: &OsStr) -> Cow<'static, str> {
+    let Some(extension) = Path::new(name).extension().and_then(OsStr::to_str) else {
+        return UNKNOWN.into();
+    };
+    let known = OVERRIDES.iter().find(|(this, _)| extension.eq_ignore_ascii_case(this));
+    let media_type = match known {
+        Some((_, media_type)) => media_type,
+        None => mime_guess::from_ext(extension).first_raw().unwrap_or(UNKNOWN),
+    };
+    if media_type.starts_with("text/") && !BARE.contains(&media_type) {
+        return format!("{media_type}; charset=utf-8").into();
+    }
+    media_type.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SEED §3 and RULES §0 name exactly these types.
+    #[test]
+    fn types() {
+        for (want, names) in [
+            ("text/html", "a.html a.htm"),
+            ("text/css", "a.css"),
+            ("text/javascript", "a.js a.MJS"),
+            ("image/jpeg", "a.jpg a.jpeg a.JPG"),
+            ("image/png", "a.png"),
+            ("image/gif", "a.gif"),
+            ("image/svg+xml", "a.svg"),
+            ("application/x-shockwave-flash", "a.swf"),
+            ("text/plain; charset=utf-8", "a.txt text..txt"),
+            ("text/markdown; charset=utf-8", "a.md"),
+            ("application/json", "a.json"),
+            ("application/wasm", "a.wasm"),
+            (UNKNOWN, "a.nothing-known a a."),
+        ] {
+            for name in names.split(' ') {
+                assert_eq!(content_type(OsStr::new(name)), want, "{name}");
+            }
         }
     }
 }

@@ -16,8 +16,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::open::{OpenOutcome, Root};
-use super::path::{Dotfiles, ResolvedPath, is_served};
+use super::path::{Dotfiles, OpenOutcome, ResolvedPath, Root, is_served};
 use crate::clock::Now;
 use crate::sys::descriptor::Metadata;
 use crate::sys::directory::{NameKind, read_names};

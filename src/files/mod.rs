@@ -1,12 +1,13 @@
 //! The service for the files of one directory.
 //!
 //! ```text
-//!    ┌──────────────────── cache ─────────────────────┐
-//!    │                                                ▼
-//! target ──► path ──► open ──► encoding ──► document ──► conditional ──► range ──► Response
-//!          (decode,  (jail,   (which                    (304, 412)     (206, 416)      ▲
-//!           normalise) fstat)  sibling?)                                               │
-//!                      └────► listing ──► page ────────────────────────────────────────┘
+//!    ┌─────────────── cache ───────────────┐
+//!    │                                     ▼
+//! target ──► path ──────► encoding ──► document ──► conditional ──► range ──► Response
+//!          (decode,       (which                    (304, 412)     (206, 416)      ▲
+//!           normalise,     sibling?)                                               │
+//!           open, fstat)                                                           │
+//!             └────────► listing ──► page ─────────────────────────────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
@@ -18,14 +19,10 @@ mod document;
 mod encoding;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod human;
 mod listing;
-mod mime;
-mod open;
 mod page;
 mod path;
 mod range;
-mod send;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -45,9 +42,8 @@ use cache::{Bounds, Cache, Lookup};
 use document::Document;
 use encoding::{Coding, Order};
 use listing::ListingCache;
-use open::{File, OpenOutcome, Root};
 use page::Page;
-use path::{Dotfiles, PathError, ResolvedPath, normalise};
+use path::{Dotfiles, File, OpenOutcome, PathError, ResolvedPath, Root, normalise};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -150,14 +146,14 @@ impl FileService {
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
         let key = self.cache_key(request, path);
         let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
-            Lookup::Fresh(document) => return send::document(request, &document, now),
+            Lookup::Fresh(document) => return document::respond(request, &document, now),
             Lookup::Stale(document) => Some(document),
             Lookup::Nothing => None,
         };
         match self.find(request, path, query, now) {
             Ok(document) => {
                 let document = self.update_cache(&key, known, document, now);
-                send::document(request, &document, now)
+                document::respond(request, &document, now)
             }
             Err(response) => {
                 self.cache.borrow_mut().remove(&key);
@@ -224,7 +220,7 @@ impl FileService {
                 let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
                     |error| refuse(&path, &error),
-                    |(directory, listing)| send::listing(request, Page::new(directory, &path, listing)),
+                    |(directory, listing)| page::respond(request, Page::new(directory, &path, listing)),
                 ))
             }
             Err(error) => Err(refuse(&path, &error)),

@@ -7,8 +7,7 @@ use std::time::Duration;
 use mio::event::Source;
 
 use super::dispatcher::{Context, Dispatcher};
-use super::socket::Stream;
-use super::transmit::transmit;
+use super::socket::{Stream, transmit};
 use crate::chat::{Chat, Handler};
 use crate::clock::Instant;
 

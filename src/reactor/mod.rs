@@ -48,7 +48,6 @@ mod readiness;
 mod scheduled_calls;
 mod socket;
 mod source;
-mod transmit;
 mod waker;
 
 pub use chat_channel::ChatChannel;
@@ -60,7 +59,6 @@ pub use loop_state::{FRAMES_PER_TURN, LoopState, READ_PER_TURN, WRITE_PER_TURN};
 pub use probe::{Hook, NoProbe, Probe};
 pub use readiness::Readiness;
 pub use scheduled_calls::{CallKey, CallLater};
-pub use socket::{ListenSocket, Peer, Stream};
+pub use socket::{ListenSocket, Peer, SocketTransport, Stream, transmit};
 pub use source::{FileWrapper, NoSource, SharedSource};
-pub use transmit::{SocketTransport, transmit};
 pub use waker::Waker;
