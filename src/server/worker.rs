@@ -18,74 +18,74 @@ use crate::sys::fd_passing::{self, PassedFile, Received};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 
-/// A turn that takes so long is worth a line in the log: HAProxy's figure.
+/// A turn of the loop that takes this long is reported in the log: HAProxy's figure.
 const LAG: Duration = Duration::from_millis(100);
 
-/// How often.
+/// How often a long turn is reported.
 const LAG_COMPLAINT: Duration = Duration::from_secs(10);
 
-/// How often the service may tidy up.
+/// How often the service may put things away.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
-/// When a crowd of so many channels at the least goes, its memory is given back, each time that three quarters of
-/// it have gone, down to a few: for less it would not be worth the call.
+/// Memory is given back when a crowd of at least `CROWD` channels goes, each time that three quarters of it have gone,
+/// down to `A_FEW`: for less the call is not worth it.
 const CROWD: usize = 256;
 const A_FEW: usize = 8;
 
-/// How often what a burst has left free between other things is given back: each burst finds other gaps, and over days
-/// they would add up.
+/// How often free memory between used memory is given back: each burst leaves other gaps, and over days they would add
+/// up.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 
-/// More panics in one minute end the worker.
+/// A worker with more panics than this in one minute ends.
 const MAX_PANICS: u64 = 10;
 
-/// What a worker is given.
+/// Everything that a worker is made of.
 #[derive(Debug)]
 pub struct Worker<S> {
     /// The limits and names of every connection.
     pub settings: Settings,
-    /// How many connections it takes.
+    /// How many connections the worker takes.
     pub capacity: Capacity,
-    /// Who answers.
+    /// Makes the responses.
     pub service: S,
-    /// Where a line for every answer goes, if anywhere.
+    /// Where a line for every response goes, if anywhere.
     pub access_log: Option<AccessLog>,
-    /// Where the lines of this process's log go: it is changed when the log has been opened anew.
+    /// The log of this process; it is replaced when the log has been opened again.
     pub log: Option<LogTarget>,
-    /// The sockets it accepts from.
+    /// The listening sockets.
     pub listeners: Vec<ListenSocket>,
-    /// How it shares them with the other workers.
+    /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
     pub signals: Signals,
-    /// One of a pair of sockets whose other end only the master holds: its end is the master's. Logs that have been
-    /// opened anew come through it.
+    /// One of a pair of sockets whose other end only the master holds, so that its end shows the end of the master. Logs
+    /// that have been opened again come through it.
     pub life: OwnedFd,
-    /// What it tells its master by.
+    /// The signs of life for the master.
     pub heartbeat: Heartbeat,
-    /// How long answers may take once it has been told to drain.
+    /// How long responses may take after the order to drain.
     pub grace: Duration,
 }
 
-/// What the signals and the master's end ask for; the loop looks at it before every turn.
+/// What signals and the end of the master ask for; the loop looks at it before every turn.
 #[derive(Debug, Default)]
 struct Commands {
     stop: Cell<bool>,
     drain: Cell<bool>,
-    /// Logs that the master has opened anew.
+    /// Logs that the master has opened again.
     logs: RefCell<Vec<PassedFile>>,
 }
 
-/// A worker whose loop stands.
+/// A worker whose loop is set up.
 #[derive(Debug)]
 pub struct Running<S> {
     reactor: Reactor,
     shared: Rc<Shared<S>>,
     commands: Rc<Commands>,
-    /// Channels that are no connections and no listeners.
+    /// How many channels are neither connections nor listeners.
     housekeepers: usize,
     listeners: usize,
-    /// Shared with every acceptor that is still there.
+    /// Shared with every acceptor: the count shows how many are left.
     alive: Rc<()>,
     grace: Duration,
     log: Option<LogTarget>,
@@ -94,26 +94,25 @@ pub struct Running<S> {
     tended: Instant,
     /// When a long turn was last worth a line.
     complained: Option<Instant>,
-    /// The most channels since memory was last given back, and whether they were a crowd, or are what is left of
-    /// one.
+    /// The most channels since memory was last given back, and whether they were a crowd, or are the rest of one.
     crowd: usize,
     crowded: bool,
     /// When memory was last given back.
     trimmed: Instant,
-    /// When the current minute began, and how many panics there had been then.
+    /// When the current minute began, and how many panics there were before it.
     minute: (Instant, u64),
 }
 
 impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
-    /// Sets up the loop, in the process that is to run it.
+    /// Sets up the loop, in the process that runs it.
     ///
     /// # Errors
-    /// When that cannot be done: another try would end the same way.
+    /// When the kernel refuses what the loop needs: another try would end the same way.
     pub fn boot(self) -> io::Result<Running<S>> {
         self.boot_on(Reactor::new()?)
     }
 
-    /// As [`Worker::boot`], on a reactor that is there already: for a service that has to know its waker.
+    /// As [`Worker::boot`], on a reactor that exists already: for a service that has to know its waker.
     ///
     /// # Errors
     /// As [`Worker::boot`].
@@ -159,19 +158,19 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
 }
 
 impl<S: WorkerService> Running<S> {
-    /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close; and so does a service that retires. SIGINT and SIGQUIT mean: close.
+    /// Serves until it is told to stop. SIGTERM, the end of the master, and a service that retires mean: accept no more,
+    /// finish the responses that are due, close. SIGINT and SIGQUIT mean: close.
     ///
     /// # Errors
-    /// When the kernel refuses to wait, or a listening socket is lost: another process should take over.
+    /// When the kernel refuses to wait, or a listening socket is lost: another process has to take over.
     pub fn serve(mut self) -> io::Result<()> {
         let mut drained_by: Option<Instant> = None;
         let mut now = Instant::now();
         self.heartbeat.ready();
         // Commands first: they may have come while the loop was being set up, and nothing would wake us.
         while !self.is_over(&mut drained_by) {
-            // Before the wait, not behind it: connections that the listeners took in as the loop was set up
-            // may be over already, and so may those that the drain has just closed.
+            // Before the wait, not after it: connections that were accepted while the loop was set up may be over
+            // already, and so may those that the drain has just closed.
             self.flush_log();
             self.heartbeat.beat(now.to_std(), self.connections());
             let rest = self.tend().into_iter().chain([self.heartbeat.every()]);
@@ -191,7 +190,7 @@ impl<S: WorkerService> Running<S> {
         Ok(())
     }
 
-    /// Follows the commands; answers whether nothing is left to be done.
+    /// Does what was asked for; returns whether nothing is left to do.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
         for handed in self.commands.logs.take() {
             self.change_log(&handed);
@@ -213,13 +212,13 @@ impl<S: WorkerService> Running<S> {
         self.commands.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
     }
 
-    /// Connections of clients: whatever on the loop is neither ours nor a listener.
+    /// How many channels are connections of clients.
     fn connections(&self) -> usize {
         let listeners = Rc::strong_count(&self.alive) - 1;
         self.reactor.len().saturating_sub(self.housekeepers + listeners)
     }
 
-    /// What was said before goes to the old file.
+    /// Replaces the logs; lines that were gathered before go to the old file.
     fn change_log(&self, handed: &PassedFile) {
         let access_log = self.shared.with_log(|log| log.take_over(handed));
         let log = self.log.as_ref().map(|log| log.take_over(handed).map(drop));
@@ -228,8 +227,8 @@ impl<S: WorkerService> Running<S> {
         }
     }
 
-    /// Lets the service put away what it no longer needs, once a second at the most; answers when it is its
-    /// turn again. A turn of the loop may always have left something behind.
+    /// Lets the service put away what it no longer needs, once a second at the most; returns in what time it is due
+    /// again. Any turn of the loop may have left something to put away.
     fn tend(&mut self) -> Option<Duration> {
         let now = self.reactor.now();
         let since = now.monotonic.saturating_duration_since(self.tended);
@@ -240,7 +239,7 @@ impl<S: WorkerService> Running<S> {
         self.shared.service.tend(now)
     }
 
-    /// What an attack, or a busy hour, took is not kept for the next one (RULES C18).
+    /// Gives back what an attack or a busy hour took (RULES C18).
     fn give_memory_back(&mut self) {
         let now = self.reactor.len();
         self.crowd = self.crowd.max(now);
@@ -261,18 +260,18 @@ impl<S: WorkerService> Running<S> {
         process::release_memory();
     }
 
-    /// What holds the loop up holds everyone up; whoever runs the server should know of it. Answers the time.
+    /// Reports a turn that took too long: every connection waited for it. Returns the time.
     fn look_at_the_clock(&mut self) -> Instant {
         let now = Instant::now();
         let lag = now.saturating_duration_since(self.reactor.now().monotonic);
         if lag >= LAG && self.complained.is_none_or(|at| now.saturating_duration_since(at) >= LAG_COMPLAINT) {
             self.complained = Some(now);
-            warn!("one turn of the loop took {} ms: everyone waited for it", lag.as_millis());
+            warn!("one turn of the loop took {} ms: every connection waited for it", lag.as_millis());
         }
         now
     }
 
-    /// One panic costs one connection. Many mean that something is broken that a new process does not have.
+    /// Counts panics. One costs one connection; many mean that the state of this process is broken.
     fn count_panics(&mut self) -> io::Result<()> {
         let now = self.reactor.now().monotonic;
         if now.saturating_duration_since(self.minute.0) >= Duration::from_secs(60) {
@@ -293,7 +292,7 @@ impl<S: WorkerService> Running<S> {
     }
 }
 
-/// mio asks for a number where [`Signals`] gives a borrow.
+/// mio asks for a number where [`Signals`] lends a descriptor.
 #[derive(Debug)]
 struct SignalFd(Signals);
 
@@ -320,18 +319,18 @@ impl Dispatcher for SignalChannel {
         self.signals.0.0.take(|signal| match signal {
             Signal::Terminate => self.commands.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
-            // Meant for the master: whoever signals all processes of this name means no harm.
+            // Meant for the master: some tools signal all processes of one name.
             _ => {}
         })
     }
 
-    /// Stays, for the signal that shortens a drain.
+    /// Stays open: a signal may shorten the drain.
     fn handle_shutdown(&mut self, _: &mut Context<'_>) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// The connection with the master.
+/// The connection with the master, on the loop.
 #[derive(Debug)]
 struct MasterLink {
     socket: FileWrapper,
