@@ -4,6 +4,7 @@
 //! same [`Values`], by the same table of options ([`options`]), and checked by the same functions. An error names the
 //! option and, if the file has it, the line.
 
+mod error;
 mod file;
 mod limits;
 mod listen;
@@ -24,9 +25,10 @@ use crate::server::{Jail, ListenSpec};
 use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
 
+pub use error::{ConfigError, Sources};
 #[cfg(feature = "wsgi")]
 pub(crate) use listen::PLACES;
-pub use values::{ConfigError, Sources, Values};
+pub use values::Values;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
 pub(crate) const MAX_WORKERS: usize = 1024;

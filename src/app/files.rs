@@ -1,18 +1,47 @@
 //! The file server as the master sees it: one directory, served by a [`Front`].
 
+use std::io;
+
 use log::{error, info};
 
-use super::Front;
 use super::server::{App, StartLines};
 use super::setup::Setup;
-use crate::config::{BaseConfig, Config, ConfigError, Values};
+use crate::cli::OptionGroup;
+use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE};
-use crate::server::{Confinement, Jail, LogTarget};
+use crate::server::{Confinement, Jail, LogTarget, Worker};
 use crate::sys::{process, sandbox};
 
 /// The part of the descriptors that the file cache may hold at most.
 const CACHED_SHARE: usize = 16;
+
+/// What serves files in a worker: the reactor in `stheno`, a Tokio runtime in `examples/tokio_httpd.rs`.
+pub trait Front {
+    /// The name of the program, which begins its error messages.
+    const NAME: &'static str;
+
+    /// The options of the program: those of the server, and any of its own.
+    fn options(&self) -> Vec<OptionGroup> {
+        config::options()
+    }
+
+    /// Takes its own options, and changes each configuration that is read to what it can do. Returns the number of
+    /// threads in a worker.
+    ///
+    /// # Errors
+    /// When one of its own options is not valid.
+    fn adapt(&mut self, _values: &Values, _config: &mut Config) -> Result<usize, ConfigError> {
+        Ok(1)
+    }
+
+    /// Serves with `threads` threads until it is told to stop.
+    ///
+    /// # Errors
+    /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`] if another try would end
+    /// the same way, else [`FAILURE`](crate::master::FAILURE).
+    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)>;
+}
 
 /// A file server: the words of its command line, which a reload reads again, and what serves in its workers.
 pub(super) struct FileApp<F> {

@@ -18,43 +18,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::cli::{self, OptionGroup};
-use crate::config::{self, Config, ConfigError, Values};
-use crate::files::FileService;
+use crate::cli;
+use crate::config::{self, ConfigError};
 use crate::master::{Ended, Executable};
-use crate::server::Worker;
 use crate::sys::{fallback, process};
 
 use files::FileApp;
+pub use files::Front;
 use server::{App, Server};
 use setup::Setup;
-
-/// What serves files in a worker: the reactor in `stheno`, a Tokio runtime in `examples/tokio_httpd.rs`.
-pub trait Front {
-    /// The name of the program, which begins its error messages.
-    const NAME: &'static str;
-
-    /// The options of the program: those of the server, and any of its own.
-    fn options(&self) -> Vec<OptionGroup> {
-        config::options()
-    }
-
-    /// Takes its own options, and changes each configuration that is read to what it can do. Returns the number of
-    /// threads in a worker.
-    ///
-    /// # Errors
-    /// When one of its own options is not valid.
-    fn adapt(&mut self, _values: &Values, _config: &mut Config) -> Result<usize, ConfigError> {
-        Ok(1)
-    }
-
-    /// Serves with `threads` threads until it is told to stop.
-    ///
-    /// # Errors
-    /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`](crate::master::BOOT_FAILURE) if another try would end
-    /// the same way, else [`FAILURE`](crate::master::FAILURE).
-    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)>;
-}
 
 /// Runs the command line of this process; `front` serves in the workers.
 pub fn run<F: Front>(front: F) -> ExitCode {

@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::cli::{self, OptionGroup, OptionSpec, Setting, ValueKind};
 use crate::sys::descriptor::{FileKind, metadata};
 

@@ -2,7 +2,8 @@
 
 use std::num::NonZeroU64;
 
-use super::values::{ConfigError, Values};
+use super::error::ConfigError;
+use super::values::Values;
 use crate::files::Options;
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 

@@ -1,6 +1,7 @@
 //! Where to listen: `--listen`, `--host`, `--port`, `--unix-mode`.
 
-use super::values::{ConfigError, Values};
+use super::error::ConfigError;
+use super::values::Values;
 use crate::server::ListenSpec;
 
 /// The advice for a place that cannot be read.

@@ -1,6 +1,7 @@
 //! What workers may do: `--user`, `--group`, `--sandbox`, `--require-sandbox`.
 
-use super::values::{ConfigError, Values};
+use super::error::ConfigError;
+use super::values::Values;
 use crate::server::Jail;
 use crate::sys::account::{self, Identity};
 use crate::sys::{rights, sandbox};

@@ -1,59 +1,17 @@
-//! The values that command line and configuration file give, and the errors that name their place.
+//! The values that command line and configuration file give.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::error::{ConfigError, Sources};
 use super::file;
 use crate::cli::{self, OptionGroup, Setting};
 
 /// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
-
-/// Why there is no configuration, in one line that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A word of the command line is wrong: exit code 2.
-    Usage(String),
-    /// A line of the configuration file is wrong: exit code 2.
-    File(String),
-    /// Something outside of both is wrong: exit code 1.
-    Start(String),
-}
-
-impl ConfigError {
-    /// The line itself.
-    #[must_use]
-    pub fn into_line(self) -> String {
-        let (Self::Usage(line) | Self::File(line) | Self::Start(line)) = self;
-        line
-    }
-}
-
-/// The places in a configuration file of the options that it sets; those of the command line are not here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sources {
-    file: PathBuf,
-    lines: BTreeMap<&'static str, usize>,
-}
-
-impl Sources {
-    /// `FILE:LINE: KEY`, if the option is set in the file. `option` may have its dashes.
-    #[must_use]
-    pub fn place(&self, option: &str) -> Option<String> {
-        let name = option.trim_start_matches("--");
-        self.lines.get(name).map(|line| format!("{}:{line}: {name}", self.file.display()))
-    }
-
-    /// The error of an option whose value is valid, but leads to a failure that `line` describes.
-    #[must_use]
-    pub fn start_error(&self, option: &str, line: String) -> ConfigError {
-        ConfigError::Start(self.place(option).map_or(line.clone(), |place| format!("{place}: {line}")))
-    }
-}
 
 /// The values of all options.
 #[derive(Clone, Debug)]
@@ -80,8 +38,7 @@ impl Values {
                 name @ ("host" | "port") => !values.has("listen") && !values.has(name),
                 name => !values.has(name),
             });
-            let lines = found.iter().filter_map(|setting| Some((setting.option.name, setting.line?)));
-            values.sources = Sources { file: path, lines: lines.collect() };
+            values.sources = Sources::new(path, &found);
             values.settings.append(&mut found);
         }
         Ok(values)
@@ -168,9 +125,6 @@ impl Values {
 
     /// As [`Values::usage`], for `value`, which is one of several.
     pub(super) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
-        match self.sources.place(name) {
-            Some(place) => ConfigError::File(format!("{place} {value:?}: {wanted}")),
-            None => ConfigError::Usage(format!("--{name} {value:?}: {wanted}")),
-        }
+        self.sources.invalid(name, value, wanted)
     }
 }

@@ -13,8 +13,8 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::listen_spec::{Address, BindError};
 use super::unix::SocketFile;
-use super::{Address, BindError};
 use crate::reactor::ListenSocket;
 use crate::sys::descriptor;
 use crate::sys::process::{self, take_variable};

@@ -149,6 +149,32 @@ impl ListenSpec {
     }
 }
 
+/// The address of a listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address with its real port.
+    Internet(SocketAddr),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The URL of what is served below `prefix`. An address that means all addresses is shown as the loopback one.
+    #[must_use]
+    pub fn url(&self, prefix: &str) -> String {
+        let address = match self {
+            Self::Internet(address) => address,
+            Self::Unix(path) => return format!("unix:{}", path.display()),
+        };
+        if !address.ip().is_unspecified() {
+            return format!("http://{address}{prefix}/");
+        }
+        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
+        let port = address.port();
+        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
+    }
+}
+
 /// Why there are no sockets: a line with advice, and the option that it is about.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BindError {

@@ -3,45 +3,19 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use super::inherit::{self, Inherited, InheritedSocket};
-use super::listen_spec::{BindError, Endpoint, ListenSpec};
+use super::listen_spec::{Address, BindError, Endpoint, ListenSpec};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
 
 /// Connections that may wait to be accepted; `net.core.somaxconn` is the kernel's own limit.
 const BACKLOG: i32 = 4096;
-
-/// The address of a listening socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// An address with its real port.
-    Internet(SocketAddr),
-    /// The file of a Unix socket.
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// The URL of what is served below `prefix`. An address that means all addresses is shown as the loopback one.
-    #[must_use]
-    pub fn url(&self, prefix: &str) -> String {
-        let address = match self {
-            Self::Internet(address) => address,
-            Self::Unix(path) => return format!("unix:{}", path.display()),
-        };
-        if !address.ip().is_unspecified() {
-            return format!("http://{address}{prefix}/");
-        }
-        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
-        let port = address.port();
-        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
-    }
-}
 
 /// The listening sockets of a server.
 #[derive(Debug)]
