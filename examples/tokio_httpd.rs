@@ -1,11 +1,11 @@
-//! - New here: the whole server, on a runtime: what `src/server` and `src/reactor` do, done by tasks.
+//! - New here: the whole server on a runtime: tasks do what `src/server` and `src/reactor` do.
 //! - Try it: `cargo run --example tokio_httpd -- -r examples/site`, then `--runtime threads -w 2`.
 //! - What it costs: a task, a timer and a registration for each connection; `docs/BENCHMARKS.md` has the figures.
-//! - Break it: hold `local::with` across an `await`: it does not compile, for its borrow is this thread's.
+//! - Break it: hold `local::with` across an `await`: it does not compile, because its borrow belongs to this thread.
 //!
-//! The twin of `stheno`: the same options, the same answers byte for byte, by the same command, master, protocol and
-//! files. Tokio stands on mio, as the reactor does, so the calls to the kernel are alike, and what differs is the
-//! layer between them and the protocol: there a channel with hooks, here a task that awaits.
+//! The twin of `stheno`: the same options and the same responses byte for byte, by the same start, master, protocol and
+//! files. Tokio is built on mio, as the reactor is, so the system calls are alike. What differs is the layer between
+//! them and the protocol: there a channel with hooks, here a task that awaits.
 //!
 //! | the reactor | here |
 //! |---|---|
@@ -13,14 +13,10 @@
 //! | `server::Acceptor`, `reactor::Listener` | `tokio_httpd/acceptor.rs`: a task for each listener |
 //! | `server::HttpChannel`, `reactor::Context` | `tokio_httpd/conversation.rs`: a task for each connection |
 //! | `server::ConnectionTable` | `tokio_httpd/connection_table.rs`: for tasks that may run on any thread |
-//! | `server::Shared` | `tokio_httpd/local.rs`: what each thread has for itself |
+//! | `server::Shared` | `tokio_httpd/local.rs`: the state of each thread |
 //!
 //! `--runtime prefork` is a runtime of one thread in each of `-w` processes, as the reactor is. `--runtime threads` is
 //! one process with `-w` threads and the scheduler that moves tasks between them.
-
-#[allow(dead_code, reason = "its own main and front: another serves here")]
-#[path = "../src/main.rs"]
-mod command;
 
 #[path = "tokio_httpd/acceptor.rs"]
 mod acceptor;
@@ -36,20 +32,27 @@ mod worker;
 use std::io;
 use std::process::ExitCode;
 
-use command::Front;
-use stheno::config::{Config, ConfigError};
+use stheno::app::{self, Front};
+use stheno::cli::{self, OptionGroup};
+use stheno::config::{self, Config, ConfigError, Values};
 use stheno::files::FileService;
 use stheno::reactor::AcceptMode;
 use stheno::server::Worker;
 
-/// Lines of the log are the server's own.
+/// The target of the server's log lines.
 const LOG: &str = "stheno";
 
+/// The option that the server does not have.
+const OPTIONS: &str = "== The twin of stheno on Tokio
+
+--runtime kind = prefork
+    Runtimes: `prefork`, one in each process, or `threads`, one for all.";
+
 fn main() -> ExitCode {
-    command::run(Twin { runtime: Runtime::Prefork })
+    app::run(Twin { runtime: Runtime::Prefork })
 }
 
-/// How many runtimes there are, and of which kind.
+/// The kind of runtime in a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Runtime {
     Prefork,
@@ -63,41 +66,28 @@ struct Twin {
 impl Front for Twin {
     const NAME: &'static str = "tokio_httpd";
 
-    fn take_words(&mut self, words: &mut Vec<String>) -> Result<(), ConfigError> {
-        if words.iter().any(|word| word == "--help" || word == "-h") {
-            println!(
-                "The twin of stheno on Tokio: --runtime prefork (the default) or threads, and beside that:\n"
-            );
-        }
-        while let Some(at) = words.iter().position(|word| word.starts_with("--runtime")) {
-            let word = words.remove(at);
-            let value = match word.strip_prefix("--runtime=") {
-                Some(value) => value.to_string(),
-                None if at < words.len() && word == "--runtime" => words.remove(at),
-                None => String::new(),
-            };
-            self.runtime = match value.as_str() {
-                "prefork" => Runtime::Prefork,
-                "threads" => Runtime::Threads,
-                _ => return Err(ConfigError::Usage(format!("--runtime '{value}': give prefork or threads"))),
-            };
-        }
-        Ok(())
+    fn options(&self) -> Vec<OptionGroup> {
+        [cli::table(OPTIONS), config::options()].concat()
     }
 
-    /// Tokio registers a listener as mio does, so an exclusive one is a shared one here. `-w` threads need no other
-    /// process; SIGTTIN adds one all the same, with as many threads again.
-    fn adapt(&self, config: &mut Config) -> usize {
-        if config.accept == AcceptMode::Exclusive {
-            config.accept = AcceptMode::Shared;
+    /// Tokio registers a listener as mio does, so `exclusive` is `shared` here. `-w` threads need one process; SIGTTIN
+    /// adds another with as many threads.
+    fn adapt(&mut self, values: &Values, config: &mut Config) -> Result<usize, ConfigError> {
+        if config.base.accept == AcceptMode::Exclusive {
+            config.base.accept = AcceptMode::Shared;
         }
+        self.runtime = match values.text("runtime") {
+            "prefork" => Runtime::Prefork,
+            "threads" => Runtime::Threads,
+            _ => return Err(values.usage("runtime", "give prefork or threads")),
+        };
         match self.runtime {
-            Runtime::Prefork => 1,
-            Runtime::Threads => std::mem::replace(&mut config.workers, 1),
+            Runtime::Prefork => Ok(1),
+            Runtime::Threads => Ok(std::mem::replace(&mut config.base.workers, 1)),
         }
     }
 
-    fn serve(&self, worker: Worker<FileService>, threads: usize) -> (i32, io::Result<()>) {
+    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)> {
         worker::serve(worker, self.runtime, threads)
     }
 }

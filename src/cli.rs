@@ -1,412 +1,369 @@
-//! The words of the command line, as they were written. What they mean is checked in [`crate::config`].
+//! The command line: what an option is, how words become values, and how `--help` is laid out.
+//!
+//! The options of a program are a text ([`table`]), for the server `src/config/options.txt`. This parser, `--help`, the
+//! keys of the configuration file, the manual page and the table in `docs/SERVING.md` are all made from it
+//! (`tests/options_table.rs`).
 
-use argh::{ArgsInfo, FlagInfo, FlagInfoKind, FromArgs, Optionality};
-
-/// Simple asynchronous web-server.
-#[derive(ArgsInfo, Debug, FromArgs, PartialEq, Eq)]
-#[argh(
-    note = "Signals to the master:\n    TERM        finish the answers that are due, within --grace, and stop\n    INT, QUIT   stop at once (Ctrl+C); a second TERM, INT or QUIT waits 2 s at the most\n    HUP         read the configuration anew, and begin with new workers\n    USR1        open the logs anew\n    USR2        hand over to the program that stands in this one's place now\n    WINCH       send the workers away, until HUP\n    TTIN, TTOU  a worker more, a worker less",
-    note = "Exit codes: 0 stopped by a signal, 1 could not start, 2 bad command line or configuration file.",
-    example = "stheno -w 2 -r examples/site"
-)]
-pub struct Args {
-    /// read options from a TOML file as well: the names below are its keys, and what stands on the command line wins
-    #[argh(option, arg_name = "file")]
-    pub config: Option<String>,
-
-    /// say whether options and files are fine, and exit
-    #[argh(switch)]
-    pub check: bool,
-
-    /// address or name to listen on (default 127.0.0.1; 0.0.0.0 or :: for all)
-    #[argh(option)]
-    pub host: Option<String>,
-
-    /// port to listen on (default 9000; 0 = any free one, the start-up lines tell)
-    #[argh(option, arg_name = "n")]
-    pub port: Option<String>,
-
-    /// listen there (several times, if need be): HOST:PORT, with an IPv6 address in brackets; :PORT for all addresses; unix:PATH. Then --host and --port count only if they are given, too
-    #[argh(option, arg_name = "place")]
-    pub listen: Vec<String>,
-
-    /// rights of the files of Unix sockets (default 0666: everyone on this machine may connect)
-    #[argh(option, arg_name = "octal")]
-    pub unix_mode: Option<String>,
-
-    /// least level that is logged: debug, info, warning, error, critical (default info)
-    #[argh(option, default = "\"info\".into()")]
-    pub log: String,
-
-    /// file that the log is appended to (default: standard error)
-    #[argh(option, arg_name = "file")]
-    pub logfile: Option<String>,
-
-    /// worker processes (default 1; 0 = one per core)
-    #[argh(option, short = 'w', arg_name = "n", default = "\"1\".into()")]
-    pub workers: String,
-
-    /// directory that is served (default .)
-    #[argh(option, short = 'r', arg_name = "folder", default = "\".\".into()")]
-    pub root: String,
-
-    /// file that gets a line for every answer, - for standard output, off for none (default -)
-    #[argh(option, arg_name = "file", default = "\"-\".into()")]
-    pub access_log: String,
-
-    /// how workers share the port: exclusive, shared, reuseport (default exclusive)
-    #[argh(option, default = "\"exclusive\".into()")]
-    pub accept: String,
-
-    /// accept a connection only when its first bytes are here (Linux)
-    #[argh(switch)]
-    pub defer_accept: bool,
-
-    /// file that says which process the master is, for as long as it runs
-    #[argh(option, arg_name = "file")]
-    pub pidfile: Option<String>,
-
-    /// print the version and exit
-    #[argh(switch)]
-    pub version: bool,
-
-    /// list directories that have no index.html
-    #[argh(switch)]
-    pub listing: bool,
-
-    /// serve names that begin with a dot as well
-    #[argh(switch)]
-    pub dotfiles: bool,
-
-    /// refuse every path that goes through a symbolic link
-    #[argh(switch)]
-    pub no_symlinks: bool,
-
-    /// send NAME.br, NAME.zst or NAME.gz in place of NAME to clients that take it
-    #[argh(switch)]
-    pub precompressed: bool,
-
-    /// let caches keep an answer so long (default: they decide)
-    #[argh(option, arg_name = "seconds")]
-    pub max_age: Option<String>,
-
-    /// believe for so long what was found at a path (default 1; 0: look each time)
-    #[argh(option, arg_name = "seconds")]
-    pub file_cache: Option<String>,
-
-    /// leave the version out of the Server field
-    #[argh(switch)]
-    pub no_server_header: bool,
-
-    /// user that workers become, by name or number (only root may ask for it)
-    #[argh(option, arg_name = "who")]
-    pub user: Option<String>,
-
-    /// group that workers belong to, by name or number (default: the user's; only root may ask for it)
-    #[argh(option, arg_name = "who")]
-    pub group: Option<String>,
-
-    /// whether workers can read the root and nothing else: on, off (default on, as far as the kernel knows how)
-    #[argh(option, default = "\"on\".into()")]
-    pub sandbox: String,
-
-    /// do not start where the kernel cannot keep workers in
-    #[argh(switch)]
-    pub require_sandbox: bool,
-
-    /// a whole head, from its first byte (default 10)
-    #[argh(option, arg_name = "seconds")]
-    pub header_timeout: Option<String>,
-
-    /// an idle connection between two requests (default 15)
-    #[argh(option, arg_name = "seconds")]
-    pub keepalive_timeout: Option<String>,
-
-    /// a body, between two reads (default 10)
-    #[argh(option, arg_name = "seconds")]
-    pub body_timeout: Option<String>,
-
-    /// a body, on average, after twice --body-timeout (default 500)
-    #[argh(option, arg_name = "bytes/s")]
-    pub min_body_rate: Option<String>,
-
-    /// an answer, between two writes (default 30)
-    #[argh(option, arg_name = "seconds")]
-    pub write_timeout: Option<String>,
-
-    /// an answer, on average, after twice --write-timeout (default 1024)
-    #[argh(option, arg_name = "bytes/s")]
-    pub min_write_rate: Option<String>,
-
-    /// a connection after its last answer (default 10)
-    #[argh(option, arg_name = "seconds")]
-    pub linger_timeout: Option<String>,
-
-    /// answers that are due, after SIGTERM (default 30)
-    #[argh(option, arg_name = "seconds")]
-    pub grace: Option<String>,
-
-    /// a worker that does not come back to its loop, before it is ended (default 10; 0 = for ever)
-    #[argh(option, arg_name = "seconds")]
-    pub worker_timeout: Option<String>,
-
-    /// connections of one worker (default: what its descriptors allow)
-    #[argh(option, arg_name = "n")]
-    pub max_connections: Option<String>,
-
-    /// connections of one address with one worker (default 0: no limit)
-    #[argh(option, arg_name = "n")]
-    pub max_connections_per_ip: Option<String>,
-
-    /// requests of one connection (default 0: no limit)
-    #[argh(option, arg_name = "n")]
-    pub max_requests_per_connection: Option<String>,
-
-    /// the target in a request line (default 8192)
-    #[argh(option, arg_name = "bytes")]
-    pub max_target_bytes: Option<String>,
-
-    /// one field line (default 8192)
-    #[argh(option, arg_name = "bytes")]
-    pub max_field_bytes: Option<String>,
-
-    /// field lines of one head (default 100)
-    #[argh(option, arg_name = "n")]
-    pub max_fields: Option<String>,
-
-    /// a whole head (default 32768)
-    #[argh(option, arg_name = "bytes")]
-    pub max_header_bytes: Option<String>,
-
-    /// a request body (default 1048576)
-    #[argh(option, arg_name = "bytes")]
-    pub max_body_bytes: Option<String>,
-}
-
-/// Where `--help` begins a new heading: before these options.
-const HEADINGS: [(&str, &str); 4] = [
-    ("--listing", "Files:"),
-    ("--user", "Rights:"),
-    ("--header-timeout", "Limits of time, in seconds; and of speed, in bytes per second:"),
-    ("--max-connections ", "Limits of number, and of size in bytes:"),
-];
-
-/// What the words come to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Serve.
-    Serve(Box<Args>),
-    /// Print this and leave with success.
-    Print(String),
-}
-
-/// What stands behind an option, as the name of its value in [`Args`] says.
+/// One option: its words, its default and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
-    /// Nothing: it is there or not.
+pub struct OptionSpec {
+    /// The words that give the option: `-w, --workers n`.
+    pub usage: &'static str,
+    /// The long name without dashes, which is also the key in a configuration file.
+    pub name: &'static str,
+    /// The one-letter form with its dash; empty without one.
+    short: &'static str,
+    /// The placeholder of the value; empty for a switch.
+    pub arg: &'static str,
+    /// The default value, or what happens without the option, in parentheses; empty for nothing.
+    default: &'static str,
+    /// The text, with line breaks.
+    text: &'static str,
+}
+
+/// Options under one heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionGroup {
+    /// The heading, without a colon.
+    pub heading: &'static str,
+    /// The options, in the order of every listing.
+    pub options: Vec<OptionSpec>,
+}
+
+/// The type of an option's value, which decides the types that a configuration file may use for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// No value: a switch.
     Nothing,
-    /// Words of any kind.
+    /// Any text.
     Text,
     /// A path.
     Path,
-    /// A place to listen, which may be a path.
+    /// A place to listen, which may contain a path.
     Place,
     /// A number in octal digits.
     Octal,
-    /// A name, or a number.
-    Who,
+    /// A name or a number.
+    Id,
     /// A whole number.
     Number,
-    /// Seconds, perhaps with decimals.
+    /// Seconds, with or without decimals.
     Seconds,
 }
 
-/// One option of the command line, and so one key of a configuration file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Its long name, without dashes.
-    pub name: &'static str,
-    /// Its letter, if it has one.
-    pub short: Option<char>,
-    /// What stands behind it.
-    pub takes: Takes,
-    /// Whether it may stand several times.
-    pub repeats: bool,
+/// Reads a table of options, a text in paragraphs: `== HEADING`, or an option with its default and its text below
+/// it. Lines that begin with `#` are comments.
+#[must_use]
+pub fn table(text: &'static str) -> Vec<OptionGroup> {
+    let mut groups = Vec::new();
+    for paragraph in text.split("\n\n") {
+        let paragraph = paragraph.trim_start_matches(|c: char| c.is_whitespace());
+        let start =
+            paragraph.lines().take_while(|line| line.starts_with('#')).map(|line| line.len() + 1).sum();
+        let paragraph = paragraph.get(start..).unwrap_or_default().trim_end();
+        if let Some(heading) = paragraph.strip_prefix("== ") {
+            groups.push(OptionGroup { heading, options: Vec::new() });
+        } else if let (Some((line, text)), Some(group)) = (paragraph.split_once('\n'), groups.last_mut()) {
+            let (usage, default) = line.split_once(" = ").unwrap_or((line, ""));
+            let (short, long) = usage.split_once(", ").unwrap_or(("", usage));
+            let (long, arg) = long.split_once(' ').unwrap_or((long, ""));
+            let name = long.trim_start_matches('-');
+            group.options.push(OptionSpec { usage, name, short, arg, default, text });
+        }
+    }
+    groups
 }
 
-impl Known {
-    fn of(flag: &FlagInfo<'static>) -> Self {
-        let takes = match flag.kind {
-            FlagInfoKind::Switch => Takes::Nothing,
-            FlagInfoKind::Option { arg_name: "file" | "folder" } => Takes::Path,
-            FlagInfoKind::Option { arg_name: "place" } => Takes::Place,
-            FlagInfoKind::Option { arg_name: "octal" } => Takes::Octal,
-            FlagInfoKind::Option { arg_name: "who" } => Takes::Who,
-            FlagInfoKind::Option { arg_name: "n" | "bytes" | "bytes/s" } => Takes::Number,
-            FlagInfoKind::Option { arg_name: "seconds" } => Takes::Seconds,
-            FlagInfoKind::Option { .. } => Takes::Text,
-        };
-        let name = flag.long.trim_start_matches("--");
-        Self { name, short: flag.short, takes, repeats: flag.optionality == Optionality::Repeating }
+impl OptionSpec {
+    /// The type of the value.
+    #[must_use]
+    pub fn kind(&self) -> ValueKind {
+        match self.arg {
+            "" => ValueKind::Nothing,
+            "file" | "folder" => ValueKind::Path,
+            "place" => ValueKind::Place,
+            "octal" => ValueKind::Octal,
+            "id" => ValueKind::Id,
+            "n" | "bytes" | "bytes/s" => ValueKind::Number,
+            "seconds" => ValueKind::Seconds,
+            _ => ValueKind::Text,
+        }
+    }
+
+    /// Whether the option may be given several times.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.kind() == ValueKind::Place
+    }
+
+    /// The value that applies when none is given.
+    #[must_use]
+    pub fn default_value(&self) -> Option<&'static str> {
+        Some(self.default).filter(|text| !text.is_empty() && !text.starts_with('('))
+    }
+
+    /// What happens without the option, where there is no default value; empty if that is plain.
+    #[must_use]
+    pub fn without(&self) -> &'static str {
+        self.default.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or_default()
+    }
+
+    /// The whole text, in one line. Code is in backticks.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// The first sentence of the text, as `--help` has it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        let text = self.text();
+        text.split(". ").next().unwrap_or_default().trim_end_matches('.').replace('`', "")
     }
 
     fn is_called(&self, word: &str) -> bool {
-        match word.strip_prefix("--") {
-            Some(name) => name == self.name,
-            None => {
-                self.short.is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
-            }
-        }
+        word.strip_prefix("--").map_or(word == self.short && !word.is_empty(), |name| name == self.name)
     }
 }
 
-/// Every option, `--help` among them. The table is [`Args`] itself: there is no other.
-#[must_use]
-pub fn options() -> Vec<Known> {
-    Args::get_args_info().flags.iter().map(Known::of).collect()
+/// One option that was given, with its value.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// The option.
+    pub option: OptionSpec,
+    /// The value; empty for a switch.
+    pub value: String,
+    /// The line of the configuration file that has it, from 1; `None` for the command line.
+    pub line: Option<usize>,
 }
 
-/// The options that stand among these words, values left out.
-#[must_use]
-pub fn given(words: &[String]) -> Vec<Known> {
-    let options = options();
-    let mut given = Vec::new();
-    let mut is_value = false;
-    for word in split(words.iter().cloned()) {
-        let known = options.iter().find(|known| !is_value && known.is_called(&word));
-        is_value = known.is_some_and(|known| known.takes != Takes::Nothing);
-        given.extend(known);
-    }
-    given
-}
-
-/// Reads the words behind the program's name.
+/// Reads the words after the program's name: `--port 8080`, `--port=8080`, `-w 4`, `-w=4` and `-w4`. Nothing is read
+/// after `--help` or `--version`.
 ///
 /// # Errors
 /// One line that says what is wrong.
-pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let words = split(words);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match Args::from_args(&["stheno"], &words) {
-        Ok(args) if args.version => {
-            Ok(Command::Print(concat!("stheno ", env!("CARGO_PKG_VERSION"), "\n").into()))
-        }
-        Ok(args) => Ok(Command::Serve(Box::new(args))),
-        Err(exit) if exit.status.is_ok() => Ok(Command::Print(with_headings(&exit.output))),
-        Err(exit) => Err(one_line(&exit.output)),
-    }
-}
-
-/// Writes `--port=8080`, `-w=4` and `-w4` as `--port 8080` and `-w 4`, and `-h` as `--help`. A word that is an
-/// option's value is left as it is.
-fn split(words: impl IntoIterator<Item = String>) -> Vec<String> {
-    let options = options();
-    let is_switch =
-        |word: &str| options.iter().any(|known| known.takes == Takes::Nothing && known.is_called(word));
-    let mut split = Vec::new();
-    let mut is_value = false;
-    for word in words {
-        let glued = ["-w", "-r"].iter().any(|short| word.starts_with(short)) && word.len() > 2;
-        let joined = match word.as_bytes().get(2) {
-            Some(b'=') | None => word.split_once('='),
-            Some(_) if glued => Some(word.split_at(2)),
-            Some(_) => word.split_once('='),
+pub fn parse(groups: &[OptionGroup], words: &[String]) -> Result<Vec<Setting>, String> {
+    let mut settings: Vec<Setting> = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (name, joined) = split(word);
+        let option = all(groups)
+            .find(|option| option.is_called(name))
+            .ok_or_else(|| format!("unknown option {word:?}{}", suggestion(name, groups)))?;
+        let value = match (option.kind(), joined) {
+            (ValueKind::Nothing, None) => String::new(),
+            (ValueKind::Nothing, Some(_)) => return Err(format!("{name} takes no value")),
+            (_, Some(value)) => value.into(),
+            (_, None) => words.next().cloned().ok_or_else(|| format!("{name} needs a value"))?,
         };
-        match joined {
-            Some((option, value)) if !is_value && option.starts_with('-') => {
-                split.extend([option.to_string(), value.to_string()]);
-            }
-            _ if !is_value && word == "-h" => split.push("--help".into()),
-            _ => {
-                is_value = !is_value && word.starts_with('-') && !is_switch(&word);
-                split.push(word);
-            }
+        let is_given = settings.iter().any(|setting| setting.option.name == option.name);
+        if is_given && !option.repeats() && option.kind() != ValueKind::Nothing {
+            return Err(format!("{name} is given twice"));
+        }
+        settings.push(Setting { option, value, line: None });
+        if matches!(option.name, "help" | "version") {
+            break;
         }
     }
-    split
+    Ok(settings)
 }
 
-/// argh lists all options in one run, and once more in a line of a thousand characters; so many are read
-/// more easily in groups.
-fn with_headings(help: &str) -> String {
-    let mut text = String::new();
-    for line in help.lines() {
-        let heading = HEADINGS.iter().find(|(option, _)| line.trim_start().starts_with(option));
-        match heading {
-            _ if line.starts_with("Usage:") => text += "Usage: stheno [options]",
-            // It says of itself what everyone knows who sees it.
-            _ if line.trim_start().starts_with("--help") => continue,
-            Some((_, heading)) => text += &format!("\n{heading}\n{line}"),
-            None => text += line,
+/// Every option of these groups.
+pub fn all(groups: &[OptionGroup]) -> impl Iterator<Item = OptionSpec> {
+    groups.iter().flat_map(|group| group.options.iter().copied())
+}
+
+/// Splits a word into the option's name and the value that is joined to it.
+fn split(word: &str) -> (&str, Option<&str>) {
+    let has_letter = word.len() > 2 && word.starts_with('-') && word.is_char_boundary(2);
+    if has_letter && !word.starts_with("--") {
+        let (name, value) = word.split_at(2);
+        return (name, Some(value.strip_prefix('=').unwrap_or(value)));
+    }
+    word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)))
+}
+
+/// `; did you mean --port?`, if a name is near enough.
+fn suggestion(word: &str, groups: &[OptionGroup]) -> String {
+    let near = nearest(word.trim_start_matches('-'), all(groups));
+    near.filter(|_| word.starts_with("--"))
+        .map(|name| format!("; did you mean --{name}?"))
+        .unwrap_or_default()
+}
+
+/// The name among `options` that differs from `word` in the fewest letters, if it may be what was meant: at most three
+/// letters, and at most half of the name, differ.
+pub(crate) fn nearest(word: &str, options: impl Iterator<Item = OptionSpec>) -> Option<&'static str> {
+    let (distance, name) = options.map(|option| (distance(word, option.name), option.name)).min()?;
+    (distance <= 3 && 2 * distance <= name.len()).then_some(name)
+}
+
+/// The number of letters to insert, remove or replace to turn `a` into `b` (Levenshtein). A key may be as long as its
+/// file, so only the first 64 letters of `a` count.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().replace('_', "-").chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=a.len()).collect();
+    for (i, there) in b.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, here) in a.iter().enumerate() {
+            let changed = diagonal + usize::from(*here != there);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
         }
-        text.push('\n');
+    }
+    row[a.len()]
+}
+
+/// Columns of `--help`: where the meaning begins, and where lines end.
+const MEANING: usize = 26;
+const WIDTH: usize = 80;
+
+/// The option section of `--help`.
+#[must_use]
+pub fn help(groups: &[OptionGroup]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        text += &format!("\n{}:\n", group.heading);
+        for option in &group.options {
+            let default = option.default_value().unwrap_or(option.without());
+            let default = if default.is_empty() { String::new() } else { format!(" (default: {default})") };
+            text += &row(option.usage, &(option.help() + &default));
+        }
     }
     text
 }
 
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ")
+/// A head and a text beside it, wrapped; a head that is too wide has a line to itself.
+fn row(head: &str, text: &str) -> String {
+    let mut lines = vec![format!("  {head}")];
+    if head.len() + 4 > MEANING {
+        lines.push(String::new());
+    }
+    let mut line = format!("{:MEANING$}", lines.pop().unwrap_or_default());
+    for word in text.split_whitespace() {
+        if line.len() + word.len() > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(MEANING)));
+        }
+        line = line + word + " ";
+    }
+    lines.push(line);
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn args(line: &[&str]) -> Result<Args, String> {
-        match parse(line.iter().map(ToString::to_string))? {
-            Command::Serve(args) => Ok(*args),
-            Command::Print(text) => Err(format!("printed: {text}")),
-        }
-    }
+    const TABLE: &str = "
+# A comment.
+== Options
+
+--port n = 9000
+    Port to listen on. Any port.
+
+--listen place
+    Place to listen.
+
+-w, --workers n = (one per core)
+    Worker processes.
+
+# Another.
+-r, --root folder
+    Folder to serve, of which `index.html`
+    is the first page that is seen.
+
+--listing
+    List directories.
+
+-h, --help
+    Print this.
+";
 
     #[test]
-    fn both_ways_of_giving_a_value() {
-        let spaced =
-            args(&["--port", "8080", "-w", "4", "-r", "a=b", "--access-log", "-"]).expect("arguments");
-        let joined = args(&["--port=8080", "-w=4", "-r=a=b", "--access-log=-"]).expect("arguments");
-        assert_eq!(spaced, joined);
+    fn a_table_is_read() {
+        let groups = table(TABLE);
+        assert_eq!((groups.len(), groups[0].heading, groups[0].options.len()), (1, "Options", 6));
+        let [port, listen, workers, root, ..] = groups[0].options[..] else { panic!("{groups:?}") };
         assert_eq!(
-            (spaced.port.as_deref(), spaced.workers.as_str(), spaced.root.as_str()),
-            (Some("8080"), "4", "a=b")
+            (port.usage, port.name, port.arg, port.default_value()),
+            ("--port n", "port", "n", Some("9000"))
         );
-        assert_eq!(args(&["-w4", "-ra=b"]).expect("arguments").root, "a=b");
-        for odd in ["--x=y", "-h", "-w4"] {
-            assert_eq!(args(&["-r", odd]).expect("a value may look like an option").root, odd);
+        assert_eq!(
+            (port.help().as_str(), port.text().as_str()),
+            ("Port to listen on", "Port to listen on. Any port.")
+        );
+        assert!(listen.repeats() && listen.default_value().is_none() && !port.repeats());
+        assert_eq!((workers.short, workers.default_value(), workers.without()), ("-w", None, "one per core"));
+        assert!(root.text().starts_with("Folder to serve, of which `index.html` is"));
+    }
+
+    fn given(line: &[&str]) -> Result<Vec<(&'static str, String)>, String> {
+        let words: Vec<String> = line.iter().map(ToString::to_string).collect();
+        let settings = parse(&table(TABLE), &words)?;
+        Ok(settings.into_iter().map(|setting| (setting.option.name, setting.value)).collect())
+    }
+
+    #[test]
+    fn every_way_to_give_a_value() {
+        let spaced = given(&["--port", "8080", "-w", "4", "-r", "a=b", "--listen", "-"]);
+        assert_eq!(spaced, given(&["--port=8080", "-w=4", "-r=a=b", "--listen=-"]));
+        assert_eq!(spaced, given(&["--port=8080", "-w4", "-ra=b", "--listen=-"]));
+        let listed = spaced.expect("words").into_iter().map(|(name, value)| format!("{name} {value}"));
+        assert_eq!(listed.collect::<Vec<_>>(), ["port 8080", "workers 4", "root a=b", "listen -"]);
+        for value in ["--x=y", "-h", "-w4", "--port", ""] {
+            assert_eq!(given(&["-r", value]), Ok(vec![("root", value.to_string())]), "looks like an option");
         }
     }
 
     #[test]
-    fn the_seeds_defaults() {
-        let args = args(&[]).expect("arguments");
-        assert_eq!((args.host, args.port, args.log.as_str()), (None, None, "info"), "see config");
-        assert_eq!((args.logfile, args.workers.as_str(), args.root.as_str()), (None, "1", "."));
+    fn switches_and_repetitions() {
+        let twice = given(&["--listing", "--listing", "--listen", "a", "--listen", "b"]).expect("words");
+        assert_eq!(twice.len(), 4);
+        assert_eq!(
+            given(&["-h", "--nonsense"]),
+            Ok(vec![("help", String::new())]),
+            "nothing is read after it"
+        );
     }
 
     #[test]
-    fn options_are_told_from_values() {
-        let words = ["--listing", "-w4", "-r", "--port", "--host=x", "--log", "debug"].map(String::from);
-        let names: Vec<&str> = given(&words).iter().map(|known| known.name).collect();
-        assert_eq!(names, ["listing", "workers", "root", "host", "log"]);
-    }
-
-    #[test]
-    fn bad_words_are_one_line() {
-        for line in [&["--prot", "1"][..], &["stray"], &["--port"], &["--port", "1", "--port", "2"]] {
-            let error = args(line).expect_err("refused");
-            assert!(!error.contains('\n') && !error.starts_with("printed"), "{error}");
+    fn wrong_words_are_one_line() {
+        for (line, says) in [
+            (&["--prot", "1"][..], "unknown option \"--prot\"; did you mean --port?"),
+            (&["--xyzzy"], "unknown option \"--xyzzy\""),
+            (&["stray"], "unknown option \"stray\""),
+            (&["--", "x"], "unknown option \"--\""),
+            (&["-"], "unknown option \"-\""),
+            (&["-é"], "unknown option \"-é\""),
+            (&["--port"], "--port needs a value"),
+            (&["--listing=yes"], "--listing takes no value"),
+            (&["--port", "1", "--port", "2"], "--port is given twice"),
+        ] {
+            assert_eq!(given(line), Err(says.to_string()));
         }
     }
 
     #[test]
-    fn help_and_version_are_printed() {
-        for word in ["-h", "--help"] {
-            let text = args(&[word]).expect_err("printed");
-            assert!(
-                text.contains("Simple asynchronous web-server") && text.contains("--access-log"),
-                "{text}"
-            );
+    fn distances() {
+        for (a, b, want) in [
+            ("port", "port", 0),
+            ("prot", "port", 2),
+            ("max_connections", "max-connections", 0),
+            ("", "log", 3),
+            ("listning", "listing", 1),
+        ] {
+            assert_eq!(distance(a, b), want, "{a} {b}");
         }
-        assert!(args(&["--version"]).expect_err("printed").contains(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn help_is_wrapped() {
+        let text = help(&table(TABLE));
+        assert!(
+            text.starts_with("\nOptions:\n  --port n                Port to listen on (default: 9000)\n"),
+            "{text}"
+        );
+        assert!(text.lines().all(|line| line.len() <= WIDTH) && !text.contains('`'), "{text}");
+        assert!(text.contains("first page\n                          that is seen\n"), "{text}");
     }
 }

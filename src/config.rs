@@ -1,59 +1,51 @@
-//! What the server is told to do, checked.
+//! The checked configuration of a server.
 //!
-//! [`Config::load`] is the one way from words to a [`Config`]: the words of the command line, and behind them
-//! those that a configuration file comes to, are read by the same parser and checked by the same functions.
-//! What is wrong is said with the place where it stands.
+//! [`Config::load`] is the one way from words to a [`Config`]: command line and configuration file are read into the
+//! same [`Values`], by the same table of options ([`options`]), and checked by the same functions. An error names the
+//! option and, if the file has it, the line.
 
-mod fault;
+mod error;
 mod file;
+mod limits;
 mod listen;
 mod rights;
+mod values;
 
-use std::fmt::Display;
-use std::num::{NonZeroU32, NonZeroU64};
-use std::ops::RangeInclusive;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::cli::{self, Args, Command};
+use crate::cli::{self, OptionGroup};
 use crate::files::Options;
-use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
+use crate::http1::Settings;
 use crate::reactor::AcceptMode;
 use crate::server::{Jail, ListenSpec};
 use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
 
-use fault::Fault;
-pub use fault::{ConfigError, Sources};
+pub use error::{ConfigError, Sources};
+#[cfg(feature = "wsgi")]
+pub(crate) use listen::PLACES;
+pub use values::Values;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
-const MAX_WORKERS: usize = 1024;
+pub(crate) const MAX_WORKERS: usize = 1024;
 
-/// How long answers that are due may take after SIGTERM: gunicorn's figure, and what Kubernetes waits before
-/// it kills.
-const GRACE: Duration = Duration::from_secs(30);
-
-/// How long a worker may be away from its loop before it is ended. A file server's hooks take milliseconds; a disk
-/// that takes longer than this is broken.
-const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long what was found at a path is believed. Long enough to save a busy server two thirds of its work, short
-/// enough that whoever changes a file and reloads the page does not wonder.
-const FILE_CACHE: Duration = Duration::from_secs(1);
-
-/// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
-const MIN_TIME: Duration = Duration::from_millis(1);
-const MAX_TIME: Duration = Duration::from_secs(86_400);
-
-/// How many of its time-outs a body, or an answer, may take before its rate counts. The rate would end a peer
-/// that pauses for less than its time-out otherwise, if that is a long one.
-const GRACES: u32 = 2;
-
-/// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
-const MAX_HEAD: usize = 1024 * 1024;
+/// The words of `--log`, in any case of letters: Python's names, Rust's, and `off`.
+const LOG_LEVELS: [(&str, LevelFilter); 10] = [
+    ("debug", LevelFilter::Debug),
+    ("info", LevelFilter::Info),
+    ("warning", LevelFilter::Warn),
+    ("error", LevelFilter::Error),
+    ("critical", LevelFilter::Error),
+    ("off", LevelFilter::Off),
+    ("trace", LevelFilter::Trace),
+    ("notset", LevelFilter::Trace),
+    ("warn", LevelFilter::Warn),
+    ("fatal", LevelFilter::Error),
+];
 
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,298 +58,169 @@ pub enum AccessLogTo {
     File(PathBuf),
 }
 
-/// A checked configuration. Making one opens nothing but the root, to see that it is there.
+/// The part of a configuration that every program of this crate has, whatever it serves: sockets, processes, logs and
+/// the limits of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Where to listen: one place at least.
+pub struct BaseConfig {
+    /// Where to listen; at least one place.
     pub listen: Vec<ListenSpec>,
-    /// The rights of the files of Unix sockets.
+    /// The permissions of the files of Unix sockets.
     pub unix_mode: u32,
-    /// What is logged.
-    pub log: LevelFilter,
-    /// Where the log goes, if not to standard error.
-    pub logfile: Option<PathBuf>,
-    /// Worker processes; at least 1.
+    /// How workers share a port.
+    pub accept: AcceptMode,
+    /// Whether the kernel keeps connections until their first bytes have arrived.
+    pub defer_accept: bool,
+    /// The number of worker processes; at least 1.
     pub workers: usize,
-    /// The directory that is served: absolute, without symlinks.
-    pub root: PathBuf,
+    /// How long responses that are due may take when the server drains.
+    pub grace: Duration,
+    /// How long a worker may be away from its loop; zero for any time.
+    pub worker_timeout: Duration,
+    /// The file that holds the process id of the master.
+    pub pidfile: Option<PathBuf>,
+    /// The lowest level that is logged.
+    pub log: LevelFilter,
+    /// The file of the log; `None` for standard error.
+    pub logfile: Option<PathBuf>,
     /// Where the access log goes.
     pub access_log: AccessLogTo,
-    /// How workers share the port.
-    pub accept: AcceptMode,
-    /// Whether the kernel keeps connections to itself until they say something.
-    pub defer_accept: bool,
-    /// How long answers that are due may take when the server drains.
-    pub grace: Duration,
-    /// How long a worker may be away from its loop; zero for ever.
-    pub worker_timeout: Duration,
-    /// The file that says which process the master is.
-    pub pidfile: Option<PathBuf>,
-    /// What of the directory is served, and how.
-    pub files: Options,
     /// The limits of one connection.
     pub settings: Settings,
-    /// Connections of one worker, if a number is asked for.
+    /// Connections per worker; `None` for what its descriptors allow.
     pub connections: Option<usize>,
-    /// Connections of one address with one worker, if they are limited.
+    /// Connections of one address per worker, if they are limited.
     pub per_address: Option<NonZeroU32>,
-    /// Who workers become, if they are not to stay who they are.
-    pub identity: Option<Identity>,
-    /// Whether workers put themselves into a jail.
-    pub jail: Jail,
-    /// Which options stand in a configuration file, and where.
+    /// Descriptors of each worker that are not for connections: those of the file cache.
+    pub reserved: usize,
+    /// The options that a configuration file sets, with their lines.
     pub sources: Sources,
 }
 
+/// The checked configuration of the file server. Making one opens nothing but the root, to see that it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Sockets, processes, logs and limits.
+    pub base: BaseConfig,
+    /// The directory to serve: absolute, without symbolic links.
+    pub root: PathBuf,
+    /// Which files are served, and how.
+    pub files: Options,
+    /// The user and group that workers become, if they change.
+    pub identity: Option<Identity>,
+    /// Whether workers confine themselves to the root.
+    pub jail: Jail,
+}
+
 impl Config {
-    /// Reads the words behind the program's name, and the file that `--config` names, and checks all of it. What
-    /// stands on the command line wins.
-    ///
-    /// It changes nothing, so it may be called again while the server runs; then it says what the server would
-    /// do if it were started now.
+    /// Reads the words after the program's name, and the file that `--config` names. This changes nothing, so a running
+    /// server may call it again.
     ///
     /// # Errors
-    /// The first thing that is wrong with them, or with the root. `--help` and `--version` are refused: they are
-    /// no configuration.
+    /// The first mistake in them.
     pub fn load(words: &[String]) -> Result<Self, ConfigError> {
-        let read = |words: &[String]| match cli::parse(words.iter().cloned()) {
-            Ok(Command::Serve(args)) => Ok(args),
-            Ok(Command::Print(_)) => {
-                Err(ConfigError::Usage("this prints something, and serves nothing".into()))
-            }
-            Err(line) => Err(ConfigError::Usage(line)),
-        };
-        let args = read(words)?;
-        let Some(path) = args.config.as_ref().map(PathBuf::from) else {
-            return Self::of(&args, Sources::default());
-        };
-        let mut entries = file::read(&path)?;
-        let given = cli::given(words);
-        let is_given = |name: &str| given.iter().any(|option| option.name == name);
-        entries.retain(|entry| match entry.option.name {
-            // Where to listen is one question: what the command line says of it is no addition to a list.
-            "listen" => !["listen", "host", "port"].into_iter().any(is_given),
-            name @ ("host" | "port") => !is_given("listen") && !is_given(name),
-            name => !is_given(name),
-        });
-        let mut all = words.to_vec();
-        all.extend(entries.iter().flat_map(|entry| entry.words.iter().cloned()));
-        let lines = entries.iter().map(|entry| (entry.option.name, entry.line)).collect();
-        Self::of(&*read(&all)?, Sources::new(path, lines))
+        Self::from_values(&Values::read(options(), words)?)
     }
 
-    fn of(args: &Args, sources: Sources) -> Result<Self, ConfigError> {
-        Self::checked(args)
-            .map(|config| Self { sources: sources.clone(), ..config })
-            .map_err(|fault| sources.explain(fault))
-    }
-
-    /// Words that say that something which an option asks for cannot be had, and where the option stands.
-    #[must_use]
-    pub fn start_error(&self, option: &'static str, line: String) -> ConfigError {
-        self.sources.explain(Fault::start(option, line))
-    }
-
-    fn checked(args: &Args) -> Result<Self, Fault> {
+    /// Checks the values of all options.
+    ///
+    /// # Errors
+    /// The first value that is not valid; a root that cannot be served.
+    pub fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
-            listen: listen::places(args)?,
-            unix_mode: listen::unix_mode(args.unix_mode.as_deref())?,
-            log: level(&args.log)?,
-            logfile: args.logfile.as_ref().map(PathBuf::from),
-            workers: workers(&args.workers)?,
-            accept: accept_mode(&args.accept)?,
-            defer_accept: args.defer_accept,
-            access_log: access_log(&args.access_log),
-            root: root(Path::new(&args.root))?,
-            grace: seconds("--grace", args.grace.as_deref(), GRACE)?,
-            worker_timeout: seconds_or_none(
-                "--worker-timeout",
-                args.worker_timeout.as_deref(),
-                WORKER_TIMEOUT,
-            )?,
-            pidfile: args.pidfile.as_ref().map(PathBuf::from),
-            files: files(args)?,
-            settings: settings(args)?,
-            connections: connections(args)?,
-            per_address: per_address(args)?,
-            identity: rights::identity(args)?,
-            jail: rights::jail(args)?,
-            sources: Sources::default(),
+            base: base(values)?,
+            root: root(values)?,
+            files: limits::files(values)?,
+            identity: rights::identity(values)?,
+            jail: rights::jail(values)?,
         })
     }
 }
 
-fn workers(value: &str) -> Result<usize, Fault> {
-    match value.parse() {
-        Ok(0) => Ok(process::cores()),
-        Ok(count) if count <= MAX_WORKERS => Ok(count),
-        _ => Err(Fault::usage("--workers", value, "give a number from 0 (one per core) to 1024")),
-    }
+/// The options of the server.
+#[must_use]
+pub fn options() -> Vec<OptionGroup> {
+    cli::table(include_str!("config/options.txt"))
 }
 
-/// Python's level names and Rust's, in any case.
-fn level(value: &str) -> Result<LevelFilter, Fault> {
-    match value.to_ascii_lowercase().as_str() {
-        "off" => Ok(LevelFilter::Off),
-        "critical" | "fatal" | "error" => Ok(LevelFilter::Error),
-        "warning" | "warn" => Ok(LevelFilter::Warn),
-        "info" => Ok(LevelFilter::Info),
-        "debug" => Ok(LevelFilter::Debug),
-        "trace" | "notset" => Ok(LevelFilter::Trace),
-        _ => Err(Fault::usage("--log", value, "give debug, info, warning, error or critical")),
-    }
+/// The text of `--help`, for the options in `groups`.
+#[must_use]
+pub fn help(groups: &[OptionGroup]) -> String {
+    let begin = "Usage: stheno [options]\n\nSimple asynchronous web-server.\n";
+    [begin, &cli::help(groups), include_str!("config/help.txt")].concat()
 }
 
-fn accept_mode(value: &str) -> Result<AcceptMode, Fault> {
-    let modes = [AcceptMode::Exclusive, AcceptMode::Shared, AcceptMode::Reuseport];
-    modes
-        .into_iter()
-        .find(|mode| mode.to_string() == value)
-        .ok_or_else(|| Fault::usage("--accept", value, "give exclusive, shared or reuseport"))
-}
-
-fn files(args: &Args) -> Result<Options, Fault> {
-    let option = "--max-age";
-    let max_age = args.max_age.as_deref().map(|value| {
-        value.parse().map_err(|_| Fault::usage(option, value, "give whole seconds, 0 to 4294967295"))
-    });
-    Ok(Options {
-        listing: args.listing,
-        dotfiles: args.dotfiles,
-        symlinks: !args.no_symlinks,
-        precompressed: args.precompressed,
-        max_age: max_age.transpose()?,
-        file_cache: seconds_or_none("--file-cache", args.file_cache.as_deref(), FILE_CACHE)?,
-        ..Options::default()
+fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
+    let connections = values.has("max-connections");
+    Ok(BaseConfig {
+        listen: listen::places(values)?,
+        unix_mode: listen::unix_mode(values)?,
+        accept: accept_mode(values)?,
+        defer_accept: values.has("defer-accept"),
+        workers: workers(values.number("workers", 0..=MAX_WORKERS)?),
+        grace: values.seconds("grace")?,
+        worker_timeout: values.seconds_or_zero("worker-timeout")?,
+        pidfile: values.path("pidfile"),
+        log: log_level(values.text("log")).map_err(|wanted| values.usage("log", &wanted))?,
+        logfile: values.path("logfile"),
+        access_log: access_log(values.text("access-log")),
+        settings: limits::settings(values)?,
+        connections: connections.then(|| values.number("max-connections", 1..=usize::MAX)).transpose()?,
+        per_address: NonZeroU32::new(values.number("max-connections-per-ip", 0..=u32::MAX)?),
+        reserved: 0,
+        sources: values.sources().clone(),
     })
 }
 
-/// As [`seconds`], where zero is a value with a meaning of its own.
-fn seconds_or_none(option: &'static str, value: Option<&str>, default: Duration) -> Result<Duration, Fault> {
-    match value {
-        Some("0") => Ok(Duration::ZERO),
-        value => seconds(option, value, default),
-    }
+/// The number of workers that `number` asks for, where 0 is one per core.
+pub(crate) fn workers(number: usize) -> usize {
+    if number == 0 { process::cores() } else { number }
 }
 
-fn settings(args: &Args) -> Result<Settings, Fault> {
-    Ok(Settings {
-        limits: limits(args)?,
-        timeouts: timeouts(args)?,
-        server: Settings::server(!args.no_server_header).into(),
-        ..Settings::default()
-    })
+/// The level that a word of `--log` names.
+///
+/// # Errors
+/// What to give instead.
+pub(crate) fn log_level(word: &str) -> Result<LevelFilter, String> {
+    let level = LOG_LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    let names = || LOG_LEVELS.map(|(name, _)| name).join(", ");
+    level.map(|(_, level)| *level).ok_or_else(|| format!("give one of {}", names()))
 }
 
-fn timeouts(args: &Args) -> Result<Timeouts, Fault> {
-    let default = Timeouts::default();
-    let rate =
-        |option: &'static str, value: Option<&str>, default| number(option, value, default, 1..=u64::MAX);
-    let linger = seconds("--linger-timeout", args.linger_timeout.as_deref(), default.linger)?;
-    let body_idle = seconds("--body-timeout", args.body_timeout.as_deref(), default.body_idle)?;
-    let write_idle = seconds("--write-timeout", args.write_timeout.as_deref(), default.write_idle)?;
-    Ok(Timeouts {
-        head: seconds("--header-timeout", args.header_timeout.as_deref(), default.head)?,
-        keep_alive: seconds("--keepalive-timeout", args.keepalive_timeout.as_deref(), default.keep_alive)?,
-        body_idle,
-        body_grace: body_idle * GRACES,
-        body_rate: rate("--min-body-rate", args.min_body_rate.as_deref(), default.body_rate)?,
-        write_idle,
-        write_grace: write_idle * GRACES,
-        write_rate: rate("--min-write-rate", args.min_write_rate.as_deref(), default.write_rate)?,
-        linger,
-        linger_idle: default.linger_idle.min(linger),
-        ..default
-    })
-}
-
-fn limits(args: &Args) -> Result<Limits, Fault> {
-    let default = Limits::default();
-    let size = |option: &'static str, value: &Option<String>, default: usize, least: usize| {
-        number(option, value.as_deref(), default, least..=MAX_HEAD)
-    };
-    let limits = Limits {
-        target: size("--max-target-bytes", &args.max_target_bytes, default.target, 64)?,
-        field_line: size("--max-field-bytes", &args.max_field_bytes, default.field_line, 64)?,
-        head: size("--max-header-bytes", &args.max_header_bytes, default.head, 256)?,
-        fields: number("--max-fields", args.max_fields.as_deref(), default.fields, 1..=MAX_FIELDS)?,
-        body: number("--max-body-bytes", args.max_body_bytes.as_deref(), default.body, 0..=i64::MAX as u64)?,
-        requests: NonZeroU64::new(number(
-            "--max-requests-per-connection",
-            args.max_requests_per_connection.as_deref(),
-            0,
-            0..=u64::MAX,
-        )?),
-        ..default
-    };
-    Ok(Limits { drained_body: limits.drained_body.min(limits.body), ..limits })
-}
-
-fn connections(args: &Args) -> Result<Option<usize>, Fault> {
-    let value = args.max_connections.as_deref();
-    value.map(|_| number("--max-connections", value, 0, 1..=usize::MAX)).transpose()
-}
-
-fn per_address(args: &Args) -> Result<Option<NonZeroU32>, Fault> {
-    let value = args.max_connections_per_ip.as_deref();
-    Ok(NonZeroU32::new(number("--max-connections-per-ip", value, 0, 0..=u32::MAX)?))
-}
-
-/// A span of time in seconds, with decimals if need be.
-fn seconds(option: &'static str, value: Option<&str>, default: Duration) -> Result<Duration, Fault> {
-    let Some(value) = value else {
-        return Ok(default);
-    };
-    let seconds = value.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds
-        .filter(|time| (MIN_TIME..=MAX_TIME).contains(time))
-        .ok_or_else(|| Fault::usage(option, value, "give seconds, from 0.001 to 86400"))
-}
-
-fn number<T>(
-    option: &'static str,
-    value: Option<&str>,
-    default: T,
-    range: RangeInclusive<T>,
-) -> Result<T, Fault>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let Some(value) = value else {
-        return Ok(default);
-    };
-    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-        let (least, most) = (range.start(), range.end());
-        Fault::usage(option, value, &format!("give a number from {least} to {most}"))
-    })
-}
-
-fn access_log(value: &str) -> AccessLogTo {
-    match value {
-        "off" => AccessLogTo::Off,
+/// The target that a word of `--access-log` names.
+pub(crate) fn access_log(word: &str) -> AccessLogTo {
+    match word {
+        "off" | "" => AccessLogTo::Off,
         "-" => AccessLogTo::Stdout,
         path => AccessLogTo::File(path.into()),
     }
 }
 
-fn root(path: &Path) -> Result<PathBuf, Fault> {
-    let complain = |what: String| Fault::start("--root", format!("cannot serve {}: {what}", path.display()));
-    let advise =
-        |error: std::io::Error| complain(format!("{error}; give a directory that can be read with -r"));
-    let root = path.canonicalize().map_err(advise)?;
-    match beneath::open_root(&root) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            return Err(complain("it is not a directory; give one with -r".into()));
+fn accept_mode(values: &Values) -> Result<AcceptMode, ConfigError> {
+    let mut modes = [AcceptMode::Exclusive, AcceptMode::Shared, AcceptMode::Reuseport].into_iter();
+    let word = values.text("accept");
+    modes
+        .find(|mode| mode.to_string() == word)
+        .ok_or_else(|| values.usage("accept", "give exclusive, shared or reuseport"))
+}
+
+fn root(values: &Values) -> Result<PathBuf, ConfigError> {
+    let given = values.text("root");
+    let error =
+        |what: String| Err(values.sources().start_error("--root", format!("cannot serve {given}: {what}")));
+    let path = Path::new(given);
+    match path.canonicalize().and_then(|root| beneath::open_root(&root).map(|_| root)) {
+        Ok(root) => Ok(root),
+        Err(failure) if failure.kind() == std::io::ErrorKind::NotADirectory => {
+            error("it is not a directory; give one with -r".into())
         }
-        Err(error) => return Err(advise(error)),
+        Err(failure) => error(format!("{failure}; give a directory that can be read with -r")),
     }
-    Ok(root)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::Timeouts;
 
     fn config(line: &[&str]) -> Result<Config, ConfigError> {
         Config::load(&line.iter().map(ToString::to_string).collect::<Vec<_>>())
@@ -384,10 +247,20 @@ mod tests {
         }
     }
 
+    /// The defaults of the table are valid, and the limits are those of the library.
+    #[test]
+    fn defaults() {
+        let config = config(&[]).expect("the defaults");
+        assert_eq!(config.base.settings, Settings::default());
+        assert_eq!(config.base.listen, [ListenSpec::HostAndPort("127.0.0.1".into(), 9000)]);
+        assert_eq!((config.base.workers, config.base.log, config.base.logfile), (1, LevelFilter::Info, None));
+        assert_eq!(config.base.access_log, AccessLogTo::Stdout);
+    }
+
     /// A time-out that is longer than the default is not cut short by the rate.
     #[test]
     fn the_rate_counts_from_the_second_time_out_on() {
-        let timeouts = |line: &[&str]| config(line).expect("times").settings.timeouts;
+        let timeouts = |line: &[&str]| config(line).expect("times").base.settings.timeouts;
         assert_eq!(timeouts(&[]), Timeouts::default());
         let longer = timeouts(&["--body-timeout", "60", "--write-timeout", "0.5"]);
         assert_eq!(longer.body_grace, Duration::from_secs(120));
@@ -406,7 +279,7 @@ mod tests {
             ("trace", LevelFilter::Trace),
             ("off", LevelFilter::Off),
         ] {
-            assert_eq!(config(&["--log", name]).expect("a level").log, want, "{name}");
+            assert_eq!(config(&["--log", name]).expect("a level").base.log, want, "{name}");
         }
     }
 
@@ -425,6 +298,6 @@ mod tests {
 
     #[test]
     fn no_workers_means_one_per_core() {
-        assert_eq!(config(&["-w", "0"]).expect("a number").workers, process::cores());
+        assert_eq!(config(&["-w", "0"]).expect("a number").base.workers, process::cores());
     }
 }

@@ -34,7 +34,7 @@
 //!
 //! | layer | modules | what it must not know |
 //! |---|---|---|
-//! | 4 | [`cli`], [`config`], the binary; `wsgi` (with the feature of that name) | |
+//! | 4 | [`cli`], [`config`], [`app`], the binary; `wsgi` (with the feature of that name) | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
 //! | 2 | [`reactor`], [`files`] | `reactor` knows no HTTP, `files` no sockets |
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
@@ -152,6 +152,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod app;
 pub mod asyncore;
 pub mod chat;
 pub mod cli;

@@ -30,7 +30,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("master", &["heartbeat", "sys"]),
     ("cli", &[]),
     ("config", &["cli", "files", "http1", "reactor", "server", "sys"]),
-    ("wsgi", &["chat", "clock", "config", "files", "http1", "master", "reactor", "server", "slab", "sys"]),
+    ("app", &["cli", "config", "files", "http1", "master", "reactor", "server", "sys"]),
+    (
+        "wsgi",
+        &["app", "chat", "clock", "config", "files", "http1", "master", "reactor", "server", "slab", "sys"],
+    ),
     ("lib", &[]),
     ("main", &[]),
     ("fuzzing", &["chat", "clock", "files", "http1", "reactor", "server"]),
@@ -39,6 +43,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// File of a part → the files of the same part that it may import. A part with one row here has a row for every file.
 /// `mod` is `mod.rs`; what that re-exports counts as an import of the file that defines it.
 const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
+    ("app/files", &["server", "setup"]),
+    ("app/server", &["setup"]),
+    ("app/setup", &[]),
+    ("app/mod", &["files", "server", "setup"]),
     ("asyncore/dispatcher_with_send", &[]),
     ("asyncore/file_dispatcher", &[]),
     ("asyncore/level_loop", &["poll"]),
@@ -51,11 +59,13 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("chat/queue", &["producer"]),
     ("chat/transport", &["queue"]),
     ("chat/mod", &[]),
-    ("config/fault", &[]),
-    ("config/file", &["fault"]),
-    ("config/listen", &["fault"]),
-    ("config/rights", &["fault"]),
-    ("config/mod", &["fault", "file", "listen", "rights"]),
+    ("config/error", &[]),
+    ("config/file", &["error"]),
+    ("config/limits", &["error", "values"]),
+    ("config/listen", &["error", "values"]),
+    ("config/rights", &["error", "values"]),
+    ("config/values", &["error", "file"]),
+    ("config/mod", &["limits", "listen", "rights"]),
     ("files/cache", &[]),
     ("files/conditional", &[]),
     ("files/document", &["conditional", "encoding", "path", "range"]),
@@ -122,7 +132,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("server/confinement", &[]),
     ("server/connection_table", &[]),
     ("server/driver", &["log_record", "service"]),
-    ("server/inherit", &["listen_spec", "listeners", "unix"]),
+    ("server/inherit", &["listen_spec", "unix"]),
     ("server/listen_spec", &["unix"]),
     ("server/listeners", &["inherit", "listen_spec", "unix"]),
     ("server/log_record", &[]),
@@ -158,13 +168,11 @@ const SAME_NAME: &[(&str, &str)] =
     &[("FileWrapper", "Python has both names: asyncore.file_wrapper, and wsgi.file_wrapper of PEP 3333")];
 
 /// Parts with circles that are still to be broken; the list may only become shorter.
-const OLD_CIRCLES: &[&str] = &["server", "wsgi"];
+const OLD_CIRCLES: &[&str] = &["wsgi"];
 
 /// Types that are still to be renamed; the list may only become shorter.
-const OLD_NAMES: &[&str] = &[
-    "Answer", "Body", "Config", "Entry", "Facts", "Head", "Next", "Options", "Request", "Server", "Shared",
-    "State", "Step", "Turn", "Waiting", "Wanted",
-];
+const OLD_NAMES: &[&str] =
+    &["Answer", "Body", "Entry", "Head", "Next", "Request", "Shared", "State", "Step", "Waiting"];
 
 /// Part → names of libraries that it must not contain.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[

@@ -34,7 +34,7 @@ pub(crate) struct Acceptor {
     complained: Option<Instant>,
 }
 
-/// What has come of a try.
+/// The outcome of an attempt to accept.
 enum Tried {
     Accepted,
     NobodyWaits,
@@ -46,7 +46,7 @@ impl Acceptor {
         Ok(Self { world, listener: Fd(listener).watch()?, pause: PAUSE, complained: None })
     }
 
-    /// Accepts until the server drains, and then who is in the queue already.
+    /// Accepts until the server drains, and then the connections that are in the queue already.
     ///
     /// # Errors
     /// When the listener is broken.
@@ -74,7 +74,7 @@ impl Acceptor {
             for _ in 0..ACCEPTS_PER_TURN {
                 let connection_table = Arc::clone(&self.world.connection_table);
                 let ended = connection_table.ended();
-                // Admission is made only for somebody who does wait.
+                // Room is made only for a connection that waits.
                 let tried = if !connection_table.is_full()
                     || (self.somebody_waits()? && connection_table.make_room())
                 {
@@ -99,7 +99,7 @@ impl Acceptor {
     }
 
     fn accept_one(&mut self) -> io::Result<Tried> {
-        // `WouldBlock` takes the readiness back: the next wait is for somebody new.
+        // `WouldBlock` clears the readiness: the next wait is for a new connection.
         let accepted = self.listener.try_io(tokio::io::Interest::READABLE, |listener| listener.0.accept());
         match accepted {
             Ok((stream, peer)) => {
@@ -109,7 +109,7 @@ impl Acceptor {
             }
             Err(error) => match AcceptOutcome::of(&error) {
                 AcceptOutcome::NoneWaiting => Ok(Tried::NobodyWaits),
-                // tokio's own word for it has no number.
+                // tokio's own error has no number.
                 _ if error.kind() == io::ErrorKind::WouldBlock => Ok(Tried::NobodyWaits),
                 AcceptOutcome::NextOne => Ok(Tried::Accepted),
                 AcceptOutcome::Pause => {
@@ -121,7 +121,8 @@ impl Acceptor {
         }
     }
 
-    /// Another process may have taken him: then the readiness is taken back, and the next wait is for somebody new.
+    /// Another process may have taken the connection: then the readiness is cleared, and the next wait is for a new
+    /// one.
     fn somebody_waits(&self) -> io::Result<bool> {
         let looked = self.listener.try_io(tokio::io::Interest::READABLE, |listener| {
             let waits = wait_readable(listener.0.as_fd(), Some(Duration::ZERO))?;

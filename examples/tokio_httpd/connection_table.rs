@@ -1,9 +1,9 @@
-//! How many connections there are, and who has to go for a newcomer. (`server::ConnectionTable`)
+//! The connections of a worker, and the one that makes room for a new one. (`server::ConnectionTable`)
 //!
-//! The rules are the reactor's: first those that only linger, then those between two requests, the one that has been
-//! so for longest; never one that is in the middle of a request. What differs is that tasks are on any thread: what a
-//! connection is doing stands in a word that it writes without a lock, and whoever needs room reads all of them. That
-//! costs a look at each when the server is full, where the reactor keeps lists.
+//! The rules are the reactor's: first a lingering connection, then an idle one, of each the longest; never one in the
+//! middle of a request. Here tasks are on any thread, so each connection writes its activity into a word without a
+//! lock, and an acceptor that needs room reads the words of all connections. That is work for each connection when the
+//! server is full; the reactor keeps lists instead.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,26 +18,26 @@ use stheno::slab::{Key, Slab};
 use stheno::sys::process;
 use tokio::sync::Notify;
 
-/// When a crowd of so many goes, its memory is given back: the reactor's figure.
+/// The number of connections after which memory is given back when they have gone: the reactor's figure.
 const CROWD: usize = 256;
 const A_FEW: usize = 8;
 
-/// What a connection has been asked to do.
+/// A command to a connection.
 const GO: u8 = 1;
 const DRAIN: u8 = 2;
 
-/// What it is doing: two bits above the milliseconds at which it began.
+/// An activity: two bits above the milliseconds at which it began.
 const BUSY: u64 = 0;
 const IDLE: u64 = 1;
 const LINGERING: u64 = 2;
 const KIND: u32 = 62;
 
-/// One connection, as others see it.
+/// The part of a connection that other tasks see.
 #[derive(Debug, Default)]
 struct ConnectionEntry {
     occupation: AtomicU64,
     commands: AtomicU8,
-    /// Wakes its task, which is the same one for as long as it lives.
+    /// Wakes the task of the connection, which never changes.
     task: OnceLock<Waker>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct ConnectionTable {
     capacity: Capacity,
     begun: Instant,
     entries: Mutex<Seats>,
-    /// Told whenever a connection has ended.
+    /// Notified at the end of each connection.
     freed: Notify,
 }
 
@@ -64,18 +64,18 @@ struct Seats {
     taken: Slab<Arc<ConnectionEntry>>,
     /// Empty unless the connections of one address are limited.
     per_address: HashMap<IpAddr, u32>,
-    /// Connections that have been asked to go and are still there.
+    /// The number of connections that have been told to close and are still open.
     leaving: usize,
-    /// How many have ended.
+    /// The number of connections that have ended.
     ended: u64,
-    /// No connection gets more than one more answer.
+    /// Set while the server drains: each connection gets one more response at most.
     draining: bool,
-    /// The most since memory was last given back.
+    /// The most connections since memory was last given back.
     crowd: usize,
     crowded: bool,
 }
 
-/// A connection's permit; it is free again when this is dropped.
+/// The permit of one connection, released on drop.
 #[derive(Debug)]
 pub(crate) struct Permit {
     table: Arc<ConnectionTable>,
@@ -94,7 +94,7 @@ impl ConnectionTable {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a permit, unless the address has as many as it may have.
+    /// Takes a permit, unless the address has reached its limit.
     pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> Option<Permit> {
         let entries = &mut *self.entries();
         if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
@@ -118,14 +118,14 @@ impl ConnectionTable {
         entries.taken.len().saturating_sub(entries.leaving) >= self.capacity.connections
     }
 
-    /// Asks the connection to go that has been of no use for longest; answers whether there is one.
+    /// Tells the connection that has been of no use for the longest time to close. Returns whether there is one.
     pub(crate) fn make_room(&self) -> bool {
         let mut entries = self.entries();
         let staying = entries.taken.iter().map(|(_, entry)| entry);
         let staying = staying.filter(|entry| entry.commands.load(Ordering::SeqCst) & GO == 0);
         let useless = staying.filter_map(|entry| {
             let occupation = entry.occupation.load(Ordering::Relaxed);
-            // Lingering before idle, and then the oldest.
+            // Lingering before idle, then the oldest.
             let kind = occupation >> KIND;
             (kind != BUSY).then_some((std::cmp::Reverse(kind), occupation, entry))
         });
@@ -139,14 +139,15 @@ impl ConnectionTable {
         true
     }
 
-    /// Has every connection take one more request at the most, and those that come later.
+    /// Lets every connection, present or future, take one more request at most.
     pub(crate) fn drain(&self) {
         let mut entries = self.entries();
         entries.draining = true;
         entries.taken.iter().for_each(|(_, entry)| entry.command(DRAIN));
     }
 
-    /// How many connections have ended: whatever the system was out of, it may have some again when this changes.
+    /// The number of connections that have ended. When it changes, the system may have free descriptors or memory
+    /// again.
     pub(crate) fn ended(&self) -> u64 {
         self.entries().ended
     }
@@ -155,10 +156,10 @@ impl ConnectionTable {
         self.entries().taken.len()
     }
 
-    /// Waits until `done`, which is asked again whenever a connection has ended.
+    /// Waits until `done` returns true; it is called again at the end of each connection.
     pub(crate) async fn wait_until(&self, done: impl Fn(&Self) -> bool) {
         loop {
-            // Before the question, so that an end behind it is not missed.
+            // Registered before the call, so that an end after it is not missed.
             let freed = self.freed.notified();
             if done(self) {
                 return;
@@ -189,7 +190,7 @@ impl ConnectionTable {
 }
 
 impl Seats {
-    /// What a crowd took is not kept for the next one.
+    /// Gives back the memory of connections that have gone.
     fn give_memory_back(&mut self) {
         let now = self.taken.len();
         self.crowded |= self.crowd >= CROWD;
@@ -208,7 +209,7 @@ impl Permit {
         self.peer
     }
 
-    /// Tells what the connection is doing since `now`.
+    /// Records the activity of the connection since `now`.
     pub(crate) fn set_activity(&self, driver: &Driver, now: Instant) {
         let kind = if driver.is_idle() {
             IDLE
@@ -222,24 +223,24 @@ impl Permit {
         self.entry.occupation.store(kind << KIND | millis, Ordering::Relaxed);
     }
 
-    /// Whether there are commands; if not, the task is woken by the next one.
+    /// Whether there are commands; otherwise the next one wakes the task.
     pub(crate) fn has_commands(&self, cx: &Context<'_>) -> bool {
         self.entry.task.get_or_init(|| cx.waker().clone());
         self.entry.commands.load(Ordering::SeqCst) != 0
     }
 
-    /// Whether the connection has been asked to take no more; said once.
+    /// Whether the connection has been told to take no more requests; true once.
     pub(crate) fn take_drain(&self) -> bool {
         self.entry.commands.load(Ordering::SeqCst) & DRAIN != 0
             && self.entry.commands.fetch_and(!DRAIN, Ordering::SeqCst) & DRAIN != 0
     }
 
-    /// Whether the connection has been asked to go; the question is answered with this.
+    /// Whether the connection has been told to close; the command is taken.
     pub(crate) fn take_eviction(&self) -> bool {
         if self.entry.commands.load(Ordering::SeqCst) & GO == 0 {
             return false;
         }
-        // Under the lock: `leaving` counts those who have this command.
+        // Under the lock: `leaving` counts the connections that have this command.
         let mut entries = self.table.entries();
         let asked = self.entry.commands.fetch_and(!GO, Ordering::SeqCst) & GO != 0;
         entries.leaving -= usize::from(asked);

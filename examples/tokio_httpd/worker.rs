@@ -30,7 +30,7 @@ use crate::{LOG, Runtime};
 const MAX_PANICS: u64 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// tokio asks for a number where the library gives a borrow.
+/// A descriptor as a number, which tokio asks for where the library gives a borrow.
 #[derive(Debug)]
 pub(crate) struct Fd<T>(pub(crate) T);
 
@@ -41,8 +41,8 @@ impl<T: AsFd> AsRawFd for Fd<T> {
 }
 
 impl<T: AsFd> Fd<T> {
-    /// Has the runtime watch it: what `tokio::net::TcpStream` does for itself, for sockets of either family, listeners
-    /// and pipes alike.
+    /// Registers it with the runtime, as `tokio::net::TcpStream` does for itself: TCP and Unix sockets, listeners,
+    /// pipes.
     ///
     /// # Errors
     /// As epoll_ctl(2).
@@ -55,23 +55,23 @@ impl<T: AsFd> Fd<T> {
     }
 }
 
-/// What all tasks have in common.
+/// The state that all tasks share.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) connection_table: Arc<ConnectionTable>,
     draining: watch::Sender<bool>,
-    /// Told when the service is used again, by whom nobody tends it.
+    /// Notified when a service that is not being tended is used again.
     pub(crate) used: Notify,
     panics: Mutex<Panics>,
-    /// Told when there have been too many of them.
+    /// Notified when there have been too many panics.
     broken: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Panics {
     all: u64,
-    /// When the current minute began, and how many there had been then.
+    /// The start of the current minute, and the number of panics before it.
     minute: Option<(Instant, u64)>,
 }
 
@@ -91,12 +91,12 @@ impl World {
 
     /// Waits until the server drains.
     pub(crate) async fn draining(&self) {
-        // The sender is this one's own: it cannot be gone.
+        // The sender is in this struct: it cannot be gone.
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 }
 
-/// What the master is told by, whenever a thread is about to wait: that there is a loop, and how many connections.
+/// The heartbeat to the master, sent when a thread is about to wait, with the number of connections.
 #[derive(Debug)]
 struct Heart {
     heartbeat: Heartbeat,
@@ -109,18 +109,18 @@ impl Heart {
     }
 }
 
-/// Serves until it is told to stop; answers also the code of a worker that could not.
-pub(crate) fn serve(worker: Worker<FileService>, kind: Runtime, threads: usize) -> (i32, io::Result<()>) {
-    let booted = boot(worker, kind, threads);
-    let (runtime, task) = match booted {
-        Ok(booted) => booted,
-        Err(error) => return (BOOT_FAILURE, Err(error)),
-    };
+/// Serves until it is told to stop. An error has the exit code of the worker beside it.
+pub(crate) fn serve(
+    worker: Worker<FileService>,
+    kind: Runtime,
+    threads: usize,
+) -> Result<(), (i32, io::Error)> {
+    let (runtime, task) = boot(worker, kind, threads).map_err(|error| (BOOT_FAILURE, error))?;
     let result = runtime.block_on(task.run(kind));
     // Drops every connection, which logs what each still had on its way.
     drop(runtime);
     local::flush_log();
-    (FAILURE, result)
+    result.map_err(|error| (FAILURE, error))
 }
 
 fn boot(
@@ -146,7 +146,7 @@ fn boot(
     let (acceptors, connection_table) =
         (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
     let (signals, life) = (Fd(worker.signals).watch()?, Fd(worker.life).watch()?);
-    // Nothing can fail any more.
+    // Nothing can fail from here on.
     let mut heartbeat = worker.heartbeat;
     heartbeat.ready();
     let task = FirstTask {
@@ -164,7 +164,7 @@ fn boot(
     Ok((runtime, task))
 }
 
-/// The runtime, each of whose threads has one of the kits.
+/// A runtime; each of its threads takes one of the kits.
 fn runtime_of(
     kind: Runtime,
     mut kits: Vec<Kit>,
@@ -190,7 +190,7 @@ fn runtime_of(
                 let kit = kits.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 kit.into_iter().for_each(Kit::install);
             });
-            // No task can be sent to a certain thread, so each tends its own service, when it has nothing to do.
+            // No task can be sent to a certain thread, so each thread tends its own service before it waits.
             builder.on_thread_park(move || {
                 rest();
                 local::try_with(|local| {
@@ -202,7 +202,7 @@ fn runtime_of(
     }
 }
 
-/// The task that starts the others, takes commands, and tells the master that it is there.
+/// The task that starts the others, follows commands, and beats for the master.
 struct FirstTask {
     world: Arc<World>,
     acceptors: Vec<Acceptor>,
@@ -211,25 +211,25 @@ struct FirstTask {
     beat_every: Duration,
     heart: Arc<OnceLock<Heart>>,
     grace: Duration,
-    /// The logs, for changing them.
+    /// The logs, for a change of their files.
     access_log: Option<AccessLog>,
     log: Option<LogTarget>,
 }
 
-/// What is asked for by signals and by the master, whose end is an order as well.
+/// The commands of signals and of the master; its end is a command as well.
 #[derive(Debug, Default)]
 struct Commands {
     stop: bool,
     drain: bool,
     /// The master is gone.
     orphaned: bool,
-    /// Logs that it has opened anew.
+    /// Logs that the master has opened again.
     logs: Vec<PassedFile>,
 }
 
 impl FirstTask {
     /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// answers that are due, close. SIGINT and SIGQUIT mean: close.
+    /// responses that are due, close. SIGINT and SIGQUIT mean: close.
     async fn run(mut self, kind: Runtime) -> io::Result<()> {
         let world = Arc::clone(&self.world);
         let mut acceptors = JoinSet::new();
@@ -239,7 +239,7 @@ impl FirstTask {
         if kind == Runtime::Prefork {
             tokio::spawn(tend(Arc::clone(&world)));
         }
-        // For one that never waits, or always does.
+        // For a thread that never waits, or always does.
         let mut beats = interval(self.beat_every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut drained_by: Option<Instant> = None;
@@ -248,7 +248,7 @@ impl FirstTask {
             let is_draining = drained_by.is_some();
             let commands = tokio::select! {
                 commands = self.signalled() => commands?,
-                commands = heard_of_master(&self.life), if !is_orphaned => commands?,
+                commands = commands_of_master(&self.life), if !is_orphaned => commands?,
                 _ = beats.tick() => {
                     let _ = self.heart.get().inspect(|heart| heart.beat());
                     continue;
@@ -256,7 +256,7 @@ impl FirstTask {
                 () = world.broken.notified() => {
                     return Err(io::Error::other(format!("more than {MAX_PANICS} panics in a minute")));
                 }
-                result = everyone_gone(&mut acceptors, &world.connection_table, is_draining) => return result,
+                result = all_gone(&mut acceptors, &world.connection_table, is_draining) => return result,
                 () = sleep_until(drained_by.unwrap_or_else(Instant::now)), if is_draining => return Ok(()),
             };
             commands.logs.iter().for_each(|handed| self.change_log(handed));
@@ -278,7 +278,7 @@ impl FirstTask {
         self.signals.get_ref().0.take(|signal| match signal {
             Signal::Terminate => commands.drain = true,
             Signal::Interrupt | Signal::Quit => commands.stop = true,
-            // Meant for the master: whoever signals all processes of this name means no harm.
+            // Meant for the master, by a signal to all processes of this name.
             _ => {}
         })?;
         Ok(commands)
@@ -292,7 +292,8 @@ impl FirstTask {
         self.world.draining.send_replace(true);
     }
 
-    /// What this thread said before goes to the old file; every thread writes to the same target.
+    /// Writes to new files from now on. The lines of this thread go to the old ones first; all threads share the
+    /// target.
     fn change_log(&mut self, handed: &PassedFile) {
         local::flush_log();
         let access_log = self.access_log.as_mut().map(|log| log.take_over(handed));
@@ -303,8 +304,8 @@ impl FirstTask {
     }
 }
 
-/// Waits for what the master has to say.
-async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
+/// Waits for a command of the master.
+async fn commands_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
     life.readable().await?.clear_ready();
     let mut commands = Commands::default();
     loop {
@@ -322,8 +323,8 @@ async fn heard_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
 /// Waits for the end of a drain: of all acceptors, and then of all connections.
 ///
 /// # Errors
-/// When an acceptor has ended, and it is no drain.
-async fn everyone_gone(
+/// When an acceptor ends outside of a drain.
+async fn all_gone(
     acceptors: &mut JoinSet<io::Result<()>>,
     connection_table: &ConnectionTable,
     is_draining: bool,
@@ -337,7 +338,7 @@ async fn everyone_gone(
     Ok(())
 }
 
-/// Lets the service put away what it no longer needs, as long as there is something.
+/// Tends the service while it has something to release.
 async fn tend(world: Arc<World>) {
     loop {
         match local::with(local::Local::tend) {

@@ -1,4 +1,4 @@
-//! What a worker gives up before it serves: the rights of who started it, and the rest of the file system.
+//! The rights that a worker gives up before it serves: those of its starter, and the rest of the file system.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -9,19 +9,19 @@ use rustix::fs::{Access, AtFlags};
 use crate::sys::account::Identity;
 use crate::sys::{rights, sandbox, seccomp};
 
-/// Whether workers put themselves into a jail.
+/// Whether workers confine themselves to the root, and with which certainty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Jail {
-    /// They do not.
+    /// No confinement.
     Off,
-    /// As far as the kernel knows how.
+    /// As far as the kernel can.
     #[default]
     BestEffort,
-    /// All of it, or there is no worker.
+    /// Completely, or the worker fails.
     Required,
 }
 
-/// Made by the master, entered by each worker.
+/// The confinement of a worker: made by the master, entered by each worker.
 #[derive(Debug)]
 pub struct Confinement {
     identity: Option<Identity>,
@@ -29,17 +29,17 @@ pub struct Confinement {
 }
 
 impl Confinement {
-    /// For workers that become `identity`, if it is another.
+    /// A confinement for workers that become `identity`, if there is one.
     #[must_use]
     pub fn new(identity: Option<Identity>, jail: Jail) -> Self {
         Self { identity, jail }
     }
 
-    /// Gives up what the worker does not need, in the worker, once everything is open. `root` is the directory
-    /// that it serves; it is known by its inode from here on, whatever it is renamed to.
+    /// Gives up what this worker does not need, after everything is open. `root` is the directory that it serves, known
+    /// by its inode from here on, whatever it is renamed to.
     ///
     /// # Errors
-    /// As [`rights::give_up`]; when the root cannot be entered any more; as [`sandbox::enter`] and
+    /// As [`rights::give_up`]; when the root can no longer be entered; as [`sandbox::enter`] and
     /// [`seccomp::refuse`] if the jail is required. A worker must not serve then.
     pub fn enter(self, root: BorrowedFd<'_>) -> io::Result<()> {
         let explain = |what: &'static str| move |error| io::Error::other(format!("{what}: {error}"));
@@ -49,11 +49,11 @@ impl Confinement {
         if self.jail == Jail::Off {
             return Ok(());
         }
-        self.jailed("cannot enter its jail", sandbox::enter(root))?;
-        self.jailed("cannot let go of system calls", seccomp::refuse())
+        self.jailed("cannot enter its sandbox", sandbox::enter(root))?;
+        self.jailed("cannot filter system calls", seccomp::refuse())
     }
 
-    /// What a kernel does not know is no error where the best effort is asked for.
+    /// With [`Jail::BestEffort`], a kernel that cannot is no error.
     fn jailed(&self, what: &str, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if self.jail == Jail::Required => Err(io::Error::other(format!("{what}: {error}"))),

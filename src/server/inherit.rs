@@ -1,9 +1,10 @@
-//! Listening sockets that are there already: from whoever started this process, or from the configuration before.
+//! Listening sockets that are already open: passed by the process that started this one, or kept from the last
+//! configuration.
 //!
-//! The environment tells of them in systemd's way (sd_listen_fds(3)): `LISTEN_FDS` of them stand at the numbers from
-//! 3 on, for the process `LISTEN_PID`. Sockets of a service manager are taken as they are, and `--listen`, `--host` and
-//! `--port` are not looked at. Sockets that this server has handed to its own successor are known by their name in
-//! `LISTEN_FDNAMES`; of these, those are taken that the configuration asks for, as in a reload.
+//! The environment passes them in systemd's way (sd_listen_fds(3)): `LISTEN_FDS` descriptors from number 3 on, for the
+//! process `LISTEN_PID`. Sockets of a service manager are taken as they are, and `--listen`, `--host` and `--port` are
+//! ignored. Sockets that this server passes to its own successor are known by their names in `LISTEN_FDNAMES`; the
+//! configuration decides which of these are taken, as in a reload.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,21 +13,21 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::listen_spec::{Address, BindError};
 use super::unix::SocketFile;
-use super::{Address, BindError};
 use crate::reactor::ListenSocket;
 use crate::sys::descriptor;
 use crate::sys::process::{self, take_variable};
 use crate::sys::socket::{self, Adopted};
 
-/// How a server names the sockets that it hands to its successor, so that they are told from a service manager's.
+/// The names of the sockets that a server passes to its successor: its own ones, and those of a service manager.
 const OWN: &str = "stheno.own";
 const ACTIVATED: &str = "stheno.activated";
 
-/// More descriptors than this are a mistake.
+/// A larger `LISTEN_FDS` is a mistake.
 const MOST: u32 = 65_536;
 
-/// A listening socket, and the file of a Unix socket that this server has made.
+/// A listening socket, and the file if it is a Unix socket of this server.
 #[derive(Debug)]
 pub(super) struct InheritedSocket {
     pub(super) socket: ListenSocket,
@@ -34,7 +35,7 @@ pub(super) struct InheritedSocket {
 }
 
 impl InheritedSocket {
-    /// Where it listens on the Internet, if it does so; with `SO_REUSEPORT`, if that is asked for.
+    /// The address of a TCP socket; with `reuse_port`, only of one with `SO_REUSEPORT`.
     fn address(&self, reuse_port: bool) -> Option<SocketAddr> {
         let Ok(Address::Internet(address)) = address_of(&self.socket) else {
             return None;
@@ -43,22 +44,22 @@ impl InheritedSocket {
     }
 }
 
-/// Sockets that are there already.
+/// Listening sockets that are already open.
 #[derive(Debug, Default)]
 pub struct Inherited {
     sockets: Vec<InheritedSocket>,
-    /// Whether they are to be taken as they are.
+    /// Whether a service manager passed them: then they are taken as they are.
     activated: bool,
-    /// Addresses that somebody asks for by their port.
+    /// Addresses that a place of the configuration names with their port.
     promised: Vec<SocketAddr>,
 }
 
 impl Inherited {
-    /// The sockets that the environment tells of, and takes the word out of it. Those that were meant for another
-    /// process are left alone. Call it at the start, before anything is opened.
+    /// Takes the sockets that the environment passes, and removes its variables. Sockets for another process are left
+    /// alone. Call it at the start, before anything is opened.
     ///
     /// # Errors
-    /// When one of them is no listening TCP or Unix socket.
+    /// When a descriptor is not a listening TCP or Unix socket.
     pub fn from_environment() -> Result<Self, BindError> {
         let text = |name| take_variable(name).and_then(|value| value.into_string().ok()).unwrap_or_default();
         let (count, pid, names) = (text("LISTEN_FDS"), text("LISTEN_PID"), text("LISTEN_FDNAMES"));
@@ -68,7 +69,9 @@ impl Inherited {
         let count: u32 = match count.parse() {
             Ok(count) if count <= MOST => count,
             _ => {
-                return Err(BindError::of_environment(format!("LISTEN_FDS={count} is no number of sockets")));
+                return Err(BindError::of_environment(format!(
+                    "LISTEN_FDS={count} is not a number of sockets"
+                )));
             }
         };
         let numbers = (descriptor::FIRST_PASSED..).take(count as usize);
@@ -81,25 +84,25 @@ impl Inherited {
         Self { sockets, activated, promised: Vec::new() }
     }
 
-    /// The sockets of a service manager, if these are such; they are taken then.
+    /// Takes all sockets, if a service manager passed them.
     pub(super) fn take_activated(&mut self) -> Option<Vec<ListenSocket>> {
         self.activated
             .then(|| std::mem::take(&mut self.sockets).into_iter().map(|found| found.socket).collect())
     }
 
-    /// The sockets at these addresses are for those who ask for them by their port, and for nobody who wants any.
+    /// Reserves the sockets at these addresses for places that name the port.
     pub(super) fn promise(&mut self, addresses: Vec<SocketAddr>) {
         self.promised = addresses;
     }
 
-    /// The sockets that listen at `address`, where port 0 is any port, and that go with `SO_REUSEPORT` if that is
-    /// asked for.
+    /// Takes the sockets that listen at `address`, where port 0 is any port; with `reuse_port`, only those with
+    /// `SO_REUSEPORT`.
     pub(super) fn take(&mut self, address: SocketAddr, reuse_port: bool) -> Vec<ListenSocket> {
         let is_wanted = |here: SocketAddr| {
             here.ip() == address.ip()
                 && (here.port() == address.port() || address.port() == 0 && !self.promised.contains(&here))
         };
-        // The first one settles which port it is.
+        // The first one decides the port.
         let mut there = self.sockets.iter().filter_map(|found| found.address(reuse_port));
         let Some(first) = there.find(|here| is_wanted(*here)) else {
             return Vec::new();
@@ -107,7 +110,7 @@ impl Inherited {
         self.take_all(|found| found.address(reuse_port) == Some(first)).map(|found| found.socket).collect()
     }
 
-    /// The socket whose file lies at `path`, by whatever way that was written.
+    /// Takes the socket whose file is at `path`, however the path is written.
     pub(super) fn take_unix(&mut self, path: &Path) -> Option<(ListenSocket, Rc<SocketFile>)> {
         let mut taken = self.take_all(|found| found.file.as_ref().is_some_and(|file| file.is_at(path)));
         taken.next().and_then(|found| Some((found.socket, found.file?)))
@@ -123,19 +126,19 @@ impl Inherited {
     }
 }
 
-/// Where a socket listens.
+/// The address of a socket.
 pub(super) fn address_of(socket: &ListenSocket) -> io::Result<Address> {
     match socket {
         ListenSocket::Tcp(listener) => listener.local_addr().map(Address::Internet),
         ListenSocket::Unix(listener) => {
             let address = listener.local_addr()?;
-            // An abstract one has no file; a service manager may have made it.
+            // A service manager may have made an abstract one, which has no file.
             Ok(Address::Unix(address.as_pathname().unwrap_or(Path::new("@")).into()))
         }
     }
 }
 
-/// The same socket, under another number.
+/// A second descriptor for the same socket.
 pub(super) fn duplicate(socket: &ListenSocket) -> io::Result<ListenSocket> {
     let copy = descriptor::duplicate(socket)?;
     Ok(match socket {
@@ -144,23 +147,21 @@ pub(super) fn duplicate(socket: &ListenSocket) -> io::Result<ListenSocket> {
     })
 }
 
-/// What a server calls its sockets towards its successor.
+/// The name of a server's sockets for its successor.
 pub(super) fn name(activated: bool) -> &'static str {
     if activated { ACTIVATED } else { OWN }
 }
 
 fn adopt(number: RawFd, activated: bool) -> Result<InheritedSocket, BindError> {
     let socket = descriptor::adopt(number).and_then(socket::adopt).map_err(|error| {
-        BindError::of_environment(format!(
-            "cannot serve on descriptor {number}, which LISTEN_FDS speaks of: {error}"
-        ))
+        BindError::of_environment(format!("cannot serve on descriptor {number} of LISTEN_FDS: {error}"))
     })?;
     let socket: ListenSocket = match socket {
         Adopted::Tcp(listener) => listener.into(),
         Adopted::Unix(listener) => listener.into(),
     };
     let file = match address_of(&socket) {
-        // The file of a service manager is none of ours.
+        // The file of a service manager's socket is not this server's to remove.
         Ok(Address::Unix(path)) if !activated => SocketFile::of_another(&path).map(Rc::new),
         _ => None,
     };
@@ -205,7 +206,7 @@ mod tests {
         assert_eq!(inherited.take_activated().expect("all of them").len(), 1);
     }
 
-    /// A file that is not the socket's any more says nothing about it.
+    /// A path leads to a socket only while the socket's own file is there.
     #[test]
     fn a_socket_is_known_by_its_file() {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,29 +1,29 @@
-//! Where to listen, as somebody says it; and what is wrong with that, as he is told.
+//! The places to listen, as a configuration gives them, and the errors that name their option.
 
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 
 use rustix::io::Errno;
 
 use super::unix;
 
-/// Where to listen, as it is asked for.
+/// One place to listen, as it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenSpec {
-    /// One of a list of places.
+    /// An element of a list of places (`--listen`).
     Listed(Endpoint),
-    /// The one place that host and port make together.
+    /// The place of `--host` and `--port`.
     HostAndPort(String, u16),
 }
 
-/// What stands in a list of places.
+/// An element of a list of places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// An address or name, and a port; 0 for any.
     Host(String, u16),
-    /// A port of every address of this machine.
+    /// A port on every address of this machine.
     Everywhere(u16),
     /// A socket in the file system.
     Unix(PathBuf),
@@ -37,13 +37,13 @@ impl Endpoint {
             return (!path.is_empty()).then(|| Self::Unix(path.into()));
         }
         let (host, port) = text.rsplit_once(':')?;
-        // `+80` and ` 80` are numbers to Rust, and typing errors to everyone else.
+        // Rust reads `+80` as a number, too; here it is a typing error.
         let port = port.bytes().all(|byte| byte.is_ascii_digit()).then(|| port.parse().ok())??;
         let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         match bracketed {
             Some(host) => host.parse::<Ipv6Addr>().ok().map(|host| Self::Host(host.to_string(), port)),
             None if host.is_empty() => Some(Self::Everywhere(port)),
-            // An IPv6 address without brackets does not say where it ends.
+            // The end of an IPv6 address without brackets is unknown.
             None if host.contains([':', '[', ']', '/']) => None,
             None => Some(Self::Host(host.into(), port)),
         }
@@ -51,10 +51,26 @@ impl Endpoint {
 }
 
 impl ListenSpec {
-    /// Whether it can be found: its name has an address, its path may hold a socket. Nothing is bound.
+    /// Reads one place of a list, as [`Endpoint::parse`] does. The path of a Unix socket becomes absolute.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match Endpoint::parse(text)? {
+            Endpoint::Unix(path) => path::absolute(path).ok().map(Endpoint::Unix).map(Self::Listed),
+            endpoint => Some(Self::Listed(endpoint)),
+        }
+    }
+
+    /// The place that host and port make. An IPv6 address may be in brackets, as in a URL.
+    #[must_use]
+    pub fn host_and_port(host: &str, port: u16) -> Self {
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        Self::HostAndPort(bare.unwrap_or(host).into(), port)
+    }
+
+    /// Checks the place without binding it: its name has an address, its path can hold a socket.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Why it cannot be listened on.
     pub fn check(&self) -> Result<(), BindError> {
         match self {
             Self::Listed(Endpoint::Unix(path)) => {
@@ -64,7 +80,7 @@ impl ListenSpec {
         }
     }
 
-    /// The option that says where it is.
+    /// The option that gives the place.
     pub(super) fn option(&self) -> &'static str {
         match self {
             Self::Listed(_) => "--listen",
@@ -76,13 +92,13 @@ impl ListenSpec {
         BindError { option: self.option(), line: format!("cannot listen on {line}") }
     }
 
-    /// The addresses of a host, each once; none of a Unix socket.
+    /// The addresses of a host, each once; empty for a Unix socket.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
         let (host, port) = match self {
             Self::HostAndPort(host, port) | Self::Listed(Endpoint::Host(host, port)) => {
                 (host.as_str(), *port)
             }
-            // The second one is for where there is no IPv6 at all.
+            // The second one is for machines without IPv6.
             Self::Listed(Endpoint::Everywhere(port)) => {
                 return Ok(vec![
                     (Ipv6Addr::UNSPECIFIED, *port).into(),
@@ -107,7 +123,7 @@ impl ListenSpec {
         Ok(addresses)
     }
 
-    /// Says what to do, and which option it is about: of host and port, the one that is in the way.
+    /// The error of listening on `address`: advice, and the option that it is about, `--host` or `--port`.
     pub(super) fn explain(&self, address: SocketAddr, error: &io::Error) -> BindError {
         let (host, port) = match self {
             Self::Listed(_) => ("--listen", "--listen"),
@@ -125,7 +141,7 @@ impl ListenSpec {
                 (host, format!("this machine has no such address; choose another with {host}"))
             }
             Some(Errno::AFNOSUPPORT) => {
-                (host, format!("this machine does not speak that protocol; choose another with {host}"))
+                (host, format!("this machine does not support that protocol; choose another with {host}"))
             }
             _ => (host, error.to_string()),
         };
@@ -133,10 +149,36 @@ impl ListenSpec {
     }
 }
 
-/// Why there are no sockets: a line that says what to do, and the option that it is about.
+/// The address of a listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address with its real port.
+    Internet(SocketAddr),
+    /// The file of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// The URL of what is served below `prefix`. An address that means all addresses is shown as the loopback one.
+    #[must_use]
+    pub fn url(&self, prefix: &str) -> String {
+        let address = match self {
+            Self::Internet(address) => address,
+            Self::Unix(path) => return format!("unix:{}", path.display()),
+        };
+        if !address.ip().is_unspecified() {
+            return format!("http://{address}{prefix}/");
+        }
+        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
+        let port = address.port();
+        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
+    }
+}
+
+/// Why there are no sockets: a line with advice, and the option that it is about.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BindError {
-    /// The option.
+    /// The option, with its dashes; `LISTEN_FDS` for the environment.
     pub option: &'static str,
     pub(super) line: String,
 }
@@ -150,7 +192,7 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl BindError {
-    /// About what the environment says.
+    /// An error of the environment.
     pub(super) fn of_environment(line: String) -> Self {
         Self { option: "LISTEN_FDS", line }
     }

@@ -1,67 +1,41 @@
-//! Making the listening sockets, once, before any worker is forked.
+//! The listening sockets, made once, before any worker is forked.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use rustix::io::Errno;
 
 use super::inherit::{self, Inherited, InheritedSocket};
-use super::listen_spec::{BindError, Endpoint, ListenSpec};
+use super::listen_spec::{Address, BindError, Endpoint, ListenSpec};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
 
-/// Connections that may wait to be accepted; the kernel takes the less of this and `net.core.somaxconn`.
+/// Connections that may wait to be accepted; `net.core.somaxconn` is the kernel's own limit.
 const BACKLOG: i32 = 4096;
 
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// An address, its port filled in.
-    Internet(SocketAddr),
-    /// A file.
-    Unix(PathBuf),
-}
-
-impl Address {
-    /// It as a link to what is served below `prefix`; one that stands for all is shown as the one that always works.
-    #[must_use]
-    pub fn url(&self, prefix: &str) -> String {
-        let address = match self {
-            Self::Internet(address) => address,
-            Self::Unix(path) => return format!("unix:{}", path.display()),
-        };
-        if !address.ip().is_unspecified() {
-            return format!("http://{address}{prefix}/");
-        }
-        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
-        let port = address.port();
-        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
-    }
-}
-
-/// The sockets of a server.
+/// The listening sockets of a server.
 #[derive(Debug)]
 pub struct Listeners {
-    /// Where it listens, in the order in which that was asked for.
+    /// The addresses, in the order of the configuration.
     pub addresses: Vec<Address>,
-    /// The files of Unix sockets, in the order of these; they go with the last who has them, and before the sockets:
-    /// as long as its socket is open, nothing else can have a file's inode.
+    /// The files of the Unix sockets, in the order of these. They are removed with their last owner, and before the
+    /// sockets: while a socket is open, no other file can have its inode.
     files: Vec<Rc<SocketFile>>,
-    /// The rights that these files are to have.
+    /// The permissions of these files.
     unix_mode: u32,
     /// The sockets of each worker; one set for all of them unless the mode is `reuseport`.
     sockets: Vec<Vec<ListenSocket>>,
-    /// Whether a service manager gave them, so that no configuration changes them.
+    /// Whether a service manager passed them, so that no configuration changes them.
     activated: bool,
 }
 
 impl Listeners {
-    /// Has the kernel hand connections over only when their first bytes are here (see [`socket::defer_accept`]), or
-    /// no longer so; those through Unix sockets come as before.
+    /// Sets whether the kernel keeps connections until their first bytes have arrived (see [`socket::defer_accept`]).
+    /// Unix sockets are not affected.
     ///
     /// # Errors
     /// As [`socket::defer_accept`].
@@ -70,39 +44,39 @@ impl Listeners {
         tcp.try_for_each(|listener| socket::defer_accept(listener.as_fd(), on))
     }
 
-    /// The sockets of the worker in this seat; the others' are closed. Call it in the worker: there the files of
-    /// Unix sockets stay. A worker for whom there is no set shares that of another.
+    /// The sockets of the worker in this seat; those of other workers are closed. Call it in the worker, which leaves
+    /// the files of Unix sockets in place. A worker without a set of its own shares that of another.
     #[must_use]
     pub fn into_worker(mut self, seat: usize) -> Vec<ListenSocket> {
         let set = seat % self.sockets.len();
         self.sockets.swap_remove(set)
     }
 
-    /// There are so many workers now: sockets that nobody accepts from any more are closed, because the kernel
-    /// would go on dealing them connections.
+    /// Closes the sockets beyond those of `workers` workers: the kernel would go on to give them connections that
+    /// nothing accepts.
     pub fn keep_for(&mut self, workers: usize) {
         self.sockets.truncate(workers.max(1));
     }
 
-    /// This process serves with it from now on: it removes the files of Unix sockets at the end, also those that
-    /// another process has made. Call it when nothing can go wrong any more.
+    /// Makes this process the owner of the files of Unix sockets, also of those that another process has made: it
+    /// removes them at the end. Call it when the start can no longer fail.
     pub fn own_files(&self) {
         self.files.iter().for_each(|file| file.own(self.unix_mode));
     }
 
-    /// Another process serves with it from now on, and the files are left to it.
+    /// Leaves the files of Unix sockets to another process, which serves from now on.
     pub fn leave_files(&self) {
         self.files.iter().for_each(|file| file.leave());
     }
 
-    /// All of them, for a process that is to go on with them, and what [`Inherited`] knows each by there.
+    /// All sockets, for a successor, with the name that [`Inherited`] knows each by.
     #[must_use]
     pub fn for_successor(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
         let name = inherit::name(self.activated);
         self.each().map(|socket| (socket.as_fd(), name)).collect()
     }
 
-    /// The same sockets, for [`bind`] to take those that a new configuration asks for as well.
+    /// Copies of the sockets, from which [`bind`] takes those that a new configuration keeps.
     ///
     /// # Errors
     /// As fcntl(2): no descriptor is left.
@@ -118,7 +92,7 @@ impl Listeners {
         Ok(Inherited::new(copies?, self.activated))
     }
 
-    /// Every socket once: each set has the Unix sockets.
+    /// Every socket once, although each set has the Unix sockets.
     fn each(&self) -> impl Iterator<Item = &ListenSocket> {
         let is_new = |set: usize, socket: &ListenSocket| set == 0 || matches!(socket, ListenSocket::Tcp(_));
         let sets = self.sockets.iter().enumerate();
@@ -134,24 +108,24 @@ impl Listeners {
     }
 }
 
-/// Listens at `places` for `workers` workers. A name with several addresses is bound on all of them, on the same
-/// port; the files of Unix sockets get the rights `unix_mode`. Where one of the sockets that are `there` already
-/// listens, it is taken; the others are left.
+/// Listens at `places` for `workers` workers. A name with several addresses is bound on all of them, on the same port;
+/// the files of Unix sockets get the permissions `unix_mode`. A socket of `inherited` is taken if it already listens at
+/// one of the places.
 ///
 /// # Errors
-/// When a host has no address, or one of the places cannot be listened on.
+/// When a host has no address, or a place cannot be listened on.
 pub fn bind(
     places: &[ListenSpec],
     unix_mode: u32,
     mode: AcceptMode,
     workers: usize,
-    there: &mut Inherited,
+    inherited: &mut Inherited,
 ) -> Result<Listeners, BindError> {
-    if let Some(sockets) = there.take_activated() {
+    if let Some(sockets) = inherited.take_activated() {
         return Listeners::activated(sockets);
     }
     let sets = if mode == AcceptMode::Reuseport { workers } else { 1 };
-    let mut bound = Listeners {
+    let mut listeners = Listeners {
         addresses: Vec::new(),
         files: Vec::new(),
         unix_mode,
@@ -159,16 +133,16 @@ pub fn bind(
         activated: false,
     };
     let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
-    there.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
+    inherited.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
-            ListenSpec::Listed(Endpoint::Unix(path)) => bound
-                .add_unix(path, there)
+            ListenSpec::Listed(Endpoint::Unix(path)) => listeners
+                .add_unix(path, inherited)
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
-            place => bound.add_place(place, addresses, mode, there)?,
+            place => listeners.add_place(place, addresses, mode, inherited)?,
         }
     }
-    Ok(bound)
+    Ok(listeners)
 }
 
 impl Listeners {
@@ -177,7 +151,7 @@ impl Listeners {
         place: &ListenSpec,
         wanted: Vec<SocketAddr>,
         mode: AcceptMode,
-        there: &mut Inherited,
+        inherited: &mut Inherited,
     ) -> Result<(), BindError> {
         let (mut port, mut missing) = (None, None);
         for mut address in wanted {
@@ -188,9 +162,9 @@ impl Listeners {
                 // Any port: the first address chooses it.
                 address.set_port(port);
             }
-            match self.add(address, mode, there) {
+            match self.add(address, mode, inherited) {
                 Ok(address) => port = Some(address.port()),
-                // `localhost` may name an address that this machine has not (no IPv6, say).
+                // `localhost` may name an address that this machine does not have (without IPv6, say).
                 Err(error) if is_missing(&error) => missing = Some((address, error)),
                 Err(error) => return Err(place.explain(address, &error)),
             }
@@ -206,15 +180,15 @@ impl Listeners {
         &mut self,
         mut address: SocketAddr,
         mode: AcceptMode,
-        there: &mut Inherited,
+        inherited: &mut Inherited,
     ) -> io::Result<SocketAddr> {
         let reuse_port = mode == AcceptMode::Reuseport;
-        let mut kept = there.take(address, reuse_port).into_iter();
+        let mut kept = inherited.take(address, reuse_port).into_iter();
         if let Some(first) = kept.as_slice().first() {
             address = internet(first)?;
         } else if reuse_port {
-            // With SO_REUSEPORT another server of the same user on this port would go unnoticed; without
-            // it, it is in the way.
+            // With SO_REUSEPORT another server of the same user on this port would go unnoticed; a socket
+            // without it fails.
             address = socket::listen(address, 1, false)?.local_addr()?;
         }
         for set in &mut self.sockets {
@@ -229,9 +203,9 @@ impl Listeners {
         Ok(address)
     }
 
-    /// There is one such socket; each set has it.
-    fn add_unix(&mut self, path: &Path, there: &mut Inherited) -> Result<(), String> {
-        let (socket, file) = match there.take_unix(path) {
+    /// Adds one socket, which every set shares.
+    fn add_unix(&mut self, path: &Path, inherited: &mut Inherited) -> Result<(), String> {
+        let (socket, file) = match inherited.take_unix(path) {
             Some(kept) => kept,
             None => {
                 let (listener, file) = unix::bind(path, self.unix_mode, BACKLOG)?;
@@ -288,7 +262,7 @@ mod tests {
         assert_eq!(SocketAddr::try_from(ours).expect("an address"), address);
     }
 
-    /// A Unix socket is one, however many workers there are; its file goes with the last of it.
+    /// Workers share one Unix socket, and its file is removed with the last copy.
     #[test]
     fn places_of_both_kinds_side_by_side() {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -311,20 +285,20 @@ mod tests {
         assert!(!path.exists());
     }
 
-    /// Whoever wants any port does not get the one that another wants by its number.
+    /// A place with any port does not take the socket of a place that names the port.
     #[test]
-    fn a_port_that_is_named_goes_to_who_names_it() {
+    fn a_named_port_goes_to_the_place_that_names_it() {
         let any = ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), 0));
         let first = bind_host("127.0.0.1", 0, AcceptMode::Shared, 1).expect("a port");
         let named = internet(&first.addresses[0]);
         let places = [any, ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), named.port()))];
-        let mut there = first.inherit().expect("its sockets");
-        let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut there).expect("both");
+        let mut kept = first.inherit().expect("its sockets");
+        let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_ne!(internet(&second.addresses[0]), named);
         assert_eq!(internet(&second.addresses[1]), named);
-        // Again, and everyone has what he had.
-        let mut there = second.inherit().expect("its sockets");
-        let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut there).expect("both");
+        // A second time, every place keeps its socket.
+        let mut kept = second.inherit().expect("its sockets");
+        let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_eq!(third.addresses, second.addresses);
     }
 

@@ -1,9 +1,8 @@
-//! Files for log lines, which are written to without ever waiting: a log that takes nothing must not stop
-//! those who have something to say.
+//! Files for log lines. Writing never waits: a log that takes nothing must not stop the server.
 //!
-//! A file can be opened anew by its path ([`LogTarget::reopen`]): whoever rotates logs renames the file and asks for
-//! that, and the next line stands in a new file. A process that may not open it is handed the new file by one that
-//! may ([`LogTarget::take_over`]). One write goes to one file, so no line is lost or split.
+//! A file can be opened again by its path ([`LogTarget::reopen`]): log rotation renames the file and asks for that, and
+//! the next line is in a new file. A process without the right to open it receives the new file from one that has it
+//! ([`LogTarget::take_over`]). One write goes to one file, so no line is lost or split.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,36 +16,36 @@ use rustix::io::Errno;
 use crate::sys::descriptor;
 use crate::sys::fd_passing::PassedFile;
 
-/// How a log is opened: it never blocks, and what is written goes to its end.
+/// A log never blocks, and is appended to.
 const FLAGS: OFlags =
     OFlags::WRONLY.union(OFlags::APPEND).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// An open file for log lines. What it does not take is lost. Clones write to the same file, and when one of them is
-/// opened anew all are.
+/// An open file for log lines; lines that it does not take are lost. Clones share the file, also when it is opened
+/// again.
 #[derive(Clone, Debug)]
 pub struct LogTarget(Arc<Mutex<Opened>>);
 
 #[derive(Debug)]
 struct Opened {
     file: OwnedFd,
-    /// Where it was opened; a stream that came with the process has no such place.
+    /// The path that it was opened by; a standard stream has none.
     path: Option<PathBuf>,
 }
 
 impl LogTarget {
-    /// Opens a file for appending, and makes it if need be.
+    /// Opens a file for appending, and creates it if there is none.
     ///
     /// # Errors
-    /// As open(2); a FIFO that nobody reads is an error.
+    /// As open(2); a FIFO without a reader is an error.
     pub fn open(path: &Path) -> io::Result<Self> {
         let opened = Opened { file: open(path)?, path: Some(path.into()) };
         Ok(Self(Arc::new(Mutex::new(opened))))
     }
 
-    /// Whether [`LogTarget::open`] would succeed, without making a file.
+    /// Checks whether [`LogTarget::open`] would succeed, without creating a file.
     ///
     /// # Errors
-    /// As it would fail.
+    /// As [`LogTarget::open`].
     pub fn check(path: &Path) -> io::Result<()> {
         match rustix::fs::open(path, FLAGS, Mode::empty()) {
             Err(Errno::NOENT) => {
@@ -59,8 +58,8 @@ impl LogTarget {
         }
     }
 
-    /// One of the standard streams, without making it non-blocking for those who share it, if that can be
-    /// had. A regular file never blocks; it is shared as it is, with the place in it where everyone writes.
+    /// A standard stream. It is opened again where possible, so that it does not become non-blocking for the processes
+    /// that share it. A regular file never blocks; it is shared with its position.
     ///
     /// # Errors
     /// When there is no such stream.
@@ -76,7 +75,7 @@ impl LogTarget {
         own.map(Self::from)
     }
 
-    /// Standard error; nowhere without one, since a server without it serves without a log.
+    /// Standard error, or `/dev/null`: a server without standard error serves without a log.
     ///
     /// # Errors
     /// When there is not even `/dev/null`.
@@ -84,11 +83,11 @@ impl LogTarget {
         Self::standard(&io::stderr()).or_else(|_| Self::open(Path::new("/dev/null")))
     }
 
-    /// Has the log of this process go here, in the seed's format: `name: pid message`. A second server in one process
-    /// goes on with the log of the first.
+    /// Makes this the target of the process's log, in the seed's format: `name: pid message`. A second server in the
+    /// same process keeps the log of the first.
     pub fn take_the_log(&self, level: LevelFilter) {
         let mut builder = env_logger::Builder::new();
-        // The level may change with a reload, so it is set for all of the process, below; the libraries stay quiet.
+        // A reload may change the level, so it is set for the whole process, below; libraries log warnings only.
         builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
         builder.format(|out, record| {
             let name = record.target().split("::").next().unwrap_or_default();
@@ -99,9 +98,8 @@ impl LogTarget {
         log::set_max_level(level);
     }
 
-    /// Opens the file at its path anew, if it has one: a standard stream stays what it is. Answers with the same
-    /// open file under its path, for those who cannot open it. If it cannot be opened, lines go on to where they
-    /// went.
+    /// Opens the file again by its path; a standard stream, which has none, stays. Returns the open file and its path,
+    /// for processes that cannot open it. If this fails, lines go to the old file.
     ///
     /// # Errors
     /// As open(2), with the path.
@@ -118,21 +116,21 @@ impl LogTarget {
         Ok(Some(PassedFile { name, file: copy }))
     }
 
-    /// Opens all of them anew; answers with those that have a path. One that cannot be opened is worth a line in the log.
+    /// Opens all of them again, and logs failures. Returns the files that have a path.
     pub fn reopen_all<'a>(logs: impl IntoIterator<Item = &'a Self>) -> Vec<PassedFile> {
         let reopened = logs.into_iter().map(Self::reopen).map(|result| {
             result.unwrap_or_else(|error| {
-                error!("cannot open a log anew, and go on with the old file: {error}");
+                error!("cannot open a log again, and keep the old file: {error}");
                 None
             })
         });
         reopened.flatten().collect()
     }
 
-    /// Lines go to this file from now on, if it is the one at our path; answers whether it is.
+    /// Writes to `handed` from now on, if it has the same path. Returns whether it has.
     ///
     /// # Errors
-    /// As fcntl(2): no descriptor is left; then lines go on to where they went.
+    /// As fcntl(2): no descriptor is left; then lines go to the old file.
     pub fn take_over(&self, handed: &PassedFile) -> io::Result<bool> {
         let mut opened = self.opened();
         let ours =
@@ -143,7 +141,7 @@ impl LogTarget {
         Ok(ours)
     }
 
-    /// Lines go to where those of `other` go, from now on.
+    /// Writes to the file of `other` from now on.
     ///
     /// # Errors
     /// As fcntl(2): no descriptor is left.
@@ -169,7 +167,7 @@ impl LogTarget {
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
-        // A panic in between leaves an open file behind in any case.
+        // A panic leaves an open file in any case.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -179,13 +177,13 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
 }
 
 impl From<OwnedFd> for LogTarget {
-    /// An open file that does not block.
+    /// `file` must not block.
     fn from(file: OwnedFd) -> Self {
         Self(Arc::new(Mutex::new(Opened { file, path: None })))
     }
 }
 
-/// For the log of the process: a line that is not taken is as good as written.
+/// For the log of the process. A line that would block counts as written.
 impl Write for LogTarget {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self.write_once(line) {

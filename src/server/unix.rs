@@ -1,4 +1,4 @@
-//! Listening sockets in the file system: made where a stale one may lie, removed at the end.
+//! Listening Unix sockets: a stale file is replaced at the start, the own one is removed at the end.
 
 use std::cell::Cell;
 use std::io;
@@ -14,53 +14,53 @@ use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use crate::sys::process::{self, Pid};
 use crate::sys::socket;
 
-/// How often another process that makes a socket in the same folder is waited for, and how long each time.
+/// Tries to lock the folder while another process makes a socket there, and the pause between them.
 const LOCK_TRIES: u32 = 100;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The file of a listening socket. The process that owns it removes it when this is dropped, if it is still the same
-/// one; a forked child does not.
+/// The file of a listening socket. The owning process removes it on drop, if it is still the same file; a forked child
+/// does not.
 ///
-/// One process made it. When another takes the socket over, the file is owned by both for a moment, and then by the
-/// new one: whoever has to give up leaves it to the other.
+/// In an upgrade both processes own the file for a moment, and then the new one does: a process that gives up leaves it
+/// to the other.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
-    /// The numbers of its file system and inode.
+    /// Device and inode.
     identity: (u64, u64),
-    /// Who removes it at the end.
+    /// The process that removes the file at the end.
     owner: Cell<Option<Pid>>,
-    /// The rights that it was given, if that was done by this process.
+    /// The permissions, if this process has set them.
     mode: Cell<Option<u32>>,
 }
 
 impl SocketFile {
-    /// The file of a socket that another process has made, and owns until [`SocketFile::own`]; `None` if there is
-    /// no socket.
+    /// The file of a socket that another process made, without an owner here until [`SocketFile::own`]; `None` if the
+    /// path has no socket.
     pub(super) fn of_another(path: &Path) -> Option<Self> {
         let identity = is_socket(path).ok()?.then(|| identity(path).ok())??;
         Some(Self { path: path.into(), identity, owner: Cell::new(None), mode: Cell::new(None) })
     }
 
-    /// Whether it is what lies at `path`.
+    /// Whether this file is the one at `path`.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         identity(path).ok() == Some(self.identity)
     }
 
-    /// This process owns it from now on. It is given the rights `mode` if it was given others before; whatever
-    /// somebody else has seen to meanwhile stays.
+    /// Makes this process the owner. The permissions become `mode` if this process set others before; those that an
+    /// operator has set stay.
     pub(super) fn own(&self, mode: u32) {
         self.owner.set(Some(process::current()));
         let before = self.mode.replace(Some(mode));
         if before.is_some_and(|before| before != mode) && self.is_at(&self.path) {
             let rights = std::fs::Permissions::from_mode(mode);
             if let Err(error) = std::fs::set_permissions(&self.path, rights) {
-                warn!("unix:{} keeps its rights: {error}", self.path.display());
+                warn!("unix:{} keeps its permissions: {error}", self.path.display());
             }
         }
     }
 
-    /// Another process owns it from now on.
+    /// Leaves the file to another process.
     pub(super) fn leave(&self) {
         self.owner.set(None);
     }
@@ -69,19 +69,19 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if self.owner.get() == Some(process::current()) && self.is_at(&self.path) {
-            // Gone already, or in a folder that may not be written any more: then it is stale from now on.
+            // If it cannot be removed, it is stale from now on, and the next start replaces it.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Listens on `path`, with `mode` as the rights of the file. A socket file that nobody answers on is replaced;
-/// whatever else lies there is left alone.
+/// Listens on `path`; `mode` is the permissions of the file. A socket that no process accepts from is replaced; any
+/// other file is left alone.
 ///
 /// # Errors
-/// A line that says what is in the way.
+/// Why it cannot, in one line.
 pub(super) fn bind(path: &Path, mode: u32, backlog: i32) -> Result<(UnixListener, SocketFile), String> {
-    // Two servers that start at once would each take the other's new file for a stale one.
+    // Without a lock, two servers that start together would each take the other's new file for a stale one.
     let _lock = lock(&folder(path));
     make_way(path)?;
     let listener = socket::listen_unix(path, mode, backlog).map_err(|error| error.to_string())?;
@@ -90,11 +90,10 @@ pub(super) fn bind(path: &Path, mode: u32, backlog: i32) -> Result<(UnixListener
     Ok((listener, SocketFile { path: path.into(), identity, owner, mode }))
 }
 
-/// Whether [`bind`] could make a socket here, as far as can be told without making one, or asking whether
-/// somebody answers.
+/// Checks whether [`bind`] could make a socket, without making one or connecting to one.
 ///
 /// # Errors
-/// A line that says what is in the way.
+/// Why it could not, in one line.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     socket::check_unix_path(path).map_err(|error| error.to_string())?;
     is_socket(path)?;
@@ -103,28 +102,28 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
     allowed.map_err(|error| format!("its folder: {}", io::Error::from(error)))
 }
 
-/// Removes a socket that nobody answers on.
+/// Removes a socket that no process accepts from.
 fn make_way(path: &Path) -> Result<(), String> {
     if !is_socket(path)? {
         return Ok(());
     }
     match socket::is_answered(path) {
-        Ok(true) => Err("already in use: somebody answers there".into()),
+        Ok(true) => Err("already in use: a server accepts connections there".into()),
         Ok(false) => match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(format!("the stale socket that lies there cannot be removed: {error}"))
+                Err(format!("the stale socket cannot be removed: {error}"))
             }
             _ => Ok(()),
         },
-        Err(error) => Err(format!("there is a socket, and whether it is in use cannot be told: {error}")),
+        Err(error) => Err(format!("there is a socket, and it is unknown whether it is in use: {error}")),
     }
 }
 
-/// Whether a socket lies there; anything else that does is an error.
+/// Whether there is a socket at `path`; any other file is an error.
 fn is_socket(path: &Path) -> Result<bool, String> {
     match std::fs::symlink_metadata(path) {
         Ok(facts) if facts.file_type().is_socket() => Ok(true),
-        Ok(_) => Err("something lies there that is no socket; it is left alone".into()),
+        Ok(_) => Err("the path has a file that is not a socket; it is left alone".into()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error.to_string()),
     }
@@ -139,8 +138,8 @@ fn folder(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
 }
 
-/// Holds the folder, as far as that can be had; it is let go when the descriptor is closed. A folder that may
-/// not be read cannot be locked, and one that a stranger has locked is not waited for longer than a second.
+/// Locks the folder until the descriptor is closed. Without the right to read it there is no lock, and a lock of
+/// another process is waited for at most a second.
 fn lock(folder: &Path) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(folder, flags, Mode::empty()).ok()?;
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_removed_by_who_made_it_and_only_if_it_is_still_his() {
+    fn a_file_is_removed_by_its_owner_and_only_if_it_is_the_same() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let path = place.path().join("socket");
         let (_listener, file) = bind(&path, 0o600, 16).expect("a socket");
@@ -167,7 +166,7 @@ mod tests {
         std::fs::rename(&path, place.path().join("old")).expect("rename");
         let other = bind(&path, 0o666, 16).expect("a socket");
         drop(file);
-        assert!(path.exists(), "it is not his any more");
+        assert!(path.exists(), "it is another file now");
         assert!(bind(&path, 0o666, 16).expect_err("in use").contains("already in use"));
         drop(other);
         assert!(!path.exists());
@@ -179,30 +178,30 @@ mod tests {
         let path = place.path().join("socket");
         let rights = || std::fs::metadata(&path).expect("a file").mode() & 0o777;
         let (_listener, first) = bind(&path, 0o600, 16).expect("a socket");
-        let heir = SocketFile::of_another(&path).expect("a socket");
-        assert!(heir.is_at(&path) && !heir.is_at(place.path()));
-        // An heir who gives up before he has begun.
+        let second = SocketFile::of_another(&path).expect("a socket");
+        assert!(second.is_at(&path) && !second.is_at(place.path()));
+        // A new process that fails before it is ready.
         drop(SocketFile::of_another(&path));
         assert!(path.exists());
-        heir.own(0o666);
-        assert_eq!(rights(), 0o600, "what is handed over stays as it is");
-        heir.own(0o640);
+        second.own(0o666);
+        assert_eq!(rights(), 0o600, "an inherited file stays as it is");
+        second.own(0o640);
         assert_eq!(rights(), 0o640);
         first.leave();
         drop(first);
         assert!(path.exists());
-        drop(heir);
+        drop(second);
         assert!(!path.exists() && SocketFile::of_another(&path).is_none());
     }
 
     #[test]
-    fn what_lies_there_decides() {
+    fn the_file_at_the_path_decides() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let path = place.path().join("socket");
         drop(UnixListener::bind(&path).expect("a socket"));
-        check(&path).expect("a stale socket is in nobody's way");
+        check(&path).expect("a stale socket would be replaced");
         let (listener, file) = bind(&path, 0o666, 16).expect("a stale socket is replaced");
-        check(&path).expect("whether somebody answers is not asked");
+        check(&path).expect("a check does not connect");
         drop((listener, file));
         for name in ["file", "folder"] {
             let path = place.path().join(name);

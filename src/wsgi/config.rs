@@ -1,25 +1,21 @@
 //! What the Python side asks for, checked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use log::LevelFilter;
 use pyo3::prelude::*;
 
 use super::shared::Trusted;
-use crate::config::AccessLogTo;
-use crate::http1::{Limits, Settings, Timeouts};
-use crate::server::{Endpoint, ListenSpec};
-use crate::sys::process;
+use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, Sources};
+use crate::http1::{Limits, Settings};
+use crate::reactor::AcceptMode;
+use crate::server::ListenSpec;
 
-/// The answer to everything that the command line, or `serve()`, may say.
+/// The options of the command line, or of Python's `serve()`, as they were given.
 #[derive(Debug, FromPyObject)]
-pub(super) struct Options {
-    /// Answers the application; runs in each worker, or before the fork with `--preload`.
+pub(super) struct WsgiOptions {
     load: Py<PyAny>,
-    /// Runs in each worker when the application is there, with the number of its seat.
     ready: Py<PyAny>,
-    /// What it is called in the start-up lines.
     name: String,
     listen: Vec<String>,
     host: String,
@@ -37,117 +33,118 @@ pub(super) struct Options {
     url_prefix: String,
     mounts: Vec<(String, PathBuf)>,
     forwarded_allow_ips: String,
-    /// What this program was started as, for a successor.
     program: PathBuf,
     arguments: Vec<String>,
 }
 
-/// What the server is told to do.
-#[derive(Debug)]
-pub(super) struct Config {
-    pub(super) load: Py<PyAny>,
-    pub(super) ready: Py<PyAny>,
+/// The checked configuration of the WSGI server.
+#[derive(Clone, Debug)]
+pub(super) struct WsgiConfig {
+    pub(super) base: BaseConfig,
+    /// The name of the application in the start-up lines.
     pub(super) name: String,
-    pub(super) places: Vec<ListenSpec>,
-    pub(super) workers: usize,
+    /// Threads of each worker that call the application; 0 for the loop itself.
     pub(super) threads: usize,
-    pub(super) preload: bool,
-    pub(super) log: LevelFilter,
-    pub(super) logfile: Option<PathBuf>,
-    pub(super) access_log: AccessLogTo,
-    pub(super) settings: Settings,
+    /// Requests after which a worker is replaced.
     pub(super) max_requests: Option<u64>,
-    pub(super) timeout: Duration,
-    pub(super) grace: Duration,
+    /// The path of the application, without a slash at its end.
     pub(super) prefix: String,
+    /// Folders that are served without Python, by the prefix of their paths.
     pub(super) mounts: Vec<(String, PathBuf)>,
     pub(super) trusted: Trusted,
+}
+
+/// What Python calls back, and what an upgrade starts.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    /// Returns the application; runs in each worker, or before the fork with `--preload`.
+    pub(super) load: Py<PyAny>,
+    /// Runs in each worker after the application was loaded, with the number of the worker.
+    pub(super) ready: Py<PyAny>,
+    pub(super) preload: bool,
+    /// The program and the arguments that this process was started with.
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
 }
 
-/// More workers or threads than this are a mistake.
-const MOST: usize = 1024;
-
-impl Config {
-    /// Checks what is asked for.
+impl WsgiOptions {
+    /// Checks the options.
     ///
     /// # Errors
     /// A line that says what is wrong, with the option.
-    pub(super) fn check(options: Options) -> Result<Self, String> {
-        let listed = options.listen.iter().map(|text| {
-            Endpoint::parse(text)
-                .map(ListenSpec::Listed)
-                .ok_or_else(|| format!("--listen {text}: give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH"))
-        });
-        let mut places = listed.collect::<Result<Vec<_>, _>>()?;
-        if places.is_empty() {
-            places.push(ListenSpec::HostAndPort(options.host, options.port));
-        }
-        for (option, number, least) in [("--workers", options.workers, 0), ("--threads", options.threads, 0)]
-        {
-            if !(least..=MOST).contains(&number) {
-                return Err(format!("{option} {number}: give a number from {least} to {MOST}"));
-            }
-        }
-        let seconds = |option: &str, value: f64| {
-            Duration::try_from_secs_f64(value)
-                .ok()
-                .filter(|time| time.as_secs() <= 86_400)
-                .ok_or_else(|| format!("{option} {value}: give seconds, 86400 at the most"))
+    pub(super) fn check(self) -> Result<(WsgiConfig, Hooks), String> {
+        let config = WsgiConfig {
+            base: self.base()?,
+            name: self.name,
+            threads: count("--threads", self.threads)?,
+            max_requests: Some(self.max_requests).filter(|most| *most > 0),
+            prefix: url_prefix(&self.url_prefix)?,
+            mounts: self.mounts.into_iter().map(mount).collect::<Result<_, _>>()?,
+            trusted: Trusted::parse(&self.forwarded_allow_ips)
+                .map_err(|word| format!("--forwarded-allow-ips: {word} is not an address, a network or *"))?,
         };
-        let mounts = options.mounts.into_iter().map(|(prefix, folder)| {
-            let prefix = prefix.trim_end_matches('/').to_string();
-            match prefix.starts_with('/') {
-                true => Ok((prefix, folder)),
-                false => Err(format!(
-                    "--static {prefix}={}: the prefix begins with a slash and is more than one",
-                    folder.display()
-                )),
-            }
-        });
-        let prefix = options.url_prefix.trim_end_matches('/').to_string();
-        if !prefix.is_empty() && !prefix.starts_with('/') {
-            return Err(format!("--url-prefix {prefix}: it begins with a slash"));
+        let Self { load, ready, preload, program, arguments, .. } = self;
+        Ok((config, Hooks { load, ready, preload, program, arguments }))
+    }
+
+    fn base(&self) -> Result<BaseConfig, String> {
+        let places = self
+            .listen
+            .iter()
+            .map(|text| ListenSpec::parse(text).ok_or_else(|| format!("--listen {text}: {PLACES}")));
+        let mut listen = places.collect::<Result<Vec<_>, _>>()?;
+        if listen.is_empty() {
+            listen.push(ListenSpec::host_and_port(&self.host, self.port));
         }
-        let limits = Limits { body: options.max_body, ..Limits::default() };
-        Ok(Self {
-            load: options.load,
-            ready: options.ready,
-            name: options.name,
-            places,
-            workers: if options.workers == 0 { process::cores() } else { options.workers },
-            threads: options.threads,
-            preload: options.preload,
-            log: level(&options.log)?,
-            logfile: options.logfile,
-            access_log: match options.access_log.as_str() {
-                "off" | "" => AccessLogTo::Off,
-                "-" => AccessLogTo::Stdout,
-                path => AccessLogTo::File(Path::new(path).into()),
-            },
-            settings: Settings { limits, timeouts: Timeouts::default(), ..Settings::default() },
-            max_requests: Some(options.max_requests).filter(|most| *most > 0),
-            timeout: seconds("--timeout", options.timeout)?,
-            grace: seconds("--grace", options.grace)?,
-            prefix,
-            mounts: mounts.collect::<Result<_, _>>()?,
-            trusted: Trusted::parse(&options.forwarded_allow_ips).map_err(|word| {
-                format!("--forwarded-allow-ips: {word} is no address, no network and not *")
-            })?,
-            program: options.program,
-            arguments: options.arguments,
+        let limits = Limits { body: self.max_body, ..Limits::default() };
+        Ok(BaseConfig {
+            listen,
+            unix_mode: 0o666,
+            accept: AcceptMode::Exclusive,
+            defer_accept: false,
+            workers: config::workers(count("--workers", self.workers)?),
+            grace: seconds("--grace", self.grace)?,
+            worker_timeout: seconds("--timeout", self.timeout)?,
+            pidfile: None,
+            log: config::log_level(&self.log).map_err(|wanted| format!("--log {}: {wanted}", self.log))?,
+            logfile: self.logfile.clone(),
+            access_log: config::access_log(&self.access_log),
+            settings: Settings { limits, ..Settings::default() },
+            connections: None,
+            per_address: None,
+            reserved: 0,
+            sources: Sources::default(),
         })
     }
 }
 
-/// Any of Python's level names, in any case.
-fn level(name: &str) -> Result<LevelFilter, String> {
-    Ok(match name.to_ascii_lowercase().as_str() {
-        "critical" | "fatal" | "error" => LevelFilter::Error,
-        "warn" | "warning" => LevelFilter::Warn,
-        "info" | "notset" => LevelFilter::Info,
-        "debug" => LevelFilter::Debug,
-        _ => return Err(format!("--log {name}: give debug, info, warning, error or critical")),
-    })
+fn count(option: &str, number: usize) -> Result<usize, String> {
+    match number {
+        0..=MAX_WORKERS => Ok(number),
+        _ => Err(format!("{option} {number}: give a number from 0 to {MAX_WORKERS}")),
+    }
+}
+
+fn seconds(option: &str, value: f64) -> Result<Duration, String> {
+    let time = Duration::try_from_secs_f64(value).ok().filter(|time| time.as_secs() <= 86_400);
+    time.ok_or_else(|| format!("{option} {value}: give seconds, 86400 at most"))
+}
+
+fn url_prefix(text: &str) -> Result<String, String> {
+    let prefix = text.trim_end_matches('/');
+    match prefix.is_empty() || prefix.starts_with('/') {
+        true => Ok(prefix.into()),
+        false => Err(format!("--url-prefix {prefix}: begin it with a slash")),
+    }
+}
+
+fn mount((prefix, folder): (String, PathBuf)) -> Result<(String, PathBuf), String> {
+    let prefix = prefix.trim_end_matches('/').to_string();
+    match prefix.starts_with('/') {
+        true => Ok((prefix, folder)),
+        false => Err(format!(
+            "--static {prefix}={}: give a prefix that begins with a slash and is more than one",
+            folder.display()
+        )),
+    }
 }

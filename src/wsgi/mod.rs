@@ -58,7 +58,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::http1::Status;
-use config::{Config, Options};
+use config::WsgiOptions;
 use request::Request;
 
 /// Memory of so many requests is kept for the next ones.
@@ -77,11 +77,11 @@ fn spool_piece(request: &mut Request, bytes: &[u8]) -> Result<(), Status> {
     })
 }
 
-/// Serves until it is told to stop; answers the exit code.
+/// Serves until it is told to stop. Returns the exit code.
 #[pyfunction]
-fn serve(py: Python<'_>, options: Options) -> PyResult<i32> {
-    let config = Config::check(options).map_err(PyValueError::new_err)?;
-    py.detach(|| server::serve(config)).map_err(PyOSError::new_err)
+fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
+    let (config, hooks) = options.check().map_err(PyValueError::new_err)?;
+    py.detach(|| server::serve(config, hooks)).map_err(|error| PyOSError::new_err(error.into_line()))
 }
 
 /// The extension module.

@@ -80,6 +80,21 @@ fn help_and_version() {
     assert_eq!((code, out), (0, format!("stheno {}\n", env!("CARGO_PKG_VERSION"))));
 }
 
+/// `--log` takes the same words in the server and its twin; `tests/wsgi/test_cli.py` has them for `stheno-wsgi`.
+#[test]
+fn the_words_of_the_log_level() {
+    let python = include_str!("../wsgi/test_cli.py");
+    let list = python.split("LEVELS = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a list");
+    let words: Vec<&str> = list.split(' ').collect();
+    assert!(words.len() > 9 && words.contains(&"off") && words.contains(&"notset"), "{words:?}");
+    for word in &words {
+        let (code, out, error) = run(&["--check", "--log", word, "-r", "."]);
+        assert_eq!((code, out.as_str(), error.as_str()), (0, "configuration is fine\n", ""), "{word}");
+    }
+    let (code, _, error) = run(&["--check", "--log", "loud"]);
+    assert!(code == 2 && words.iter().all(|word| error.contains(&word.to_lowercase())), "{error}");
+}
+
 /// The seed's format: `name: pid message`, and its line for a new connection.
 #[test]
 fn the_log_in_the_seeds_format() {

@@ -118,7 +118,7 @@ fn listeners_in_a_file() {
     assert!(code == 2 && error.contains(":3: listen \"unix:\": give HOST:PORT"), "{error}");
     fs::write(folder.beside("stheno.toml"), "root = \"root\"\nunix-mode = 660\n").expect("a file");
     let (code, _, error) = run(&["--config", config]);
-    assert!(code == 2 && error.contains(":2: unix-mode: a text of octal digits"), "{error}");
+    assert!(code == 2 && error.contains(":2: unix-mode: expected a string of octal digits"), "{error}");
 }
 
 fn mode(path: &Path) -> u32 {

@@ -20,6 +20,8 @@ FACTORY = """def create_app(name="nobody", k=0):
         return [f"{name} {k}".encode()]
     return application
 """
+# The words of --log, which tests/wire/command.rs gives to the server and its twin.
+LEVELS = "debug info warning error critical off trace notset warn fatal DEBUG Info"
 
 
 def command(case, *arguments, env=None, cwd=None, program=None, patience=30):
@@ -87,6 +89,17 @@ def wrong_flags(case):
     code, said = command(case)
     expect(code, 2, said)
     assert "Traceback" not in said, said
+
+
+# C: --log
+@row("C", "--log takes the words that stheno takes, and no other", ours=True)
+def levels(case):
+    for word in LEVELS.split():
+        code, said = command(case, *listens_nowhere("nowhere_at_all:application", "--log", word))
+        expect(code, 4, f"{word}: {said}")
+    code, said = command(case, "nowhere_at_all:application", "--log", "loud")
+    expect(code, 2, said)
+    assert all(word.lower() in said for word in LEVELS.split()), said
 
 
 # C: start-up

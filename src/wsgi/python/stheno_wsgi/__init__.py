@@ -27,7 +27,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # bottle is imported only by those who have it.
+    # Imported on demand, because bottle may not be installed.
     if name == "SthenoServer":
         from .adapters import SthenoServer
 

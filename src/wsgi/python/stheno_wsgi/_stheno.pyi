@@ -11,7 +11,7 @@ class _Readable(Protocol):
     def read(self, size: int = ..., /) -> bytes: ...
 
 class FileWrapper:
-    """``wsgi.file_wrapper``: a file as the body of an answer, sent by the kernel where it can be."""
+    """``wsgi.file_wrapper``: a file as the body of a response, sent by the kernel where possible."""
 
     def __init__(self, filelike: _Readable, blksize: int = 8192) -> None: ...
     @property
@@ -23,4 +23,4 @@ class FileWrapper:
     def close(self) -> None: ...
 
 def serve(options: Options) -> int:
-    """Serves until it is told to stop; answers the exit code."""
+    """Serves until it is told to stop. Returns the exit code."""

@@ -12,7 +12,7 @@ from typing import Any
 
 
 class NoApplication(Exception):
-    """There is no such application. ``line`` says what to do about it."""
+    """There is no such application. ``line`` says what to do."""
 
     def __init__(self, line: str) -> None:
         super().__init__(line)
@@ -22,10 +22,10 @@ class NoApplication(Exception):
 def load(spec: str, factory: bool, folder: str) -> Callable[..., Any]:
     """Imports the application that ``spec`` names, with ``folder`` first on ``sys.path``.
 
-    ``module`` stands for ``module:application``. Behind the colon stands a name, with dots if need be, or a call of
-    one with literal arguments: ``module:create_app('x', k=1)``. With ``factory`` the name is called without any.
+    ``module`` means ``module:application``. After the colon comes a dotted name, or a call of one with literal
+    arguments: ``module:create_app('x', k=1)``. With ``factory`` the name is called without arguments.
 
-    Raises :class:`NoApplication` for a name that leads nowhere. What the module itself raises, it raises.
+    Raises :class:`NoApplication` if there is no such name, and whatever the module itself raises.
     """
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -43,7 +43,7 @@ def load(spec: str, factory: bool, folder: str) -> Callable[..., Any]:
             raise NoApplication(f"{spec}: {name} is {_kind(found)}, and cannot be called")
         found = found(*args, **kwargs)
     if not callable(found):
-        raise NoApplication(f"{spec}: that is {_kind(found)}, and no WSGI application: it cannot be called")
+        raise NoApplication(f"{spec}: that is {_kind(found)}, not a WSGI application: it cannot be called")
     return found  # type: ignore[no-any-return]
 
 
@@ -51,19 +51,19 @@ def _import(name: str, folder: str) -> Any:
     if not all(part.isidentifier() for part in name.split(".")) or os.path.isfile(os.path.join(folder, name)):
         is_file = name.endswith(".py")
         advice = f"write {name[:-3].replace(os.sep, '.')}" if is_file else "give MODULE:CALLABLE"
-        raise NoApplication(f"{name!r} is no name of a module: {advice}")
+        raise NoApplication(f"{name!r} is not a module name: {advice}")
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # What the module itself is missing is another matter: then the traceback is the answer.
+        # For a module that this one imports, the traceback says more.
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
             raise NoApplication(f"there is no module {error.name!r} in {folder}, nor where Python looks") from None
         raise
 
 
 def _parse(expression: str, spec: str) -> tuple[str, tuple[list[Any], dict[str, Any]] | None]:
-    """The name, and the arguments if it is to be called."""
-    wrong = NoApplication(f"{spec}: behind the colon stands a name, or a call of one with literal arguments")
+    """The name, and the arguments of a call."""
+    wrong = NoApplication(f"{spec}: give a name after the colon, or a call of one with literal arguments")
     try:
         node = ast.parse(expression, mode="eval").body
     except SyntaxError:

@@ -22,8 +22,8 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 class AsyncWSGIRequestHandler:
     """One request on its way through the application.
 
-    The server calls the application itself, in Rust. Give :class:`AsyncWSGIServer` a subclass of this to stand in
-    between: then each request makes one, and its answer is what :meth:`handle_request` returns.
+    The server calls the application itself, in Rust. Give :class:`AsyncWSGIServer` a subclass of this to come between:
+    then each request makes an instance, and the response is what :meth:`handle_request` returns.
     """
 
     def __init__(self, server: AsyncWSGIServer, environ: Environ, start_response: StartResponse) -> None:
@@ -38,7 +38,7 @@ class AsyncWSGIRequestHandler:
     def start_response(
         self, status: str, response_headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], None]:
-        """Begins the answer (PEP 3333)."""
+        """Begins the response (PEP 3333)."""
         return self._start_response(status, response_headers, exc_info)
 
     def handle_request(self) -> Iterable[bytes]:
@@ -47,7 +47,7 @@ class AsyncWSGIRequestHandler:
         return self.finish_response(application(self.get_environ(), self.start_response))
 
     def finish_response(self, result: Iterable[bytes]) -> Iterable[bytes]:
-        """What the application has returned, on its way out. Whoever wraps it passes ``close()`` on."""
+        """Returns what the application has returned. A wrapper around it has to pass ``close()`` on."""
         return result
 
 
@@ -61,8 +61,8 @@ class AsyncWSGIServer:
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
-        port: int = 9000,
+        host: str = Options.host,
+        port: int = Options.port,
         handler_class: type[AsyncWSGIRequestHandler] = AsyncWSGIRequestHandler,
         **options: Any,
     ) -> None:
@@ -73,11 +73,11 @@ class AsyncWSGIServer:
         self.application: Application | None = None
 
     def set_app(self, application: Application) -> None:
-        """The application that requests are for."""
+        """Sets the application."""
         self.application = application
 
     def get_app(self) -> Application:
-        """The application that requests are for."""
+        """Returns the application."""
         if self.application is None:
             raise RuntimeError("there is no application: call set_app first")
         return self.application
@@ -93,15 +93,15 @@ class AsyncWSGIServer:
         return self.handler_class(self, environ, start_response).handle_request()
 
 
-def say_where_at_the_end(_seat: int) -> None:
-    """A worker that is told to abort, or crashes, writes where each of its threads is."""
-    # Where there is no standard error there is nobody to tell.
+def say_where_at_the_end(_number: int) -> None:
+    """Makes a worker that is aborted, or crashes, write where each of its threads is."""
+    # Without a standard error there is nothing to write to.
     with contextlib.suppress(RuntimeError, ValueError, OSError, AttributeError):
         faulthandler.enable()
 
 
 def _give_signals_back() -> None:
-    """What Python did about a signal before, it does again."""
+    """Gives the signals back to the handlers that Python had before."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
                    signal.SIGCHLD, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU):
         handler = signal.getsignal(number)
@@ -112,10 +112,10 @@ def _give_signals_back() -> None:
 def serve(
     app: Application,
     *,
-    host: str = "127.0.0.1",
-    port: int = 9000,
-    workers: int = 1,
-    threads: int = 4,
+    host: str = Options.host,
+    port: int = Options.port,
+    workers: int = Options.workers,
+    threads: int = Options.threads,
     listen: Iterable[str] = (),
     static: dict[str, str] | None = None,
     **options: Any,
@@ -124,10 +124,10 @@ def serve(
 
     ``options`` are those of the command line, with underscores: ``url_prefix``, ``max_body``, ``access_log`` and so on.
     Workers are forked: call it in the main thread, while there is no other. Raises :class:`ValueError` for an option
-    that makes no sense, and :class:`OSError` when it cannot serve.
+    that is not valid, and :class:`OSError` when it cannot serve.
     """
     if not callable(app):
-        raise TypeError(f"{app!r} is no WSGI application: it cannot be called")
+        raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
     name = getattr(app, "__name__", type(app).__name__)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("serve() forks and takes signals: call it in the main thread")

@@ -12,7 +12,7 @@ _EVERY = 0.5
 
 
 def _sources() -> set[str]:
-    """The files that the modules of this process came from, and those modules' sources."""
+    """The source files of the modules in this process."""
     names = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
     return {name for name in names if name and not name.startswith(sys.prefix + os.sep)}
 
@@ -35,11 +35,11 @@ def _watch(master: int) -> None:
         changed = sorted(file for file, at in now.items() if before.get(file, at) != at)
         before = now
         if changed:
-            print(f"stheno-wsgi: {changed[0]} has changed: loading the application anew", file=sys.stderr)
-            # The old workers serve on until the new ones can; if they cannot, nothing is lost but a traceback.
+            print(f"stheno-wsgi: {changed[0]} has changed: loading the application again", file=sys.stderr)
+            # The old workers serve until the new ones can; if these fail, there is a traceback and no more.
             os.kill(master, signal.SIGHUP)
 
 
 def start() -> None:
-    """Watches from a thread of its own."""
+    """Watches in a thread."""
     threading.Thread(target=_watch, args=(os.getppid(),), name="wsgi-reload", daemon=True).start()

@@ -1,0 +1,113 @@
+//! The file server as the master sees it: one directory, served by a [`Front`].
+
+use std::io;
+
+use log::{error, info};
+
+use super::server::{App, StartLines};
+use super::setup::Setup;
+use crate::cli::OptionGroup;
+use crate::config::{self, BaseConfig, Config, ConfigError, Values};
+use crate::files::FileService;
+use crate::master::{Assignment, BOOT_FAILURE};
+use crate::server::{Confinement, Jail, LogTarget, Worker};
+use crate::sys::{process, sandbox};
+
+/// The part of the descriptors that the file cache may hold at most.
+const CACHED_SHARE: usize = 16;
+
+/// What serves files in a worker: the reactor in `stheno`, a Tokio runtime in `examples/tokio_httpd.rs`.
+pub trait Front {
+    /// The name of the program, which begins its error messages.
+    const NAME: &'static str;
+
+    /// The options of the program: those of the server, and any of its own.
+    fn options(&self) -> Vec<OptionGroup> {
+        config::options()
+    }
+
+    /// Takes its own options, and changes each configuration that is read to what it can do. Returns the number of
+    /// threads in a worker.
+    ///
+    /// # Errors
+    /// When one of its own options is not valid.
+    fn adapt(&mut self, _values: &Values, _config: &mut Config) -> Result<usize, ConfigError> {
+        Ok(1)
+    }
+
+    /// Serves with `threads` threads until it is told to stop.
+    ///
+    /// # Errors
+    /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`] if another try would end
+    /// the same way, else [`FAILURE`](crate::master::FAILURE).
+    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)>;
+}
+
+/// A file server: the words of its command line, which a reload reads again, and what serves in its workers.
+pub(super) struct FileApp<F> {
+    pub(super) front: F,
+    pub(super) words: Vec<String>,
+}
+
+/// What the workers of one configuration serve, and the number of threads in each.
+pub(super) struct FileContent {
+    service: FileService,
+    confinement: Confinement,
+    threads: usize,
+    /// The line of the root in the start-up lines.
+    root: String,
+    /// Whether the kernel can do less than the sandbox that is asked for.
+    is_weak: bool,
+}
+
+impl<F: Front> App for FileApp<F> {
+    type Content = FileContent;
+
+    fn load(&mut self) -> Result<(BaseConfig, FileContent), ConfigError> {
+        let values = Values::read(self.front.options(), &self.words)?;
+        let mut config = Config::from_values(&values)?;
+        let threads = self.front.adapt(&values, &mut config)?;
+        let Config { mut base, root, mut files, identity, jail } = config;
+        let most = process::raise_descriptor_limit() / CACHED_SHARE;
+        files.cached_files = if files.file_cache.is_zero() { 0 } else { files.cached_files.min(most) };
+        base.reserved = files.cached_files;
+        let service = FileService::with_options(&root, files).map_err(|error| {
+            base.sources.start_error("--root", format!("cannot serve {}: {error}", root.display()))
+        })?;
+        let content = FileContent {
+            service,
+            confinement: Confinement::new(identity, jail),
+            threads,
+            root: format!("root     {}", root.display()),
+            is_weak: jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI,
+        };
+        Ok((base, content))
+    }
+
+    fn start_lines(&self, config: &BaseConfig, content: &FileContent) -> StartLines {
+        if content.is_weak {
+            info!("this kernel has no Landlock, or a part of it: workers are confined as far as it goes");
+        }
+        let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
+        StartLines {
+            program: "stheno",
+            subject: content.root.clone(),
+            prefix: String::new(),
+            detail: format!("poller   {poller}, accept {}", config.accept),
+        }
+    }
+
+    fn work(&mut self, setup: Setup, content: FileContent, post: Assignment, log: LogTarget) -> i32 {
+        let FileContent { service, confinement, threads, .. } = content;
+        // After everything is open, and before the first connection is accepted.
+        let confined = confinement.enter(service.root()).map_err(|error| (BOOT_FAILURE, error));
+        let served = confined.and_then(|()| self.front.serve(setup.into_worker(post, log, service), threads));
+        served.map_or_else(
+            |(code, error)| {
+                error!("a worker cannot serve: {error}");
+                code
+            },
+            |()| 0,
+        )
+    }
+}

@@ -1,0 +1,204 @@
+//! The master's side of a server: start, reload, upgrade, end.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::BorrowedFd;
+
+use super::setup::{self, Setup};
+use crate::config::{BaseConfig, ConfigError};
+use crate::master::{
+    Assignment, BOOT_FAILURE, Ended, Executable, Fork, Master, Notifier, Plan, Predecessor, Surroundings,
+    Work,
+};
+use crate::server::{Inherited, Listeners, LogTarget};
+use crate::sys::fd_passing::PassedFile;
+use crate::sys::process::{self, Pid};
+
+/// A program of this crate: what its configuration is, and what its workers serve.
+pub(crate) trait App {
+    /// What the configuration asks for beyond sockets and logs, open.
+    type Content;
+
+    /// Reads the configuration, at the start and for each reload, and opens the content. Nothing is logged yet.
+    fn load(&mut self) -> Result<(BaseConfig, Self::Content), ConfigError>;
+
+    /// Called once, in the master, when the first workers are ready.
+    fn start_lines(&self, config: &BaseConfig, content: &Self::Content) -> StartLines;
+
+    /// Called in the master when the workers of a start or of a reload are all ready, or given up.
+    fn settled(&mut self) {}
+
+    /// Serves in a worker, a fork of the master. Returns the exit code.
+    fn work(&mut self, setup: Setup, content: Self::Content, post: Assignment, log: LogTarget) -> i32;
+}
+
+/// The start-up lines that differ between programs.
+pub(crate) struct StartLines {
+    /// The first word.
+    pub(crate) program: &'static str,
+    /// The line after it: what is served.
+    pub(crate) subject: String,
+    /// The path below which it is served.
+    pub(crate) prefix: String,
+    /// The line after the workers: how it is served.
+    pub(crate) detail: String,
+}
+
+impl StartLines {
+    /// Prints what is served, where, by which workers, and how to stop it.
+    fn print(&self, listeners: &Listeners, workers: &[Pid]) {
+        let Self { program, subject, prefix, detail } = self;
+        let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
+        let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
+        let mut text = format!("{bold}{program} {}{plain}\n  {subject}\n", env!("CARGO_PKG_VERSION"));
+        for address in &listeners.addresses {
+            text += &format!("  url      {bold}{}{plain}\n", address.url(prefix));
+        }
+        text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
+        text += &format!("  stop     Ctrl+C, or kill -TERM {} to let answers finish\n", process::current());
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// A server in the master's process. A worker is a fork of it, so each has a copy of its own.
+pub(crate) struct Server<A: App> {
+    pub(crate) app: A,
+    notifier: Notifier,
+    predecessor: Option<Predecessor>,
+    /// Where the log of this process goes.
+    log: LogTarget,
+    /// What is in force; `None` once the server stops.
+    current: Option<(Setup, A::Content)>,
+    /// What a reload that is not over has opened, and where the log goes then.
+    next: Option<(Setup, A::Content, LogTarget)>,
+}
+
+impl<A: App> Server<A> {
+    /// Reads the configuration and opens everything that it asks for.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had.
+    pub(crate) fn open(mut app: A) -> Result<Self, ConfigError> {
+        // Inherited descriptors have fixed numbers: they are taken before anything else is opened.
+        let inherited = Inherited::from_environment();
+        let mut inherited = inherited.map_err(|error| ConfigError::Start(error.to_string()))?;
+        let predecessor = Predecessor::from_environment();
+        let (config, content) = app.load()?;
+        let log = setup::open_log(&config)?;
+        log.take_the_log(config.log);
+        // From here on there may be something to log.
+        let notifier = Notifier::from_environment();
+        let current = Some((Setup::open(config, &mut inherited)?, content));
+        Ok(Self { app, notifier, predecessor, log, current, next: None })
+    }
+
+    /// Serves until it is told to stop. `executable` takes over in an upgrade; `fork` makes the workers.
+    ///
+    /// # Errors
+    /// When the master cannot be set up, or cannot run its workers.
+    pub(crate) fn run(mut self, executable: Executable, fork: Fork) -> Result<Ended, ConfigError> {
+        let Some((setup, _)) = &self.current else {
+            return Ok(Ended::Stopped);
+        };
+        let surroundings = Surroundings {
+            pidfile: setup.config.pidfile.clone(),
+            notifier: std::mem::take(&mut self.notifier),
+            predecessor: self.predecessor.take(),
+            executable,
+        };
+        let master = Master::new(setup.plan(), surroundings)
+            .map_err(|error| start_error("cannot set up the master process", &error))?;
+        let ended = master.with_fork(fork).run(&mut self);
+        ended.map_err(|error| start_error("cannot run worker processes", &error))
+    }
+
+    /// Opens what the configuration asks for now, beside what is open.
+    fn open_next(&mut self) -> Result<Plan, ConfigError> {
+        let (config, content) = self.app.load()?;
+        let log = setup::open_log(&config)?;
+        let kept = self.current.as_ref().map(|(setup, _)| setup.listeners.inherit()).transpose();
+        let kept = kept.map_err(|error| start_error("cannot keep the sockets", &error))?;
+        let setup = Setup::open(config, &mut kept.unwrap_or_default())?;
+        let plan = setup.plan();
+        self.next = Some((setup, content, log));
+        Ok(plan)
+    }
+
+    /// Puts what is next in force, in this process.
+    fn adopt_next(&mut self) {
+        if let Some((setup, content, log)) = self.next.take() {
+            log::set_max_level(setup.config.log);
+            if let Err(error) = self.log.redirect(&log) {
+                log::error!("the log stays where it was: {error}");
+            }
+            self.current = Some((setup, content));
+        }
+    }
+
+    fn listeners(&self) -> Option<&Listeners> {
+        self.current.as_ref().map(|(setup, _)| &setup.listeners)
+    }
+}
+
+fn start_error(what: &str, error: &io::Error) -> ConfigError {
+    ConfigError::Start(format!("{what}: {error}"))
+}
+
+impl<A: App> Work for Server<A> {
+    fn work(&mut self, post: Assignment) -> i32 {
+        if post.pending {
+            self.adopt_next();
+        }
+        self.next = None;
+        match self.current.take() {
+            Some((setup, content)) => self.app.work(setup, content, post, self.log.clone()),
+            None => BOOT_FAILURE,
+        }
+    }
+
+    fn started(&mut self, workers: &[Pid]) {
+        self.app.settled();
+        if let Some((setup, content)) = &self.current {
+            setup.listeners.own_files();
+            self.app.start_lines(&setup.config, content).print(&setup.listeners, workers);
+        }
+    }
+
+    fn reload(&mut self) -> Result<Plan, String> {
+        self.open_next().map_err(|error| {
+            self.app.settled();
+            error.into_line()
+        })
+    }
+
+    fn reloaded(&mut self, in_force: bool) {
+        self.app.settled();
+        if in_force {
+            self.adopt_next();
+            self.listeners().into_iter().for_each(Listeners::own_files);
+        }
+        self.next = None;
+    }
+
+    fn resized(&mut self, workers: usize) {
+        self.current.iter_mut().for_each(|(setup, _)| setup.listeners.keep_for(workers));
+    }
+
+    fn reopen_logs(&mut self) -> Vec<PassedFile> {
+        let current = self.current.iter().flat_map(|(setup, _)| &setup.access_log);
+        let next = self.next.iter().flat_map(|(setup, _, log)| setup.access_log.iter().chain([log]));
+        LogTarget::reopen_all([&self.log].into_iter().chain(current).chain(next))
+    }
+
+    fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
+        self.listeners().map(Listeners::for_successor).unwrap_or_default()
+    }
+
+    fn handed_over(&mut self) {
+        self.listeners().into_iter().for_each(Listeners::leave_files);
+    }
+
+    /// A listener without workers would let clients in and never serve them.
+    fn stopping(&mut self) {
+        (self.current, self.next) = (None, None);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a configuration asks for, open. Everything that can fail is tried here, before there is a process to clean up.
+
+use std::io;
+use std::path::Path;
+
+use crate::config::{AccessLogTo, BaseConfig, ConfigError};
+use crate::master::{Assignment, Plan};
+use crate::server::{AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Worker, bind};
+use crate::sys::process;
+
+/// Fewer connections than this are worth a warning at the start, unless they were asked for.
+const FEW_CONNECTIONS: usize = 256;
+
+/// A configuration, its sockets and its access log.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: BaseConfig,
+    pub(crate) listeners: Listeners,
+    pub(crate) access_log: Option<LogTarget>,
+    capacity: Capacity,
+}
+
+impl Setup {
+    /// Opens all of it. Sockets that are already in `inherited` are not bound again.
+    pub(super) fn open(config: BaseConfig, inherited: &mut Inherited) -> Result<Self, ConfigError> {
+        let access_log = open_access_log(&config)?;
+        let listeners = bind(&config.listen, config.unix_mode, config.accept, config.workers, inherited)
+            .map_err(|error| cannot_listen(&config, &error))?;
+        listeners
+            .defer_accept(config.defer_accept)
+            .map_err(|error| config.sources.start_error("--defer-accept", error.to_string()))?;
+        let capacity = capacity(&config)?;
+        Ok(Self { config, listeners, access_log, capacity })
+    }
+
+    /// Checks everything that [`Setup::open`] does, and the log, and changes nothing.
+    pub(super) fn check(config: &BaseConfig) -> Result<(), ConfigError> {
+        let access_log = match &config.access_log {
+            AccessLogTo::File(path) => Some(path),
+            AccessLogTo::Off | AccessLogTo::Stdout => None,
+        };
+        for (option, path) in [("--logfile", config.logfile.as_ref()), ("--access-log", access_log)] {
+            let checked = path.map_or(Ok(()), |path| {
+                LogTarget::check(path).map_err(|error| unwritable(config, option, path, &error))
+            });
+            checked?;
+        }
+        for place in &config.listen {
+            place.check().map_err(|error| cannot_listen(config, &error))?;
+        }
+        capacity(config).map(drop)
+    }
+
+    pub(super) fn plan(&self) -> Plan {
+        let BaseConfig { workers, grace, worker_timeout, .. } = self.config;
+        Plan { workers, grace, worker_timeout }
+    }
+
+    /// A worker that serves `service`. Call it in the worker's process: the sockets of other workers are closed.
+    pub(crate) fn into_worker<S>(self, post: Assignment, log: LogTarget, service: S) -> Worker<S> {
+        Worker {
+            settings: self.config.settings,
+            capacity: self.capacity,
+            service,
+            access_log: self.access_log.map(AccessLog::new),
+            log: Some(log),
+            listeners: self.listeners.into_worker(post.slot),
+            accept: self.config.accept,
+            signals: post.signals,
+            life: post.master_link,
+            heartbeat: post.heartbeat,
+            grace: self.config.grace,
+        }
+    }
+}
+
+/// Opens the target of the log.
+pub(super) fn open_log(config: &BaseConfig) -> Result<LogTarget, ConfigError> {
+    match &config.logfile {
+        None => LogTarget::standard_error()
+            .map_err(|error| ConfigError::Start(format!("cannot write a log: {error}"))),
+        Some(path) => LogTarget::open(path).map_err(|error| unwritable(config, "--logfile", path, &error)),
+    }
+}
+
+fn open_access_log(config: &BaseConfig) -> Result<Option<LogTarget>, ConfigError> {
+    match &config.access_log {
+        AccessLogTo::Off => Ok(None),
+        // A server without standard output serves without an access log.
+        AccessLogTo::Stdout => Ok(LogTarget::standard(&io::stdout()).ok()),
+        AccessLogTo::File(path) => {
+            let opened = LogTarget::open(path);
+            opened.map(Some).map_err(|error| unwritable(config, "--access-log", path, &error))
+        }
+    }
+}
+
+fn unwritable(config: &BaseConfig, option: &str, path: &Path, error: &io::Error) -> ConfigError {
+    let (path, what) = (path.display(), if option == "--logfile" { "log file" } else { "access log" });
+    let line = format!("cannot write the {what} {path}: {error}; give another with {option}");
+    config.sources.start_error(option, line)
+}
+
+fn cannot_listen(config: &BaseConfig, error: &BindError) -> ConfigError {
+    config.sources.start_error(error.option, error.to_string())
+}
+
+/// The room of a worker, which its descriptors limit: each response may need one for its file, beside the connection's.
+fn capacity(config: &BaseConfig) -> Result<Capacity, ConfigError> {
+    let descriptors = process::raise_descriptor_limit();
+    let fitting = Capacity::fitting(descriptors - config.reserved);
+    let connections = config.connections.unwrap_or(fitting);
+    if connections > fitting {
+        let line = format!(
+            "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
+             allowed: raise ulimit -n, or give {fitting} or less",
+            Capacity::descriptors_for(connections).saturating_add(config.reserved),
+        );
+        return Err(config.sources.start_error("--max-connections", line));
+    }
+    if config.connections.is_none() && connections < FEW_CONNECTIONS {
+        log::warn!(
+            "{descriptors} descriptors allow {connections} connections for each worker: raise ulimit -n for more"
+        );
+    }
+    Ok(Capacity { connections, per_address: config.per_address })
+}

@@ -1,0 +1,61 @@
+//! The errors of a configuration, with the place of the option that they are about.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::cli::Setting;
+
+/// Why there is no configuration, in one line that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A word of the command line is wrong: exit code 2.
+    Usage(String),
+    /// A line of the configuration file is wrong: exit code 2.
+    File(String),
+    /// Something outside of both is wrong: exit code 1.
+    Start(String),
+}
+
+impl ConfigError {
+    /// The line itself.
+    #[must_use]
+    pub fn into_line(self) -> String {
+        let (Self::Usage(line) | Self::File(line) | Self::Start(line)) = self;
+        line
+    }
+}
+
+/// The places in a configuration file of the options that it sets; those of the command line are not here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    file: PathBuf,
+    lines: BTreeMap<&'static str, usize>,
+}
+
+impl Sources {
+    pub(super) fn new(file: PathBuf, settings: &[Setting]) -> Self {
+        let lines = settings.iter().filter_map(|setting| Some((setting.option.name, setting.line?)));
+        Self { file, lines: lines.collect() }
+    }
+
+    /// `FILE:LINE: KEY`, if the option is set in the file. `option` may have its dashes.
+    #[must_use]
+    pub fn place(&self, option: &str) -> Option<String> {
+        let name = option.trim_start_matches("--");
+        self.lines.get(name).map(|line| format!("{}:{line}: {name}", self.file.display()))
+    }
+
+    /// The error of an option whose value is valid, but leads to a failure that `line` describes.
+    #[must_use]
+    pub fn start_error(&self, option: &str, line: String) -> ConfigError {
+        ConfigError::Start(self.place(option).map_or(line.clone(), |place| format!("{place}: {line}")))
+    }
+
+    /// The error of an option with a value that is not valid; `wanted` says what to give instead.
+    pub(super) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
+        match self.place(name) {
+            Some(place) => ConfigError::File(format!("{place} {value:?}: {wanted}")),
+            None => ConfigError::Usage(format!("--{name} {value:?}: {wanted}")),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The limits of a connection, and the options of the file service.
+
+use std::num::NonZeroU64;
+
+use super::error::ConfigError;
+use super::values::Values;
+use crate::files::Options;
+use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
+
+/// How many of its time-outs a body, or a response, may take before its rate counts. Otherwise the rate would end a
+/// peer that pauses for less than its time-out, if that is a long one.
+const GRACES: u32 = 2;
+
+/// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
+const MAX_HEAD: usize = 1024 * 1024;
+
+pub(super) fn settings(values: &Values) -> Result<Settings, ConfigError> {
+    Ok(Settings {
+        limits: limits(values)?,
+        timeouts: timeouts(values)?,
+        server: Settings::server(!values.has("no-server-header")).into(),
+        ..Settings::default()
+    })
+}
+
+fn timeouts(values: &Values) -> Result<Timeouts, ConfigError> {
+    let default = Timeouts::default();
+    let linger = values.seconds("linger-timeout")?;
+    let (body_idle, write_idle) = (values.seconds("body-timeout")?, values.seconds("write-timeout")?);
+    Ok(Timeouts {
+        head: values.seconds("header-timeout")?,
+        keep_alive: values.seconds("keepalive-timeout")?,
+        body_idle,
+        body_grace: body_idle * GRACES,
+        body_rate: values.number("min-body-rate", 1..=u64::MAX)?,
+        write_idle,
+        write_grace: write_idle * GRACES,
+        write_rate: values.number("min-write-rate", 1..=u64::MAX)?,
+        linger,
+        linger_idle: default.linger_idle.min(linger),
+        ..default
+    })
+}
+
+fn limits(values: &Values) -> Result<Limits, ConfigError> {
+    let default = Limits::default();
+    let body = values.number("max-body-bytes", 0..=i64::MAX.unsigned_abs())?;
+    Ok(Limits {
+        target: values.number("max-target-bytes", 64..=MAX_HEAD)?,
+        field_line: values.number("max-field-bytes", 64..=MAX_HEAD)?,
+        head: values.number("max-header-bytes", 256..=MAX_HEAD)?,
+        fields: values.number("max-fields", 1..=MAX_FIELDS)?,
+        body,
+        requests: NonZeroU64::new(values.number("max-requests-per-connection", 0..=u64::MAX)?),
+        drained_body: default.drained_body.min(body),
+        ..default
+    })
+}
+
+pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
+    let max_age = values
+        .get("max-age")
+        .map(|text| text.parse().map_err(|_| values.usage("max-age", "give whole seconds, 0 to 4294967295")));
+    Ok(Options {
+        listing: values.has("listing"),
+        dotfiles: values.has("dotfiles"),
+        symlinks: !values.has("no-symlinks"),
+        precompressed: values.has("precompressed"),
+        max_age: max_age.transpose()?,
+        file_cache: values.seconds_or_zero("file-cache")?,
+        ..Options::default()
+    })
+}

@@ -1,0 +1,130 @@
+//! The values that command line and configuration file give.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::error::{ConfigError, Sources};
+use super::file;
+use crate::cli::{self, OptionGroup, Setting};
+
+/// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
+
+/// The values of all options.
+#[derive(Clone, Debug)]
+pub struct Values {
+    groups: Vec<OptionGroup>,
+    settings: Vec<Setting>,
+    sources: Sources,
+}
+
+impl Values {
+    /// Reads the words after the program's name, and the file that `--config` names. The command line wins. Options are
+    /// those of `groups`.
+    ///
+    /// # Errors
+    /// The first mistake in either of them.
+    pub fn read(groups: Vec<OptionGroup>, words: &[String]) -> Result<Self, ConfigError> {
+        let settings = cli::parse(&groups, words).map_err(ConfigError::Usage)?;
+        let mut values = Self { groups, settings, sources: Sources::default() };
+        if let Some(path) = values.path("config") {
+            let mut found = file::read(&path, &values.groups)?;
+            found.retain(|setting| match setting.option.name {
+                // Where to listen is one question: the command line's answer replaces the file's.
+                "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
+                name @ ("host" | "port") => !values.has("listen") && !values.has(name),
+                name => !values.has(name),
+            });
+            values.sources = Sources::new(path, &found);
+            values.settings.append(&mut found);
+        }
+        Ok(values)
+    }
+
+    /// The places of these values, for errors that come later.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Whether command line or file give this option; for a switch, whether it is on.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
+    }
+
+    /// Every value that is given for an option.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.settings
+            .iter()
+            .filter(move |setting| setting.option.name == name)
+            .map(|setting| setting.value.as_str())
+    }
+
+    /// The value of an option, or its default.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let default = || cli::all(&self.groups).find(|option| option.name == name)?.default_value();
+        self.all(name).next().or_else(default)
+    }
+
+    /// The value of an option that has a default.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    /// The value of an option as a path.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).map(PathBuf::from)
+    }
+
+    /// The value of an option as a number within `range`.
+    ///
+    /// # Errors
+    /// When the value is none.
+    pub fn number<T>(&self, name: &str, range: RangeInclusive<T>) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let number = self.text(name).parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            self.usage(name, &format!("give a number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    /// The value of an option as a time in seconds.
+    ///
+    /// # Errors
+    /// When the value is none, or no sensible one.
+    pub fn seconds(&self, name: &str) -> Result<Duration, ConfigError> {
+        let seconds =
+            self.text(name).parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        seconds
+            .filter(|time| TIMES.contains(time))
+            .ok_or_else(|| self.usage(name, "give seconds, from 0.001 to 86400"))
+    }
+
+    /// As [`Values::seconds`], where 0 has a meaning of its own.
+    ///
+    /// # Errors
+    /// As [`Values::seconds`].
+    pub fn seconds_or_zero(&self, name: &str) -> Result<Duration, ConfigError> {
+        if self.text(name) == "0" { Ok(Duration::ZERO) } else { self.seconds(name) }
+    }
+
+    /// The error of an option whose value is not valid; `wanted` says what to give instead.
+    #[must_use]
+    pub fn usage(&self, name: &str, wanted: &str) -> ConfigError {
+        self.invalid(name, self.text(name), wanted)
+    }
+
+    /// As [`Values::usage`], for `value`, which is one of several.
+    pub(super) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
+        self.sources.invalid(name, value, wanted)
+    }
+}
