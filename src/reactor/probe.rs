@@ -32,7 +32,7 @@ pub trait Probe {
 
     /// Called before the loop waits, at most `timeout`.
     fn poll_enter(&mut self, timeout: Option<Duration>) {}
-    /// Called after the wait, which returned so many `events`.
+    /// Called after the wait, which returned this number of `events`.
     fn poll_exit(&mut self, events: usize) {}
     /// Called after an event for a channel, with what the channel is `ready` for now.
     fn event(&mut self, key: Key, ready: Readiness) {}

@@ -211,7 +211,9 @@ fn deadlines_and_calls_come_over_every_poller() {
         looping.run(PATIENCE, None).expect("run");
         assert!(last.get() && begun.elapsed() >= Duration::from_millis(70), "{poller}");
         assert_eq!(looping.len(), 1, "stopped with a channel left");
-        assert!((1..=7).contains(&ticks.get()), "{poller}: {} ticks", ticks.get());
+        // Seven, unless the machine is busy and the last call late.
+        let most = begun.elapsed().as_millis() / 10;
+        assert!((1..=most).contains(&ticks.get().into()), "{poller}: {} ticks", ticks.get());
         assert!(looping.cancel(every));
     }
 }
