@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The source files except `tests.rs`, each with the part of the crate that it belongs to.
+/// The source files except those of tests (`tests.rs` and what is in a folder `tests`), each with the part of the crate that it belongs to.
 pub(crate) fn sources() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![root.clone()];
@@ -12,11 +12,12 @@ pub(crate) fn sources() -> Vec<(String, PathBuf)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
+            if path.with_extension("").ends_with("tests") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-            {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(&root).expect("beneath src");
                 let part = relative.components().next().expect("a name").as_os_str();
                 let part = Path::new(part).with_extension("").to_string_lossy().into_owned();
