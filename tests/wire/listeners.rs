@@ -163,7 +163,9 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     assert!(fs::metadata(&path).expect("a file").file_type().is_socket(), "another program's file stays");
     drop(other);
 
-    for (name, says) in [("root/ok", "no socket"), ("root", "no socket"), ("gone/s.sock", "No such file")] {
+    for (name, says) in
+        [("root/ok", "not a socket"), ("root", "not a socket"), ("gone/s.sock", "No such file")]
+    {
         for words in [&["-r", root][..], &["-r", root, "--check"]] {
             let (code, _, error) = run(&[words, &["--listen", &unix(&folder, name)]].concat());
             assert!(code == 1 && error.contains(says) && error.matches('\n').count() == 1, "{error}");

@@ -81,7 +81,7 @@ fn a_broken_file_changes_nothing() {
     let cases = [
         (
             "root = \"root\"\nworkers = \"two\"\n".to_string(),
-            "stheno.toml:2: workers: a whole number is wanted",
+            "stheno.toml:2: workers: expected a whole number",
         ),
         ("root = \"root\"\nwokers = 2\n".into(), "stheno.toml:2: unknown key \"wokers\""),
         ("root = \"root\"\nworkers = 9999\n".into(), "stheno.toml:2: workers \"9999\": give"),
