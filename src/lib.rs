@@ -36,7 +36,7 @@
 //! |---|---|---|
 //! | 4 | [`cli`], [`config`], [`app`], the binary; `wsgi` (with the feature of that name) | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
-//! | 2 | [`reactor`], [`files`] | `reactor` knows no HTTP, `files` no sockets |
+//! | 2 | [`reactor`], [`asyncore`] (the loops of the mirror), [`files`] | `reactor` knows no HTTP, `files` no sockets |
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
 //! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
 //!
