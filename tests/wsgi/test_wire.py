@@ -49,7 +49,7 @@ def pipelined(case):
     connection.send(b"".join(request(path, "dump") for path in paths))
     for path in paths:
         answer = connection.answer()
-        assert answer is not None, f"nobody answers {path}"
+        assert answer is not None, f"no response to {path}"
         expect(answer.json["PATH_INFO"][1], path)
 
 
@@ -66,7 +66,7 @@ def pipelined_slow(case):
     flag.touch()
     for wanted in [b"begun ended", b"one", b"two", b"Hello World"]:
         answer = connection.answer()
-        assert answer is not None, f"nobody answers {wanted}"
+        assert answer is not None, f"no response to {wanted}"
         expect(answer.body, wanted)
 
 
