@@ -1,6 +1,6 @@
 //! - New here: one request, one response, close; the sleep takes the place of a database query.
 //! - Try it: `cargo run --example web_singlethread`, then <http://localhost:9090/> in a browser.
-//! - What it costs: 0.3 s per request. 100 users who ask every 5 to 15 s wait 20 s, in the kernel's queue.
+//! - What it costs: 0.3 s per request. 100 users with 5 to 15 s between requests wait 20 s, in the kernel's queue.
 //! - Break it: `nc localhost 9090` and say nothing: there is no time-out here, so no other client is served.
 //!
 //! The lab's `web_singlethread`. Why 20 s: with m servers, service time S, N users and think time Z the rate is

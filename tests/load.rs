@@ -35,7 +35,7 @@ fn number(said: &str, word: &str) -> f64 {
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {word} in {said}"))
 }
 
-/// The law: one server of 20 ms gives 50 responses a second to 20 users who would request 90.
+/// The law: one server of 20 ms gives 50 responses a second to 20 users that would request 90.
 #[test]
 fn the_closed_model_finds_the_law() {
     let rung = Rung::start("web_singlethread", &["--db", "20"]);

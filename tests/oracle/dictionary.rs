@@ -19,7 +19,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
 }
@@ -66,8 +66,8 @@ fn sources(folders: &[&str]) -> String {
 /// Whether `source` declares `name`, as a function, a type, a constant or a variant.
 fn declares(source: &str, name: &str) -> bool {
     let is_end = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
-    let stands = |before: &str| source.split(&format!("{before}{name}")).skip(1).any(is_end);
-    ["fn ", "struct ", "enum ", "trait ", "const "].into_iter().any(stands)
+    let declares = |before: &str| source.split(&format!("{before}{name}")).skip(1).any(is_end);
+    ["fn ", "struct ", "enum ", "trait ", "const "].into_iter().any(declares)
         || source.lines().any(|line| line.trim().strip_suffix(',') == Some(name))
 }
 

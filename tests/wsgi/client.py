@@ -1,6 +1,6 @@
-"""A client that sends exactly what it is told to, and believes nothing about the answer.
+"""A client that sends exact bytes, and makes no assumptions about the response.
 
-It knows how an answer ends (by length, by chunks, by a close, or at once) and says whether it did end so.
+It knows how a response is framed (length, chunks, close, or no body), and reports whether it was complete.
 """
 
 import contextlib
@@ -9,34 +9,34 @@ import re
 import socket
 import time
 
-# How long anything may take. Far more than it does take, even beside a compiler on the same two cores.
+# The limit for every wait: far more than needed, even beside a compiler on the same two cores.
 PATIENCE = 20.0
 
 
 class Silence(AssertionError):
-    """Nothing came in time."""
+    """Nothing arrived in time."""
 
 
 class Answer:
-    """One answer as it came in."""
+    """One response as it arrived."""
 
     def __init__(self):
         self.version, self.status, self.reason = "", 0, ""
         self.fields = []
         self.body = b""
-        # The chunks as they were sent, if it came in chunks.
+        # The chunks as they were sent, if the response was chunked.
         self.chunks = []
-        # How its end was to be found: "length", "chunks", "close" or "none" (there is no body).
+        # The framing: "length", "chunks", "close" or "none" (without a body).
         self.framing = ""
-        # Whether the end was found. After a "close" nobody can tell.
+        # Whether it is complete. With "close" that is unknown.
         self.complete = False
 
     def all(self, name):
-        """The values of all fields of this name, in their order."""
+        """The values of all fields with this name, in order."""
         return [value for field, value in self.fields if field.lower() == name.lower()]
 
     def get(self, name):
-        """The value of the only field of this name, or None."""
+        """The value of the only field with this name, or None."""
         values = self.all(name)
         assert len(values) < 2, f"{name} is there {len(values)} times: {values}"
         return values[0] if values else None
@@ -75,7 +75,7 @@ class Connection:
         self.socket.close()
 
     def reset(self):
-        """Closes it so that the server's next write fails."""
+        """Closes the connection so that the server's next write fails."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self.socket.close()
 
@@ -84,16 +84,16 @@ class Connection:
 
     @property
     def port(self):
-        """Our own."""
+        """The local port."""
         return self.socket.getsockname()[1]
 
     def send(self, data):
-        """Sends all of it; that the server has closed already is for whoever reads the answer to find out."""
+        """Sends all of it. A close by the server is found when the response is read."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
 
     def ask(self, target="/", app=None, method="GET", headers=(), body=None, version="HTTP/1.1"):
-        """Sends a request, and waits for its answer."""
+        """Sends a request, and waits for its response."""
         self.send(request(target, app, method, headers, body, version))
         return self.answer(method)
 
@@ -112,7 +112,7 @@ class Connection:
         return not self.ended
 
     def until(self, end):
-        """Takes everything up to these bytes, them included; None if the server closes before."""
+        """Takes everything up to and including these bytes; None if the server closes before."""
         while end not in self.buffer:
             if not self.more():
                 return None
@@ -120,7 +120,7 @@ class Connection:
         return taken + end
 
     def exactly(self, length):
-        """Takes so many bytes, or what there is when the server closes before."""
+        """Takes this number of bytes, or fewer if the server closes before."""
         pieces, missing = [], length
         while missing:
             if not self.buffer and not self.more():
@@ -140,11 +140,11 @@ class Connection:
         return b"".join(pieces)
 
     def is_closed(self):
-        """Waits until the server closes; False as soon as it says anything more."""
+        """Waits until the server closes; False if more bytes arrive."""
         return not self.buffer and not self.more()
 
     def head(self):
-        """Takes a head; answers None if the server closes instead of it."""
+        """Takes a head; returns None if the server closes instead."""
         text = self.until(b"\r\n\r\n")
         if text is None:
             return None
@@ -160,7 +160,7 @@ class Connection:
         return answer
 
     def answer(self, method="GET", interim=False):
-        """Takes an answer, None if the server closes instead of it. Interim ones (1xx) are passed over."""
+        """Takes a response; None if the server closes instead. Interim responses (1xx) are skipped."""
         answer = self.head()
         if answer is None:
             return None
@@ -194,18 +194,18 @@ class Connection:
             size = int(line.split(b";")[0], 16)
             if size == 0:
                 end = self.until(b"\r\n")
-                assert end in (b"\r\n", None), f"behind the last chunk: {end!r}"
+                assert end in (b"\r\n", None), f"after the last chunk: {end!r}"
                 return end is not None
             chunk = self.exactly(size)
             answer.chunks.append(chunk)
             answer.body += chunk
             if self.exactly(2) != b"\r\n":
-                assert self.ended, "no CRLF behind a chunk"
+                assert self.ended, "no CRLF after a chunk"
                 return False
 
 
 def request(target="/", app=None, method="GET", headers=(), body=None, version="HTTP/1.1"):
-    """The bytes of a request. `app` is one of apps.py; a list as a body is sent in chunks."""
+    """The bytes of a request. `app` is one of the package `apps`; a list as a body is sent in chunks."""
     fields = [("Host", "test.example")]
     if app:
         fields.append(("X-App", app))
@@ -226,7 +226,7 @@ def chunk(data):
 
 
 def eventually(condition, what, patience=PATIENCE):
-    """Waits until the condition holds, and answers what it said."""
+    """Waits until the condition is true, and returns its value."""
     until = time.monotonic() + patience
     while True:
         if held := condition():

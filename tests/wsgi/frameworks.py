@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Serves each app of examples/wsgi, and does to it what browsers and programs do: by `requests`, curl, and Chromium.
+"""Serves each app of examples/wsgi, and uses it as browsers and programs do: with `requests`, curl, and Chromium.
 
     tests/wsgi/frameworks.py                       stheno; --peer NAME as in run.py
     tests/wsgi/frameworks.py --only django --screenshot board.png
 
-Sessions, an upload of 50 MB, streams, chunked bodies, errors. An app whose framework is not installed, and a program that is
-not there, are skipped in a printed line. Exits with 1 if something fails.
+Sessions, an upload of 50 MB, streams, chunked bodies, errors. An app whose framework is missing, and a missing program,
+are skipped with a printed line. Exits with 1 if a test fails.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def in_chunks(data, size=100_000):
 
 
 class Site:
-    """A session with an app that is served."""
+    """A session with a served app."""
 
     def __init__(self, server):
         self.server, self.url = server, f"http://127.0.0.1:{server.port}"
@@ -91,7 +91,7 @@ def bottle(site):
     expect([site("GET", "/visits").json()["visits"] for _ in range(3)], [1, 2, 3])
     weighed = site("POST", "/weigh", files={"file": ("large.bin", LARGE)}).json()
     expect((weighed["bytes"], weighed["sha256"]), (len(LARGE), DIGEST))
-    # The same form, in chunks: bottle reads it because there is nothing left to decode.
+    # The same form, in chunks, which the server decodes for bottle.
     form = requests.Request("POST", site.url, files={"file": ("small.bin", LARGE[:300_000])}).prepare()
     weighed = site("POST", "/weigh", data=in_chunks(form.body), headers={"Content-Type": form.headers["Content-Type"]}).json()
     expect(weighed["bytes"], 300_000)
@@ -125,7 +125,7 @@ def flask(site):
     put = site("POST", "/files", 201, data=in_chunks(form.body), headers={"Content-Type": form.headers["Content-Type"]}).json()
     expect(put["bytes"], 300_000)
     site("GET", "/error", 500)
-    # Nobody reads the rest of this stream: the next request goes on another connection.
+    # The rest of this stream is not read, so the next request needs another connection.
     with site("GET", "/numbers/100000000", stream=True) as answer:
         next(answer.iter_content(1000))
     site("POST", "/sign-out")
@@ -172,7 +172,7 @@ def django(site):
 
 
 def database_files(server):
-    """How often its processes have the database open. Each thread may keep one."""
+    """How often the processes have the database open. Each thread may keep one."""
     count = 0
     for pid in server.pids():
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -191,7 +191,7 @@ def chromium(url, folder, *more):
 
 
 def browser(site, folder, screenshot):
-    """The page in a browser: it is laid out, and asks for nothing that is not there."""
+    """The page in a browser: its layout, and no request for a missing file."""
     run = chromium(site.url, folder / "chromium", "--dump-dom", "--virtual-time-budget=3000")
     if run is None:
         return "no Chromium here"
@@ -202,7 +202,7 @@ def browser(site, folder, screenshot):
 
 
 def curl(site, folder):
-    """What the first lines of the apps say is tried with curl; here an upload and its answer."""
+    """The curl commands of the apps' first lines; here an upload and its response."""
     if not shutil.which("curl"):
         return "no curl here"
     (folder / "upload").write_bytes(LARGE[:5_000_000])
@@ -224,7 +224,7 @@ def exercise(app, check, options, say):
     folder = pathlib.Path(tempfile.mkdtemp(prefix="stheno-wsgi-"))
     for name in ("board", "shelf"):
         (folder / name).mkdir()
-    # Server and app make their temporary files where they are removed at the end.
+    # Temporary files of server and app are in a folder that is removed at the end.
     env = {"PYTHONPATH": str(EXAMPLES), "BOARD_FOLDER": str(folder / "board"), "SHELF_FOLDER": str(folder / "shelf"),
            "TMPDIR": str(folder)}
     server = servers.kind(options.peer)(app=app, env=env)
@@ -245,7 +245,7 @@ def exercise(app, check, options, say):
         for words in ("panicked at", "Fatal Python error"):
             assert words not in log, log[-1000:]
         expect(server.process.poll(), None, "exit code")
-    except Exception as error:  # a failure is a line, and the next app is served
+    except Exception as error:  # a failure is one line, and the next app is tested
         say("failed", check.__name__, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
         if options.verbose:
             print(server.log()[-3000:], file=sys.stderr)
@@ -255,7 +255,7 @@ def exercise(app, check, options, say):
 
 
 def decorate(site):
-    """Notes that make the picture worth taking."""
+    """Notes for the screenshot."""
     for name, text, colour in [("Grace", "The most dangerous phrase in the language is:\nwe have always done it this way.",
                                 "bronze"),
                                ("Ada", "The engine might compose elaborate pieces of music of any degree of complexity.", "sky"),

@@ -1,7 +1,7 @@
-"""What a test is, and what it is given.
+"""Tests, and the case that each test gets.
 
-A test is a function with a row of the checklist (`@row("S3", …)`) that takes a `Case` and asserts. It may be run against
-any server of servers.py; one that cannot do what the test needs raises `Skip`.
+A test is a function with a row of the checklist (`@row("S3", …)`) that takes a `Case` and asserts. It can be run against
+any server of servers.py; a server that lacks what the test needs raises `Skip`.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import tempfile
 import servers
 from client import Connection, eventually, request
 
-# What must never stand in a server's log.
+# Texts that must not occur in a server's log.
 FORBIDDEN = ["Iterator garbage collected without being closed", "panicked at", "Fatal Python error", "!!! uWSGI process",
              "Segmentation fault"]
 TESTS = []
@@ -26,7 +26,7 @@ class Test:
 
 
 def row(number, what, ours=False, long=False):
-    """Makes a test of a function. `ours`: of our own flags and promises, no peer has them. `long`: only if asked for."""
+    """Makes a function a test. `ours`: about our own flags and promises, not for peers. `long`: only with --long."""
     def decorate(function):
         TESTS.append(Test(number, what, function, ours, long))
         return function
@@ -34,7 +34,7 @@ def row(number, what, ours=False, long=False):
 
 
 class Case:
-    """What a test is given: a server that is there already, and means to start others."""
+    """The parameter of a test: a running server, and means to start others."""
 
     counter = itertools.count(1)
 
@@ -47,11 +47,11 @@ class Case:
 
     @property
     def server(self):
-        """The one that all tests share."""
+        """The server that all tests share."""
         return self.shared.get()
 
     def serve(self, **options):
-        """Starts another one, only for this test; options are those of servers.Server."""
+        """Starts another server for this test only; the options are those of servers.Server."""
         server = self.kind(**options)
         self.stack.callback(server.stop)
         server.start()
@@ -61,25 +61,25 @@ class Case:
         return self.stack.enter_context(Connection((server or self.server).address, **options))
 
     def ask(self, target="/", app=None, method="GET", headers=(), body=None, version="HTTP/1.1", server=None):
-        """One request on a connection of its own. There must be an answer."""
+        """Sends one request on a connection of its own, and returns the response, which must come."""
         with Connection((server or self.server).address) as connection:
             answer = connection.ask(target, app, method, [*headers, ("X-Mark", self.mark)], body, version)
-            assert answer is not None, "the connection was closed without an answer"
+            assert answer is not None, "the connection was closed without a response"
             return answer
 
     def environ(self, target="/", server=None, **more):
-        """What the app has seen: key to its type and value."""
+        """The environment as the app saw it: key to type and value."""
         answer = self.ask(target, more.pop("app", "dump"), server=server, **more)
         assert answer.status == 200, f"{answer.status} {answer.body[:200]!r}"
         return {key: Value(kind, value) for key, (kind, value) in answer.json.items()}
 
     def events(self, name=None, server=None):
-        """What apps have noted for this test's mark, with this name."""
+        """The events with this name that apps have noted for this test's mark."""
         found = [line for line in (server or self.server).events() if line[0] == self.mark]
         return [line[2] for line in found if name is None or line[1] == name]
 
     def event(self, name, server=None):
-        """Waits until an app notes this, and answers what it says."""
+        """Waits until an app notes this event, and returns its text."""
         return eventually(lambda: self.events(name, server), f"the app notes {name!r}")[0]
 
     def flag(self, name="flag"):
@@ -100,7 +100,7 @@ class Value(str):
 
 
 class Shared:
-    """A server that many tests use; started when it is first needed, and again if it has died."""
+    """The server that many tests use; started when it is first needed, and again after it has died."""
 
     def __init__(self, kind, **options):
         self.kind, self.options, self.running = kind, options, None
@@ -113,7 +113,7 @@ class Shared:
         return self.running
 
     def mind(self, position):
-        """After a test: it must be alive, and its log from the position on be free of what is forbidden."""
+        """After a test: the server must be alive, and its log from the position on free of forbidden texts."""
         if self.running is None:
             return
         text = self.running.log()[position:]
@@ -135,12 +135,12 @@ class Shared:
 
 
 def expect(got, wanted, what=""):
-    """They are the same, or it says in which way they are not."""
+    """Asserts that both are equal, and says how they differ."""
     assert got == wanted, f"{what}{': ' if what else ''}{got!r}, not {wanted!r}"
 
 
 def goes_out_at_once(case, app):
-    """The app says "tick", and goes on when the client shows that it has come."""
+    """The app sends "tick", and continues when the client confirms its arrival."""
     flag = case.flag(app)
     with Connection(case.server.address) as connection:
         connection.send(request("/", app, headers=[("X-Flag", str(flag))]))

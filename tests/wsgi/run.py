@@ -5,11 +5,11 @@
     tests/wsgi/run.py --peer stheno:0              the app on the loop; also stheno:N
     tests/wsgi/run.py --peer waitress              gunicorn, granian, bjoern, uwsgi, if they are installed here
     tests/wsgi/run.py --rows S,R9 --only drain     these rows; tests with this in their names
-    tests/wsgi/run.py --long                       also what takes minutes
+    tests/wsgi/run.py --long                       also the tests that take minutes
     tests/wsgi/run.py --server 'CMD {app} {port}'  any other server: its command line
-    tests/wsgi/run.py --table docs/WSGI.md         writes the table, from what the last runs have measured
+    tests/wsgi/run.py --table docs/WSGI.md         writes the table, from the results of the last runs
 
-Prints one line for each test, and leaves what it found in target/wsgi/NAME.json. Exits with 1 if one fails, or if a row has
+Prints one line for each test, and writes the results to target/wsgi/NAME.json. Exits with 1 if a test fails, or if a row has
 no test.
 """
 
@@ -35,7 +35,7 @@ ROWS = ([f"E{n}" for n in range(1, 23)] + [f"I{n}" for n in range(1, 8)] + [f"S{
 
 
 def check_rows():
-    """Every row has a test, and every test says its row."""
+    """Checks that every row has a test, and that every test names its row."""
     here = {test.row for test in TESTS}
     if missing := [row for row in ROWS if row not in here]:
         sys.exit(f"no test for {', '.join(missing)}")
@@ -58,9 +58,9 @@ def wanted(options):
 
 
 def run_one(test, kind, shared, options):
-    """Answers "ok", "failed" or "skipped", and why."""
+    """Returns "ok", "failed" or "skipped", and the reason."""
     if test.ours and not kind.name.startswith(("stheno", "custom")):
-        return "skipped", "of our own flags and promises"
+        return "skipped", "about our own flags and promises"
     if test.long and not options.long:
         return "skipped", "takes minutes: --long"
     case = Case(kind, shared)
@@ -78,7 +78,7 @@ def run_one(test, kind, shared, options):
         if options.verbose:
             traceback.print_exc()
             print(shared.running.log()[position:] if shared.running else "", file=sys.stderr)
-        # Whatever it has done to the server, the next test begins with a new one.
+        # The next test gets a new server, in case this one is damaged.
         shared.stop()
         where = traceback.extract_tb(error.__traceback__)
         line = [frame.lineno for frame in where if frame.filename.endswith(f"{test.function.__module__}.py")]
@@ -92,7 +92,7 @@ def main():
     parser.add_argument("--server", help="another server's command, with {app} and {port}")
     parser.add_argument("--rows", help="only these rows, or letters, separated by commas")
     parser.add_argument("--only", help="only tests with this in their names")
-    parser.add_argument("--long", action="store_true", help="also what takes minutes")
+    parser.add_argument("--long", action="store_true", help="also the tests that take minutes")
     parser.add_argument("--table", type=pathlib.Path, metavar="FILE", help="only write the table into this file")
     parser.add_argument("--verbose", action="store_true", help="tracebacks, and the server's log")
     options = parser.parse_args()

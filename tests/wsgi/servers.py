@@ -1,7 +1,7 @@
-"""The servers that the tests can be run against: how each is started, and how it is given its options.
+"""The servers that the tests can be run against: how each is started, and how it gets its options.
 
-Each is started in its own process group on a port from the system, and ended with its group, whatever happens: also when
-the tests themselves are killed.
+Each is started in its own process group on a port from the system, and ended with its group, also when the tests are
+killed.
 """
 
 import atexit
@@ -27,7 +27,7 @@ LIBC = ctypes.CDLL(None)
 
 
 class Skip(Exception):
-    """This server cannot be tested so, and why."""
+    """This server cannot run the test; the text is the reason."""
 
 
 class DoesNotStart(AssertionError):
@@ -35,7 +35,7 @@ class DoesNotStart(AssertionError):
 
 
 def end_with_us():
-    """In the child: it is ended when these tests are killed. (PR_SET_PDEATHSIG)"""
+    """In the child: the kernel kills it when these tests are killed. (PR_SET_PDEATHSIG)"""
     LIBC.prctl(1, signal.SIGKILL)
 
 
@@ -48,10 +48,10 @@ atexit.register(end_all)
 
 
 class Server:
-    """A server with an app of apps.py. Options that it does not know raise `Skip`."""
+    """A server with an app of the package `apps`. Unknown options raise `Skip`."""
 
     name = "?"
-    # What of the options it has: "prefix", "unix", "max_body", "workers", "threads", "args"
+    # The options that it has, of "prefix", "unix", "max_body", "workers", "threads", "args"
     knows = {"threads", "workers"}
 
     def __init__(self, app="apps:application", threads=4, workers=1, prefix=None, unix=None, max_body=None, args=(),
@@ -66,13 +66,13 @@ class Server:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="stheno-wsgi-"))
         self.process, self.port = None, None
 
-    # -- what each server says for itself --
+    # -- different for each server --
 
     def command(self):
         raise NotImplementedError
 
     def found_port(self):
-        """The port that it says it listens on, once it says so. Others are given one in advance."""
+        """The port from its log, once it is there. Other servers get a port in advance."""
         return None
 
     # -- the same for all --
@@ -88,7 +88,7 @@ class Server:
                 "WSGI_SECRET": "do-not-tell", **self.env}
 
     def start(self):
-        """Starts it and waits until it listens. A port that somebody else was given meanwhile is tried anew."""
+        """Starts it and waits until it listens. If the port was taken meanwhile, tries another one."""
         for attempt in range(5):
             self.port = self.port_to_give()
             self.launch()
@@ -136,7 +136,7 @@ class Server:
         return (self.folder / "out").read_text(errors="replace")
 
     def events(self):
-        """What apps have noted: mark, name, text."""
+        """The events that apps have noted: mark, name, text."""
         with contextlib.suppress(FileNotFoundError):
             return [line.split("\t", 2) for line in (self.folder / "events").read_text().splitlines()]
         return []
@@ -145,7 +145,7 @@ class Server:
         self.process.send_signal(number)
 
     def wait(self, patience=PATIENCE):
-        """Waits until it has ended by itself; answers its exit code."""
+        """Waits until it has ended by itself; returns its exit code."""
         try:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -267,7 +267,7 @@ class Uwsgi(Server):
     knows = {"threads", "workers", "unix"}
 
     def command(self):
-        # Its router is what keeps connections, and answers in chunks.
+        # Its HTTP router keeps connections, and sends chunked responses.
         where = ["--http-socket", str(self.unix)] if self.unix else [
             "--http", f"127.0.0.1:{self.port}", "--http-keepalive", "--http-auto-chunked", "--http-timeout", "30"]
         return [str(BIN / "uwsgi"), *where, "--module", self.app, "--threads", str(self.threads), "--processes",

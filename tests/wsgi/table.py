@@ -1,4 +1,4 @@
-"""The table of docs/WSGI.md, out of what the runs have left in target/wsgi."""
+"""The table of docs/WSGI.md, from the results of the runs in target/wsgi."""
 
 import importlib.metadata
 import json
@@ -8,7 +8,7 @@ BEGIN, END = "<!-- tests/wsgi/run.py --table -->\n", "<!-- /tests/wsgi/run.py --
 COLUMNS = {"stheno": "stheno", "stheno:0": "`--threads 0`", "waitress": "waitress", "gunicorn": "gunicorn",
            "granian": "granian", "bjoern": "bjoern", "uwsgi": "uWSGI"}
 SECTIONS = {"E": "The environment", "I": "The body of the request", "S": "start_response, write, status, fields",
-            "R": "The answer", "X": "The wire", "B": "Bugs of others", "P": "Operations", "C": "The command",
+            "R": "The response", "X": "The wire", "B": "Bugs of other servers", "P": "Operations", "C": "The command",
             "A": "The seed's classes"}
 SIGNS = {"ok": "✓", "failed": "✗", "skipped": "–"}
 
@@ -31,14 +31,14 @@ def versions():
 
 
 def plain(text):
-    """So that a table, or a list, takes it."""
+    """Escapes the text for a table or a list."""
     for sign in "\\`*_|<>[]":
         text = text.replace(sign, "\\" + sign)
     return text
 
 
 def read(out):
-    """Name of the server to its results."""
+    """Returns the results by the name of the server."""
     return {name: json.loads((out / f"{name}.json").read_text()) for name in COLUMNS if (out / f"{name}.json").exists()}
 
 
@@ -56,8 +56,8 @@ def table(tests, results):
 
 
 def totals(tests, results):
-    """How many of the checklist's tests hold, of those that were asked."""
-    text = "\n### Summed up\n\nTests of the checklist (rows E to X) that hold, of those that could be asked:\n\n"
+    """Counts the tests of the checklist that pass, of those that were run."""
+    text = "\n### Totals\n\nTests of the checklist (rows E to X) that pass, of those that could be run:\n\n"
     text += "| " + " | ".join(COLUMNS[name] for name in results) + " |\n|" + "---|" * len(results) + "\n| "
     cells = []
     for name, verdicts in results.items():
@@ -68,8 +68,8 @@ def totals(tests, results):
 
 
 def seen(tests, results):
-    """What servers did where they have a ✗."""
-    text = ["\n### What was seen\n"]
+    """Lists the observations for each ✗."""
+    text = ["\n### Observations\n"]
     for name, verdicts in results.items():
         failures = [(test, verdicts[test.name][1]) for test in tests if verdicts.get(test.name, [""])[0] == "failed"]
         if failures:
@@ -82,7 +82,7 @@ def seen(tests, results):
 
 
 def write(page, out, tests):
-    """Puts the table between its marks, or behind what is there."""
+    """Writes the table between its marks, or at the end of the page."""
     results = read(out)
     if "stheno" not in results:
         raise SystemExit(f"run tests/wsgi/run.py first: there is nothing in {out}")

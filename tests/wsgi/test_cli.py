@@ -1,4 +1,4 @@
-"""The command: its flags, its variables, and what it says when something is wrong."""
+"""The command: its flags, its variables, and its error messages."""
 
 import re
 import signal
@@ -14,7 +14,7 @@ APP = """def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"here"]
 """
-FACTORY = """def create_app(name="nobody", k=0):
+FACTORY = """def create_app(name="default", k=0):
     def application(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [f"{name} {k}".encode()]
@@ -25,7 +25,7 @@ LEVELS = "debug info warning error critical off trace notset warn fatal DEBUG In
 
 
 def command(case, *arguments, env=None, cwd=None, program=None, patience=30):
-    """Runs the command to its end; answers exit code and what it said."""
+    """Runs the command to its end; returns its exit code and output."""
     if case.kind is servers.Custom:
         raise Skip("another server's command")
     server = case.kind()
@@ -67,7 +67,7 @@ def import_error(case):
 
 
 # C: exit 4
-@row("C", "a name that is not there, or cannot be called: one line, exit 4", ours=True)
+@row("C", "a missing or uncallable name: one line, exit 4", ours=True)
 def wrong_name(case):
     (case.folder / "good.py").write_text(APP + "number = 5\n")
     for name, words in [("good:missing", "missing"), ("good:number", "number")]:
@@ -78,7 +78,7 @@ def wrong_name(case):
 
 
 # C: exit 2
-@row("C", "a flag that does not exist, or a value that cannot be: one line, exit 2", ours=True)
+@row("C", "an unknown flag or invalid value: one line, exit 2", ours=True)
 def wrong_flags(case):
     (case.folder / "good.py").write_text(APP)
     for arguments in [["--no-such-flag"], ["--threads", "many"], ["--threads", "-1"], ["-w", "x"], ["--max-body", "big"],
@@ -103,7 +103,7 @@ def levels(case):
 
 
 # C: start-up
-@row("C", "the start-up lines say app, URL, workers and threads", ours=True)
+@row("C", "the start-up lines show app, URL, workers and threads", ours=True)
 def start_up(case):
     server = case.serve(workers=2, threads=3)
     eventually(lambda: f"http://127.0.0.1:{server.port}/" in server.log(), "the URL")
@@ -113,7 +113,7 @@ def start_up(case):
 
 
 # C: --help, --version, the console command
-@row("C", "stheno-wsgi is there beside python, with --help and --version", ours=True)
+@row("C", "stheno-wsgi is installed beside python, with --help and --version", ours=True)
 def console(case):
     program = [str(servers.BIN / "stheno-wsgi")]
     code, said = command(case, "--help", program=program)
@@ -131,8 +131,8 @@ def console(case):
 @row("C", "--factory and module:create_app('x', k=1)", ours=True)
 def factory(case):
     (case.folder / "made.py").write_text(FACTORY)
-    for app, args, wanted in [("made:create_app", ["--factory"], b"nobody 0"), ("made:create_app('x', k=1)", [], b"x 1"),
-                              ("made:create_app()", [], b"nobody 0")]:
+    for app, args, wanted in [("made:create_app", ["--factory"], b"default 0"), ("made:create_app('x', k=1)", [], b"x 1"),
+                              ("made:create_app()", [], b"default 0")]:
         server = case.serve(app=app, args=args, cwd=case.folder)
         expect(case.ask(server=server).body, wanted)
         server.stop()
@@ -155,7 +155,7 @@ def paths(case):
 
 
 # C: --bind
-@row("C", "--bind: several places, unix:PATH among them; its file goes at the end", ours=True)
+@row("C", "--bind: several listeners, with unix:PATH; its file is removed at the end", ours=True)
 def bind(case):
     path = case.folder / "socket"
     server = case.serve(unix=path, args=["--bind", "127.0.0.1:0"])
@@ -192,7 +192,7 @@ def variables(case):
 
 
 # C: --forwarded-allow-ips
-@row("C", "--forwarded-allow-ips: who may say for whom he asks", ours=True)
+@row("C", "--forwarded-allow-ips: the proxies whose X-Forwarded fields are used", ours=True)
 def forwarded(case):
     said = [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-Proto", "https")]
     server = case.serve(args=["--forwarded-allow-ips", "127.0.0.1"])
@@ -204,21 +204,21 @@ def forwarded(case):
     for nonsense in ("ftp", "https, http", "\xff", ""):
         seen = case.environ(headers=[("X-Forwarded-Proto", nonsense), ("X-Forwarded-For", "not an address")], server=server)
         assert seen["wsgi.url_scheme"] in ("http", "https"), seen["wsgi.url_scheme"]
-        expect(seen["REMOTE_ADDR"], "127.0.0.1", "what is no address is nobody's")
+        expect(seen["REMOTE_ADDR"], "127.0.0.1", "an invalid address is ignored")
     server = case.serve(args=["--forwarded-allow-ips", "10.0.0.1"])
     seen = case.environ(headers=said, server=server)
     expect((seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]), ("127.0.0.1", "http"))
 
 
 # C: logs
-@row("C", "--access-log and --logfile: a line for each answer", ours=True)
+@row("C", "--access-log and --logfile: a line for each response", ours=True)
 def logs(case):
     access, log = case.folder / "access", case.folder / "log"
     server = case.serve(args=["--access-log", str(access)])
     case.ask("/seen?x", "one", server=server)
     eventually(lambda: access.exists() and re.search(r'127\.0\.0\.1 .*"GET /seen\?x HTTP/1\.1" 200 11', access.read_text()),
                "the line in the access log")
-    # With --logfile nothing is said on standard error, the URL neither; it is in the file.
+    # With --logfile everything, the URL included, goes to the file instead of standard error.
     server = case.kind(args=["--logfile", str(log), "--log", "debug"])
     case.stack.callback(server.stop)
     server.found_port = lambda: (found := re.search(r"http://127\.0\.0\.1:(\d+)/", (log.read_text() if log.exists() else "")
@@ -238,6 +238,6 @@ def threads(case):
         connection.send(b"GET / HTTP/1.1\r\nHost: a\r\nX-App: sleeps\r\n\r\n")
     for connection in connections:
         expect(connection.answer().body, b"slept")
-    # One after the other it would be 6 s.
+    # One after the other they would take 6 s.
     took = time.monotonic() - begun
     assert took < 3, f"{took:.1f} s"

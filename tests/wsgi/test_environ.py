@@ -1,4 +1,4 @@
-"""Rows E: what the app is told about the request."""
+"""Rows E: the environment of the app."""
 
 import re
 
@@ -40,14 +40,14 @@ def method(case):
 
 
 # WSGI E3
-@row("E3", "methods that are not HTTP's own")
+@row("E3", "methods that HTTP does not define")
 def unknown_methods(case):
     for name in ["PROPFIND", "M-SEARCH", "PURGE"]:
         expect(case.environ(method=name, body=b"")["REQUEST_METHOD"], name)
 
 
 # WSGI E3
-@row("E3", "methods are not made upper-case")
+@row("E3", "methods keep their case")
 def lower_case_methods(case):
     for name in ["get", "Brew"]:
         expect(case.environ(method=name, body=b"")["REQUEST_METHOD"], name)
@@ -61,7 +61,7 @@ def no_prefix(case):
 
 
 # WSGI E4
-@row("E4", "a prefix moves to SCRIPT_NAME; what does not have it is not cut")
+@row("E4", "a prefix moves to SCRIPT_NAME; other paths stay unchanged")
 def prefix(case):
     server = case.serve(prefix="/app")
     for target, wanted in [("/app/x", ("/app", "/x")), ("/app/", ("/app", "/")), ("/app", ("/app", ""))]:
@@ -85,7 +85,7 @@ def path_decoded(case):
 
 
 # WSGI E5
-@row("E5", "PATH_INFO is not tidied: //a//b, dots, %00")
+@row("E5", "PATH_INFO is not normalised: //a//b, dots, %00")
 def path_kept(case):
     for target, wanted in [("//a//b", "//a//b"), ("/env/../x", "/env/../x"), ("/a/./b/", "/a/./b/"),
                            ("/a;b=c/d", "/a;b=c/d"), ("/a%00b", "/a\0b")]:
@@ -101,7 +101,7 @@ def other_forms(case):
 
 
 # WSGI E6
-@row("E6", "QUERY_STRING is raw, and always there")
+@row("E6", "QUERY_STRING is raw, and always present")
 def query(case):
     for target, wanted in [("/", ""), ("/?", ""), ("/?a=%20b&c=%C3%A9+d?x", "a=%20b&c=%C3%A9+d?x"), ("/?a%26b", "a%26b")]:
         seen = case.environ(target)
@@ -129,7 +129,7 @@ def server(case):
 
 
 # WSGI E8
-@row("E8", "nor behind a Unix socket")
+@row("E8", "also on a Unix socket")
 def server_unix(case):
     running = case.serve(unix=case.folder / "socket")
     seen = case.environ(server=running, app="bare")
@@ -154,7 +154,7 @@ def joined(case):
 
 
 # WSGI E11
-@row("E11", "a name with _ does not pass for one with -")
+@row("E11", "a name with _ is not taken for one with -")
 def underscores(case):
     seen = case.environ(headers=[("X_Under", "evil"), ("X-Real", "good"), ("X_Real", "evil"), ("Content_Length", "7"),
                                  ("Content_Type", "evil")], app="bare")
@@ -171,13 +171,13 @@ def latin(case):
 
 
 # WSGI E12; waitress 432
-@row("E12", "only blanks and tabs are taken from the ends of values")
+@row("E12", "only spaces and tabs are trimmed from values")
 def stripped(case):
     expect(case.environ(headers=[("X-Edge", " \t a\xa0\x85 \t")])["HTTP_X_EDGE"], "a\xa0\x85")
 
 
 # WSGI E13
-@row("E13", "of a chunked body the app sees its length, no coding")
+@row("E13", "a chunked body has a length and no coding")
 def hop_by_hop(case):
     seen = case.environ(method="POST", body=[b"hello ", b"world"])
     expect(seen.get("CONTENT_LENGTH"), "11")
@@ -211,7 +211,7 @@ def remote_host(case):
 
 
 # WSGI E15
-@row("E15", "the raw target is there (REQUEST_URI or RAW_URI)")
+@row("E15", "the raw target is present (REQUEST_URI or RAW_URI)")
 def raw_target(case):
     seen = case.environ("/a%2Fb/../c?x=%41")
     expect(seen.get("REQUEST_URI", seen.get("RAW_URI")), "/a%2Fb/../c?x=%41")
@@ -225,14 +225,14 @@ def version(case):
 
 
 # WSGI E17
-@row("E17", "wsgi.url_scheme is http where no proxy is")
+@row("E17", "wsgi.url_scheme is http without a proxy")
 def scheme(case):
     seen = case.environ()["wsgi.url_scheme"]
     expect((seen.kind, seen), ("str", "http"))
 
 
 # WSGI E18
-@row("E18", "multithread, multiprocess, run_once say what is so")
+@row("E18", "multithread, multiprocess, run_once are true to the server")
 def concurrency(case):
     for threads, workers in [(4, 1), (1, 1), (4, 2)]:
         try:
@@ -254,7 +254,7 @@ def concurrency_inline(case):
 
 
 # WSGI E19
-@row("E19", "wsgi.errors takes any text, and it arrives")
+@row("E19", "wsgi.errors takes any text and logs it")
 def errors(case):
     expect(case.ask(app="errors").status, 200)
     wanted = [f"write {case.mark} é ☃ 🐍", f"first {case.mark}", f"second {case.mark}"]
@@ -286,7 +286,7 @@ def own_keys(case):
 
 
 # WSGI E1–E22
-@row("E1", "wsgiref.validate has nothing against any request")
+@row("E1", "wsgiref.validate accepts every request")
 def validated(case):
     connection = case.connect()
     for method in ["GET", "POST", "HEAD"]:

@@ -15,7 +15,7 @@ LINES = b"first\nsecond line\n\nno end"
 
 
 def wanted(body, operations):
-    """What `io.BytesIO` does, which is what the server must do."""
+    """The results of `io.BytesIO`, which the server's have to equal."""
     stream, results = io.BytesIO(body), []
     for name, *arguments in operations:
         got = list(stream) if name == "__iter__" else getattr(stream, name)(*arguments)
@@ -63,24 +63,24 @@ def random_operations(case):
 
 
 # WSGI I1, I5
-@row("I1", "a large body, which is in a file, reads the same")
+@row("I1", "a large body, kept in a file, reads the same")
 def large_operations(case):
     body = (b"line of text\n" * 100_000)[:1_200_001]
     compare(case, body, [["readline"], ["read", 600_000], ["readline", 5], ["readlines", 1000], ["read"], ["read"]])
 
 
 # WSGI I2
-@row("I2", "the input ends where the body does")
+@row("I2", "the input ends with the body")
 def end_of_input(case):
     connection = case.connect()
     connection.send(request("/", "echo", "POST", body=b"first") + request("/", "echo", "POST", body=b"second"))
     expect(connection.answer().body, b"first")
     second = connection.answer()
-    expect(second and second.body, b"second", "the request behind it")
+    expect(second and second.body, b"second", "the request after it")
 
 
 # WSGI I2; gunicorn 3301, 3334
-@row("I2", "a body that the app does not read is in nobody's way")
+@row("I2", "a body that the app does not read does no harm")
 def unread(case):
     for size in (10, 100_000, 3_000_000):
         connection = case.connect()
@@ -89,11 +89,11 @@ def unread(case):
         expect(answer and answer.body, b"not read", f"{size} bytes")
         if not connection.ended and answer.get("Connection") != "close":
             after = connection.ask(app="one")
-            expect(after and after.body, b"Hello World", f"the request behind {size} bytes")
+            expect(after and after.body, b"Hello World", f"the request after {size} bytes")
 
 
 # WSGI I3; gunicorn 605, 1264, uwsgi 1187, 1428
-@row("I3", "a chunked body: decoded, its length known, no coding left")
+@row("I3", "a chunked body: decoded, with its length, without coding")
 def chunked(case):
     for body in ([b"hello ", b"world"], [b"x"] * 300, [b"a" * 70_000, b"b"], []):
         answer = case.ask(app="echo", method="POST", body=body)
@@ -109,7 +109,7 @@ def by_length(case):
 
 
 # WSGI I3; cheroot 69
-@row("I3", "extensions and trailers; the next request is fine")
+@row("I3", "extensions and trailers; the next request is served")
 def extensions(case):
     connection = case.connect()
     connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-App: echo\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -117,11 +117,11 @@ def extensions(case):
                     + request("/", "one"))
     expect(connection.answer().body, b"hello0123456789")
     after = connection.answer()
-    expect(after and after.body, b"Hello World", "the request behind trailers")
+    expect(after and after.body, b"Hello World", "the request after trailers")
 
 
 # WSGI I3
-@row("I3", "in pieces of one byte")
+@row("I3", "a body in pieces of one byte")
 def byte_by_byte(case):
     connection = case.connect()
     for byte in request("/", "echo", "POST", body=[b"hello ", b"world"]):
@@ -147,7 +147,7 @@ def bad_chunks(case):
 
 
 # WSGI I4; gunicorn 3234
-@row("I4", "a body that ends early: the app is never called")
+@row("I4", "a body that ends early: the app is not called")
 def truncated(case):
     for number, sent in enumerate([b"Content-Length: 10\r\n\r\nabc", b"Content-Length: 1\r\n\r\n",
                                    b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc",
@@ -189,7 +189,7 @@ def max_body_chunked(case):
 
 
 def peak(server):
-    """The most memory that its processes have had at once, each for itself, in bytes."""
+    """The sum of the peaks of its processes' memory, in bytes."""
     total = 0
     for pid in server.pids():
         with open(f"/proc/{pid}/status") as file:

@@ -1,4 +1,4 @@
-"""What operators do to a server that serves: stop, kill, reload; and what clients do to it in crowds."""
+"""Operations on a running server: stop, kill, reload; and crowds of clients."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ STREAM = b"".join(b"%04d" % number + b"s" * 1020 for number in range(50))
 
 
 class Load:
-    """Clients that ask for the same again and again, and count what becomes of it."""
+    """Clients that send the same request repeatedly, and count the outcomes."""
 
     def __init__(self, server, app, wanted, clients=8, keep=True):
         self.server, self.app, self.wanted, self.keep = server, app, wanted, keep
@@ -48,7 +48,7 @@ class Load:
 
     def talk(self, connection):
         while not self.ending.is_set():
-            # A server may close between two answers; a client that sees it asks on another connection.
+            # A server may close between two responses; the client then uses another connection.
             connection.socket.setblocking(False)
             try:
                 if connection.socket.recv(1) == b"":
@@ -73,9 +73,9 @@ class Load:
                 return
 
     def reaches(self, count):
-        """Waits until so many more are good."""
+        """Waits until `count` more requests were served."""
         wanted = self.good + count
-        eventually(lambda: self.good >= wanted or self.ending.is_set(), f"{count} more answers; {self}", 60)
+        eventually(lambda: self.good >= wanted or self.ending.is_set(), f"{count} more responses; {self}", 60)
 
     def end(self):
         self.ending.set()
@@ -88,7 +88,7 @@ class Load:
 
 
 # Drain
-@row("P", "TERM under load while apps stream: no answer is cut")
+@row("P", "TERM under load while apps stream: no response is cut")
 def drain(case):
     server = case.serve()
     load = Load(server, "slow_stream", STREAM, clients=12)
@@ -99,11 +99,11 @@ def drain(case):
     finally:
         load.end()
     assert load.cut == 0 and not load.wrong, str(load)
-    assert load.lost <= 2, f"{load}: requests that were accepted got no answer"
+    assert load.lost <= 2, f"{load}: accepted requests got no response"
 
 
 # Drain; granian 548, 875, pyo3 6084
-@row("P", "TERM with idle connections and under load: it ends, each time", ours=True)
+@row("P", "TERM with idle connections and under load: the server ends", ours=True)
 def terminates(case):
     for turn in range(4):
         server = case.serve(workers=1 + turn % 2)
@@ -140,7 +140,7 @@ def interrupts(case):
 
 
 # A worker is killed
-@row("P", "a worker is killed while apps sleep: the others go on, a new one comes", ours=True)
+@row("P", "a worker is killed while apps sleep: the others go on, and it is replaced", ours=True)
 def worker_killed(case):
     server = case.serve(workers=2, threads=32)
     flag = case.flag()
@@ -206,7 +206,7 @@ def aborted(case):
 
 
 def sockets_of(server):
-    """How many sockets its processes hold."""
+    """The number of sockets that its processes hold."""
     count = 0
     for pid in server.pids():
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -245,7 +245,7 @@ VERSION = """def application(environ, start_response):
 
 
 # Reload
-@row("P", "HUP brings new code; code that does not import leaves the old one serving", ours=True)
+@row("P", "HUP loads new code; if the import fails, the old code stays", ours=True)
 def reload_code(case):
     path = case.folder / "changing.py"
     path.write_text(VERSION % 1)
@@ -266,7 +266,7 @@ def reload_code(case):
 
 
 # Reload
-@row("P", "--reload: a file that is changed is served anew, by itself", ours=True)
+@row("P", "--reload: a changed file is loaded automatically", ours=True)
 def reload_watch(case):
     path = case.folder / "changing.py"
     path.write_text(VERSION % 1)
@@ -296,7 +296,7 @@ def max_requests(case):
 
 
 # --timeout
-@row("P", "--timeout: a worker that hangs says where, and is replaced", ours=True)
+@row("P", "--timeout: a worker that hangs logs its traceback, and is replaced", ours=True)
 def hung(case):
     for threads in (1, 0):
         server = case.serve(threads=threads, args=["--timeout", "2"])
@@ -331,7 +331,7 @@ def slow_but_alive(case):
 
 
 # --static
-@row("P", "--static: files are served while all threads sleep, and nothing else is", ours=True)
+@row("P", "--static: files, and only files, are served while all threads sleep", ours=True)
 def static(case):
     root = case.folder / "site"
     root.mkdir()
@@ -339,7 +339,7 @@ def static(case):
     (case.folder / "secret").write_text("secret")
     server = case.serve(args=["--static", f"/static={root}"])
     flag = case.flag()
-    # On the loop an app that sleeps holds up everything; that is what the flag's documentation warns of.
+    # On the loop a sleeping app blocks everything, as the documentation of the flag warns.
     busy = [case.connect(server) for _ in range(6 if server.threads else 0)]
     for connection in busy:
         connection.send(request("/", "waits", headers=[("X-Mark", case.mark), ("X-Flag", str(flag))]))
@@ -376,7 +376,7 @@ def memory(case):
             with open(f"/proc/{worker}/status") as file:
                 return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
         ask(100_000)
-        # What start-up has freed goes back to the kernel some day. That is no growth, and must not hide any.
+        # Memory that start-up has freed may return to the kernel later, which must not hide growth.
         readings = [resident()]
         for _ in range(10):
             ask(100_000)

@@ -1,4 +1,4 @@
-"""Bugs of other servers, each with where it was reported, as tests of anyone."""
+"""Bugs of other servers, with their reports, as tests of any server."""
 
 import re
 import threading
@@ -7,8 +7,8 @@ from client import Connection, Silence, eventually, request
 from harness import Skip, expect, row
 
 
-# granian 527, pyo3 1741: what the server has made is dropped by another thread
-@row("B", "environ, start_response, write and input may die in any thread")
+# granian 527, pyo3 1741: objects of the server are dropped by another thread
+@row("B", "environ, start_response, write and input may be dropped in any thread")
 def dropped_elsewhere(case):
     server = case.serve()
     for _ in range(100):
@@ -16,8 +16,8 @@ def dropped_elsewhere(case):
     assert "panicked" not in server.log() and "unsendable" not in server.log(), server.log()[-500:]
 
 
-# fastwsgi 4, 31: used after the answer is over
-@row("B", "write() and start_response() after the answer are errors of the app")
+# fastwsgi 4, 31: used after the end of the response
+@row("B", "write() and start_response() after the response are errors of the app")
 def used_too_late(case):
     flag = case.flag()
     with Connection(case.server.address) as connection:
@@ -25,7 +25,7 @@ def used_too_late(case):
         flag.touch()
         case.event("over")
         after = connection.ask(app="one")
-        assert after is None or after.body == b"Hello World", f"the next answer is {after}"
+        assert after is None or after.body == b"Hello World", f"the next response is {after}"
 
 
 # gunicorn 1698, 2781, 2917, granian 789, waitress 301: idle connections take the place of busy ones
@@ -37,11 +37,11 @@ def idle_connections(case):
         try:
             expect(connection.ask(app="one").body, b"Hello World")
         except Silence:
-            raise AssertionError("nobody is served beside 150 idle connections") from None
+            raise AssertionError("no client is served beside 150 idle connections") from None
 
 
 # granian 873: long streams in all threads but one
-@row("B", "three endless streams, and the fourth thread serves")
+@row("B", "three endless streams; the fourth thread serves")
 def long_streams(case):
     if "threads" not in case.kind.knows or case.server.threads < 4:
         raise Skip("fewer than four threads")
@@ -54,7 +54,7 @@ def long_streams(case):
             expect(connection.ask(app="one").body, b"Hello World")
 
 
-# gunicorn 1976: the request of a client that has left is run all the same
+# gunicorn 1976: the request of a client that has left is run anyway
 @row("B", "a request that waits for a thread is not run when its client has left", ours=True)
 def left_while_waiting(case):
     server = case.serve(threads=1)
@@ -74,7 +74,7 @@ def left_while_waiting(case):
 
 
 def accepted_ports(port):
-    """The clients' ports of the connections to this port, as the kernel knows them."""
+    """The client ports of the connections to this port, from the kernel."""
     found = set()
     with open("/proc/net/tcp") as table:
         for line in table:
@@ -83,7 +83,7 @@ def accepted_ports(port):
     return found
 
 
-# bjoern 113, 114; every other request in a new shape, on one connection
+# bjoern 113, 114; requests of different shapes on one connection
 @row("B", "one connection, 60 requests of all shapes")
 def shapes(case):
     connection = case.connect()
@@ -114,8 +114,8 @@ def thread_locals(case):
     raise AssertionError("after 40 requests no thread has been here twice")
 
 
-# The thundering of 40 threads at once
-@row("B", "40 clients at once, 20 requests each: everyone gets his own")
+# A thundering herd of 40 threads
+@row("B", "40 clients at once, 20 requests each: each gets its own response")
 def crowd(case):
     wrong = []
 
@@ -138,7 +138,7 @@ def crowd(case):
 
 
 # uwsgi 1149: forked without the interpreter's hooks
-@row("B", "each worker has a chance of its own", ours=True)
+@row("B", "each worker has its own random numbers", ours=True)
 def chance(case):
     for args in ([], ["--preload"]):
         server = case.serve(workers=3, threads=1, args=args)

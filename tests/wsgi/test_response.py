@@ -1,4 +1,4 @@
-"""Rows R: what the app gives back, and what the client gets of it."""
+"""Rows R: the result of the app, and the response to the client."""
 
 import contextlib
 import time
@@ -8,7 +8,7 @@ from harness import Skip, expect, goes_out_at_once, row
 
 
 def still_fine(connection, what):
-    """The connection is closed, or the next answer on it is in its place."""
+    """Checks that the connection is closed, or that the next response on it is the right one."""
     answer = connection.ask(app="one")
     if answer is not None:
         expect((answer.status, answer.body), (200, b"Hello World"), f"the answer behind {what}")
@@ -23,7 +23,7 @@ def nonsense(case):
 
 
 # WSGI R1
-@row("R1", "an app that raises: 500, told to the log, not to the client")
+@row("R1", "an app that raises: 500, details in the log only")
 def raises(case):
     answer = case.ask(app="raises")
     expect(answer.status, 500)
@@ -39,7 +39,7 @@ def raises_at_the_first(case):
 
 
 # WSGI R1
-@row("R1", "raised behind the first chunk: cut off, so that it shows")
+@row("R1", "raised after the first chunk: the response is visibly cut off")
 def raises_in_the_middle(case):
     with Connection(case.server.address) as connection:
         answer = connection.ask(app="raises_in_the_middle", headers=[("X-Mark", case.mark)])
@@ -50,7 +50,7 @@ def raises_in_the_middle(case):
 
 
 # WSGI R1
-@row("R1", "sys.exit() in an app ends no server")
+@row("R1", "sys.exit() in an app does not end the server")
 def exits(case):
     server = case.serve()
     pid = case.ask(app="pids", server=server).body
@@ -61,7 +61,7 @@ def exits(case):
 
 
 # WSGI R2; granian 29, 306, hypercorn 154
-@row("R2", "close() is called once: when all is well, on HEAD, on errors")
+@row("R2", "close() is called once: on success, on HEAD, on errors")
 def close(case):
     for app, method in [("closes", "GET"), ("closes", "HEAD"), ("raises_in_the_middle", "GET"), ("raises_at_the_first", "GET"),
                         ("closes_unstarted", "GET"), ("short", "GET"), ("long", "GET"), ("too_late", "GET")]:
@@ -69,7 +69,7 @@ def close(case):
         with Connection(case.server.address) as connection:
             connection.ask(app=app, method=method, headers=[("X-Mark", case.mark)])
         eventually(lambda: len(case.events("closed")) > before, f"close() is called: {app} {method}", 5)
-        # A second call would come with the first one, or with this request.
+        # A second call of close() would come with the first one, or with this request.
         case.ask(app="one")
         expect(len(case.events("closed")) - before, 1, f"calls of close(): {app} {method}")
 
@@ -83,7 +83,7 @@ def close_thread(case):
 
 
 # WSGI R2
-@row("R2", "an error in close() is logged; the answer was whole")
+@row("R2", "an error in close() is logged; the response is complete")
 def close_raises(case):
     answer = case.ask(app="close_raises")
     expect((answer.status, answer.body), (200, b"one"))
@@ -97,7 +97,7 @@ def list_of_one(case):
 
 
 # WSGI R3
-@row("R3", "and a list of none", ours=True)
+@row("R3", "and an empty list", ours=True)
 def list_of_none(case):
     expect(case.ask(app="nothing").get("Content-Length"), "0")
 
@@ -145,7 +145,7 @@ def old_keep_alive(case):
 
 
 # WSGI R6; fastwsgi 32
-@row("R6", "less than Content-Length: closed, so that it shows, and logged")
+@row("R6", "less than Content-Length: visibly cut off, and logged")
 def short(case):
     with Connection(case.server.address, patience=5) as connection:
         try:
@@ -156,7 +156,7 @@ def short(case):
 
 
 # WSGI R7
-@row("R7", "more than Content-Length: cut, and the next answer is in its place")
+@row("R7", "more than Content-Length: cut, and the next response is intact")
 def long(case):
     with Connection(case.server.address) as connection:
         answer = connection.ask(app="long", headers=[("X-Mark", case.mark)])
@@ -165,19 +165,19 @@ def long(case):
 
 
 # WSGI R8
-@row("R8", "each block goes out before the next is asked for")
+@row("R8", "each block is sent before the next one is requested")
 def unbuffered(case):
     goes_out_at_once(case, "ticks")
 
 
 # WSGI R8
-@row("R8", "also one that is the last of several")
+@row("R8", "also the last of several blocks")
 def unbuffered_behind(case):
     goes_out_at_once(case, "ticks_behind")
 
 
 # WSGI R9; waitress 427
-@row("R9", "HEAD has no body, whatever the app gives; the length is kept")
+@row("R9", "HEAD has no body, also if the app returns one; the length is kept")
 def head(case):
     for app, length in [("one", "11"), ("streams", None), ("sized", "10"), ("long", "5")]:
         with Connection(case.server.address) as connection:
@@ -185,12 +185,12 @@ def head(case):
             if app == "sized":
                 app, headers = "status", [*headers, ("X-Status", "200 OK"), ("X-Length", "10")]
             answer = connection.ask(app=app, method="HEAD", headers=headers)
-            assert answer is not None, f"{app}: no answer"
+            assert answer is not None, f"{app}: no response"
             expect(answer.status, 200, app)
             if length and app != "one":
                 expect(answer.get("Content-Length"), length, app)
             still_fine(connection, f"HEAD of {app}")
-            assert connection.buffer == b"", f"{app}: {connection.buffer!r} behind it"
+            assert connection.buffer == b"", f"{app}: {connection.buffer!r} after it"
 
 
 # WSGI R9; waitress 427
@@ -217,7 +217,7 @@ def no_body(case):
                     if status[:3] == "204":
                         expect(answer.all("Content-Length"), [], status)
                     still_fine(connection, status)
-                    assert connection.buffer == b"", f"{status}: {connection.buffer!r} behind it"
+                    assert connection.buffer == b"", f"{status}: {connection.buffer!r} after it"
 
 
 # WSGI R10
@@ -237,7 +237,7 @@ def has_wrapper(case):
 
 
 # WSGI R11
-@row("R11", "wsgi.file_wrapper can be called, gives blocks, and has close()")
+@row("R11", "wsgi.file_wrapper is callable, yields blocks, and has close()")
 def wrapper(case):
     expect(has_wrapper(case), b"([8, 8, 4], True)")
     case.event("file closed")
@@ -278,7 +278,7 @@ def wrapper_short(case):
             answer = connection.ask(app="file", headers=headers)
         except Silence:
             raise AssertionError("the connection stays open, the client waits for ever") from None
-        # A server may know better than the app.
+        # A server may correct the app.
         wanted = (b"0123456789", answer.get("Content-Length") == "10")
         expect((answer.body, answer.complete), wanted)
     with Connection(case.server.address) as connection:
@@ -287,7 +287,7 @@ def wrapper_short(case):
 
 
 # WSGI R11; bjoern 165
-@row("R11", "what has no descriptor is read")
+@row("R11", "an object without a descriptor is read")
 def wrapper_without_descriptor(case):
     has_wrapper(case)
     answer = case.ask(app="file_like")
@@ -322,6 +322,6 @@ def wrapper_large(case):
 
 
 # WSGI R12
-@row("R12", "several Set-Cookie, each for itself, in their order")
+@row("R12", "several Set-Cookie, one per line, in order")
 def cookies(case):
     expect(case.ask(app="cookies").all("Set-Cookie"), ["b=1", "a=2", "b=3"])

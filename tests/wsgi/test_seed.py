@@ -1,4 +1,4 @@
-"""The seed's classes, and `serve()`: what a program sees that imports us."""
+"""The seed's classes, and `serve()`: the interface of the module."""
 
 import importlib.util
 import signal
@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 
 class Script(servers.Stheno):
-    """A program that serves by itself."""
+    """A program that starts a server itself."""
 
     text = SEED
 
@@ -106,7 +106,7 @@ server.serve_forever()
 
 
 # The seed, section 4
-@row("A", "a handler of one's own changes what the app sees", ours=True)
+@row("A", "a custom handler changes the app's environment", ours=True)
 def handler(case):
     server = script(case, HANDLER)
     expect(case.environ(server=server, app="bare").get("HTTP_X_FROM_THE_HANDLER"), "yes")
@@ -115,7 +115,7 @@ def handler(case):
 SERVE = """
 import stheno_wsgi, apps
 stheno_wsgi.serve(apps.application, host="127.0.0.1", port=0, workers={workers}, threads={threads})
-print("it has come back", flush=True)
+print("serve() has returned", flush=True)
 """
 
 

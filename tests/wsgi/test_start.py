@@ -45,7 +45,7 @@ def second_call(case):
 
 
 # WSGI S4
-@row("S4", "also when the first call has failed")
+@row("S4", "also after the first call has failed")
 def second_call_after_an_error(case):
     answer = case.ask(app="twice_after_an_error")
     assert case.event("first") != "accepted", "a line break in a field was accepted"
@@ -64,7 +64,7 @@ def replaced(case):
 
 
 # WSGI S6
-@row("S6", "exc_info behind the head: raised again, and the answer is cut off")
+@row("S6", "exc_info after the head: raised again, and the response is cut off")
 def too_late(case):
     with Connection(case.server.address) as connection:
         answer = connection.ask(app="too_late", headers=[("X-Mark", case.mark)])
@@ -89,13 +89,13 @@ def exc_info_let_go(case):
 
 
 # WSGI S7
-@row("S7", "write() exists, and goes before the iterable")
+@row("S7", "write() exists, and precedes the iterable")
 def write(case):
     expect(case.ask(app="writes").body, b"first second third fourth")
 
 
 # WSGI S7
-@row("S7", "write() of 4 MiB, for a client that reads slowly")
+@row("S7", "write() of 4 MiB, for a slow reader")
 def write_much(case):
     with Connection(case.server.address, small_window=True) as connection:
         answer = connection.ask(app="writes_much")
@@ -105,18 +105,18 @@ def write_much(case):
 
 
 # WSGI S7, R7
-@row("S7", "write() beyond Content-Length is cut; HEAD sends nothing of it")
+@row("S7", "write() beyond Content-Length is cut; HEAD sends none of it")
 def write_too_much(case):
     for app, method in [("long_by_write", "GET"), ("sized_by_write", "HEAD"), ("sized_by_write", "GET")]:
         with Connection(case.server.address) as connection:
             answer = connection.ask(app=app, method=method, headers=[("X-Mark", case.mark)])
             expect((answer.status, answer.body), (200, {"GET": b"1234567890", "HEAD": b""}[method][:5 if "long" in app else 10]))
             after = connection.ask(app="one")
-            assert after is None or after.body == b"Hello World", f"the answer behind it: {after}"
+            assert after is None or after.body == b"Hello World", f"the response after it: {after}"
 
 
 # WSGI S7, R8
-@row("S7", "each write() goes out at once")
+@row("S7", "each write() is sent at once")
 def write_unbuffered(case):
     goes_out_at_once(case, "ticks_by_write")
 
@@ -137,9 +137,9 @@ def answered(case, status="200 OK", headers=None):
 
 
 def refused(case, **what):
-    """The client gets a 500, of the server's making."""
+    """Checks that the client gets the server's own 500."""
     answer = answered(case, **what)
-    assert answer is not None, f"{what}: closed without an answer"
+    assert answer is not None, f"{what}: closed without a response"
     expect(answer.status, 500, str(what))
     return answer
 
@@ -169,13 +169,13 @@ def injection(case):
                             ("200 OK", [("X-A", "a\rX-Evil: 1")]), ("200 OK", [("X-A: b\r\nX-Evil", "1")]),
                             ("200 OK", [("X-A\r\n", "1")]), ("200 OK", [("X-A", "\r\n\r\nbody")])]:
         answer = answered(case, status, headers)
-        assert answer is not None, "closed without an answer"
+        assert answer is not None, "closed without a response"
         assert not answer.all("X-Evil"), f"injected: {status!r} {headers}"
         expect(answer.status, 500, f"{status!r} {headers}")
 
 
 # WSGI S9
-@row("S9", "the app's list is copied, and left as it is")
+@row("S9", "the app's list is copied, and not changed")
 def list_copied(case):
     for _ in range(3):
         answer = case.ask(app="kept_headers")
@@ -184,12 +184,12 @@ def list_copied(case):
 
 
 # WSGI S9
-@row("S9", "fields that are no pair of str: 500")
+@row("S9", "fields that are not pairs of str: 500")
 def bad_fields(case):
     for headers in [[("X-A", 1)], [("X-A", None)], [(b"X-A", "1")], [("X-A", b"1")], [("X-A",)], [("X-A", "1", "2")], ["X-A"],
                     [None], 5, None]:
         answer = answered(case, "200 OK", headers if headers is not None else "None")
-        assert answer is not None, f"{headers}: closed without an answer"
+        assert answer is not None, f"{headers}: closed without a response"
         expect(answer.status, 500, str(headers))
 
 
@@ -203,7 +203,7 @@ def characters(case):
 
 
 # WSGI S10
-@row("S10", "what is allowed arrives: tab, every sign of a token, an empty value")
+@row("S10", "valid fields arrive: a tab, every token character, an empty value")
 def allowed_characters(case):
     answer = answered(case, headers=[("X!#$%&'*+.^_`|~9", "a\tb"), ("X-Empty", ""), ("Content-Type", "text/plain")])
     expect((answer.status, answer.get("X!#$%&'*+.^_`|~9"), answer.get("X-Empty")), (200, "a\tb", ""))
@@ -217,9 +217,9 @@ HOP_BY_HOP = [("Connection", "keep-alive"), ("Keep-Alive", "timeout=5"), ("Trans
 @row("S11", "hop-by-hop fields of the app are not sent")
 def hop_by_hop(case):
     for name, value in HOP_BY_HOP:
-        # Whoever sends "Transfer-Encoding: chunked" twice, or without chunks, is found out by the client's assertions.
+        # The client asserts that "Transfer-Encoding: chunked" is sent once, and with chunks.
         answer = answered(case, headers=[("Content-Type", "text/plain"), (name, value)])
-        assert answer is not None, f"{name}: closed without an answer"
+        assert answer is not None, f"{name}: closed without a response"
         if answer.status == 200:
             assert value not in answer.all(name) or name in ("Connection", "Transfer-Encoding"), f"{name} is sent"
             assert len(answer.all(name)) < 2, f"{name} is sent twice"
@@ -229,21 +229,21 @@ def hop_by_hop(case):
 
 
 # WSGI S11
-@row("S11", "they are an error: 500")
+@row("S11", "hop-by-hop fields are an error: 500")
 def hop_by_hop_refused(case):
     for name, value in HOP_BY_HOP:
         refused(case, headers=[("Content-Type", "text/plain"), (name, value)])
 
 
 # WSGI S12
-@row("S12", "latin-1 goes out as one byte")
+@row("S12", "a latin-1 character is sent as one byte")
 def latin(case):
     answer = answered(case, "200 Tr\xe8s bien", [("X-Latin", "caf\xe9 \xff")])
     expect((answer.status, answer.reason, answer.get("X-Latin")), (200, "Tr\xe8s bien", "caf\xe9 \xff"))
 
 
 # WSGI S12
-@row("S12", "what is not latin-1 is an error: 500")
+@row("S12", "other characters are an error: 500")
 def not_latin(case):
     refused(case, headers=[("X-Euro", "\u20ac")])
     refused(case, headers=[("X-\u20ac", "1")])

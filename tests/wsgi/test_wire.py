@@ -1,4 +1,4 @@
-"""Rows X: 100-continue, pipelining, clients that leave, and what smuggles."""
+"""Rows X: 100-continue, pipelining, clients that leave, and smuggling."""
 
 import pathlib
 import time
@@ -8,7 +8,7 @@ from harness import Skip, expect, row
 
 
 # WSGI X1
-@row("X1", "Expect: 100-continue is answered before the body comes")
+@row("X1", "Expect: 100-continue gets a response before the body comes")
 def continues(case):
     with Connection(case.server.address, patience=5) as connection:
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-App: echo\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
@@ -24,7 +24,7 @@ def continues(case):
 
 
 # WSGI X1
-@row("X1", "no 100 for HTTP/1.0, nor when the body is there already")
+@row("X1", "no 100 for HTTP/1.0, nor if the body has arrived already")
 def does_not_continue(case):
     connection = case.connect()
     connection.send(b"POST / HTTP/1.0\r\nX-App: echo\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello")
@@ -33,7 +33,7 @@ def does_not_continue(case):
 
 
 # WSGI X1
-@row("X1", "other expectations are 417, or not minded")
+@row("X1", "other expectations get 417, or are ignored")
 def other_expectations(case):
     connection = case.connect()
     connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-App: echo\r\nContent-Length: 5\r\nExpect: wonders\r\n\r\nhello")
@@ -42,19 +42,19 @@ def other_expectations(case):
 
 
 # WSGI X2
-@row("X2", "pipelined requests are answered in order")
+@row("X2", "pipelined requests get their responses in order")
 def pipelined(case):
     connection = case.connect()
     paths = [f"/pipelined/{number}" for number in range(20)]
     connection.send(b"".join(request(path, "dump") for path in paths))
     for path in paths:
         answer = connection.answer()
-        assert answer is not None, f"nobody answers {path}"
+        assert answer is not None, f"no response to {path}"
         expect(answer.json["PATH_INFO"][1], path)
 
 
 # WSGI X2
-@row("X2", "also behind a slow one, and with bodies")
+@row("X2", "also after a slow request, and with bodies")
 def pipelined_slow(case):
     connection = case.connect()
     flag = case.flag()
@@ -66,7 +66,7 @@ def pipelined_slow(case):
     flag.touch()
     for wanted in [b"begun ended", b"one", b"two", b"Hello World"]:
         answer = connection.answer()
-        assert answer is not None, f"nobody answers {wanted}"
+        assert answer is not None, f"no response to {wanted}"
         expect(answer.body, wanted)
 
 
@@ -97,7 +97,7 @@ def leaves_write(case):
 
 
 # WSGI X3, R2
-@row("X3", "a client that leaves before the answer: close() is called")
+@row("X3", "a client that leaves before the response: close() is called")
 def leaves_early(case):
     flag = case.flag()
     connection = case.connect()
@@ -110,7 +110,7 @@ def leaves_early(case):
 
 
 # WSGI X3; waitress 418, bjoern 88
-@row("X3", "a client that has left or shut its side makes no one spin")
+@row("X3", "a client that has left or shut its side makes no thread spin")
 def no_spinning(case):
     server = case.serve()
     flag = case.flag()
@@ -124,7 +124,7 @@ def no_spinning(case):
     connections[1].reset()
 
     def used():
-        # What the apps' polling takes is theirs; a loop that spins takes all of a CPU.
+        # The apps' polling takes some CPU time; a loop that spins would take all of a CPU.
         return sum(sum(map(int, pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
                    for pid in server.pids()) / 100
     before, begun = used(), time.monotonic()
@@ -135,7 +135,7 @@ def no_spinning(case):
 
 
 # WSGI X3
-@row("X3", "a client that only shut its side still gets its answer")
+@row("X3", "a client that only shut its side still gets its response")
 def half_closed(case):
     connection = case.connect()
     connection.send(request("/", "one"))
@@ -145,7 +145,7 @@ def half_closed(case):
 
 
 def smuggled(case, head, number, body=b""):
-    """Sends a doubtful head with a request in its body. It must not be answered as if it were one of its own."""
+    """Sends a doubtful head with a request in its body, which must not get a response."""
     mark = f"{case.mark}n{number}"
     inner = b"GET / HTTP/1.1\r\nHost: a\r\nX-App: unread\r\nX-Mark: %s\r\n\r\n" % mark.encode()
     with Connection(case.server.address) as connection:
@@ -197,7 +197,7 @@ def framing(case):
 
 
 # WSGI X4
-@row("X4", "two Hosts, no Host, blanks before the colon, folded lines: 400")
+@row("X4", "two Hosts, no Host, spaces before the colon, folded lines: 400")
 def heads(case):
     bad = []
     for text in [b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n",

@@ -8,8 +8,11 @@ use crate::support::{Dice, Fronts, rules};
 
 const DAMAGES_OF_A_KIND: usize = 1_200;
 
+/// A message on the wire.
+type Pieces = Vec<Piece>;
+
 /// A rule to break: its name, the statuses that may refuse it, and the function that breaks it.
-type Damage = (&'static str, &'static [u16], fn(&mut Vec<Piece>, &mut Dice) -> Option<()>);
+type Damage = (&'static str, &'static [u16], fn(&mut Pieces, &mut Dice) -> Option<()>);
 
 const DAMAGED: [Damage; 17] = [
     ("a line end", &[400], break_line_end),
@@ -55,12 +58,12 @@ fn insert(text: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     text.splice(at..at, bytes.iter().copied());
 }
 
-fn insert_field(pieces: &mut Vec<Piece>, field: String, dice: &mut Dice) {
+fn insert_field(pieces: &mut Pieces, field: String, dice: &mut Dice) {
     let at = 1 + dice.below(head_length(pieces));
     pieces.insert(at, line(field));
 }
 
-fn break_line_end(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn break_line_end(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let mut ends: Vec<&mut &'static str> = Vec::new();
     for piece in pieces {
         if let Piece::Line { end, .. } = piece {
@@ -72,14 +75,14 @@ fn break_line_end(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_before_colon(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_before_colon(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let field = any_field(pieces, dice)?;
     let colon = field.iter().position(|byte| *byte == b':')?;
     insert(field, colon, dice.pick(&[&b" "[..], b"\t", b"  ", b"\x0b", b"\xa0", b"\0"]));
     Some(())
 }
 
-fn fold(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn fold(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let field = any_field(pieces, dice)?;
     let colon = field.iter().position(|byte| *byte == b':')?;
     let at = colon + 1 + dice.below(field.len() - colon);
@@ -87,7 +90,7 @@ fn fold(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_control(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_control(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let which = dice.below(head_length(pieces) + 1);
     let text = text(&mut pieces[which]);
     let control = dice.pick(b"\0\x01\x02\x07\x08\x0b\x0c\r\x0e\x1b\x1f\x7f");
@@ -97,7 +100,7 @@ fn insert_control(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
 }
 
 /// Inserts the field twice, besides one that may be there.
-fn repeat(pieces: &mut Vec<Piece>, name: &str, values: &[&str], dice: &mut Dice) -> Option<()> {
+fn repeat(pieces: &mut Pieces, name: &str, values: &[&str], dice: &mut Dice) -> Option<()> {
     for _ in 0..2 {
         let field = format!("{}: {}", any_case(name, dice), dice.pick(values));
         insert_field(pieces, field, dice);
@@ -105,7 +108,7 @@ fn repeat(pieces: &mut Vec<Piece>, name: &str, values: &[&str], dice: &mut Dice)
     Some(())
 }
 
-fn both_framings(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn both_framings(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let length = format!("{}: {}", any_case("Content-Length", dice), dice.below(20));
     insert_field(pieces, length, dice);
     let coding =
@@ -114,7 +117,7 @@ fn both_framings(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn change_version(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn change_version(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     const VERSIONS: [&str; 14] = [
         "HTTP/2.0",
         "HTTP/3.1",
@@ -138,7 +141,7 @@ fn change_version(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_space(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_space(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let text = text(&mut pieces[0]);
     let mut places: Vec<usize> = vec![0, text.len()];
     places.extend((0..text.len()).filter(|at| text[*at] == b' ').flat_map(|at| [at, at + 1]));
@@ -147,7 +150,7 @@ fn insert_space(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_in_target(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_in_target(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     const BAD: [&[u8]; 10] = [b"#", b"%", b"%g1", b"%4", b"\x80", b"\xff", b"\xc3\xa4", b" ", b"\t", b"\0"];
     let text = text(&mut pieces[0]);
     let first = text.iter().position(|byte| *byte == b' ')?;
@@ -159,7 +162,7 @@ fn insert_in_target(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_in_token(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_in_token(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let bad = dice.pick(b"\"(),/;<=>?@[\\]{}\x80\xff");
     let which = dice.below(head_length(pieces));
     let text = text(&mut pieces[which]);
@@ -169,13 +172,13 @@ fn insert_in_token(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn insert_line(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn insert_line(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     const LINES: [&str; 9] = [":", ": v", "x", "x y", " ", "\t", " X: 1", "GET /canary HTTP/1.1", "X Y: 1"];
     insert_field(pieces, dice.pick(&LINES).into(), dice);
     Some(())
 }
 
-fn remove_host(pieces: &mut Vec<Piece>, _: &mut Dice) -> Option<()> {
+fn remove_host(pieces: &mut Pieces, _: &mut Dice) -> Option<()> {
     if text(&mut pieces[0]).ends_with(b"HTTP/1.0") {
         return None;
     }
@@ -195,7 +198,7 @@ fn field_named<'p>(pieces: &'p mut [Piece], name: &str) -> Option<&'p mut Vec<u8
     })
 }
 
-fn damage_length(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn damage_length(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let field = field_named(pieces, "Content-Length")?;
     let digit = field.iter().position(u8::is_ascii_digit)?;
     insert(
@@ -232,7 +235,7 @@ fn size_lines(pieces: &[Piece]) -> Vec<usize> {
     sizes
 }
 
-fn damage_chunk_size(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn damage_chunk_size(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let sizes = size_lines(pieces);
     let which = *sizes.get(dice.below(sizes.len().max(1)))?;
     let text = text(&mut pieces[which]);
@@ -264,7 +267,7 @@ fn damage_chunk_size(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
     Some(())
 }
 
-fn lengthen_chunk(pieces: &mut Vec<Piece>, dice: &mut Dice) -> Option<()> {
+fn lengthen_chunk(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
     let sizes = size_lines(pieces);
     let which = *sizes.get(dice.below(sizes.len().max(1)))?;
     let Some(Piece::Data(data)) = pieces.get_mut(which + 1) else {

@@ -220,8 +220,8 @@ fn d16_a_suspended_host_kills_no_worker() {
         return;
     }
     let (_folder, server) = serve(&["-w", "2", "--worker-timeout", "1"]);
-    let everyone: Vec<i32> = [server.master()].into_iter().chain(server.workers.clone()).collect();
-    everyone.iter().for_each(|pid| halt(*pid));
+    let all: Vec<i32> = [server.master()].into_iter().chain(server.workers.clone()).collect();
+    all.iter().for_each(|pid| halt(*pid));
     std::thread::sleep(3 * SECOND);
     // The master wakes first, and finds only old heartbeats.
     send(server.master(), Signal::CONT);

@@ -18,7 +18,7 @@ class NotedFile(io.FileIO):
 
 @app(checked=False)
 def file(environ, start_response):
-    """The file X-File, from X-From, announced as X-Length, through wsgi.file_wrapper."""
+    """Sends the file X-File from position X-From, with the length X-Length, through wsgi.file_wrapper."""
     opened = NotedFile(environ, environ["HTTP_X_FILE"])
     opened.seek(int(environ.get("HTTP_X_FROM", "0")))
     headers = list(TEXT)
@@ -30,7 +30,7 @@ def file(environ, start_response):
 
 
 class OnlyRead:
-    """No descriptor, no length: nothing but read()."""
+    """A file-like object with read() only: no descriptor, no length."""
 
     def __init__(self, environ, size):
         self.environ, self.left, self.sizes = environ, size, set()
@@ -61,7 +61,7 @@ def file_in_memory(environ, start_response):
 
 @app(checked=False)
 def file_wrapper_facts(environ, start_response):
-    """What the object can do without a server."""
+    """Tries the wrapper itself, without sending a file."""
     wrapper = environ.get("wsgi.file_wrapper")
     start_response("200 OK", TEXT)
     if wrapper is None:

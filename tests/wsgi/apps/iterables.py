@@ -5,7 +5,7 @@ import sys
 from .registry import Body, TEXT, app, note, wait_for
 
 
-# What is wrong with these the validator finds first.
+# The validator would find the errors of these apps before the server.
 @app(checked=False)
 def returns_none(environ, start_response):
     start_response("200 OK", TEXT)
@@ -40,7 +40,7 @@ def raises(environ, start_response):
 
 @app(checked=False)
 def exits(environ, start_response):
-    """What an app must not do to its server."""
+    """Exits, which must not end the server."""
     sys.exit(3)
 
 
@@ -70,7 +70,7 @@ def closes(environ, start_response):
     return Body(environ, [b"one", b"two"])
 
 
-# Called, but start_response is not.
+# The app is called, but does not call start_response.
 @app(checked=False)
 def closes_unstarted(environ, start_response):
     return Body(environ, [b"one"])
@@ -86,7 +86,7 @@ def close_raises(environ, start_response):
     return Body(environ, [b"one"], close=close_fails)
 
 
-# The validator hides that a list has a length.
+# The validator hides the length of a list.
 @app(checked=False)
 def one(environ, start_response):
     start_response("200 OK", TEXT)
@@ -138,14 +138,14 @@ def long_by_write(environ, start_response):
     write = start_response("200 OK", [*TEXT, ("Content-Length", "5")])
     try:
         write(b"1234567890")
-    except Exception as error:  # allowed: the server may say so
+    except Exception as error:  # the server may raise, or cut it silently
         note(environ, "write", type(error).__name__)
     return []
 
 
 @app
 def ticks(environ, start_response):
-    """Says "tick", and goes on only when the client shows that it has it."""
+    """Sends "tick", and continues when the client has confirmed it."""
     start_response("200 OK", TEXT)
 
     def body():
@@ -156,7 +156,7 @@ def ticks(environ, start_response):
 
 @app
 def ticks_behind(environ, start_response):
-    """Others come just before it, so that a server might expect more to come."""
+    """As `ticks`, after other chunks, so that a server may wait for more."""
     start_response("200 OK", TEXT)
 
     def body():
@@ -173,10 +173,10 @@ def ticks_by_write(environ, start_response):
     return []
 
 
-# The validator refuses bodies where none belongs.
+# The validator refuses bodies of statuses without one.
 @app(checked=False)
 def status(environ, start_response):
-    """A body for a status that X-Status says, with a length if X-Length says one."""
+    """A body with the status X-Status, and the length X-Length if given."""
     headers = list(TEXT)
     if length := environ.get("HTTP_X_LENGTH"):
         headers.append(("Content-Length", length))

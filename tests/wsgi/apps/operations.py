@@ -34,7 +34,7 @@ def endless_write(environ, start_response):
 
 @app
 def waits(environ, start_response):
-    """Answers when the flag is there."""
+    """Responds when the flag file exists."""
     note(environ, "begun", threading.get_ident())
     note(environ, "pid", os.getpid())
     there = wait_for(environ["HTTP_X_FLAG"])
@@ -45,7 +45,7 @@ def waits(environ, start_response):
 
 @app
 def streams_until(environ, start_response):
-    """One chunk, and the other when the flag is there."""
+    """One chunk, and another when the flag file exists."""
     start_response("200 OK", TEXT)
 
     def body():
@@ -58,7 +58,7 @@ def streams_until(environ, start_response):
 
 @app
 def slow_stream(environ, start_response):
-    """50 numbered chunks, so that a drain finds it in the middle."""
+    """50 numbered chunks, so that a drain begins in the middle."""
     start_response("200 OK", TEXT)
 
     def body():
@@ -87,7 +87,7 @@ LOCAL = threading.local()
 
 @app
 def thread_local(environ, start_response):
-    """How often this thread has been here."""
+    """Counts the calls in this thread."""
     LOCAL.count = getattr(LOCAL, "count", 0) + 1
     start_response("200 OK", TEXT)
     return [f"{threading.get_ident()} {LOCAL.count}".encode()]
@@ -96,10 +96,10 @@ def thread_local(environ, start_response):
 HELD = []
 
 
-# What the validator wraps is not what the server has made.
+# The validator would wrap the server's objects.
 @app(checked=False)
 def hoards(environ, start_response):
-    """Keeps everything the server has made, for another thread to drop."""
+    """Keeps the server's objects, which another thread drops."""
     write = start_response("200 OK", TEXT)
     held = [environ, start_response, write, environ["wsgi.input"], environ["wsgi.errors"]]
     if "wsgi.file_wrapper" in environ:
@@ -113,7 +113,7 @@ def hoards(environ, start_response):
     return [b"ok"]
 
 
-# Uses what it was given after its answer is over: an error in the app, never a crash.
+# Uses the server's objects after the end of the response: an error in the app, and no crash.
 @app(checked=False)
 def outlives(environ, start_response):
     write = start_response("200 OK", TEXT)
@@ -144,7 +144,7 @@ os.register_at_fork(after_in_child=lambda: FORKS.append(1))
 
 @app
 def hangs(environ, start_response):
-    """Never comes back."""
+    """Does not return."""
     note(environ, "hangs", os.getpid())
     the_line_where_it_hangs()
     return []

@@ -20,7 +20,7 @@ def app(function=None, *, checked=True):
 
 
 def note(environ, name, text=""):
-    """Tells the test. One write to a file that is appended to: whole, from any thread or process."""
+    """Notes an event for the test: one write in append mode, so lines of several threads and processes do not mix."""
     line = f"{environ.get('HTTP_X_MARK', '-')}\t{name}\t{text}\n"
     with open(os.environ["WSGI_EVENTS"], "ab", buffering=0) as file:
         file.write(line.encode())

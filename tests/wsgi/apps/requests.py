@@ -30,7 +30,7 @@ def bare(environ, start_response):
 
 @app
 def spoil(environ, start_response):
-    """Does to its environment what an app may."""
+    """Changes its environment, as an app may."""
     for key in list(environ):
         if not key.startswith(("wsgi.", "HTTP_X_")):
             del environ[key]
@@ -49,15 +49,15 @@ def errors(environ, start_response):
     return [b"written"]
 
 
-# The validator wants exactly one argument for read().
+# The validator requires exactly one argument for read().
 @app(checked=False)
 def operations(environ, start_response):
-    """Does to wsgi.input what X-Operations says; answers what came of each."""
+    """Calls the methods of wsgi.input that X-Operations names; returns their results."""
     stream, results = environ["wsgi.input"], []
     for name, *arguments in json.loads(environ["HTTP_X_OPERATIONS"]):
         try:
             got = list(stream) if name == "__iter__" else getattr(stream, name)(*arguments)
-        except Exception as error:  # what the server raises is what we want to know
+        except Exception as error:  # the server's exception is the result
             got = f"{type(error).__name__}: {error}"
         results.append(repr(got) if len(repr(got)) < 500 else hashlib.sha256(repr(got).encode()).hexdigest())
     data = json.dumps(results).encode()
@@ -67,7 +67,7 @@ def operations(environ, start_response):
 
 @app
 def echo(environ, start_response):
-    """The body again, and what was said about it."""
+    """Echoes the body, with its description in fields."""
     body = environ["wsgi.input"].read(1 << 30)
     note(environ, "called", len(body))
     start_response("200 OK", [*TEXT, ("Content-Length", str(len(body))),
@@ -79,7 +79,7 @@ def echo(environ, start_response):
 
 @app
 def digest(environ, start_response):
-    """Reads the body in pieces; answers its length and its hash."""
+    """Reads the body in pieces; returns its length and hash."""
     total, hashed = 0, hashlib.sha256()
     while piece := environ["wsgi.input"].read(65536):
         total += len(piece)
@@ -97,7 +97,7 @@ def unread(environ, start_response):
 
 @app
 def lengths(environ, start_response):
-    """Reads by the length that was announced, as Django does, and without, as others do."""
+    """Reads the announced length, as Django does."""
     length = int(environ.get("CONTENT_LENGTH") or 0)
     body = environ["wsgi.input"].read(length)
     start_response("200 OK", TEXT)

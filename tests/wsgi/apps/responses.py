@@ -20,7 +20,7 @@ def two_arguments(environ, start_response):
     return [b"ok"]
 
 
-# The validator knows positional ones only.
+# The validator takes positional arguments only.
 @app(checked=False)
 def three_arguments(environ, start_response):
     start_response("200 OK", [*TEXT, ("X-Arguments", "3")], None)
@@ -46,7 +46,7 @@ def empty_write_then_replaced(environ, start_response):
     return [b"replaced"]
 
 
-# The validator asks for start_response before the iteration, which is stricter than PEP 3333.
+# The validator requires start_response before the iteration, which is stricter than PEP 3333.
 @app(checked=False)
 def in_a_generator(environ, start_response):
     start_response("201 Created late", [*TEXT, ("X-Late", "1")])
@@ -82,7 +82,7 @@ def twice(environ, start_response):
     return [b"ok"]
 
 
-# The validator does not let the first call through, which is to fail in the server.
+# The validator would block the first call, which has to fail in the server.
 @app(checked=False)
 def twice_after_an_error(environ, start_response):
     try:
@@ -107,7 +107,7 @@ def replaced(environ, start_response):
 
 
 class Witness:
-    """Something that a frame of a traceback holds."""
+    """An object that a frame of a traceback holds."""
 
 
 WITNESSES = {}
@@ -122,7 +122,7 @@ def fails_with_a_witness(mark):
 # The validator keeps exc_info in a frame of its own.
 @app(checked=False)
 def too_late(environ, start_response):
-    """An error behind the first bytes: start_response must raise it again."""
+    """An error after the first bytes: start_response must raise it again."""
     mark = environ["HTTP_X_MARK"]
     start_response("200 OK", TEXT)
 
@@ -147,7 +147,7 @@ def too_late(environ, start_response):
 
 @app(checked=False)
 def error_replaced(environ, start_response):
-    """An error before the first bytes, handed over with exc_info."""
+    """An error before the first bytes, passed as exc_info."""
     start_response("200 OK", TEXT)
     try:
         fails_with_a_witness(environ["HTTP_X_MARK"])
@@ -158,14 +158,14 @@ def error_replaced(environ, start_response):
 
 @app
 def witness(environ, start_response):
-    """Whether the traceback of the other app is still held by somebody, without any help by gc."""
+    """Reports whether the traceback of the other app is still referenced, without a run of gc."""
     start_response("200 OK", TEXT)
     return [b"held" if WITNESSES[environ["HTTP_X_MARK"]]() else b"let go"]
 
 
 @app
 def no_collector(environ, start_response):
-    """Switches the garbage collector off or on: cycles stay."""
+    """Switches the garbage collector off or on, so that cycles stay."""
     (gc.disable if environ.get("QUERY_STRING", "") == "off" else gc.enable)()
     start_response("200 OK", TEXT)
     return [b"done"]
@@ -200,11 +200,11 @@ def writes_text(environ, start_response):
     return []
 
 
-# The validator would find it first; what the server does is the row.
+# The validator would find it first; the row is about the server.
 @app(checked=False)
 def answers(environ, start_response):
-    """Calls start_response with what X-Answer says, as Python."""
-    status, headers = eval(environ["HTTP_X_ANSWER"])  # only the tests ask
+    """Calls start_response with the Python expression in X-Answer."""
+    status, headers = eval(environ["HTTP_X_ANSWER"])  # only tests send it
     try:
         start_response(status, headers)
     except Exception as error:
@@ -218,7 +218,7 @@ KEPT_HEADERS = [("Content-Type", "text/plain"), ("X-Kept", "1")]
 
 @app
 def kept_headers(environ, start_response):
-    """A list of the module, which the server must not change, nor be changed by, once it has it."""
+    """A list of the module, which the server must copy and not change."""
     mine = list(KEPT_HEADERS) if environ.get("QUERY_STRING", "") == "late" else KEPT_HEADERS
     start_response("200 OK", mine)
     if environ.get("QUERY_STRING", "") == "late":
