@@ -1,8 +1,7 @@
-//! The body of a request: Content-Length and chunked framing (RFC 9112 §6, §7.1).
+//! The reader of request bodies: Content-Length and chunked framing (RFC 9112 §6, §7.1).
 //!
-//! [`BodyReader`] is pulled: each [`BodyReader::step`] takes what it can from the window and says what it
-//! was. Everything malformed is refused at once; no white space, sign or bare line end is forgiven, because
-//! each of them has been read differently by two servers in a row.
+//! Malformed framing is refused at once, with its white space, signs and bare line ends: two servers in a row have read
+//! each of them differently.
 
 use std::num::NonZeroU64;
 
@@ -11,33 +10,34 @@ use super::framing::BodyFraming;
 use super::grammar::{is_field_value_byte, is_tchar, is_token, trim_ows};
 use crate::chat::{Frame, Terminate, Terminator, Window};
 
-/// Bytes of all chunk extensions of one body: nobody uses them, and Go's reader was made to spin on them.
+/// Bytes of all chunk extensions of one body: no client needs them, and Go's reader could be made to spin on them.
 const MAX_EXTENSIONS: usize = 4 * 1024;
-/// Bytes of a chunk's size line: 16 digits and all the extensions there may be.
+/// Bytes of a chunk's size line: 16 digits and the extensions.
 const MAX_SIZE_LINE: usize = 16 + MAX_EXTENSIONS;
-/// Framing bytes that a body may have before they are weighed against its content.
+/// Framing bytes that a body may have before they are compared with its content.
 const FREE_OVERHEAD: u64 = 100_000;
 /// Framing bytes that each byte of content may carry after that.
 const MAX_OVERHEAD_RATIO: u64 = 16;
-/// Bytes and fields of a trailer section.
+/// Bytes of a trailer section.
 const MAX_TRAILER: usize = 8 * 1024;
+/// Fields of a trailer section.
 const MAX_TRAILER_FIELDS: usize = 50;
 
-/// What one step has found.
+/// The next thing in a body, as [`BodyReader::next_event`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The first so many bytes of the window are content; consume them before the next step.
+pub enum BodyEvent {
+    /// This number of bytes at the front of the window is content. The caller consumes them before the next call.
     Data(usize),
     /// More input is needed.
-    NeedMore,
-    /// The body is over.
+    NeedData,
+    /// The body is complete.
     End,
 }
 
-/// Takes a body off the input.
+/// Separates the content of a body from its framing.
 #[derive(Debug)]
 pub struct BodyReader {
-    place: Place,
+    position: Position,
     /// Content bytes so far.
     content: u64,
     /// Framing bytes so far.
@@ -47,23 +47,24 @@ pub struct BodyReader {
     trailer_fields: usize,
 }
 
+/// The part of the body that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// In the content of a body whose length is known; the number is the bytes that are left.
+enum Position {
+    /// The content of a body of a known length, with the bytes that are left.
     Content(NonZeroU64),
-    /// Before a chunk's size line.
+    /// A chunk's size line.
     Size,
-    /// In the content of a chunk; the number is the bytes that are left.
+    /// The content of a chunk, with the bytes that are left.
     Chunk(NonZeroU64),
-    /// Before the CR LF after a chunk's content.
+    /// The CR LF after a chunk's content.
     ChunkEnd,
-    /// Before a trailer field, or the empty line that ends the body.
+    /// A trailer field, or the empty line that ends the body.
     Trailer,
     End,
 }
 
-/// The terminator of a line of framing: CR LF, after `limit` bytes at the most. It refuses a longer line, and any other
-/// CR or LF, as it comes.
+/// The terminator of a line of framing: CR LF, after at most `limit` bytes. It refuses a longer line, and any other CR
+/// or LF, as soon as it comes.
 struct LineEnd {
     limit: usize,
     error: Error,
@@ -79,7 +80,7 @@ impl Terminate for LineEnd {
         match unread[end..] {
             _ if end > self.limit => Err(self.error),
             [b'\r', b'\n', ..] => Ok(Frame::Whole { data: end, terminator: 2 }),
-            // Nothing, or the first half of the line's end.
+            // The line goes on, or the CR of its end has come.
             [] | [b'\r'] => Ok(Frame::Part { data: 0 }),
             _ => Err(self.error),
         }
@@ -87,14 +88,16 @@ impl Terminate for LineEnd {
 }
 
 impl BodyReader {
-    /// A reader for a body with this framing.
+    /// A reader at the beginning of a body with this framing.
     #[must_use]
     pub fn new(framing: BodyFraming) -> Self {
         Self {
-            place: match framing {
-                BodyFraming::Length(length) => NonZeroU64::new(length).map_or(Place::End, Place::Content),
-                BodyFraming::Chunked => Place::Size,
-                BodyFraming::None | BodyFraming::UntilClose => Place::End,
+            position: match framing {
+                BodyFraming::Length(length) => {
+                    NonZeroU64::new(length).map_or(Position::End, Position::Content)
+                }
+                BodyFraming::Chunked => Position::Size,
+                BodyFraming::None | BodyFraming::UntilClose => Position::End,
             },
             content: 0,
             overhead: 0,
@@ -104,73 +107,73 @@ impl BodyReader {
         }
     }
 
-    /// Content bytes so far.
+    /// Returns the number of content bytes so far.
     #[must_use]
     pub fn content(&self) -> u64 {
         self.content
     }
 
-    /// Content bytes that are known of: those so far, and what the length or the current chunk still promises.
+    /// Returns the content bytes so far plus those that the length or the current chunk has announced.
     #[must_use]
     pub fn announced(&self) -> u64 {
-        let left = match self.place {
-            Place::Content(left) | Place::Chunk(left) => left.get(),
+        let left = match self.position {
+            Position::Content(left) | Position::Chunk(left) => left.get(),
             _ => 0,
         };
         self.content.saturating_add(left)
     }
 
-    /// Takes the framing off the front of the window, up to the next content.
+    /// Consumes the framing at the front of the window, up to the next content.
     ///
     /// # Errors
     /// [`Error::Chunk`] or [`Error::Trailer`]: the connection cannot be used any more.
-    pub fn step(&mut self, window: &mut Window<'_>) -> Result<Step, Error> {
+    pub fn next_event(&mut self, window: &mut Window<'_>) -> Result<BodyEvent, Error> {
         loop {
             let line = |limit, error| LineEnd { limit, error };
-            let mut line_end = match self.place {
-                Place::End => return Ok(Step::End),
-                Place::Content(left) | Place::Chunk(left) => return Ok(self.take_content(left, window)),
-                Place::Size => line(MAX_SIZE_LINE, Error::Chunk),
-                Place::ChunkEnd => line(0, Error::Chunk),
-                Place::Trailer => line(MAX_TRAILER - self.trailer, Error::Trailer),
+            let mut line_end = match self.position {
+                Position::End => return Ok(BodyEvent::End),
+                Position::Content(left) | Position::Chunk(left) => return Ok(self.take_content(left, window)),
+                Position::Size => line(MAX_SIZE_LINE, Error::Chunk),
+                Position::ChunkEnd => line(0, Error::Chunk),
+                Position::Trailer => line(MAX_TRAILER - self.trailer, Error::Trailer),
             };
             let Frame::Whole { data, terminator } = window.find(&mut line_end)? else {
-                return Ok(Step::NeedMore);
+                return Ok(BodyEvent::NeedData);
             };
-            self.place = self.after_line(&window.bytes()[..data])?;
+            self.position = self.after_line(&window.bytes()[..data])?;
             window.consume(data + terminator);
         }
     }
 
-    /// Content is a frame of a known length: asynchat's own terminator for numbers.
-    fn take_content(&mut self, left: NonZeroU64, window: &mut Window<'_>) -> Step {
+    /// Finds content, with asynchat's terminator for a length: `left` bytes are missing.
+    fn take_content(&mut self, left: NonZeroU64, window: &mut Window<'_>) -> BodyEvent {
         let mut rest = Terminator::Length(left);
         let Ok(Frame::Whole { data, .. } | Frame::Part { data }) = window.find(&mut rest);
         if data == 0 {
-            return Step::NeedMore;
+            return BodyEvent::NeedData;
         }
         self.content += data as u64;
-        self.place = match (rest, self.place) {
-            (Terminator::Length(left), Place::Chunk(_)) => Place::Chunk(left),
-            (Terminator::Length(left), _) => Place::Content(left),
-            (_, Place::Chunk(_)) => Place::ChunkEnd,
-            _ => Place::End,
+        self.position = match (rest, self.position) {
+            (Terminator::Length(left), Position::Chunk(_)) => Position::Chunk(left),
+            (Terminator::Length(left), _) => Position::Content(left),
+            (_, Position::Chunk(_)) => Position::ChunkEnd,
+            _ => Position::End,
         };
-        Step::Data(data)
+        BodyEvent::Data(data)
     }
 
-    fn after_line(&mut self, line: &[u8]) -> Result<Place, Error> {
+    fn after_line(&mut self, line: &[u8]) -> Result<Position, Error> {
         self.overhead += line.len() as u64 + 2;
-        match self.place {
-            Place::Size => self.after_size(line),
-            Place::Trailer => self.after_trailer_line(line),
-            // The limit of 0 has made sure that it is empty.
-            _ => Ok(Place::Size),
+        match self.position {
+            Position::Size => self.after_size(line),
+            Position::Trailer => self.after_trailer_line(line),
+            // The line is empty: its limit is 0.
+            _ => Ok(Position::Size),
         }
     }
 
-    /// `chunk-size [ chunk-ext ]`: hexadecimal digits only, 16 at the most.
-    fn after_size(&mut self, line: &[u8]) -> Result<Place, Error> {
+    /// Parses `chunk-size [ chunk-ext ]`: 1 to 16 hexadecimal digits, whose value an `i64` holds.
+    fn after_size(&mut self, line: &[u8]) -> Result<Position, Error> {
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extensions) = line.split_at(digits);
         if !(1..=16).contains(&digits) || !are_extensions(extensions) {
@@ -188,23 +191,23 @@ impl BodyReader {
         if i64::try_from(size).is_err() {
             return Err(Error::Chunk);
         }
-        Ok(NonZeroU64::new(size).map_or(Place::Trailer, Place::Chunk))
+        Ok(NonZeroU64::new(size).map_or(Position::Trailer, Position::Chunk))
     }
 
-    /// A field line, held to the same rules as one in the head, or the end.
-    fn after_trailer_line(&mut self, line: &[u8]) -> Result<Place, Error> {
+    /// Checks a trailer line: a field line under the rules of the head, or the empty line.
+    fn after_trailer_line(&mut self, line: &[u8]) -> Result<Position, Error> {
         if line.is_empty() {
-            return Ok(Place::End);
+            return Ok(Position::End);
         }
         self.trailer += line.len() + 2;
         self.trailer_fields += 1;
         let fits = self.trailer <= MAX_TRAILER && self.trailer_fields <= MAX_TRAILER_FIELDS;
-        if fits && is_trailer_field(line) { Ok(Place::Trailer) } else { Err(Error::Trailer) }
+        if fits && is_trailer_field(line) { Ok(Position::Trailer) } else { Err(Error::Trailer) }
     }
 }
 
-/// `*( ";" chunk-ext-name [ "=" chunk-ext-val ] )` (RFC 9112 §7.1.1), without the white space that the RFC
-/// calls bad.
+/// Whether `bytes` is `*( ";" chunk-ext-name [ "=" chunk-ext-val ] )` (RFC 9112 §7.1.1), without the white space that
+/// the RFC calls bad.
 fn are_extensions(mut bytes: &[u8]) -> bool {
     while let [b';', rest @ ..] = bytes {
         let Some(rest) = skip_token(rest) else {
@@ -230,7 +233,7 @@ fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
     (length > 0).then(|| &bytes[length..])
 }
 
-/// The rest of a `quoted-string` (RFC 9110 §5.6.4) whose opening quote has been taken.
+/// Skips the rest of a `quoted-string` (RFC 9110 §5.6.4) after its opening quote.
 fn skip_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
     loop {
         bytes = match bytes {
@@ -243,7 +246,7 @@ fn skip_quoted(mut bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// A well-formed field that may stand in a trailer: none that frames, routes or authenticates (RFC 9110
+/// Whether `line` is a well-formed field that a trailer may contain: it does not frame, route or authenticate (RFC 9110
 /// §6.5.1).
 fn is_trailer_field(line: &[u8]) -> bool {
     const FORBIDDEN: [&[u8]; 6] =
@@ -262,38 +265,29 @@ mod tests {
     use super::*;
     use crate::chat::InBuffer;
 
-    /// Reads a body in pieces of `step`; answers its content and what stands behind it.
+    /// Reads a body in pieces of `step` bytes; returns its content and the bytes after it.
     fn read(framing: BodyFraming, input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>), Error> {
         let (mut buffer, mut reader) = (InBuffer::new(), BodyReader::new(framing));
-        let (mut content, mut behind) = (Vec::new(), Vec::new());
-        let mut ended = false;
+        let (mut content, mut rest) = (Vec::new(), input);
         for piece in input.chunks(step) {
-            if ended {
-                behind.extend_from_slice(piece);
-                continue;
-            }
             let mut window = buffer.open(piece);
+            rest = &rest[piece.len()..];
             loop {
-                match reader.step(&mut window)? {
-                    Step::Data(count) => {
+                match reader.next_event(&mut window)? {
+                    BodyEvent::Data(count) => {
                         content.extend_from_slice(&window.bytes()[..count]);
                         window.consume(count);
                     }
-                    Step::NeedMore => break,
-                    Step::End => {
-                        ended = true;
-                        behind.extend_from_slice(window.bytes());
-                        let rest = window.bytes().len();
-                        window.consume(rest);
-                        break;
+                    BodyEvent::NeedData => break,
+                    BodyEvent::End => {
+                        assert_eq!(reader.content(), content.len() as u64);
+                        return Ok((content, [window.bytes(), rest].concat()));
                     }
                 }
             }
             buffer.close(window);
         }
-        assert!(ended, "the body did not end");
-        assert_eq!(reader.content(), content.len() as u64);
-        Ok((content, behind))
+        panic!("the body did not end");
     }
 
     #[test]
@@ -313,43 +307,26 @@ mod tests {
     }
 
     #[test]
-    fn doubts_are_refused_at_every_split() {
+    fn malformed_bodies_at_every_split() {
         let long = "x".repeat(5000);
-        let fields = "A: b\r\n".repeat(51);
-        for (input, want) in [
-            ("\r\nabc", Error::Chunk),
-            (" 3\r\nabc", Error::Chunk),
-            ("3 \r\nabc", Error::Chunk),
-            ("+3\r\nabc", Error::Chunk),
-            ("0x3\r\nabc", Error::Chunk),
-            ("1_0\r\nabc", Error::Chunk),
-            ("00000000000000003\r\nabc", Error::Chunk),
-            ("8000000000000000\r\nabc", Error::Chunk),
-            ("3\nabc\r\n0\r\n\r\n", Error::Chunk),
-            ("3\rabc\r\n0\r\n\r\n", Error::Chunk),
-            ("3\r\nabc\n0\r\n\r\n", Error::Chunk),
-            ("3\r\nabcd\r\n0\r\n\r\n", Error::Chunk),
-            ("3;\r\nabc", Error::Chunk),
-            ("3;a=\r\nabc", Error::Chunk),
-            ("3;a b\r\nabc", Error::Chunk),
-            ("3;a=\"\r\nabc\"\r\n", Error::Chunk),
-            ("3;a\0\r\nabc", Error::Chunk),
-            (&format!("3;{long}\r\nabc"), Error::Chunk),
-            ("3\n", Error::Chunk),
-            ("3\r;", Error::Chunk),
-            ("3\r\nabc\n", Error::Chunk),
-            ("0\r\n\n", Error::Trailer),
-            ("0\r\n\r\r", Error::Trailer),
-            ("0\r\nX: a\n", Error::Trailer),
-            ("0\r\nX T\r\n\r\n", Error::Trailer),
-            ("0\r\n X: T\r\n\r\n", Error::Trailer),
-            ("0\r\nX : T\r\n\r\n", Error::Trailer),
-            ("0\r\nX: a\rb\r\n\r\n", Error::Trailer),
-            ("0\r\nContent-Length: 3\r\n\r\n", Error::Trailer),
-            ("0\r\nXXGET / HTTP/1.1\r\n", Error::Trailer),
-            (&format!("0\r\nA: {long}\r\nB: {long}\r\n\r\n"), Error::Trailer),
-            (&format!("0\r\n{fields}\r\n"), Error::Trailer),
-        ] {
+        let long_line = format!("3;{long}\r\nabc");
+        #[rustfmt::skip]
+        let chunks = [
+            "\r\nabc", " 3\r\nabc", "3 \r\nabc", "+3\r\nabc", "0x3\r\nabc", "1_0\r\nabc",
+            "00000000000000003\r\nabc", "8000000000000000\r\nabc", "3\nabc\r\n0\r\n\r\n", "3\rabc\r\n0\r\n\r\n",
+            "3\r\nabc\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "3;\r\nabc", "3;a=\r\nabc", "3;a b\r\nabc",
+            "3;a=\"\r\nabc\"\r\n", "3;a\0\r\nabc", "3\n", "3\r;", "3\r\nabc\n", &long_line,
+        ];
+        let long_fields = format!("A: {long}\r\nB: {long}\r\n\r\n");
+        let many_fields = "A: b\r\n".repeat(51);
+        #[rustfmt::skip]
+        let trailers = [
+            "\n", "\r\r", "X: a\n", "X T\r\n\r\n", " X: T\r\n\r\n", "X : T\r\n\r\n", "X: a\rb\r\n\r\n",
+            "Content-Length: 3\r\n\r\n", "XXGET / HTTP/1.1\r\n", &long_fields, &many_fields,
+        ];
+        let chunks = chunks.map(|input| (input.to_owned(), Error::Chunk));
+        let trailers = trailers.map(|trailer| (format!("0\r\n{trailer}"), Error::Trailer));
+        for (input, want) in chunks.into_iter().chain(trailers) {
             for step in [1, 2, 3, 5, 7, input.len()] {
                 let read = read(BodyFraming::Chunked, input.as_bytes(), step);
                 assert_eq!(read, Err(want), "RULES A55 to A61: {input:.40?} in steps of {step}");
@@ -357,7 +334,7 @@ mod tests {
         }
     }
 
-    /// RULES A59: a body that is all framing is cut off.
+    /// RULES A59: a body that is mostly framing is refused.
     #[test]
     fn overhead_is_bounded() {
         let input = [b"1;abcdefgh=ijklmnop\r\nx\r\n".repeat(400), b"0\r\n\r\n".to_vec()].concat();

@@ -1,37 +1,36 @@
-//! One connection, as a state machine that is handed bytes and the time, and asked what it has found.
+//! One connection: a state machine that is given bytes and the time, and that a driver asks for events.
 //!
 //! ```text
 //! bytes ──► open ──► next_event* ──► store
 //!                        │
 //!                        ├─ NeedData        read more
 //!                        ├─ Head            parse it, call the service, accept (or refuse)
-//!                        ├─ Data            content for whoever wants the body
+//!                        ├─ Data            hand content of the body to the application
 //!                        ├─ End             the request is whole: respond
 //!                        ├─ Refuse          refuse
-//!                        └─ Paused          nothing is parsed before the response is made, or has left
+//!                        └─ Paused          make the response, or send it, before more is parsed
 //! ```
 //!
-//! It calls nothing: the driver asks for one event at a time, and responds. Each direction has a state of its own:
+//! Each direction has a state of its own:
 //!
 //! ```text
 //! Reader:  Idle ──► Head ──► Body ──► Done ──► (the response has left) Idle
 //! Writer:  Idle ──► (Waiting) ──► Sending ──► Idle, or Lingering ──► Closed
 //! ```
 //!
-//! * `Idle` waits for the first byte of a request; nothing is held for it.
-//! * `Head` waits for CR LF CR LF. A head that cannot become a request is refused as soon as that is
-//!   certain, and the refusal is the same at whatever byte the input is cut.
-//! * `Body` waits for the end of a body. One that no application wants is read and thrown away, so that the connection can
-//!   persist; one that is too large to be worth that is not waited for: the response leaves at once and the connection
-//!   closes after it.
-//! * `Done` waits for the response to leave. While anything is in the output no input is read:
-//!   that one rule keeps the memory of a connection bounded, and pipelined responses in order. Requests that
-//!   came in the same read are answered together, until the turn's budget or the high-water mark.
+//! * `Idle` waits for the first byte of a request, and holds no buffer for it.
+//! * `Head` waits for CR LF CR LF. A head that cannot become a request is refused as soon as that is certain, with the
+//!   same error at any cut of the input.
+//! * `Body` waits for the end of a body. A body that no application takes is read and discarded, so that the connection
+//!   can persist. If it is too large for that, the response leaves at once and the connection closes after it.
+//! * `Done` waits for the response to leave. While the output holds anything, no input is read: this one rule bounds the
+//!   memory of a connection and keeps pipelined responses in order. Requests that came in the same read are handled
+//!   together, up to the turn's budget or the high-water mark.
 //! * `Waiting` waits for an application to make the response, whose first pieces may have left already.
 //! * `Sending` waits for the peer to take the response.
-//! * `Lingering` has told the peer that nothing more will come and throws away what still comes from it. A
-//!   close with unread input would reset the connection, and the peer would lose our last response with it.
-//! * `Closed` waits for nothing.
+//! * `Lingering` has shut down the sending half, and discards input. A close with unread input would reset the
+//!   connection, and the peer would lose the last response.
+//! * `Closed` is the end.
 
 mod reading;
 mod writing;
@@ -46,63 +45,64 @@ use super::settings::{Settings, Timeouts};
 use crate::chat::{InBuffer, OutQueue, Window};
 use crate::clock::{DateCache, Instant, Now};
 
-/// Bytes that leave a new connection without any having been acknowledged: ten segments (RFC 6928 §2).
+/// Bytes that leave a new connection before the first acknowledgement: ten segments (RFC 6928 §2).
 const FIRST_FLIGHT: u64 = 14_600;
 
-/// Bytes of further requests that may come while an application makes a response. They are read so that a client that
-/// has gone is noticed.
+/// Bytes of further requests that are read while an application makes a response, so that the end of the connection is
+/// noticed.
 const READ_AHEAD: usize = 64 * 1024;
 
-/// What all connections have in common in one turn.
+/// The time, the settings and the dates that all connections share in one turn of the loop.
 #[derive(Debug)]
 pub struct Turn<'a> {
-    /// The time of this turn. It stands still while the turn lasts, so two equal times are of the same turn.
+    /// The time of this turn. Each turn asks the clock once, in nanoseconds, and ends with system calls: equal times
+    /// therefore mean the same turn, and [`Connection::sent`] compares them for that.
     pub now: Now,
-    /// Limits and names.
+    /// Limits, time-outs, and the name of the server.
     pub settings: &'a Settings,
-    /// The strings of this second.
+    /// The `Date` field and the log's time stamp, made once per second.
     pub dates: &'a mut DateCache,
 }
 
-/// What [`Connection::next_event`] has found in the input.
+/// The next thing in the input, as [`Connection::next_event`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing more can be found before more input comes.
+    /// More input is needed.
     NeedData,
     /// The head of a request is whole. The driver parses it, and then accepts or refuses it.
     Head(Head),
-    /// The first so-and-so many bytes of the window are content of a body that an application wants. The driver consumes
-    /// them.
+    /// This number of bytes at the front of the window is content of a body that an application takes. The driver
+    /// consumes them.
     Data(usize),
-    /// The body is over, or is not worth waiting for: the response is due.
+    /// The body is complete, or too large to wait for: the response is due.
     End,
-    /// The input is no request that can be served: the driver refuses it.
+    /// The input cannot be served: the driver refuses it.
     Refuse(Error),
-    /// A response has to be made, or to leave, before anything more is parsed.
+    /// A response has to be made, or to leave, before more input is parsed.
     Paused,
 }
 
-/// What the body of an accepted request is read for.
+/// The destination of an accepted request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodySink {
-    /// An application takes it.
+    /// An application.
     Application,
-    /// It is thrown away: the response is made already.
+    /// None: the response is made already, and the body is discarded.
     Discard {
-        /// The response is a refusal, which leaves whatever the size of the body.
+        /// Whether the response is an error, which is sent even if the body is over its limit.
         is_error: bool,
     },
 }
 
-/// What the driver has to do once everything has been sent.
+/// The driver's next action when the output is empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Ask for events: requests that have already come may be answered now.
+    /// Ask for events: the next request may have come already.
     Resume,
-    /// Shut the sending half down and go on reading.
+    /// Shut down the sending half, and go on reading.
     Shutdown,
-    /// Close the socket, if nothing more has come: with unread input a close is a reset, and the peer might
-    /// lose our response. If something has, hand it in.
+    /// Close the socket unless more input has come; hand that to the connection. A close with unread input is a reset,
+    /// and the peer might lose the response.
     CloseIfQuiet,
     /// Close the socket; with a reset if [`Connection::wants_reset`].
     Close,
@@ -112,15 +112,15 @@ pub enum Next {
 #[derive(Debug)]
 enum Reader {
     Idle {
-        /// When it began: the accept, or the end of the last response.
+        /// The accept, or the end of the last response.
         since: Instant,
         /// Empty lines since then.
         empty_lines: u8,
     },
     Head {
-        /// When the time for the head began.
+        /// The beginning of the time that the head has.
         since: Instant,
-        /// When its first byte came.
+        /// The arrival of its first byte.
         begun: Instant,
         scan: HeadScan,
     },
@@ -130,7 +130,7 @@ enum Reader {
 
 #[derive(Debug)]
 struct BodyState {
-    /// When the request began, for the average rate.
+    /// The beginning of the time that the body's average rate is measured over.
     since: Instant,
     begun: Instant,
     reader: BodyReader,
@@ -140,57 +140,67 @@ struct BodyState {
     terms: ResponseTerms,
 }
 
-/// What the response depends on when the request is gone.
+/// The properties of the request that its response depends on.
 #[derive(Clone, Copy, Debug)]
 struct ResponseTerms {
-    /// HEAD: the head says what it would for GET, and no body follows (RFC 9110 §9.3.2).
+    /// The method is HEAD: the head of the response is that for GET, and no body follows (RFC 9110 §9.3.2).
     is_head: bool,
-    /// What follows the response, as far as the request decides it.
     after: AfterWrite,
 }
 
-/// What follows a response.
+/// The fate of the connection after a response.
+///
+/// The request, its body and the response decide it, one after the other:
+///
+/// 1. The head: `KeepAlive` or `Close`, as the request asks (`accept`).
+/// 2. The body: `Linger` if it is not read to its end (`BodyState::judge`).
+/// 3. A refusal replaces both: `CloseNow` for 408, else `Linger` (`refuse`).
+/// 4. The response: `Linger` in place of `KeepAlive` if the server wants to close (`after_response`); and an application
+///    chooses by its [`Completion`](crate::http1::Completion), `Reset` and `CloseNow` included (`finish_response`).
+///
+/// Input that comes after the last response makes a lingering close of every close (`ignore`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AfterWrite {
-    /// The next request.
+    /// The next request is read.
     KeepAlive,
-    /// The peer wanted this response to be the last: a close, with care.
+    /// The peer asked for the close, and sends no more: a close at once if the response has left at once, else a
+    /// lingering close.
     Close,
-    /// Something may still be coming: a lingering close.
+    /// A lingering close: more input may be on its way.
     Linger,
-    /// A close at once: there is no lingering with a peer that is late already.
+    /// A close at once: a peer that is late already gets no further time.
     CloseNow,
-    /// A reset: a close would look like the end of the body.
+    /// A reset: the peer would take a close for the end of the body.
     Reset,
 }
 
 /// The output side.
 #[derive(Debug)]
 enum Writer {
-    /// No response is due, or it is still to be made by the driver.
+    /// No response has begun.
     Idle,
     /// An application makes the response.
     Waiting,
-    /// The response is in the output, to its end.
+    /// All of the response is in the output.
     Sending(AfterWrite),
     Lingering {
         since: Instant,
         drained: u64,
     },
     Closed {
-        /// The peer stopped reading: what is left in the kernel is thrown away with the connection.
+        /// The peer stopped reading: the kernel discards its unsent bytes.
         reset: bool,
     },
 }
 
-/// When the output was last empty, and [`OutQueue::taken`] at that time.
+/// The last moment at which the output was empty, and [`OutQueue::taken`] at that moment.
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     since: Instant,
     from: u64,
 }
 
-/// One HTTP/1.1 connection, seen from the server.
+/// The server's side of one HTTP/1.1 connection.
 #[derive(Debug)]
 pub struct Connection {
     reader: Reader,
@@ -198,16 +208,16 @@ pub struct Connection {
     input: InBuffer,
     output: OutQueue,
     flight: Flight,
-    /// When the peer last sent something, or took something.
+    /// The last moment at which the peer sent or took bytes.
     progress: Instant,
-    /// Requests that have been answered; the first one has the head's time from the accept on.
-    answered: u32,
-    /// This connection takes no further request than the next one.
+    /// The number of responses. The time of the first head begins with the accept.
+    responses: u32,
+    /// The server shuts down: the next response is the last.
     draining: bool,
 }
 
 impl Connection {
-    /// A connection that was accepted just now.
+    /// A connection that is accepted at `now`.
     #[must_use]
     pub fn new(now: Now) -> Self {
         let now = now.monotonic;
@@ -218,12 +228,12 @@ impl Connection {
             output: OutQueue::new(),
             flight: Flight { since: now, from: 0 },
             progress: now,
-            answered: 0,
+            responses: 0,
             draining: false,
         }
     }
 
-    /// The name of the state, as `docs/DESIGN.md` draws it.
+    /// Returns the name of the state, as `docs/DESIGN.md` draws it.
     #[must_use]
     pub fn state(&self) -> &'static str {
         match (&self.writer, &self.reader) {
@@ -237,7 +247,7 @@ impl Connection {
         }
     }
 
-    /// Back-pressure: whether more input is wanted. Never while the peer has not taken what it was given.
+    /// Whether more input is wanted. Back-pressure: no input is read while output waits for the peer.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         match self.writer {
@@ -248,28 +258,29 @@ impl Connection {
         }
     }
 
-    /// Whether there is something to send, or to be done once everything has been sent.
+    /// Whether there is output to send, or a response to end.
     ///
-    /// The second is why it may be true with an empty output: after a response without a byte left, [`Connection::sent`]
-    /// decides what follows it.
+    /// It is true with an empty output when an application ends a response whose bytes have all left before, and when the
+    /// time of an idle connection that drains is over: nothing is sent, but [`Connection::sent`] has to be called,
+    /// because it decides what follows.
     #[must_use]
     pub fn wants_write(&self) -> bool {
         !self.output.is_empty() || matches!(self.writer, Writer::Sending(_))
     }
 
-    /// Whether it is over: the driver closes the socket.
+    /// Whether the driver has to close the socket.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self.writer, Writer::Closed { .. })
     }
 
-    /// Whether the socket should be closed with a reset, because the peer does not read.
+    /// Whether the socket has to be closed with a reset: the peer stopped reading, or a response was cut short.
     #[must_use]
     pub fn wants_reset(&self) -> bool {
         matches!(self.writer, Writer::Closed { reset: true })
     }
 
-    /// Whether it waits for the first byte of a request, and owes nothing.
+    /// Whether the connection waits for the first byte of a request, and all responses have left.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         matches!((&self.writer, &self.reader), (Writer::Idle, Reader::Idle { .. })) && self.output.is_empty()
@@ -281,30 +292,30 @@ impl Connection {
         matches!(self.writer, Writer::Waiting)
     }
 
-    /// Whether it waits for nothing but the peer's close.
+    /// Whether the connection discards input until the peer closes.
     #[must_use]
     pub fn is_lingering(&self) -> bool {
         matches!(self.writer, Writer::Lingering { .. })
     }
 
-    /// What waits to be sent.
+    /// Returns the bytes and files that wait to be sent.
     #[must_use]
     pub fn output(&self) -> &OutQueue {
         &self.output
     }
 
-    /// What waits to be sent, for the driver to send it.
+    /// As [`Connection::output`], for the driver to send from.
     pub fn output_mut(&mut self) -> &mut OutQueue {
         &mut self.output
     }
 
-    /// How many bytes of input wait here.
+    /// Returns the number of input bytes that the connection holds.
     #[must_use]
     pub fn held(&self) -> usize {
         self.input.len()
     }
 
-    /// When the first byte of the current request came, while its head or body is coming.
+    /// Returns when the first byte of the current request came, while its head or body is being read.
     #[must_use]
     pub fn begun(&self) -> Option<Instant> {
         match &self.reader {
@@ -314,9 +325,7 @@ impl Connection {
         }
     }
 
-    /// Lays a window over the input that is held and the bytes that have just come, for [`Connection::next_event`].
-    ///
-    /// Without bytes it shows what has come before: a `Resume` is a receive of nothing.
+    /// Lays a window over the held input and the received `bytes`, for [`Connection::next_event`].
     pub fn open<'a>(&mut self, bytes: &'a [u8], now: Now) -> Window<'a> {
         if !bytes.is_empty() {
             self.progress = now.monotonic;
@@ -324,18 +333,18 @@ impl Connection {
         self.input.open(bytes)
     }
 
-    /// Keeps what the events have left of the window.
+    /// Keeps the bytes of the window that the events have not consumed.
     pub fn store(&mut self, window: Window<'_>) {
         self.input.close(window);
     }
 
-    /// Takes note that the peer will send no more. It may still read (RFC 9112 §9.6): what it has asked
-    /// for in full is answered in full.
+    /// Notes that the peer has closed its sending half. It may still read (RFC 9112 §9.6): every request that is whole
+    /// has its response.
     pub fn receive_eof(&mut self) {
         self.input.end();
     }
 
-    /// Takes note that the peer has taken some of the output.
+    /// Notes that the peer has taken some of the output.
     pub fn note_progress(&mut self, now: Now) {
         self.progress = now.monotonic;
     }
@@ -345,9 +354,9 @@ impl Connection {
         self.writer = Writer::Closed { reset: false };
     }
 
-    /// Takes one more request at the most, and says so in its response. A connection that stays quiet is
-    /// closed after [`Timeouts::drain_quiet`]: a request may be on its way to us already, and a close that
-    /// crosses it would be a failure for its sender.
+    /// Makes the next response the last, which says `Connection: close`. An idle connection is closed after
+    /// [`Timeouts::drain_quiet`]: a request may be on its way already, and a close that crosses it would be a failure for
+    /// the client.
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
         if let (Writer::Idle, Reader::Idle { since, .. }) = (&self.writer, &mut self.reader) {
@@ -355,7 +364,7 @@ impl Connection {
         }
     }
 
-    /// When [`Connection::expire`] has to be called, if nothing happens before.
+    /// Returns when [`Connection::expire`] has to be called, if nothing happens before.
     #[must_use]
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         let with_rate = |since: Instant, idle: Duration, grace: Duration, bytes: u64, rate: u64| {
@@ -372,10 +381,10 @@ impl Connection {
                 let (idle, grace) = (timeouts.write_idle, timeouts.write_grace);
                 Some(with_rate(self.flight.since, idle, grace, bytes, timeouts.write_rate))
             }
-            // How long the application takes is its own affair.
+            // An application may take any time for its response.
             (_, Reader::Done(_)) => None,
             (_, Reader::Idle { since, .. }) if self.draining => Some(*since + timeouts.drain_quiet),
-            (_, Reader::Idle { since, .. }) if self.answered > 0 => Some(*since + timeouts.keep_alive),
+            (_, Reader::Idle { since, .. }) if self.responses > 0 => Some(*since + timeouts.keep_alive),
             (_, Reader::Idle { since, .. } | Reader::Head { since, .. }) => Some(*since + timeouts.head),
             (_, Reader::Body(body)) => {
                 let bytes = body.reader.content();
@@ -385,9 +394,9 @@ impl Connection {
         }
     }
 
-    /// Does what a deadline that has passed asks for. Called too early, it does nothing.
+    /// Ends a state whose deadline has passed; before the deadline it does nothing.
     ///
-    /// Returns the error to refuse a request with that has begun: its sender is told why it ends.
+    /// Returns the error to refuse a request that has begun with, so that the client learns why the connection ends.
     #[must_use = "a request that is late is refused"]
     pub fn expire(&mut self, now: Now, timeouts: &Timeouts) -> Option<Error> {
         if self.deadline(timeouts).is_none_or(|deadline| deadline > now.monotonic) {
@@ -399,7 +408,7 @@ impl Connection {
         }
         match (&self.writer, &self.reader) {
             (Writer::Idle, Reader::Head { .. } | Reader::Body(_)) => return Some(Error::Timeout),
-            // A request may be crossing our close: it is read, and so does not reset the connection.
+            // A request may be crossing the close: a lingering close reads it, where a close would be a reset.
             (Writer::Idle, Reader::Idle { .. }) if self.draining => {
                 self.writer = Writer::Sending(AfterWrite::Linger);
             }

@@ -1,6 +1,6 @@
-//! How the body of a message is framed (RFC 9112 §6), and the framing of responses: for files and applications alike.
+//! The framing of bodies (RFC 9112 §6), and that of responses, for files and applications alike.
 
-/// Where the body of a message ends.
+/// The end of a message's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFraming {
     /// There is no body.
@@ -9,20 +9,20 @@ pub enum BodyFraming {
     Length(u64),
     /// After the last chunk.
     Chunked,
-    /// With the connection: of responses to HTTP/1.0 only.
+    /// With the connection; only for responses to HTTP/1.0.
     UntilClose,
 }
 
-/// What decides how the body of a response is framed.
+/// The facts that the framing of a response depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseFacts {
-    /// The request is HEAD: no body follows, whatever the head says (RFC 9110 §9.3.2).
+    /// Whether the request is HEAD: then no body follows, although the head may announce one (RFC 9110 §9.3.2).
     pub is_head: bool,
-    /// The client understands chunks.
+    /// Whether the client understands chunks.
     pub is_http11: bool,
-    /// The status allows no body: 204, 304 (RFC 9110 §6.4.1).
+    /// Whether the status allows no body: 204, 304 (RFC 9110 §6.4.1).
     pub is_bodiless: bool,
-    /// The `Content-Length` that is among the fields already.
+    /// The `Content-Length` that the fields have already.
     pub said_length: Option<u64>,
     /// The length of the body in bytes, if it is known.
     pub length: Option<u64>,
@@ -31,14 +31,14 @@ pub struct ResponseFacts {
 /// The framing of one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseFraming {
-    /// What the head has to announce; [`BodyFraming::None`] if its fields say it already, or nothing does.
+    /// The framing that the head has to announce; [`BodyFraming::None`] if its fields do so already, or none is announced.
     pub announced: BodyFraming,
-    /// What follows the head.
+    /// The framing of the bytes that follow the head.
     pub body: BodyFraming,
 }
 
 impl ResponseFacts {
-    /// Decides (RFC 9112 §6.3): a length where it is known, else chunks, else the end of the connection.
+    /// Returns the framing (RFC 9112 §6.3): a length where it is known, else chunks, else the end of the connection.
     #[must_use]
     pub fn framing(self) -> ResponseFraming {
         use BodyFraming::{Chunked, Length, None as Nothing, UntilClose};
@@ -59,7 +59,7 @@ impl ResponseFacts {
 #[derive(Clone, Copy, Debug)]
 pub struct BodyWriter(BodyFraming);
 
-/// The end of a body in chunks, without trailer fields (RFC 9112 §7.1).
+/// The end of a chunked body, without trailer fields (RFC 9112 §7.1).
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 impl BodyWriter {
@@ -69,8 +69,7 @@ impl BodyWriter {
         Self(framing)
     }
 
-    /// Appends a piece to `out`, framed. Returns how many bytes of `data` are more than the body may have; they are
-    /// left out.
+    /// Appends `data` to `out`, framed. Leaves out the bytes that exceed the length of the body, and returns their number.
     pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> usize {
         match &mut self.0 {
             BodyFraming::Length(left) => {
@@ -96,8 +95,8 @@ impl BodyWriter {
         }
     }
 
-    /// Takes `length` bytes that reach the connection another way, as a file does. Returns how many of them belong to
-    /// the body.
+    /// Counts `length` bytes of the body that reach the connection another way, as a file does. Returns how many of them
+    /// belong to the body.
     pub fn skip(&mut self, length: u64) -> u64 {
         match &mut self.0 {
             BodyFraming::Length(left) => {
@@ -109,13 +108,13 @@ impl BodyWriter {
         }
     }
 
-    /// Whether nothing that follows can belong to the body.
+    /// Whether the body has all of its bytes.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         matches!(self.0, BodyFraming::Length(0) | BodyFraming::None)
     }
 
-    /// How many bytes the body still lacks of its length.
+    /// Returns how many bytes of the announced length are missing.
     #[must_use]
     pub fn missing(&self) -> u64 {
         match self.0 {
@@ -124,7 +123,7 @@ impl BodyWriter {
         }
     }
 
-    /// Appends what ends the body to `out`.
+    /// Appends the end of the body to `out`.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if self.0 == BodyFraming::Chunked {
             out.extend_from_slice(LAST_CHUNK);
@@ -132,14 +131,14 @@ impl BodyWriter {
         self.0 = BodyFraming::None;
     }
 
-    /// Whether the end of the connection is what ends the body.
+    /// Whether the end of the connection ends the body.
     #[must_use]
     pub fn is_until_close(&self) -> bool {
         self.0 == BodyFraming::UntilClose
     }
 }
 
-/// Appends the line before a chunk of `length` bytes, which must not be 0.
+/// Appends the size line of a chunk of `length` bytes; `length` is at least 1, since a chunk of 0 ends the body.
 fn push_chunk_size(length: u64, out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (u64::BITS - length.leading_zeros()).div_ceil(4);
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_of_chunks() {
+    fn chunk_sizes() {
         for length in [1, 9, 10, 15, 16, 255, 4096, 0xdead_beef, u64::MAX] {
             let mut out = Vec::new();
             push_chunk_size(length, &mut out);
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_framed_as_they_are_announced() {
+    fn bodies() {
         for (framing, want, cut) in [
             (BodyFraming::Length(3), &b"abc"[..], 1),
             (BodyFraming::Length(9), b"abcd", 0),
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_framed_by_what_is_known_of_it() {
+    fn responses() {
         use BodyFraming::{Chunked, Length, None as Nothing, UntilClose};
         let facts = ResponseFacts {
             is_head: false,

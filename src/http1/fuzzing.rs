@@ -1,4 +1,4 @@
-//! What must hold for every head, body and host (see `crate::fuzzing`).
+//! The oracles of heads, bodies and hosts (see `crate::fuzzing`).
 
 mod chunked;
 mod head;
@@ -8,11 +8,11 @@ pub use chunked::chunked;
 pub use head::head;
 pub use host::host;
 
-/// Two-piece cuts of a long input that are tried; of a short one, all are.
+/// The number of cuts in two that are tried of an input longer than [`SHORT`]; of a shorter one, all are.
 const CUTS: usize = 4;
 const SHORT: usize = 48;
 
-/// Hands the input to `check` in pieces: byte by byte, and cut in two at several places.
+/// Passes the input to `check` in pieces: byte by byte, and cut in two at several positions.
 fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
     check(&mut data.chunks(1));
     let mut cut_at = |at: usize| {
@@ -26,7 +26,7 @@ fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>))
     }
 }
 
-/// Numbers that depend on the input and on nothing else: a finding must come again.
+/// Pseudo-random numbers that depend on the input only, so that a finding is reproducible.
 #[derive(Debug)]
 struct Noise(u64);
 
@@ -43,12 +43,12 @@ impl Iterator for Noise {
 
     fn next(&mut self) -> Option<usize> {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // The low bits of such a generator are poor.
+        // The low bits of a linear congruential generator are poor.
         usize::try_from(self.0 >> 33).ok()
     }
 }
 
-/// What a reader that knows nothing of ours takes for white space: SP and HTAB.
+/// Removes SP and HTAB from both ends, independently of `trim_ows`.
 fn trim(value: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());

@@ -1,4 +1,4 @@
-//! The head of a request, parsed: httparse, and what httparse lets through.
+//! The parser of a request's head: httparse, and checks that httparse does not make.
 
 use super::error::Error;
 use super::framing::BodyFraming;
@@ -10,25 +10,25 @@ use super::request::{Fields, Method, Request, Target, Version};
 use super::settings::Limits;
 use crate::clock::Instant;
 
-/// Field lines in one head that there is room for at all. (see [`Limits::fields`])
+/// The most field lines of one head, whatever [`Limits::fields`] is.
 pub const MAX_FIELDS: usize = 256;
 
-/// A head that is whole but not parsed: the first `length` bytes of the input.
+/// The position of a whole head, not yet parsed: the first `length` bytes of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Its length in bytes, CR LF CR LF included.
+    /// The length in bytes, CR LF CR LF included.
     pub length: usize,
-    /// How many field lines it has.
+    /// The number of field lines.
     pub fields: usize,
-    /// When its first byte came.
+    /// The arrival of the first byte.
     pub begun: Instant,
 }
 
 impl Head {
-    /// Parses the head, which `input` begins with; `space` has room for all of its field lines.
+    /// Parses the head at the front of `input`; `space` has room for its field lines.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// The reason to refuse the request.
     pub fn parse<'a>(
         &self,
         input: &'a [u8],
@@ -39,20 +39,20 @@ impl Head {
     }
 }
 
-/// Room for the fields of one head. [`FEW_FIELDS`] are enough for every browser, and clearing room for all that
-/// are possible would cost more than parsing those that are there.
+/// Space for `N` parsed field lines. To clear [`MAX_FIELDS`] costs more than to parse the fields of most heads, so
+/// those with at most [`FEW_FIELDS`] get a smaller space.
 pub type FieldSpace<'a, const N: usize> = [httparse::Header<'a>; N];
 
-/// Most heads have no more field lines than this.
+/// A number of field lines that the heads of every browser stay below.
 pub const FEW_FIELDS: usize = 32;
 
-/// Makes room for `N` field lines.
+/// Makes space for `N` field lines.
 #[must_use]
 pub fn field_space<'a, const N: usize>() -> FieldSpace<'a, N> {
     [httparse::EMPTY_HEADER; N]
 }
 
-/// Parses a whole head, CRLFCRLF included; `space` has room for all of its field lines.
+/// Parses a whole head, CR LF CR LF included; `space` has room for its field lines.
 pub(super) fn parse<'a>(
     head: &'a [u8],
     space: &'a mut [httparse::Header<'a>],
@@ -62,7 +62,7 @@ pub(super) fn parse<'a>(
     let RequestLine { method, target, version } = request_line(line, limits)?;
     let method = Method::from_token(method);
     let fields = match httparse::parse_headers(fields, space) {
-        // httparse also ends a head at a bare LF LF: only a head that ends where ours does is the same head.
+        // httparse also ends a head at a bare LF LF, so the end must be that of `HeadEnd`.
         Ok(httparse::Status::Complete((length, parsed))) if length == fields.len() => Fields(parsed),
         Err(httparse::Error::TooManyHeaders) => return Err(Error::FieldsTooLarge),
         Ok(_) | Err(_) => return Err(Error::Field),
@@ -83,13 +83,13 @@ pub(super) fn parse<'a>(
     })
 }
 
-/// The first line, and what stands behind its end.
+/// Splits a head into its first line and the bytes after it.
 pub(super) fn split_line(head: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memchr(b'\r', head)?;
     Some((&head[..end], head.get(end + 2..).unwrap_or_default()))
 }
 
-/// A request line in its parts.
+/// The parts of a request line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
     method: &'a [u8],
@@ -97,13 +97,13 @@ pub(super) struct RequestLine<'a> {
     version: Version,
 }
 
-/// `request-line = method SP request-target SP HTTP-version` (RFC 9112 §3), with exactly these two spaces.
+/// Parses `request-line = method SP request-target SP HTTP-version` (RFC 9112 §3), with exactly these two spaces.
 ///
-/// Every byte is looked at once; what is wrong with a line is found out only when something is.
+/// A valid line is read once; a second pass finds the error of an invalid one.
 pub(super) fn request_line<'a>(line: &'a [u8], limits: &Limits) -> Result<RequestLine<'a>, Error> {
     match well_formed(line) {
         Some(parts) if parts.target.len() <= limits.target => Ok(parts),
-        _ => Err(what_is_wrong(line, limits)),
+        _ => Err(request_line_error(line, limits)),
     }
 }
 
@@ -124,7 +124,7 @@ fn well_formed(line: &[u8]) -> Option<RequestLine<'_>> {
     is_valid.then_some(RequestLine { method, target, version })
 }
 
-/// A later minor version counts as 1.1 (RULES A8).
+/// Parses the version. A later minor version counts as 1.1 (RULES A8).
 fn known_version(version: &[u8]) -> Option<Version> {
     match version {
         b"HTTP/1.1" => Some(Version::Http11),
@@ -134,8 +134,8 @@ fn known_version(version: &[u8]) -> Option<Version> {
     }
 }
 
-/// Of a line that is not well-formed, or whose target is too long.
-fn what_is_wrong(line: &[u8], limits: &Limits) -> Error {
+/// Returns the error of a line that is malformed, or whose target is too long.
+fn request_line_error(line: &[u8], limits: &Limits) -> Error {
     let words: Vec<&[u8]> = line.splitn(4, |byte| *byte == b' ').collect();
     let &[method, target, version] = &words[..] else {
         return Error::RequestLine;
@@ -153,7 +153,7 @@ fn what_is_wrong(line: &[u8], limits: &Limits) -> Error {
     }
 }
 
-/// The fields that decide how the connection goes on, found in one pass.
+/// The fields that decide the framing and the end of the connection, found in one pass.
 #[derive(Debug, Default)]
 struct CheckedFields<'a> {
     host: Option<&'a [u8]>,
@@ -170,14 +170,14 @@ impl<'a> CheckedFields<'a> {
     fn of(fields: Fields<'a>) -> Result<Self, Error> {
         let mut this = Self::default();
         for (name, value) in fields.iter() {
-            this.look_at(name, value)?;
+            this.add(name, value)?;
         }
         Ok(this)
     }
 
-    fn look_at(&mut self, name: &str, value: &'a [u8]) -> Result<(), Error> {
+    fn add(&mut self, name: &str, value: &'a [u8]) -> Result<(), Error> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        // By length first: most fields are none of these.
+        // The length comes first: it excludes most fields.
         match name.len() {
             4 if is("host") => once(&mut self.host, value, Error::Host),
             6 if is("expect") => {
@@ -197,8 +197,8 @@ impl<'a> CheckedFields<'a> {
         }
     }
 
-    /// RFC 9112 §3.2: one `Host`, always in HTTP/1.1, also beside an absolute target; it may be empty. A port
-    /// without a host is no authority that a target could have (RFC 9110 §4.2.1).
+    /// Checks `Host`, which HTTP/1.1 requires also with an absolute target (RFC 9112 §3.2). It may be empty; a port
+    /// without a host is malformed (RFC 9110 §4.2.1).
     fn check_host(&self, version: Version) -> Result<(), Error> {
         match self.host {
             None if version >= Version::Http11 => Err(Error::Host),
@@ -208,7 +208,7 @@ impl<'a> CheckedFields<'a> {
         }
     }
 
-    /// A list in any case, over any number of lines (RULES A38).
+    /// Reads the options of `Connection`: a list in any case, over any number of lines (RULES A38).
     fn note_connection(&mut self, value: &[u8]) {
         for option in list(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
@@ -228,7 +228,7 @@ impl<'a> CheckedFields<'a> {
         !self.close && (version >= Version::Http11 || self.keep_alive)
     }
 
-    /// Expectations of HTTP/1.0 are ignored (RFC 9110 §10.1.1).
+    /// Whether the client expects `100 Continue`. Expectations of HTTP/1.0 are ignored (RFC 9110 §10.1.1).
     fn expects_continue(&self, version: Version) -> Result<bool, Error> {
         match version {
             Version::Http10 => Ok(false),
@@ -237,7 +237,7 @@ impl<'a> CheckedFields<'a> {
         }
     }
 
-    /// RFC 9112 §6.3, with every "may repair" taken as "refuse".
+    /// Returns the framing of the body (RFC 9112 §6.3). Where the RFC lets a server repair a request, it is refused.
     fn framing(&self, version: Version) -> Result<BodyFraming, Error> {
         match (self.transfer_encoding, self.content_length) {
             (Some(_), Some(_)) => Err(Error::TransferEncoding),
@@ -259,8 +259,7 @@ fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], error: Error) -> Resul
     }
 }
 
-/// Exactly `chunked` is served; other codings that are well-formed are not known here (501); the rest is
-/// malformed (RULES A52 to A54).
+/// Accepts `chunked` only: other well-formed codings are 501, and malformed ones 400 (RULES A52 to A54).
 fn transfer_coding(value: &[u8]) -> Result<BodyFraming, Error> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(BodyFraming::Chunked);
@@ -276,12 +275,12 @@ fn transfer_coding(value: &[u8]) -> Result<BodyFraming, Error> {
     }
 }
 
-/// `request-target` (RFC 9112 §3.2). The authority of an absolute target wins over `Host`; since every host is
-/// the same server here, neither is kept.
+/// Parses `request-target` (RFC 9112 §3.2). The authority of an absolute target takes precedence over `Host`; neither is
+/// kept, since every host is the same server here.
 pub(super) fn parse_target<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
     match (target, method) {
         (_, Method::Connect) => {
-            // An empty port is no port to connect to (RFC 9110 §9.3.6).
+            // CONNECT needs a port (RFC 9110 §9.3.6).
             let port = memchr::memrchr(b':', target).map(|colon| &target[colon + 1..]);
             let valid = !target.starts_with(b":") && port.is_some_and(|port| parse_decimal(port).is_some());
             if valid && is_host_and_port(target) { Ok(Target::Authority) } else { Err(Error::Target) }
@@ -299,8 +298,8 @@ fn path_and_query(target: &[u8]) -> Target<'_> {
     }
 }
 
-/// `absolute-form` (RFC 9112 §3.2.2) of http and https, whose host must not be empty (RFC 9110 §4.2.1) and
-/// has no userinfo (§4.2.4).
+/// Parses `absolute-form` (RFC 9112 §3.2.2) of http and https, with a host (RFC 9110 §4.2.1) and without userinfo
+/// (§4.2.4).
 fn absolute_form<'a>(target: &'a [u8], method: Method<'_>) -> Result<Target<'a>, Error> {
     let rest = [&b"http://"[..], b"https://"]
         .iter()
@@ -333,13 +332,12 @@ mod tests {
     }
 
     #[test]
-    fn a_request_in_the_seeds_order() {
+    fn a_request() {
         let head = "GET /a?b=c HTTP/1.1\r\nHost: h\r\nX: 1\r\nx:  2 \r\nY:\r\n\r\n";
         parsed(head, |request| {
             let request = request.expect("a request");
             assert_eq!(request.method, Method::Get);
-            let target = Target::Path { path: b"/a", query: Some(b"b=c") };
-            assert_eq!(request.target, target);
+            assert_eq!(request.target, Target::Path { path: b"/a", query: Some(b"b=c") });
             assert_eq!(request.version, Version::Http11);
             let fields: Vec<_> = request.fields.iter().collect();
             assert_eq!(fields, [("Host", &b"h"[..]), ("X", b"1"), ("x", b"2"), ("Y", b"")]);
@@ -351,23 +349,15 @@ mod tests {
 
     #[test]
     fn versions() {
-        for (version, want) in [
-            ("HTTP/1.1", None),
-            ("HTTP/1.2", None),
-            ("HTTP/1.9", None),
-            ("HTTP/2.0", Some(Error::Version)),
-            ("HTTP/9.9", Some(Error::Version)),
-            ("HTTP/0.9", Some(Error::RequestLine)),
-            ("HTTP/1", Some(Error::RequestLine)),
-            ("HTTP/1.01", Some(Error::RequestLine)),
-            ("http/1.1", Some(Error::RequestLine)),
-            ("HTTP/4294967295.255", Some(Error::RequestLine)),
+        for (versions, want) in [
+            ("HTTP/1.1 HTTP/1.2 HTTP/1.9", None),
+            ("HTTP/2.0 HTTP/9.9", Some(Error::Version)),
+            ("HTTP/0.9 HTTP/1 HTTP/1.01 http/1.1 HTTP/4294967295.255", Some(Error::RequestLine)),
         ] {
-            assert_eq!(
-                error(&format!("GET / {version}\r\nHost: a\r\n\r\n")),
-                want,
-                "RULES A7 to A9: {version}"
-            );
+            for version in versions.split(' ') {
+                let head = format!("GET / {version}\r\nHost: a\r\n\r\n");
+                assert_eq!(error(&head), want, "RULES A7 to A9: {version}");
+            }
         }
     }
 
@@ -392,25 +382,11 @@ mod tests {
         assert_eq!(target("OPTIONS", "*"), path("*", None));
         assert_eq!(target("OPTIONS", "http://b"), path("*", None));
         assert_eq!(target("CONNECT", "b:443"), path("(authority)", None));
-        for (method, bad) in [
-            ("GET", "*"),
-            ("GET", "b:80"),
-            ("GET", "ok"),
-            ("GET", "ftp://b/"),
-            ("GET", "http://"),
-            ("GET", "http:///x"),
-            ("GET", "http://:80/"),
-            ("GET", "http://u:p@b/"),
-            ("GET", "/a#b"),
-            ("GET", "/%4"),
-            ("GET", "/?%zz"),
-            ("CONNECT", "/"),
-            ("CONNECT", "b"),
-            ("CONNECT", "b:"),
-            ("CONNECT", "[::1]"),
-            ("CONNECT", ":1"),
-        ] {
-            assert_eq!(target(method, bad), Err(Error::Target), "RULES A15 to A20: {method} {bad}");
+        let malformed = "* b:80 ok ftp://b/ http:// http:///x http://:80/ http://u:p@b/ /a#b /%4 /?%zz";
+        for (method, malformed) in [("GET", malformed), ("CONNECT", "/ b b: [::1] :1")] {
+            for bad in malformed.split(' ') {
+                assert_eq!(target(method, bad), Err(Error::Target), "RULES A15 to A20: {method} {bad}");
+            }
         }
     }
 
@@ -438,18 +414,22 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_field_is_a_list() {
+    fn the_connection_field() {
         let keep_alive = |version: &str, fields: &str| {
             parsed(&format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n"), |request| {
                 request.expect("a request").keep_alive
             })
         };
-        assert!(keep_alive("1.1", ""));
-        assert!(!keep_alive("1.0", ""));
-        assert!(keep_alive("1.0", "Connection: Keep-Alive\r\n"));
-        assert!(!keep_alive("1.1", "Connection: x, CLOSE\r\n"));
-        assert!(!keep_alive("1.1", "Connection: x\r\nConnection: close\r\n"));
-        assert!(!keep_alive("1.0", "Connection: keep-alive, close\r\n"));
-        assert!(keep_alive("1.1", "Connection: TE,,Keep-Alive\r\n"), "RULES A39");
+        for (version, fields, want) in [
+            ("1.1", "", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: Keep-Alive\r\n", true),
+            ("1.1", "Connection: x, CLOSE\r\n", false),
+            ("1.1", "Connection: x\r\nConnection: close\r\n", false),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+            ("1.1", "Connection: TE,,Keep-Alive\r\n", true),
+        ] {
+            assert_eq!(keep_alive(version, fields), want, "RULES A39: {version} {fields}");
+        }
     }
 }

@@ -1,22 +1,22 @@
 //! HTTP/1.1 without a socket and without a clock: bytes and the time in, events and segments out.
 //!
-//! A driver lays the bytes that have come before [`Connection::next_event`], which says what they are: the head of a
-//! request, content of its body, its end, or a reason to refuse it. The driver responds, and sends what
-//! [`Connection::output`] holds. The connection calls nothing. Framing doubts are refused, never repaired: 400,
-//! `Connection: close`, and nothing that comes later on that connection is parsed (RFC 9112 §11.2).
+//! A driver hands the received bytes to [`Connection::next_event`], which returns what they are: the head of a request,
+//! content of its body, its end, or a reason to refuse it. The driver responds, and sends what [`Connection::output`]
+//! holds. The connection calls nothing. Malformed framing is refused, never repaired: 400, `Connection: close`, and the
+//! rest of the input on that connection is discarded (RFC 9112 §11.2).
 //!
 //! | file | contents |
 //! |---|---|
-//! | `grammar` | the RFCs' small rules under their own names: `tchar`, `token`, `OWS`, `uri-host` |
-//! | `scan` | the terminator of a head: limits and line ends, line by line, while it is coming |
-//! | `head` | the parser of a whole head: httparse with our own checks |
-//! | `request` | what a head says |
+//! | `grammar` | the small rules of the RFCs under their own names: `tchar`, `token`, `OWS`, `uri-host` |
+//! | `scan` | the terminator of a head: limits and line ends, checked as the lines come |
+//! | `head` | the parser of a whole head: httparse, and further checks |
+//! | `request` | a parsed head |
 //! | `body` | the reader of bodies: Content-Length and chunks |
-//! | `connection` | the state machine: `reading` its input side, `writing` its output side |
-//! | `framing` | how bodies are framed, and the writer of framed bodies |
+//! | `connection` | the state machine: `reading` is its input side, `writing` its output side |
+//! | `framing` | the framing of bodies, and the writer of framed bodies |
 //! | `response`, `status` | responses, and the writer of their heads |
-//! | `error` | why a request is refused, sorted by who is to blame |
-//! | `service` | the trait that makes responses, now or later |
+//! | `error` | the reasons to refuse a request |
+//! | `service` | the trait that makes responses, at once or piece by piece |
 
 mod body;
 mod connection;
@@ -33,7 +33,7 @@ mod service;
 mod settings;
 mod status;
 
-pub use body::{BodyReader, Step};
+pub use body::{BodyEvent, BodyReader};
 pub use connection::{BodySink, Connection, Event, Next, Turn};
 pub use error::Error;
 pub use framing::{BodyFraming, BodyWriter, ResponseFacts, ResponseFraming};

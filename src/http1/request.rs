@@ -1,10 +1,10 @@
-//! A request as its head describes it.
+//! A parsed request: method, target, version and fields, borrowed from the head.
 
 use super::framing::BodyFraming;
 
 /// A request method (RFC 9110 §9). Methods are case-sensitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the variants have the names of the methods")]
 pub enum Method<'a> {
     Get,
     Head,
@@ -15,7 +15,7 @@ pub enum Method<'a> {
     Patch,
     Trace,
     Connect,
-    /// A well-formed token that is none of the above.
+    /// Another well-formed token.
     Other(&'a [u8]),
 }
 
@@ -45,7 +45,7 @@ pub enum Version {
     Http11,
 }
 
-/// The request target (RFC 9112 §3.2), its form forgotten where it makes no difference.
+/// The request target (RFC 9112 §3.2). An absolute target becomes its path: every host is the same server here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
     /// Origin-form or absolute-form.
@@ -55,18 +55,18 @@ pub enum Target<'a> {
         /// The part after the first `?`.
         query: Option<&'a [u8]>,
     },
-    /// `host:port`, of CONNECT.
+    /// `host:port`; only with CONNECT.
     Authority,
-    /// `*`, of OPTIONS.
+    /// `*`; only with OPTIONS.
     Asterisk,
 }
 
-/// The header fields of a request, in the order in which they came.
+/// The header fields of a request, in the order of the head.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a>(pub(super) &'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {
-    /// Iterates over names and values; a value has no white space around it.
+    /// Iterates over names and values; values are trimmed.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
         self.0.iter().map(|field| (field.name, field.value))
     }
@@ -82,7 +82,7 @@ impl<'a> Fields<'a> {
         self.all(name).next()
     }
 
-    /// Returns the value of the only field with this name: `None` also when there are several.
+    /// Returns the value of the field with this name if there is exactly one.
     #[must_use]
     pub fn single(&self, name: &str) -> Option<&'a [u8]> {
         let mut all = self.all(name);
@@ -90,24 +90,24 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The head of a valid request, parsed; it borrows from the input.
+/// The parsed head of a valid request; it borrows from the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The request line, without its end.
+    /// The request line, without CR LF.
     pub line: &'a [u8],
-    /// The method.
+    /// The method (RFC 9112 §3.1).
     pub method: Method<'a>,
-    /// The target.
+    /// The target, of a form that the method allows (RFC 9112 §3.2).
     pub target: Target<'a>,
-    /// The version.
+    /// The version (RFC 9112 §2.3).
     pub version: Version,
-    /// The header fields.
+    /// The header fields, at most [`super::MAX_FIELDS`].
     pub fields: Fields<'a>,
-    /// How the body is framed; never [`BodyFraming::UntilClose`].
+    /// The framing of the body; never [`BodyFraming::UntilClose`].
     pub framing: BodyFraming,
     /// Whether the client wants the connection to persist (RFC 9112 §9.3).
     pub keep_alive: bool,
-    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+    /// Whether the client may wait for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
 }
 
@@ -121,7 +121,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns what the connection has to know of this request once its head is gone.
+    /// Returns the properties that the connection needs after the head has been consumed.
     #[must_use]
     pub fn needs(&self) -> RequestNeeds {
         RequestNeeds {
@@ -133,7 +133,7 @@ impl Request<'_> {
     }
 }
 
-/// What is left of a request when its head has been consumed.
+/// The properties of a request that the connection needs after its head has been consumed.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestNeeds {
     pub(super) is_head: bool,

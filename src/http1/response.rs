@@ -1,4 +1,4 @@
-//! An answer: its status, its fields, its body.
+//! A response: status, fields and body, and the writer of its head.
 
 use std::fmt;
 use std::io::Write as _;
@@ -8,43 +8,43 @@ use super::framing::BodyFraming;
 use super::status::Status;
 use crate::chat::{FileSlice, OutQueue, Producer};
 
-/// What follows the head.
+/// The body of a response.
 #[derive(Debug)]
 pub enum Body {
     /// Bytes in memory. They leave together with the head.
     Bytes(Vec<u8>),
-    /// Bytes in memory that several answers share.
+    /// Bytes in memory that several responses share.
     Shared(Arc<[u8]>),
-    /// A stretch of a file, sent by the kernel.
+    /// A slice of a file, which the kernel sends (sendfile(2)).
     File(FileSlice),
-    /// Several stretches, each with bytes before it, and bytes after the last one (multipart/byteranges).
+    /// Several slices of a file (multipart/byteranges, RFC 9110 §14.6).
     Parts {
-        /// The stretches.
+        /// The slices, each with the bytes before it.
         parts: Vec<Part>,
-        /// What stands after them.
+        /// The bytes after the last part.
         end: Vec<u8>,
     },
-    /// What is made while it is sent. Its [`Producer::remaining`] is the length of the body, to the byte.
+    /// A body that is made while it is sent. [`Producer::remaining`] is its exact length in bytes.
     Made(Box<dyn Producer>),
 }
 
-/// One part of a body in several parts.
+/// One part of a multipart body.
 #[derive(Debug)]
 pub struct Part {
-    /// What stands before the stretch.
+    /// The delimiter and the fields of the part.
     pub head: Vec<u8>,
-    /// The stretch.
+    /// The slice of the file.
     pub content: FileSlice,
 }
 
 impl Body {
-    /// No bytes.
+    /// A body of no bytes.
     #[must_use]
     pub const fn empty() -> Self {
         Self::Bytes(Vec::new())
     }
 
-    /// Bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         match self {
@@ -59,7 +59,7 @@ impl Body {
         }
     }
 
-    /// Whether it has no bytes.
+    /// Whether the length is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -82,29 +82,29 @@ impl Body {
     }
 }
 
-/// An answer. The connection adds `Server`, `Date`, `Connection` and `Content-Length`.
+/// A response. The connection adds `Server`, `Date`, `Connection` and `Content-Length`.
 #[derive(Debug)]
 pub struct Response {
-    /// The status.
+    /// The status (RFC 9110 §15).
     pub status: Status,
-    /// The field lines so far, each ended by CR LF.
+    /// Field lines, each with its CR LF.
     fields: Vec<u8>,
-    /// More field lines, which several answers share.
+    /// Further field lines, which several responses share.
     shared_fields: Option<Arc<[u8]>>,
-    /// What follows the head; not sent for HEAD.
+    /// The body; not sent in response to HEAD.
     pub body: Body,
-    /// Whether the connection must close after it.
+    /// Whether the connection must close after the response.
     pub close: bool,
 }
 
 impl Response {
-    /// An answer without a body.
+    /// A response without fields and body.
     #[must_use]
     pub fn new(status: Status) -> Self {
         Self { status, fields: Vec::new(), shared_fields: None, body: Body::empty(), close: false }
     }
 
-    /// A small answer that says in plain text what happened. (the seed's `send_error`)
+    /// A response whose body states the error in plain text. (the seed's `send_error`)
     #[must_use]
     pub fn error(status: Status) -> Self {
         let mut response = Self::new(status);
@@ -115,7 +115,7 @@ impl Response {
 
     /// Adds a field line. (the seed's `send_header`)
     ///
-    /// Bytes that could end the line early are left out: whatever a value was made of, it stays one value.
+    /// CR, LF and NUL are left out, so that no value can begin another field.
     pub fn field(&mut self, name: &str, value: impl fmt::Display) {
         let start = self.fields.len();
         // Writing into a Vec cannot fail.
@@ -128,39 +128,39 @@ impl Response {
         self.fields.extend_from_slice(b"\r\n");
     }
 
-    /// The field lines so far.
+    /// Returns the field lines so far, each with its CR LF.
     #[must_use]
     pub fn fields(&self) -> &[u8] {
         &self.fields
     }
 
-    /// An answer with field lines that were made before, by [`Response::into_fields`].
+    /// A response with field lines from [`Response::into_fields`].
     #[must_use]
     pub fn with_shared_fields(status: Status, fields: Arc<[u8]>) -> Self {
         Self { shared_fields: Some(fields), ..Self::new(status) }
     }
 
-    /// The field lines, for answers that are made of them later.
+    /// Returns the field lines, for [`Response::with_shared_fields`].
     #[must_use]
     pub fn into_fields(self) -> Arc<[u8]> {
         self.fields.into()
     }
 }
 
-/// The head of a response, about to be written: the one writer of heads, for files and applications.
+/// The contents of a response's head, for files and applications alike.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// Code, space and reason phrase.
     pub status: &'a [u8],
-    /// The value of `Server`, unless it is among the fields.
+    /// The value of `Server`, unless the fields have it.
     pub server: Option<&'a str>,
-    /// The value of `Date`, unless it is among the fields.
+    /// The value of `Date`, unless the fields have it.
     pub date: Option<&'a str>,
     /// Whether the connection persists.
     pub keep_alive: bool,
-    /// Field lines, each ended by CR LF, in two parts.
+    /// Field lines, each with its CR LF, in two parts.
     pub fields: [&'a [u8]; 2],
-    /// What has to be said of the body.
+    /// The framing of the body that the head announces.
     pub announced: BodyFraming,
 }
 
@@ -196,19 +196,19 @@ impl ResponseHead<'_> {
 }
 
 impl Response {
-    /// Returns the parts of the head that are the response's own.
+    /// Returns the status and the field lines of the head.
     pub(super) fn head(&self) -> (&'static [u8], [&[u8]; 2]) {
         let shared = self.shared_fields.as_deref().unwrap_or_default();
         (self.status.code_and_reason().as_bytes(), [&self.fields, shared])
     }
 }
 
-/// Writes a number. The machinery of `write!` costs more than all the rest of a head.
+/// Appends a number in decimal. `write!` costs more than the rest of a head.
 pub(super) fn push_decimal(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(decimal(number, &mut [0; 20]));
 }
 
-/// The digits of a number.
+/// Returns the decimal digits of a number.
 #[inline]
 pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
@@ -226,7 +226,7 @@ pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// RULES A68: nothing that a value is made of can begin another field.
+    /// RULES A68: no value can begin another field.
     #[test]
     fn a_value_stays_one_value() {
         let mut response = Response::new(Status::MOVED_PERMANENTLY);

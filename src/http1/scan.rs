@@ -1,10 +1,9 @@
-//! The head of a request while it is still coming: lengths, counts and line ends, line by line.
+//! The terminator of a head, which checks lengths, counts and line ends while the head is coming.
 //!
-//! What is refused here depends on a prefix of the stream alone, so it is the same however the stream is
-//! cut: "any split of the bytes gives the same answer". Everything else waits for the whole head.
+//! Each verdict depends on a prefix of the stream only, so it is the same at any cut. All other checks wait for the whole
+//! head.
 //!
-//! A line end that is none is refused where it stands: whoever sends one need not send the rest, and waiting
-//! for it would turn the 400 into a time-out.
+//! A bare CR or LF is refused at once: if the client sends nothing more, waiting would turn the 400 into a time-out.
 
 use super::error::Error;
 use super::grammar::is_tchar;
@@ -12,16 +11,16 @@ use super::head::{MAX_FIELDS, request_line, split_line};
 use super::settings::Limits;
 use crate::chat::{Frame, Terminate};
 
-/// Bytes of a method; one more and no known method can come of it.
+/// Bytes of a method. The longest registered method has 17 (UPDATEREDIRECTREF).
 const MAX_METHOD: usize = 32;
 
-/// `METHOD SP` and `SP HTTP/1.1` around the target of the longest request line.
+/// Bytes of `METHOD SP` and `SP HTTP/1.1` around the target of the longest request line.
 const REQUEST_LINE_EXTRA: usize = 64;
 
-/// How far the lines of a head that is still coming have been checked.
+/// The progress of checking the lines of a head.
 ///
-/// Small: a connection is no larger than the largest of its states. The limits on heads and fields keep the
-/// number below 2³², and the count of lines below 2¹⁶.
+/// It is small, because a connection is as large as the largest of its states. The limits on heads and fields keep
+/// `line_start` below 2³² and `lines` below 2¹⁶.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
     line_start: u32,
@@ -30,7 +29,7 @@ pub(super) struct HeadScan {
     request_line_checked: bool,
 }
 
-/// The terminator of a head: CR LF CR LF, as in the lab, and it refuses early.
+/// The terminator of a head: CR LF CR LF, which refuses a malformed head before its end.
 #[derive(Debug)]
 pub(super) struct HeadEnd<'a> {
     scan: &'a mut HeadScan,
@@ -46,15 +45,15 @@ impl<'a> HeadEnd<'a> {
 impl Terminate for HeadEnd<'_> {
     type Error = Error;
 
-    /// A whole head is all data: its parser wants the empty line as well.
+    /// Finds the end of the head. The empty line belongs to the data, because the parser needs it.
     fn find(&mut self, unread: &[u8], searched: &mut usize) -> Result<Frame, Error> {
         let scan = &mut *self.scan;
         if !scan.beginning_checked {
             scan.beginning_checked = check_beginning(unread)?;
         }
         let head = scan.check_lines(unread, searched, self.limits);
-        // A whole head is parsed soon enough. One that never becomes whole must not be waited for when its
-        // first line is wrong already; and what that line says goes before what is wrong after it.
+        // A whole head goes to the parser. An incomplete one is refused at once if its first line is malformed, with the
+        // error of that line even if a later line is malformed, too.
         if scan.lines > 0 && !scan.request_line_checked && !matches!(head, Ok(Frame::Whole { .. })) {
             scan.request_line_checked = true;
             let (line, _) = split_line(unread).ok_or(Error::RequestLine)?;
@@ -65,9 +64,9 @@ impl Terminate for HeadEnd<'_> {
 }
 
 impl HeadScan {
-    /// Checks the lines that have come since the last call, up to the empty one; each byte is looked at once.
+    /// Checks the lines that have come since the last call, up to the empty one; each byte is searched once.
     ///
-    /// Lengths go before line ends: with fewer bytes here the length would be all there is to see.
+    /// Lengths are checked before line ends: at another cut, the length would be the only error so far.
     fn check_lines(&mut self, bytes: &[u8], searched: &mut usize, limits: &Limits) -> Result<Frame, Error> {
         while let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[*searched..]) {
             let at = *searched + offset;
@@ -78,13 +77,13 @@ impl HeadScan {
                         return Ok(Frame::Whole { data: at + 2, terminator: 0 });
                     }
                 }
-                // The next byte tells whether it is bare.
+                // The next byte decides whether the CR is bare.
                 [b'\r'] => {
                     *searched = at;
                     self.check_coming(bytes.len(), limits)?;
                     return Ok(Frame::Part { data: 0 });
                 }
-                // Seen with the byte after a CR, and with an LF itself.
+                // A bare CR is known with the byte after it, a bare LF at once.
                 [b'\r', ..] => return self.check_coming(at + 2, limits).and(Err(Error::BareLineEnd)),
                 _ => return self.check_coming(at, limits).and(Err(Error::BareLineEnd)),
             }
@@ -94,7 +93,7 @@ impl HeadScan {
         Ok(Frame::Part { data: 0 })
     }
 
-    /// Ends the line whose CR LF is at `at`; returns whether it is the empty one.
+    /// Ends the line whose CR LF is at `at`; returns whether it is the empty line.
     fn end_line(&mut self, at: usize, limits: &Limits) -> Result<bool, Error> {
         let length = at - self.line_start as usize;
         self.check_length(length, limits)?;
@@ -104,12 +103,12 @@ impl HeadScan {
         let is_end = length == 0;
         self.line_start = position(at + 2);
         self.lines = self.lines.saturating_add(1);
-        // The request line, the fields, and then only the empty line at the end.
+        // The request line and the fields; then only the empty line may follow.
         let most = limits.fields.min(MAX_FIELDS) + 1;
         if usize::from(self.lines) > most && !is_end { Err(Error::FieldsTooLarge) } else { Ok(is_end) }
     }
 
-    /// The line that is still coming when `here` bytes have come; its last byte may be the CR of its end.
+    /// Checks the incomplete line, of a head of `here` bytes so far; its last byte may be the CR of its end.
     fn check_coming(&self, here: usize, limits: &Limits) -> Result<(), Error> {
         self.check_length((here - self.line_start as usize).saturating_sub(1), limits)?;
         if here > limits.head { Err(Error::FieldsTooLarge) } else { Ok(()) }
@@ -123,22 +122,20 @@ impl HeadScan {
             _ => Ok(()),
         }
     }
-}
 
-impl HeadScan {
-    /// How many field lines the head has, once all of it is here.
+    /// Returns the number of field lines of a whole head.
     pub(super) fn fields(&self) -> usize {
         usize::from(self.lines).saturating_sub(2)
     }
 }
 
-/// A place in a head. One read is no longer than this, and what is held of a head is bounded by its limit.
+/// Narrows a position in a head, which is bounded by the limit on heads and one read.
 fn position(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// Whether a request can begin like this, with a method of a bearable length and a space; `false` while that is
-/// open. Noise is refused here: it may never come to the end of a line.
+/// Checks that the input begins with a method of at most [`MAX_METHOD`] bytes and a space; `false` while that is
+/// undecided. Noise is refused here, because it may contain no line end.
 fn check_beginning(bytes: &[u8]) -> Result<bool, Error> {
     let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| is_tchar(**byte)).count();
     match bytes.get(method) {
@@ -155,9 +152,8 @@ fn check_beginning(bytes: &[u8]) -> Result<bool, Error> {
 mod tests {
     use super::*;
 
-    /// What the scan refuses depends on a prefix of the stream only, so no cut changes it.
     #[test]
-    fn limits_are_the_same_at_every_cut() {
+    fn verdicts_at_every_cut() {
         let limits = Limits { target: 20, field_line: 30, head: 200, ..Limits::default() };
         let scan = |input: &[u8], step: usize| {
             let (mut buffer, mut scan) = (crate::chat::InBuffer::new(), HeadScan::default());

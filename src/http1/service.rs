@@ -1,9 +1,9 @@
-//! What makes responses: at once, or later and piece by piece.
+//! The trait that makes responses: at once, or later and piece by piece.
 //!
 //! ```text
 //! head ──► Service::handle ──► Reply::Ready(Response)
 //!                         └──► Reply::Pending ──body()*──► begin() ──► poll()* ──► Progress::End
-//!                                               └── dropped at any moment: the client is gone
+//!                                               └── dropped at any moment if the client is gone
 //! ```
 
 use std::fmt;
@@ -14,12 +14,12 @@ use super::status::Status;
 use crate::chat::OutQueue;
 use crate::clock::Now;
 
-/// Makes the responses of a server. Each worker has one, which all its connections share; what it changes (a cache) it
-/// keeps in cells of its own.
+/// Makes the responses of a server. All connections of a worker share one service, which keeps mutable state (a cache)
+/// in cells.
 pub trait Service {
-    /// Handles one request, whose head is whole. The response leaves once the body, if there is one, has been read.
+    /// Handles one request, whose head is whole. The response leaves after the body has been read.
     ///
-    /// The call runs on the loop: it must not wait for anything but the file system.
+    /// The call runs on the loop: it may wait for the file system only.
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply;
 }
 
@@ -29,59 +29,59 @@ impl<F: Fn(&Request<'_>, Now) -> Response> Service for F {
     }
 }
 
-/// What a service makes of a request.
+/// The result of [`Service::handle`].
 #[derive(Debug)]
 pub enum Reply {
-    /// The response.
+    /// The response is complete.
     Ready(Response),
-    /// What makes the response when the body of the request is there.
+    /// The response is made after the body of the request has come.
     Pending(Box<dyn PendingResponse>),
 }
 
-/// Makes the response to one request. It is dropped when the response is complete, or when the client is gone.
-/// A driver may move connections between threads.
+/// Makes the response to one request. It is dropped when the response is complete, or when the client is gone. It is
+/// [`Send`] because a driver may move connections between threads.
 pub trait PendingResponse: fmt::Debug + Send {
     /// Takes the next bytes of the request's body, without its framing.
     ///
     /// # Errors
-    /// The status to refuse the request with, when there is no place for them.
+    /// The status to refuse the request with, if there is no space for them.
     fn body(&mut self, bytes: &[u8]) -> Result<(), Status>;
 
-    /// Starts: the request is whole.
+    /// Starts to make the response: the request is whole.
     fn begin(&mut self);
 
-    /// Appends what there is of the response, head and framing included, to `out`. The driver calls it when the
-    /// connection was woken, and whenever everything has left.
+    /// Appends the next piece of the response, with head and framing, to `out`. The driver calls it when the connection
+    /// was woken, and whenever the output is empty.
     fn poll(&mut self, out: &mut OutQueue) -> Progress;
 
-    /// Returns the status of the response and the bytes of its head, once that is in the output: for the log.
+    /// Returns the status of the response and the length of its head, after that has been appended: for the log.
     fn status(&self) -> Option<(Status, u64)>;
 }
 
-/// How far a response is.
+/// The state of a response after [`PendingResponse::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is no more now; the connection is woken when there is.
+    /// The next piece is not ready; the connection will be woken.
     Pending,
-    /// There may be more at once, when this has left.
+    /// The next piece may be ready when this one has left.
     More,
-    /// There will be more, or the end of the connection, most likely at once: the kernel may wait for it to fill a
-    /// segment, for 200 ms at the most, while it is made.
+    /// The next piece, or the end of the connection, will come soon. The kernel may wait up to 200 ms for it to fill a
+    /// segment (tcp(7), `MSG_MORE`).
     Soon,
-    /// The response is over.
+    /// All of the response has been appended.
     End(Completion),
 }
 
-/// How a response ends.
+/// The way in which a response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Completion {
-    /// Whole, and its head has promised that the connection persists.
+    /// The response is whole, and its head has promised that the connection persists.
     KeepAlive,
-    /// Whole, and its head has announced the end of the connection, or that end is what frames it.
+    /// The response is whole, and its head has announced the end of the connection, or that end frames the body.
     Close,
-    /// Cut short: the connection ends, so that the client can tell.
+    /// The response is cut short: the connection ends, so that the client notices.
     Cut {
-        /// Whether a close would look like the end of a whole response: then the connection is reset.
+        /// Whether the connection is reset, because a close would look like the end of a whole response.
         reset: bool,
     },
 }

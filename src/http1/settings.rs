@@ -3,27 +3,27 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-/// How large the parts of a request may be.
+/// The sizes that a connection accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the request target. RFC 9112 §3 recommends to take lines of 8,000.
+    /// Bytes of the request target. RFC 9112 §3 recommends to accept request lines of 8,000 bytes.
     pub target: usize,
-    /// Bytes of one field line. 8 KiB is what nginx, Apache and gunicorn take.
+    /// Bytes of one field line. nginx, Apache and gunicorn accept 8 KiB.
     pub field_line: usize,
     /// Bytes of the whole head: nginx's four buffers of 8 KiB.
     pub head: usize,
-    /// Field lines of one head; at most [`super::MAX_FIELDS`]. What Apache, h2o and hyper take.
+    /// Field lines of one head; at most [`super::MAX_FIELDS`]. Apache, h2o and hyper accept 100.
     pub fields: usize,
-    /// Bytes of a body, where bodies are taken. nginx's 1 MiB.
+    /// Bytes of a body that an application takes: nginx's 1 MiB.
     pub body: u64,
-    /// Bytes of an unwanted body that are read so that the connection can live on. More costs more than a
-    /// new connection does.
+    /// Bytes of an unwanted body that are read so that the connection can persist. Above 64 KiB that costs more than a
+    /// new connection.
     pub drained_body: u64,
-    /// Bytes that are read and thrown away after the last answer. What is in flight of an ordinary client
-    /// fits; an upload of any size is cut off.
+    /// Bytes that are read and discarded after the last response. The data in flight of an ordinary client fits; an
+    /// upload is cut off.
     pub lingering: u64,
-    /// Requests that one connection is answered; `None` for any number. A limit only moves the cost of a
-    /// connection to the next one, and each close loses a request now and then, so there is none by default.
+    /// Requests of one connection; `None` for any number. A limit only moves the cost of a connection to the next one,
+    /// and each close loses a request now and then, so the default has no limit.
     pub requests: Option<NonZeroU64>,
 }
 
@@ -42,32 +42,31 @@ impl Default for Limits {
     }
 }
 
-/// How long each state may last.
+/// The times that the states of a connection may last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// A whole head, from its first byte (or from the connection, for the first one): total, because a
-    /// limit between two reads can be stretched without end, a byte at a time.
+    /// A whole head, from its first byte; the first head from the accept. The time is total, because a limit between two
+    /// reads can be stretched without end, a byte at a time.
     pub head: Duration,
-    /// An idle connection between requests.
+    /// An idle connection between two requests.
     pub keep_alive: Duration,
-    /// Between two reads of a body.
+    /// The pause between two reads of a body.
     pub body_idle: Duration,
-    /// The time a body may take at the least; after it, `body_rate` must be kept on average.
+    /// A body at any rate; after this time `body_rate` counts.
     pub body_grace: Duration,
-    /// Bytes per second of a body, on average.
+    /// The lowest average rate of a body, in bytes per second.
     pub body_rate: u64,
-    /// Between two writes that the client takes.
+    /// The pause between two writes that the client takes.
     pub write_idle: Duration,
-    /// The time an answer may take at the least; after it, `write_rate` must be kept.
+    /// A response at any rate; after this time `write_rate` counts.
     pub write_grace: Duration,
-    /// Bytes per second of an answer, on average.
+    /// The lowest average rate of a response, in bytes per second.
     pub write_rate: u64,
-    /// An idle connection of a server that is shutting down: long enough for a request that was already
-    /// on its way.
+    /// An idle connection of a server that shuts down: long enough for a request that is on its way.
     pub drain_quiet: Duration,
-    /// Lingering: between two reads.
+    /// The pause between two reads of a lingering connection.
     pub linger_idle: Duration,
-    /// Lingering: in all.
+    /// A lingering connection, in all.
     pub linger: Duration,
 }
 
@@ -76,15 +75,15 @@ impl Default for Timeouts {
         Self {
             // h2o's figure; nginx's 60 s gives a slow-header attack six times as many connections.
             head: Duration::from_secs(10),
-            // Long enough for a reader to click on; short enough that idle ones do not pile up.
+            // Long enough for a user to follow a link, short enough to keep the number of idle connections low.
             keep_alive: Duration::from_secs(15),
             body_idle: Duration::from_secs(10),
             body_grace: Duration::from_secs(20),
-            // Apache's figure; a modem is faster.
+            // Apache's figure; every modem is faster.
             body_rate: 500,
             write_idle: Duration::from_secs(30),
             write_grace: Duration::from_secs(60),
-            // A reader of one byte now and then is no reader.
+            // A client that reads a byte now and then only holds memory.
             write_rate: 1024,
             drain_quiet: Duration::from_secs(1),
             linger_idle: Duration::from_secs(2),
@@ -93,14 +92,14 @@ impl Default for Timeouts {
     }
 }
 
-/// What all connections of a server have in common.
+/// The configuration that all connections of a server share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The sizes.
+    /// The sizes that are accepted.
     pub limits: Limits,
-    /// The times.
+    /// The times that the states may last.
     pub timeouts: Timeouts,
-    /// The value of the `Server` field.
+    /// The value of the `Server` field (RFC 9110 §10.2.4).
     pub server: String,
 }
 
@@ -111,8 +110,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The value of the `Server` field, with or without the version: a version tells an attacker which holes
-    /// to try, and an operator which one he runs.
+    /// Returns the value of the `Server` field, with or without the version. The version tells an attacker which holes to
+    /// try, and an operator which version runs.
     #[must_use]
     pub const fn server(with_version: bool) -> &'static str {
         if with_version { concat!("stheno/", env!("CARGO_PKG_VERSION")) } else { "stheno" }

@@ -1,4 +1,4 @@
-//! Status codes: the reason phrase of each, and the long text that an error answer carries.
+//! Status codes, their reason phrases, and the sentences in the bodies of error responses.
 
 use std::fmt;
 
@@ -6,23 +6,23 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Status(u16);
 
-/// Code, name, reason phrase (RFC 9110 §15), long text. The long texts of 200, 400, 403, 404 and 405 are
-/// the seed's `responses`.
+/// Code, name, reason phrase (RFC 9110 §15), sentence. The sentences of 200, 400, 403, 404 and 405 are those of the
+/// seed's `responses`.
 macro_rules! statuses {
     ($($code:literal $name:ident $reason:literal $text:literal)*) => {
         impl Status {
             $(#[doc = concat!("`", $code, " ", $reason, "`: ", $text)] pub const $name: Self = Self($code);)*
 
-            /// Every status that this server sends.
+            /// All statuses that this server sends.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The reason phrase.
+            /// Returns the reason phrase (RFC 9110 §15).
             #[must_use]
             pub fn reason(self) -> &'static str {
                 match self.0 { $($code => $reason,)* _ => "Unknown" }
             }
 
-            /// Code and reason phrase, as in a status line (RFC 9112 §4).
+            /// Returns code and reason phrase, as in a status line (RFC 9112 §4).
             #[must_use]
             pub fn code_and_reason(self) -> &'static str {
                 match self.0 {
@@ -31,7 +31,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// What happened, in a sentence.
+            /// Returns the sentence for the body of an error response.
             #[must_use]
             pub fn text(self) -> &'static str {
                 match self.0 { $($code => $text,)* _ => "" }
@@ -52,38 +52,38 @@ statuses! {
     405 METHOD_NOT_ALLOWED "Method Not Allowed" "Specified method is invalid for this resource."
     408 REQUEST_TIMEOUT "Request Timeout" "The request did not come in time"
     412 PRECONDITION_FAILED "Precondition Failed" "A condition in the request does not hold"
-    413 CONTENT_TOO_LARGE "Content Too Large" "The body of the request is larger than is taken here"
-    414 URI_TOO_LONG "URI Too Long" "The request target is longer than is taken here"
+    413 CONTENT_TOO_LARGE "Content Too Large" "The body of the request is too large for this server"
+    414 URI_TOO_LONG "URI Too Long" "The request target is too long for this server"
     416 RANGE_NOT_SATISFIABLE "Range Not Satisfiable" "No part of the document lies in the given range"
-    417 EXPECTATION_FAILED "Expectation Failed" "What the Expect field asks for is not known here"
+    417 EXPECTATION_FAILED "Expectation Failed" "The expectation in the Expect field is unknown"
     431 REQUEST_HEADER_FIELDS_TOO_LARGE "Request Header Fields Too Large"
-        "The header fields are longer or more than are taken here"
-    500 INTERNAL_SERVER_ERROR "Internal Server Error" "The server could not do what was asked"
-    501 NOT_IMPLEMENTED "Not Implemented" "What was asked for is not known here"
-    503 SERVICE_UNAVAILABLE "Service Unavailable" "The server is short of something just now; try again"
-    505 HTTP_VERSION_NOT_SUPPORTED "HTTP Version Not Supported" "This server speaks HTTP/1.1 and HTTP/1.0"
+        "The header fields are too long or too many for this server"
+    500 INTERNAL_SERVER_ERROR "Internal Server Error" "The server failed to handle the request"
+    501 NOT_IMPLEMENTED "Not Implemented" "The server does not support this method or transfer coding"
+    503 SERVICE_UNAVAILABLE "Service Unavailable" "The server is overloaded for the moment; try again"
+    505 HTTP_VERSION_NOT_SUPPORTED "HTTP Version Not Supported" "This server supports HTTP/1.1 and HTTP/1.0"
 }
 
 impl Status {
-    /// The status with this code, which an application has answered with: for the log.
+    /// The status with this code, from an application's response, for the log.
     #[must_use]
     pub const fn of_application(code: u16) -> Self {
         Self(code)
     }
 
-    /// The number.
+    /// Returns the code, 100 to 999.
     #[must_use]
     pub fn code(self) -> u16 {
         self.0
     }
 
-    /// 4xx or 5xx.
+    /// Whether the code is 4xx or 5xx.
     #[must_use]
     pub fn is_error(self) -> bool {
         self.0 >= 400
     }
 
-    /// Whether an answer with this status has no content, and so no Content-Length (RFC 9110 §8.6).
+    /// Whether a response with this status has no content, and therefore no Content-Length (RFC 9110 §8.6).
     #[must_use]
     pub fn is_bodiless(self) -> bool {
         matches!(self, Self::NO_CONTENT | Self::NOT_MODIFIED)
@@ -106,9 +106,9 @@ impl fmt::Debug for Status {
 mod tests {
     use super::*;
 
-    /// SEED §3: the five codes of the lab, word for word.
+    /// SEED §3: the five codes of the lab.
     #[test]
-    fn the_seeds_codes() {
+    fn codes_of_the_seed() {
         for (code, reason, text) in [
             (200, "OK", "Request fulfilled, document follows"),
             (400, "Bad Request", "Bad request syntax or unsupported method"),

@@ -473,6 +473,3 @@ impl Driver {
         self.log_records(cx, true);
     }
 }
-
-#[cfg(test)]
-mod tests;

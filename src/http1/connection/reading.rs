@@ -1,9 +1,9 @@
-//! The input side: from bytes to events, one function for each state.
+//! The input side of a connection: from bytes to events, with one function for each state.
 
 use super::{AfterWrite, BodySink, BodyState, Connection, Event, Reader, ResponseTerms, Turn, Writer};
 use crate::chat::{Frame, Window};
 use crate::clock::Instant;
-use crate::http1::body::{BodyReader, Step};
+use crate::http1::body::{BodyEvent, BodyReader};
 use crate::http1::error::Error;
 use crate::http1::framing::BodyFraming;
 use crate::http1::head::Head;
@@ -15,7 +15,7 @@ use crate::http1::settings::Limits;
 const MAX_EMPTY_LINES: u8 = 10;
 
 impl Connection {
-    /// Finds the next event in the input, which `window` shows; moves the state only as far as that.
+    /// Finds the next event in the input that `window` shows, and moves the state up to that event.
     pub fn next_event(&mut self, window: &mut Window<'_>, turn: &Turn<'_>) -> Event {
         let now = turn.now.monotonic;
         loop {
@@ -38,18 +38,18 @@ impl Connection {
         }
     }
 
-    /// Waits for the next request.
+    /// Makes the connection wait for the next request.
     pub(super) fn restart(&mut self, now: Instant) {
         self.reader = Reader::Idle { since: now, empty_lines: 0 };
         self.writer = Writer::Idle;
     }
 
-    /// `Idle` ends with the first byte of a request.
+    /// Ends `Idle` with the first byte of a request.
     fn begin_head(&mut self, window: &mut Window<'_>, now: Instant) -> Option<Event> {
         let Reader::Idle { since, empty_lines } = &mut self.reader else {
             return None;
         };
-        // Empty lines before a request are no request (RFC 9112 §2.2): the connection stays idle.
+        // Empty lines before a request are skipped (RFC 9112 §2.2): the connection stays idle.
         while window.bytes().starts_with(b"\r\n") {
             window.consume(2);
             *empty_lines += 1;
@@ -60,13 +60,13 @@ impl Connection {
         if matches!(window.bytes(), [] | [b'\r']) {
             return Some(self.need_data(window));
         }
-        // The first head has its time from the accept on.
-        let since = if self.answered == 0 { *since } else { now };
+        // The time of the first head begins with the accept.
+        let since = if self.responses == 0 { *since } else { now };
         self.reader = Reader::Head { since, begun: now, scan: HeadScan::default() };
         None
     }
 
-    /// What is here is no whole frame. At the end of the input it never will be one.
+    /// Waits for the rest of a frame; at the end of the input it closes the connection, since the frame stays incomplete.
     fn need_data(&mut self, window: &mut Window<'_>) -> Event {
         if window.is_ended() {
             window.consume(window.bytes().len());
@@ -85,7 +85,7 @@ impl Connection {
         match window.find(&mut HeadEnd::new(scan, limits)) {
             Ok(Frame::Whole { data, .. }) => {
                 let head = Head { length: data, fields: scan.fields(), begun: *begun };
-                // A driver that has no budget left for it comes back later: then it is found again.
+                // A driver without budget for the request asks again in another turn, and then finds the same head.
                 *scan = HeadScan::default();
                 window.search_again();
                 Event::Head(head)
@@ -95,8 +95,8 @@ impl Connection {
         }
     }
 
-    /// Takes the request on whose head was found: consumes the head, and reads the body for `sink`. Returns whether the
-    /// request is whole, because it has no body; if not, [`Event::End`] tells later.
+    /// Accepts the request whose head was found: consumes the head, and begins to read the body for `sink`. Returns
+    /// whether the request is whole, because it has no body; otherwise [`Event::End`] follows.
     pub fn accept(
         &mut self,
         head: Head,
@@ -120,7 +120,7 @@ impl Connection {
             Reader::Head { since, .. } => since,
             _ => head.begun,
         };
-        // The peer waits for our word, none of the body is here, and there will be room for it.
+        // The peer waits for the interim response, no byte of the body is here, and the body is within its limit.
         let asks = needs.expects_continue && window.bytes().is_empty();
         if asks && sink == BodySink::Application && length <= turn.settings.limits.body {
             self.note_flight(turn.now);
@@ -139,45 +139,45 @@ impl Connection {
             return Event::NeedData;
         };
         if let Some(event) = body.judge(limits) {
-            return self.body_is_over(event);
+            return self.end_body(event);
         }
         loop {
-            let step = match body.reader.step(window) {
-                Ok(step) => step,
+            let found = match body.reader.next_event(window) {
+                Ok(found) => found,
                 Err(error) => return Event::Refuse(error),
             };
-            // A chunk says how long it is before it comes: what is too large is not waited for.
+            // A chunk announces its length: a chunk that is too large is refused before it comes.
             if let Some(event) = body.judge(limits) {
-                return self.body_is_over(event);
+                return self.end_body(event);
             }
-            match step {
-                Step::Data(count) if body.is_discarded() => window.consume(count),
-                Step::Data(count) => return Event::Data(count),
-                // A request whose body was cut short is never answered (RFC 9112 §6.3).
-                Step::NeedMore => return self.need_data(window),
-                Step::End => return self.body_is_over(Event::End),
+            match found {
+                BodyEvent::Data(count) if body.is_discarded() => window.consume(count),
+                BodyEvent::Data(count) => return Event::Data(count),
+                // A request whose body is cut short has no response (RFC 9112 §6.3).
+                BodyEvent::NeedData => return self.need_data(window),
+                BodyEvent::End => return self.end_body(Event::End),
             }
         }
     }
 
-    fn body_is_over(&mut self, event: Event) -> Event {
+    fn end_body(&mut self, event: Event) -> Event {
         if let (Event::End, Reader::Body(body)) = (event, &self.reader) {
             self.reader = Reader::Done(body.terms);
         }
         event
     }
 
-    /// While a response is on its way the next request may be answered too, if it has already come, and if
-    /// the responses so far are small and hold no file open: a connection may cost one descriptor beside its
-    /// own (RULES C10), and sixteen of one byte each out of a large file would cost sixteen.
+    /// Whether the next request may be read while a response is leaving: it has come already, and the responses so far
+    /// are small and hold no file. A connection may cost one descriptor beside its own (RULES C10), and sixteen ranges
+    /// of one byte each out of a large file would cost sixteen.
     fn may_pipeline(&self, window: &Window<'_>) -> bool {
         !window.bytes().is_empty()
             && !self.output.is_above_high_water()
             && !self.output.holds_more_than_bytes()
     }
 
-    /// Nothing is parsed after the last response (RFC 9112 §9.6). A peer that sends on may be sending still:
-    /// it needs the lingering close.
+    /// Discards input after the last response (RFC 9112 §9.6). The peer may still be sending, so a close becomes a
+    /// lingering close.
     fn ignore(&mut self, window: &mut Window<'_>) -> Event {
         let rest = window.bytes().len();
         if rest > 0 {
@@ -207,14 +207,14 @@ impl BodyState {
         self.sink != BodySink::Application
     }
 
-    /// Ends a body that is not read to its end: it is too large to be taken, or to be thrown away.
+    /// Returns the event that ends a body before its end: it is too large to be taken, or to be discarded.
     fn judge(&mut self, limits: &Limits) -> Option<Event> {
         let announced = self.reader.announced();
         if announced > limits.body && self.sink != (BodySink::Discard { is_error: true }) {
             return Some(Event::Refuse(Error::BodyTooLarge));
         }
-        // The response is the word that the peer waits for (RFC 9110 §10.1.1), or more has been announced than a new
-        // connection costs: the body stays unread, and the connection ends after the response.
+        // The peer waits for the response before it sends the body (RFC 9110 §10.1.1), or the body costs more than a new
+        // connection: it stays unread, and the connection closes after the response.
         if self.is_discarded() && (self.expects_continue || announced > limits.drained_body) {
             self.terms.after = AfterWrite::Linger;
             return Some(Event::End);

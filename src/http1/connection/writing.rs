@@ -1,4 +1,4 @@
-//! The output side: responses, and what follows them.
+//! The output side of a connection: responses, and the end of the connection.
 
 use std::ops::Range;
 
@@ -12,8 +12,8 @@ use crate::http1::service::Completion;
 use crate::http1::status::Status;
 
 impl Connection {
-    /// Puts the response to the current request into the output. Returns where in the output its body is, counted as
-    /// [`crate::chat::OutQueue::taken`] counts.
+    /// Puts the response to the current request into the output. Returns the position of its body in the output, counted
+    /// as [`crate::chat::OutQueue::taken`] counts.
     pub fn respond(&mut self, response: Response, turn: &mut Turn<'_>) -> Range<u64> {
         let ResponseTerms { is_head, after } = match self.reader {
             Reader::Done(terms) => terms,
@@ -49,11 +49,11 @@ impl Connection {
         begin..end
     }
 
-    /// What follows the response: what the request has asked for, unless the server has a reason to end the connection.
+    /// Returns `asked`, or `Linger` if the server has a reason to close a connection that would persist.
     fn after_response(&self, asked: AfterWrite, close: bool, turn: &Turn<'_>) -> AfterWrite {
         let is_last =
-            turn.settings.limits.requests.is_some_and(|most| u64::from(self.answered) + 1 >= most.get());
-        // The peer does not know yet that we close: something may be on its way.
+            turn.settings.limits.requests.is_some_and(|most| u64::from(self.responses) + 1 >= most.get());
+        // The peer does not know yet that the server closes: another request may be on its way.
         if close || (asked == AfterWrite::KeepAlive && (self.draining || is_last)) {
             AfterWrite::Linger
         } else {
@@ -61,8 +61,8 @@ impl Connection {
         }
     }
 
-    /// Refuses the request that is coming: responds with an error, closes, and parses nothing more. `window` shows the
-    /// input, which may tell whether the request is HEAD. As [`Connection::respond`]. (the seed's `send_error`)
+    /// Refuses the current request: responds with an error as [`Connection::respond`] does, closes, and parses nothing
+    /// more. `window` shows the input, which may begin with the method HEAD. (the seed's `send_error`)
     pub fn refuse(&mut self, status: Status, window: &Window<'_>, turn: &mut Turn<'_>) -> Range<u64> {
         let is_head = match &self.reader {
             Reader::Idle { .. } => false,
@@ -78,19 +78,19 @@ impl Connection {
         self.respond(Response::error(status), turn)
     }
 
-    /// An application makes the response to the current request from now on. Returns where in the output it begins.
+    /// Notes that an application makes the response to the current request. Returns where in the output it begins.
     pub fn begin_response(&mut self) -> u64 {
         self.writer = Writer::Waiting;
         self.output.taken() + self.output.len()
     }
 
-    /// The application's response is in the output, to its end.
+    /// Notes that all of the application's response is in the output.
     pub fn finish_response(&mut self, completion: Completion, now: Now) {
         let keep_alive =
             matches!(self.reader, Reader::Done(ResponseTerms { after: AfterWrite::KeepAlive, .. }));
         let after = match completion {
             Completion::KeepAlive => AfterWrite::KeepAlive,
-            // The peer does not know yet that we close: something may be on its way.
+            // The peer does not know yet that the server closes: another request may be on its way.
             Completion::Close if keep_alive => AfterWrite::Linger,
             Completion::Close => AfterWrite::Close,
             Completion::Cut { reset: true } => AfterWrite::Reset,
@@ -100,20 +100,20 @@ impl Connection {
     }
 
     fn end_response(&mut self, after: AfterWrite, now: Now) {
-        self.answered = self.answered.saturating_add(1);
+        self.responses = self.responses.saturating_add(1);
         self.writer = Writer::Sending(after);
         self.progress = now.monotonic;
     }
 
-    /// Takes note that something is about to be put into the output: if that is empty, the time that the peer has to take
-    /// it begins.
+    /// Notes that bytes are about to be put into the output. If it is empty, the time that the peer has to take them
+    /// begins.
     pub fn note_flight(&mut self, now: Now) {
         if self.output.is_empty() {
             self.flight = Flight { since: now.monotonic, from: self.output.taken() };
         }
     }
 
-    /// Decides what to do now that everything has been sent.
+    /// Returns what the driver does next, after it has sent all of the output.
     pub fn sent(&mut self, now: Now) -> Next {
         debug_assert!(self.output.is_empty(), "not everything has been sent");
         let is_ended = self.input.is_ended();
@@ -127,14 +127,14 @@ impl Connection {
             Writer::Sending(AfterWrite::Reset) => self.closed(true),
             Writer::Sending(AfterWrite::CloseNow) => self.closed(false),
             Writer::Sending(_) if is_ended => self.closed(false),
-            // All of a small response is on its way, and the peer has said that it asks nothing more.
+            // All of a small response is on its way, and the peer has announced that it sends no further request.
             Writer::Sending(AfterWrite::Close) if self.has_left_at_once(now) => Next::CloseIfQuiet,
             Writer::Sending(AfterWrite::Close | AfterWrite::Linger) => {
                 self.writer = Writer::Lingering { since: now.monotonic, drained: 0 };
                 self.progress = now.monotonic;
                 Next::Shutdown
             }
-            // The next request has begun to come while the last response was leaving: its time begins now.
+            // The next request began to come while a response was leaving: its time begins now.
             Writer::Idle | Writer::Waiting | Writer::Lingering { .. } => {
                 match &mut self.reader {
                     Reader::Idle { since, .. } | Reader::Head { since, .. } => *since = now.monotonic,
@@ -151,17 +151,17 @@ impl Connection {
         Next::Close
     }
 
-    /// Whether the kernel has not only taken the response but sent it, as far as can be told from here: what is
-    /// still ours when something more comes from the peer would be lost to the reset that answers it.
+    /// Whether the kernel has sent the response, and not only queued it: if the peer sends more after a close, the kernel
+    /// resets the connection and discards what it has queued.
     ///
-    /// The output was empty earlier in this very turn (equal times are of one turn), so all of it went into an empty
-    /// socket.
+    /// The output was empty earlier in this turn ([`Turn::now`]), so the response went into an empty socket; up to
+    /// [`FIRST_FLIGHT`] bytes then leave at once.
     fn has_left_at_once(&self, now: Now) -> bool {
         self.flight.since == now.monotonic && self.output.taken() - self.flight.from <= FIRST_FLIGHT
     }
 }
 
-/// Whether the input begins with the method HEAD, whatever is wrong after it: its sender expects no body.
+/// Whether the input begins with the method HEAD, even if the rest is malformed: the client expects no body.
 fn is_method_head(input: &[u8]) -> bool {
     input.strip_prefix(b"HEAD").is_some_and(|rest| !rest.first().copied().is_some_and(is_tchar))
 }

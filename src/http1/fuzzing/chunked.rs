@@ -1,14 +1,14 @@
-//! Bodies: one content at every cut, one end, and nothing touched behind it.
+//! The oracle of bodies: the same content and the same end at every cut, and the bytes after the end stay.
 
 use super::{Noise, each_cut};
 use crate::chat::InBuffer;
-use crate::http1::body::{BodyReader, Step};
+use crate::http1::body::{BodyEvent, BodyReader};
 use crate::http1::error::Error;
 use crate::http1::framing::BodyFraming;
 
-/// Framing bytes that no content need stand against.
+/// Framing bytes that a body may have without content.
 const FREE: usize = 100_000;
-/// What may stand behind the last size line that was weighed: another one, and the trailer section.
+/// Framing bytes after the last size line that was compared with the content: another one, and the trailer section.
 const LAST: usize = 2 * 4096 + 8192 + 4;
 /// The longest line of framing that waits for its end.
 const LONGEST_LINE: usize = 8192 + 2;
@@ -17,16 +17,16 @@ const LONGEST_LINE: usize = 8192 + 2;
 enum End {
     Waits,
     Refused(Error),
-    /// So many bytes were the body.
+    /// The body is this number of bytes.
     At(usize),
 }
 
-/// What must hold for any bytes behind a head that says `chunked`.
+/// Checks any bytes as a chunked body, as one of a known length, and as the content of one.
 pub fn chunked(data: &[u8]) {
     check(data);
     check_length(data);
     check_round_trip(data);
-    // What is small here may grow on a real connection; now and then is enough, since it takes its time.
+    // A real connection may carry more than one input; a long body is checked now and then, because it takes time.
     if !data.is_empty() && Noise::of(data).next().is_some_and(|noise| noise % 256 == 0) {
         let many = data.repeat(300_000 / data.len() + 1);
         let (content, end) = read(BodyFraming::Chunked, &mut many.chunks(4096));
@@ -43,14 +43,14 @@ fn check(data: &[u8]) {
     check_overhead(&content, &end, data.len());
     if let End::At(length) = end {
         let only = read(BodyFraming::Chunked, &mut [&data[..length]].into_iter());
-        assert_eq!((&only.0, only.1), (&content, End::At(length)), "what stands behind the body matters");
+        assert_eq!((&only.0, only.1), (&content, End::At(length)), "bytes after the body matter");
         let early = read(BodyFraming::Chunked, &mut [&data[..length - 1]].into_iter());
         assert_eq!(early, (content.clone(), End::Waits), "ended before its end");
         assert_eq!(read_with_httparse(&data[..length]), content, "another reader reads another body");
     }
 }
 
-/// Reads a body as the connection does; what stands behind it must still be there.
+/// Reads a body as the connection does; the bytes after it must stay in the window.
 fn read(framing: BodyFraming, pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, End) {
     let (mut buffer, mut reader) = (InBuffer::new(), BodyReader::new(framing));
     let (mut content, mut fed) = (Vec::new(), 0);
@@ -59,20 +59,20 @@ fn read(framing: BodyFraming, pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u
         let mut window = buffer.open(piece);
         loop {
             let before = window.bytes().len();
-            match reader.step(&mut window) {
-                Ok(Step::Data(count)) => {
+            match reader.next_event(&mut window) {
+                Ok(BodyEvent::Data(count)) => {
                     assert!(count > 0 && count <= window.bytes().len(), "{count} bytes of {before}");
                     content.extend_from_slice(&window.bytes()[..count]);
                     window.consume(count);
                 }
-                Ok(Step::NeedMore) => break,
-                Ok(Step::End) => {
-                    let behind = window.bytes().len();
+                Ok(BodyEvent::NeedData) => break,
+                Ok(BodyEvent::End) => {
+                    let rest = window.bytes().len();
                     assert_eq!(reader.content(), content.len() as u64);
-                    assert_eq!(reader.step(&mut window), Ok(Step::End), "it ends once");
-                    assert_eq!(window.bytes().len(), behind);
+                    assert_eq!(reader.next_event(&mut window), Ok(BodyEvent::End), "it ends once");
+                    assert_eq!(window.bytes().len(), rest);
                     assert!(piece.ends_with(window.bytes()) || window.bytes().ends_with(piece));
-                    return (content, End::At(fed - behind));
+                    return (content, End::At(fed - rest));
                 }
                 Err(error) => return (content, End::Refused(error)),
             }
@@ -83,7 +83,7 @@ fn read(framing: BodyFraming, pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u
     (content, End::Waits)
 }
 
-/// A body that is all framing is cut off (RULES A59), whether or not it ends.
+/// Checks that a body that is mostly framing is refused (RULES A59), whether or not it ends.
 fn check_overhead(content: &[u8], end: &End, fed: usize) {
     let length = match end {
         End::At(length) => *length,
@@ -94,7 +94,7 @@ fn check_overhead(content: &[u8], end: &End, fed: usize) {
     assert!(overhead <= FREE.max(16 * (content.len() + 1)) + LAST, "{overhead} bytes of framing");
 }
 
-/// The size lines as httparse reads them, and everything between them.
+/// Returns the content of a chunked body whose size lines httparse reads.
 fn read_with_httparse(mut body: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     loop {
@@ -110,7 +110,7 @@ fn read_with_httparse(mut body: &[u8]) -> Vec<u8> {
     }
 }
 
-/// A body of a known length is that many bytes, whatever they are.
+/// Checks a body of a known length.
 fn check_length(data: &[u8]) {
     let length = Noise::of(data).next().unwrap_or(0) % (data.len() + 2);
     if length == 0 {
@@ -124,14 +124,14 @@ fn check_length(data: &[u8]) {
     each_cut(data, |pieces| assert_eq!(read(framing, pieces), want));
 }
 
-/// What is sent in chunks of any size arrives.
+/// Checks that content in chunks of any size is read again.
 fn check_round_trip(content: &[u8]) {
     let (mut body, mut rest, mut noise) = (Vec::new(), content, Noise::of(content));
     let mut next = |below: usize| noise.next().unwrap_or(0) % below;
     while !rest.is_empty() {
         let most = rest.len().min(if next(4) == 0 { 4096 } else { 32 });
         let (chunk, after) = rest.split_at(1 + next(most));
-        // Few extensions: many are refused (RULES A59).
+        // Few extensions, because many are refused (RULES A59).
         let line = match next(6) {
             0 if body.len() < 2048 => format!("{:X};n=v;q=\"\\\";\"", chunk.len()),
             1 => format!("{:04X}", chunk.len()),

@@ -1,4 +1,4 @@
-//! Heads: one verdict at every cut, and one meaning for every reader.
+//! The oracle of heads: the same verdict at every cut, and the same meaning for every reader.
 
 use super::{each_cut, trim};
 use crate::chat::{Frame, InBuffer};
@@ -14,12 +14,12 @@ use crate::http1::settings::Limits;
 enum Outcome {
     Waits,
     Refused(Error),
-    Accepted(Box<Head>),
+    Accepted(Box<HeadFacts>),
 }
 
-/// All that was understood of a head.
+/// A parsed head, without borrows.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct HeadFacts {
     length: usize,
     line: Vec<u8>,
     method: String,
@@ -31,7 +31,7 @@ struct Head {
     expects_continue: bool,
 }
 
-impl Head {
+impl HeadFacts {
     fn of(request: &Request<'_>, length: usize) -> Self {
         let target = match request.target {
             Target::Path { path, query } => (path.to_vec(), query.map(<[u8]>::to_vec)),
@@ -52,7 +52,7 @@ impl Head {
     }
 }
 
-/// What must hold for the head at the beginning of any stream.
+/// Checks the head at the beginning of any stream.
 pub fn head(data: &[u8]) {
     let small = Limits { target: 24, field_line: 40, head: 160, ..Limits::default() };
     for limits in [Limits::default(), small] {
@@ -65,7 +65,7 @@ fn check(data: &[u8], limits: &Limits) {
     each_cut(data, |pieces| assert_eq!(feed(pieces, limits), whole, "a cut changes the verdict"));
     if let Outcome::Accepted(head) = &whole {
         let bytes = &data[..head.length];
-        assert_eq!(feed(&mut [bytes].into_iter(), limits), whole, "what stands behind the head matters");
+        assert_eq!(feed(&mut [bytes].into_iter(), limits), whole, "bytes after the head matter");
         let cut = &bytes[..bytes.len() - 1];
         assert_eq!(feed(&mut [cut].into_iter(), limits), Outcome::Waits, "accepted before its end");
         assert!(bytes.len() <= limits.head + 2, "{} bytes are over the limit", bytes.len());
@@ -75,7 +75,7 @@ fn check(data: &[u8], limits: &Limits) {
     }
 }
 
-/// As the connection does it: the scan, and then the parser.
+/// Reads a head as the connection does: the scan, and then the parser.
 fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
     let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
     for piece in pieces {
@@ -92,13 +92,13 @@ fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
 
 fn outcome(bytes: &[u8], length: usize, limits: &Limits) -> Outcome {
     match parse(&bytes[..length], &mut field_space::<MAX_FIELDS>(), limits) {
-        Ok(request) => Outcome::Accepted(Box::new(Head::of(&request, length))),
+        Ok(request) => Outcome::Accepted(Box::new(HeadFacts::of(&request, length))),
         Err(error) => Outcome::Refused(error),
     }
 }
 
-/// The most naive reader there is: lines, words, colons.
-fn check_lines(head: &Head, bytes: &[u8], limits: &Limits) {
+/// Compares the head with that of the simplest reader: lines, words, colons.
+fn check_lines(head: &HeadFacts, bytes: &[u8], limits: &Limits) {
     let text = bytes.strip_suffix(b"\r\n\r\n").expect("ends in an empty line");
     assert!(text.windows(4).all(|four| four != b"\r\n\r\n"), "an empty line within the head");
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
@@ -124,9 +124,9 @@ fn field(line: &[u8], limits: &Limits) -> (String, Vec<u8>) {
     (String::from_utf8_lossy(name).into(), value.to_vec())
 }
 
-/// A head that we accept is the same head to httparse.
-fn check_httparse(head: &Head, bytes: &[u8]) {
-    // It knows 1.0 and 1.1 only.
+/// Compares the head with that of httparse's own reader.
+fn check_httparse(head: &HeadFacts, bytes: &[u8]) {
+    // httparse accepts 1.0 and 1.1 only.
     let mut known = bytes.to_vec();
     if head.version == Version::Http11 {
         known[head.line.len() - 1] = b'1';
@@ -141,8 +141,8 @@ fn check_httparse(head: &Head, bytes: &[u8]) {
     assert_eq!(fields.collect::<Vec<(String, Vec<u8>)>>(), head.fields);
 }
 
-/// What decides where the next request begins, read once more from the fields.
-fn check_framing(head: &Head) {
+/// Reads the framing and the end of the connection from the fields again, and compares.
+fn check_framing(head: &HeadFacts) {
     let all = |name: &str| -> Vec<&[u8]> {
         let named = head.fields.iter().filter(|(this, _)| this.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_slice()).collect()
@@ -155,7 +155,7 @@ fn check_framing(head: &Head) {
             let length: u64 = length.and_then(|text| text.parse().ok()).expect("a number");
             if length == 0 { BodyFraming::None } else { BodyFraming::Length(length) }
         }
-        doubtful => panic!("accepted: {doubtful:?}"),
+        other => panic!("accepted: {other:?}"),
     };
     assert_eq!(framing, head.framing);
     assert!(head.version == Version::Http11 || framing != BodyFraming::Chunked);

@@ -1,4 +1,4 @@
-//! Hosts and targets: nothing in an accepted one can be read as something else.
+//! The oracle of hosts and targets: nothing in an accepted one can be read as another host.
 
 use crate::http1::error::Error;
 use crate::http1::grammar::{
@@ -8,7 +8,7 @@ use crate::http1::head::{FEW_FIELDS, field_space, parse, parse_target};
 use crate::http1::request::{Method, Target};
 use crate::http1::settings::Limits;
 
-/// What must hold for any bytes as a `Host`, and as a target.
+/// Checks any bytes as a `Host`, and as a target.
 pub fn host(data: &[u8]) {
     if is_host_and_port(data) {
         check_authority(data);
@@ -72,14 +72,14 @@ fn check_target(data: &[u8], method: Method<'_>, target: Target<'_>) {
                 let authority = authority_of(data).expect("absolute-form");
                 assert!(!authority.is_empty());
                 check_authority(authority);
-                // An absolute target without a path has the path `/`, which is no part of it.
+                // An absolute target without a path has the path `/`.
                 assert!(data.ends_with(&tail) || path == b"/" && data.ends_with(&tail[1..]), "{data:?}");
             }
         }
     }
 }
 
-/// What a browser would connect to: between `//` and the first of `/ ? #`.
+/// Returns the host that a browser would connect to: the text between `//` and the first of `/ ? #`.
 fn authority_of(target: &[u8]) -> Option<&[u8]> {
     let at = target.windows(3).position(|three| three == b"://")?;
     assert!(target[..at].eq_ignore_ascii_case(b"http") || target[..at].eq_ignore_ascii_case(b"https"));
@@ -88,13 +88,13 @@ fn authority_of(target: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
-/// The whole parser says of a `Host` and of a target what its parts say.
+/// Checks that the whole parser agrees with its parts about a `Host` and a target.
 fn check_in_a_head(data: &[u8]) {
     let verdict = |head: &[u8]| parse(head, &mut field_space::<FEW_FIELDS>(), &Limits::default()).err();
     let is_value = data.iter().copied().all(is_field_value_byte);
     if is_value {
         let head = [b"GET / HTTP/1.1\r\nHost: ", data, b"\r\n\r\n"].concat();
-        // An empty field is one; a port without a host is none.
+        // An empty field is valid, a port without a host is not.
         let value = trim_ows(data);
         let want = (!is_host_and_port(value) || value.starts_with(b":")).then_some(Error::Host);
         assert_eq!(verdict(&head), want, "as a field");

@@ -1,53 +1,53 @@
 //! A strict reader of what the server sends (RFC 9112 §4, §6; RULES A67).
 
-use crate::http1::{Status, is_tchar};
+use stheno::http1::{Status, is_tchar};
 
-/// One answer.
+/// One response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct SentResponse {
     pub(super) status: u16,
     pub(super) closes: bool,
     pub(super) body: Vec<u8>,
 }
 
-/// The fields of one head that matter here.
+/// The fields of one head that are checked.
 #[derive(Debug, Default)]
-struct Seen<'a> {
+struct SentFields<'a> {
     date: Option<&'a str>,
     server: Option<&'a str>,
     connection: Option<&'a str>,
     content_length: Option<&'a str>,
 }
 
-/// Takes one answer off the front of `bytes`; `None` while it is not all there.
+/// Takes one response off the front of `bytes`; `None` while a part of it is missing.
 ///
 /// # Panics
-/// When it can be none, whatever comes after it.
-pub(super) fn take_answer(bytes: &mut &[u8], to_head: bool) -> Option<Answer> {
+/// When the bytes cannot begin a valid response.
+pub(super) fn take_response(bytes: &mut &[u8], to_head: bool) -> Option<SentResponse> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).expect("the head is ASCII");
     let mut lines = head.split("\r\n");
-    let status = status(lines.next().expect("a status line"));
-    let mut seen = Seen::default();
-    lines.for_each(|line| seen.look_at(line));
-    let length = seen.check(status, head);
+    let status = parse_status(lines.next().expect("a status line"));
+    let mut fields = SentFields::default();
+    lines.for_each(|line| fields.add(line));
+    let length = fields.check(status, head);
     let length = if to_head { 0 } else { length };
     let body = bytes.get(end + 4..end + 4 + length)?.to_vec();
     *bytes = &bytes[end + 4 + length..];
-    Some(Answer { status, closes: seen.connection == Some("close"), body })
+    Some(SentResponse { status, closes: fields.connection == Some("close"), body })
 }
 
-fn status(line: &str) -> u16 {
+fn parse_status(line: &str) -> u16 {
     let rest = line.strip_prefix("HTTP/1.1 ").unwrap_or_else(|| panic!("not a status line: {line:?}"));
     let (code, reason) = rest.split_once(' ').expect("a reason phrase");
     let known = Status::ALL.iter().find(|status| status.code().to_string() == code);
-    let known = known.unwrap_or_else(|| panic!("not a status of ours: {line:?}"));
+    let known = known.unwrap_or_else(|| panic!("not a status of this server: {line:?}"));
     assert_eq!(reason, known.reason(), "{line:?}");
     known.code()
 }
 
-impl<'a> Seen<'a> {
-    fn look_at(&mut self, line: &'a str) {
+impl<'a> SentFields<'a> {
+    fn add(&mut self, line: &'a str) {
         let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("not a field: {line:?}"));
         assert!(!name.is_empty() && name.bytes().all(is_tchar), "not a name: {line:?}");
         assert!(!value.bytes().any(|byte| byte.is_ascii_control()) && value == value.trim(), "{line:?}");
@@ -56,13 +56,13 @@ impl<'a> Seen<'a> {
             "server" => &mut self.server,
             "connection" => &mut self.connection,
             "content-length" => &mut self.content_length,
-            "transfer-encoding" => panic!("nothing is sent in chunks"),
+            "transfer-encoding" => panic!("a response in chunks"),
             _ => return,
         };
         assert!(slot.replace(value).is_none(), "twice: {line:?}");
     }
 
-    /// How long the body is.
+    /// Returns the length of the body in bytes.
     fn check(&self, status: u16, head: &str) -> usize {
         let date = self.date.unwrap_or_else(|| panic!("no Date: {head}"));
         assert!(date.len() == 29 && httpdate::parse_http_date(date).is_ok(), "{date}");

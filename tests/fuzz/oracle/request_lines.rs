@@ -1,9 +1,9 @@
-//! A reader of requests as plain as can be: where each one begins is what request smuggling is about.
+//! A reader of requests that is as simple as possible: request smuggling is a disagreement about where each one begins.
 
-/// The request lines in a stream, as far as it can be followed.
+/// Returns the request lines in a stream, up to the first request that cannot be followed.
 pub(super) fn request_lines(mut stream: &[u8]) -> Vec<&[u8]> {
     let mut lines = Vec::new();
-    while let Some((head, rest)) = cut_behind(strip_empty_lines(stream), b"\r\n\r\n") {
+    while let Some((head, rest)) = split_once(strip_empty_lines(stream), b"\r\n\r\n") {
         let mut fields =
             head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
         lines.extend(fields.next());
@@ -22,17 +22,17 @@ fn strip_empty_lines(mut stream: &[u8]) -> &[u8] {
     stream
 }
 
-/// What stands before the first `end`, and what behind it.
-fn cut_behind<'a>(bytes: &'a [u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let at = memchr::memmem::find(bytes, end)?;
+/// Returns the bytes before the first `end`, and those after it.
+fn split_once<'a>(bytes: &'a [u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(end.len()).position(|bytes| bytes == end)?;
     Some((&bytes[..at], &bytes[at + end.len()..]))
 }
 
-/// What stands behind the body that these fields announce, if all of it is here.
+/// Returns the bytes after the body that these fields announce, if all of it is here.
 fn skip_body<'a>(fields: impl Iterator<Item = &'a [u8]>, stream: &'a [u8]) -> Option<&'a [u8]> {
     let mut length = 0;
     for field in fields {
-        let (name, value) = cut_behind(field, b":")?;
+        let (name, value) = split_once(field, b":")?;
         let value = value.trim_ascii();
         if name.eq_ignore_ascii_case(b"content-length") {
             length = std::str::from_utf8(value).ok()?.parse().ok()?;
@@ -45,7 +45,7 @@ fn skip_body<'a>(fields: impl Iterator<Item = &'a [u8]>, stream: &'a [u8]) -> Op
 
 fn skip_chunks(mut stream: &[u8]) -> Option<&[u8]> {
     loop {
-        let (line, rest) = cut_behind(stream, b"\r\n")?;
+        let (line, rest) = split_once(stream, b"\r\n")?;
         let digits = line.split(|byte| *byte == b';').next()?;
         match usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()? {
             0 => return skip_trailer(rest),
@@ -56,7 +56,7 @@ fn skip_chunks(mut stream: &[u8]) -> Option<&[u8]> {
 
 fn skip_trailer(mut stream: &[u8]) -> Option<&[u8]> {
     loop {
-        let (line, rest) = cut_behind(stream, b"\r\n")?;
+        let (line, rest) = split_once(stream, b"\r\n")?;
         if line.is_empty() {
             return Some(rest);
         }
