@@ -155,8 +155,10 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
 
     fn handle_close(&mut self, now: Now) {
         let mut resources = self.shared.resources.borrow_mut();
-        let peer = self.peer_info(Key::from_bits(0));
-        self.driver.on_close(&mut context(&self.shared, &mut resources, peer, now, 0));
+        if resources.log.is_some() {
+            let peer = self.peer_info(Key::from_bits(0));
+            self.driver.on_close(&mut context(&self.shared, &mut resources, peer, now, 0));
+        }
         debug!("Closed connection from {}", self.permit.peer());
     }
 
