@@ -1,7 +1,7 @@
-//! The tour in `src/lib.rs` is true: one request is followed through the functions that it names.
+//! The tour in `src/lib.rs` is true: the test follows one request through the functions that the tour names.
 //!
-//! A backtrace shows who called whom. One is taken in the service, which is step 6, and one in the producer of the
-//! response's body, which the last step asks for its bytes.
+//! Backtraces show the calls: one of the service, which is step 6, and one of the producer of the response's body, which
+//! the last step calls for bytes.
 
 use std::backtrace::Backtrace;
 use std::fs;
@@ -32,9 +32,9 @@ impl Stacks {
 }
 
 #[derive(Debug)]
-struct Follows(Stacks);
+struct FollowedService(Stacks);
 
-impl Service for Follows {
+impl Service for FollowedService {
     fn handle(&self, _: &Request<'_>, _: Now) -> Reply {
         self.0.take();
         let mut response = Response::new(Status::OK);
@@ -43,9 +43,9 @@ impl Service for Follows {
     }
 }
 
-impl WorkerService for Follows {}
+impl WorkerService for FollowedService {}
 
-/// Four bytes, and the stack of the call that asks for them.
+/// A body of four bytes, which records the stack of the call for them.
 #[derive(Debug)]
 struct FollowedBody(Stacks, u64);
 
@@ -63,7 +63,7 @@ impl Producer for FollowedBody {
     }
 }
 
-/// The functions that the numbered steps of the tour name first, as `module::Type::function`.
+/// Returns the first function of each numbered step of the tour, as `module::Type::function`.
 fn steps() -> Vec<String> {
     let source =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("lib.rs");
@@ -72,13 +72,13 @@ fn steps() -> Vec<String> {
     steps.map(|(_, text)| text.split('`').nth(1).expect("a function in backquotes").to_owned()).collect()
 }
 
-/// Serves with a worker of this process, over a socket; the stacks are those of the last request.
+/// Sends two requests to a worker in this process, over a socket; the stacks are those of the second one.
 fn serve_one(stacks: &Stacks) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
     let (master, link) = fd_passing::pair().expect("sockets");
-    let service = Follows(stacks.clone());
+    let service = FollowedService(stacks.clone());
     let worker = thread::spawn(move || {
         let worker = Worker {
             settings: Settings::default(),
@@ -96,7 +96,7 @@ fn serve_one(stacks: &Stacks) -> String {
         worker.boot().expect("a loop").serve()
     });
     let mut stream = TcpStream::connect(address).expect("connect");
-    // A first request may be answered while the loop is being set up; the one that is followed meets it turning.
+    // The first request may come while the loop is set up; the second one comes to a running loop.
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("send");
     let mut first = [0; 15];
     stream.read_exact(&mut first).expect("a response");
@@ -104,21 +104,20 @@ fn serve_one(stacks: &Stacks) -> String {
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("send");
     let mut response = String::new();
     stream.read_to_string(&mut response).expect("a response");
-    // The end of the master is the end of its worker.
+    // The worker ends when its master does.
     drop(master);
     worker.join().expect("the thread").expect("a clean end");
     response
 }
 
-/// The frames of a stack, from the outermost call inwards: function and source file.
+/// Returns function and source file of each frame, from the outermost call inwards.
 fn frames(stack: &str) -> Vec<(String, String)> {
-    let lines: Vec<&str> = stack.lines().map(str::trim).collect();
     let mut frames: Vec<(String, String)> = Vec::new();
-    for line in lines {
-        if let Some(place) = line.strip_prefix("at ") {
-            frames.last_mut().expect("a frame before its place").1 = place.to_owned();
+    for line in stack.lines().map(str::trim) {
+        if let Some(file) = line.strip_prefix("at ") {
+            frames.last_mut().expect("a frame before its file").1 = file.to_owned();
         } else if let Some((_, function)) = line.split_once(": ") {
-            // `8: handle_read<..>` where it was inlined, `8: module::Type<..>::handle_read` where not.
+            // `8: handle_read<..>` for an inlined call, `8: module::Type<..>::handle_read` for another.
             let path = function.split('<').next().unwrap_or_default();
             frames.push((path.rsplit("::").next().unwrap_or_default().to_owned(), String::new()));
         }
@@ -134,10 +133,10 @@ fn assert_called_in_order(stack: &str, functions: &[String]) {
     for function in functions {
         let (module, name) = (function.split("::").next(), function.rsplit("::").next());
         let room = format!("src/{}", module.expect("a module"));
-        // An optimiser may leave no line for a call; its name is there all the same.
+        // The optimiser may drop the file of a call, but not its name.
         let is_in = |file: &str| file.is_empty() || file.contains(&room);
         let is_called = rest.any(|(called, file)| Some(called.as_str()) == name && is_in(file));
-        assert!(is_called, "`{function}` does not come where the tour says it does:\n{frames:#?}");
+        assert!(is_called, "`{function}` is not called where the tour has it:\n{frames:#?}");
     }
 }
 
@@ -145,7 +144,7 @@ fn assert_called_in_order(stack: &str, functions: &[String]) {
 fn the_tour_is_true() {
     let steps = steps();
     let at = |name: &str| {
-        steps.iter().position(|step| step == name).unwrap_or_else(|| panic!("{name} is no step"))
+        steps.iter().position(|step| step == name).unwrap_or_else(|| panic!("{name} is not in the tour"))
     };
     let (handle, flush) = (at("http1::Service::handle"), at("server::Driver::flush"));
     assert_eq!(steps.len(), 9, "{steps:?}");
@@ -156,7 +155,7 @@ fn the_tour_is_true() {
     let stacks = stacks.0.lock().expect("stacks");
     let [in_service, in_producer] = &stacks[..] else { panic!("{} stacks", stacks.len()) };
 
-    // What has returned by then is not on the stack: the events that the driver was given, and the parsed head.
+    // These functions have returned, and are not on the stack.
     let returned = ["http1::Connection::next_event", "http1::Head::parse"];
     let calls = |steps: &[String]| -> Vec<String> {
         steps.iter().filter(|step| !returned.contains(&step.as_str())).cloned().collect()

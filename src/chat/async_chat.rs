@@ -1,15 +1,15 @@
-//! `asynchat.async_chat`, without its socket.
+//! `asynchat.async_chat` without its socket.
 
 use super::input::{Frame, InBuffer, Terminator, Window};
 use super::producer::Producer;
 use super::queue::OutQueue;
 
-/// What a protocol on [`Chat`] implements: the two methods that `async_chat` leaves open.
+/// The two methods that `async_chat` leaves to a protocol.
 pub trait Handler {
-    /// A part of the frame has come; a frame may come in many parts.
+    /// Takes a part of the frame, of at least one byte; a frame may come in many parts.
     fn collect_incoming_data(&mut self, chat: &mut Chat, data: &[u8]);
 
-    /// The frame is whole: its terminator has come.
+    /// Handles the end of the frame: its terminator has come.
     fn found_terminator(&mut self, chat: &mut Chat);
 }
 
@@ -19,82 +19,80 @@ pub struct Chat {
     terminator: Terminator,
     input: InBuffer,
     output: OutQueue,
-    /// Whether a hook has thrown away what is unread, in the turn that is on.
+    /// Whether a hook has discarded the unread bytes during the current `receive`.
     discarded: bool,
 }
 
 impl Chat {
-    /// A conversation whose frames end as `terminator` says.
+    /// A conversation whose frames end with `terminator`.
     #[must_use]
     pub fn new(terminator: Terminator) -> Self {
         Self { terminator, input: InBuffer::new(), output: OutQueue::new(), discarded: false }
     }
 
-    /// Changes what ends a frame, from the next unread byte on; also in the middle of a turn.
+    /// Changes the terminator, from the next unread byte on; a hook may do that, too.
     pub fn set_terminator(&mut self, terminator: Terminator) {
         self.terminator = terminator;
         self.input.search_again();
     }
 
-    /// What ends the current frame.
+    /// Returns the terminator of the current frame.
     #[must_use]
     pub fn get_terminator(&self) -> &Terminator {
         &self.terminator
     }
 
-    /// Queues bytes; behind [`Chat::close_when_done`] they are lost.
+    /// Queues bytes; after [`Chat::close_when_done`] they are discarded.
     pub fn push(&mut self, bytes: &[u8]) {
         if !self.output.is_closing() {
             self.output.push(bytes);
         }
     }
 
-    /// Queues a producer; behind [`Chat::close_when_done`] it is lost.
+    /// Queues a producer; after [`Chat::close_when_done`] it is discarded.
     pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
         if !self.output.is_closing() {
             self.output.push_with_producer(producer);
         }
     }
 
-    /// Ends the conversation once everything queued has left. What is unread of the bytes that have come
-    /// already is still handed to the handler, as in asynchat.
+    /// Ends the conversation after the queued output has left. Unread bytes still reach the handler, as in asynchat.
     pub fn close_when_done(&mut self) {
         self.output.close_when_done();
     }
 
-    /// Throws away what has come and what has not left, a [`Chat::close_when_done`] with it: emergencies
-    /// only.
+    /// Discards the unread input, the queued output and a [`Chat::close_when_done`]: for emergencies only.
     pub fn discard_buffers(&mut self) {
         self.input.clear();
         self.output.discard_buffers();
         self.discarded = true;
     }
 
-    /// What waits to be sent, for the driver.
+    /// Returns the queued output, for the driver.
     pub fn output(&mut self) -> &mut OutQueue {
         &mut self.output
     }
 
-    /// Whether more input is wanted: not while the peer does not take what it has been given.
+    /// Whether more input is wanted. Back-pressure: not while the output is above its high-water mark.
     #[must_use]
     pub fn wants_read(&self) -> bool {
         !self.output.is_above_high_water()
     }
 
-    /// Whether output waits.
+    /// Whether output is queued.
     #[must_use]
     pub fn wants_write(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// How many bytes wait to be sent, as far as the producers know.
+    /// Returns the number of queued bytes, as far as the producers know.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.output.len()
     }
 
-    /// Takes what has come and calls the handler for it, as `async_chat.handle_read` does. Without bytes it
-    /// looks at those that are held back once more: for the end of file.
+    /// Takes received bytes and calls the handler for them, as `async_chat.handle_read` does. Without bytes it searches
+    /// the held ones again, at the end of the input.
     pub fn receive(&mut self, bytes: &[u8], handler: &mut impl Handler) {
         let mut window = self.input.open(bytes);
         self.discarded = false;
@@ -104,9 +102,9 @@ impl Chat {
         }
     }
 
-    /// Hands over one part of a frame; `false` when the rest has to wait for more input.
+    /// Passes one part of a frame to the handler; returns whether the frame is whole.
     fn step(&mut self, window: &mut Window<'_>, handler: &mut impl Handler) -> bool {
-        // A length is counted down here, before the calls, so that the handler may set another terminator.
+        // This counts a length down before the calls, so that the handler may set another terminator.
         let Ok(frame) = window.find(&mut self.terminator);
         match frame {
             Frame::Whole { data, terminator } => {
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn terminators_change_in_mid_stream_at_any_split() {
+    fn terminators_change_at_any_split() {
         let input = b"line\r\n12345END of it\r\n\r\nthe rest, whatever\r\n";
         for step in 1..=input.len() {
             let mut chat = Chat::new(Terminator::bytes(b"\r\n"));
@@ -179,9 +177,9 @@ mod tests {
         }
     }
 
-    /// Found by the oracle: what had been searched for the old terminator was not searched for the new one.
+    /// A finding of the oracle: bytes that had been searched for the old terminator were not searched for the new one.
     #[test]
-    fn a_terminator_that_is_set_between_two_reads_counts_from_the_first_unread_byte() {
+    fn a_terminator_set_between_two_reads() {
         let (mut chat, mut recorder) = (Chat::new(Terminator::bytes(b"\r\n")), Recorder::default());
         chat.receive(b"a\r", &mut recorder);
         chat.receive(b"", &mut recorder);
@@ -190,7 +188,7 @@ mod tests {
         assert_eq!((recorder.frames, recorder.part), (vec![b"a".to_vec()], b"b".to_vec()));
     }
 
-    /// Throws everything away at the end of the first frame.
+    /// Discards the buffers at the end of each frame.
     struct Discards(u32);
 
     impl Handler for Discards {
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn discarding_in_a_hook_forgets_the_rest_of_what_has_just_come() {
+    fn a_hook_discards_the_buffers() {
         let (mut chat, mut handler) = (Chat::new(Terminator::bytes(b"\n")), Discards(0));
         chat.push(b"unsent");
         chat.close_when_done();
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_behind_the_end_is_lost() {
+    fn pushes_after_the_end_are_discarded() {
         let mut chat = Chat::new(Terminator::None);
         chat.push(b"the end");
         chat.close_when_done();
@@ -225,7 +223,7 @@ mod tests {
         assert!(chat.output().is_done());
     }
 
-    /// Sets another terminator as soon as the first byte of a frame is there.
+    /// Sets another terminator in `collect_incoming_data`.
     struct Hasty(Vec<Terminator>);
 
     impl Handler for Hasty {
@@ -239,14 +237,14 @@ mod tests {
         }
     }
 
-    /// asynchat takes the length off *after* the call, from whatever is set by then: a terminator that is set
-    /// in `collect_incoming_data` gets lost there, or is a type error.
+    /// asynchat subtracts the length after the call, from the terminator of that moment: a terminator that is set in
+    /// `collect_incoming_data` is lost there, or a type error.
     #[test]
-    fn a_terminator_set_while_a_length_is_collected_stands() {
+    fn a_terminator_set_while_a_length_is_collected() {
         let length = |count| Terminator::Length(NonZeroU64::new(count).expect("not 0"));
         let (mut chat, mut handler) = (Chat::new(length(4)), Hasty(Vec::new()));
         chat.receive(b"abc", &mut handler);
-        assert_eq!(handler.0, [length(1)], "what is left, not what was set");
+        assert_eq!(handler.0, [length(1)], "the length that is missing, not the one that was set");
         assert_eq!(*chat.get_terminator(), Terminator::bytes(b"!"));
         chat.receive(b"d!", &mut handler);
         assert_eq!(handler.0[1..], [Terminator::bytes(b"!"), Terminator::bytes(b"!")]);

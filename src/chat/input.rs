@@ -1,30 +1,27 @@
-//! Input that has not become a frame yet.
+//! Input, and the terminators that divide it into frames.
 //!
-//! A worker reads into one scratch buffer and shares it among all its connections, so an idle connection
-//! holds no buffer. [`InBuffer::open`] lays a [`Window`] over what is held and what has just come: usually
-//! nothing is held, and the frames are read where they lie in the scratch buffer. What is left over when
-//! the window closes is copied, and only that.
+//! All connections of a worker read into the same scratch buffer, so an idle connection holds no buffer.
+//! [`InBuffer::open`] lays a [`Window`] over the held and the received bytes. Usually none are held, and the frames are
+//! read in the scratch buffer. Only the bytes that are unread when the window closes are copied.
 //!
-//! The window carries the one cursor of the input. Whatever frames it, [`Window::find`] hands that cursor to the
-//! terminator, so no byte is searched twice for the same terminator, and none is moved more than a constant number of
-//! times, however finely the input is split.
+//! The window has the one cursor of the input, and [`Window::find`] passes it to the terminator. At any cut of the input,
+//! each byte is therefore searched once for a terminator, and moved at most a constant number of times.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
 use std::num::NonZeroU64;
 
-/// The bytes that wait for the rest of their frame. Where none do it is one word.
+/// The bytes that wait for the rest of their frame. An empty buffer is one word.
 #[derive(Debug, Default)]
 pub struct InBuffer(Option<Box<Held>>);
 
 #[derive(Debug, Default)]
 struct Held {
     bytes: Vec<u8>,
-    /// Where in `bytes` the unread ones begin.
+    /// The index of the first unread byte.
     start: usize,
-    /// How many unread bytes have been searched in vain.
+    /// The number of unread bytes that contain no terminator.
     searched: usize,
-    /// The peer sends no more.
     is_ended: bool,
 }
 
@@ -35,19 +32,19 @@ impl InBuffer {
         Self(None)
     }
 
-    /// How many bytes wait.
+    /// Returns the number of held bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |held| held.bytes.len() - held.start)
     }
 
-    /// Whether none waits.
+    /// Whether no bytes are held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Notes that the peer has closed its sending half: what is here is all that ever will be.
+    /// Notes that the peer has closed its sending half: no more bytes will come.
     pub fn end(&mut self) {
         self.0.get_or_insert_default().is_ended = true;
     }
@@ -58,27 +55,27 @@ impl InBuffer {
         self.0.as_ref().is_some_and(|held| held.is_ended)
     }
 
-    /// Throws everything away (`async_chat.discard_buffers`).
+    /// Discards all bytes. (`async_chat.discard_buffers`)
     pub fn clear(&mut self) {
         *self = Self::new();
     }
 
-    /// Sets the cursor back: for another terminator, the unread bytes are new.
+    /// Sets the cursor back, so that the unread bytes are searched for another terminator.
     pub fn search_again(&mut self) {
         if let Some(held) = &mut self.0 {
             held.searched = 0;
         }
     }
 
-    /// Lays a window over the held bytes and `incoming`. Give it back with [`InBuffer::close`]: what it
-    /// has not consumed would be lost otherwise.
+    /// Lays a window over the held bytes and `incoming`. The caller returns it with [`InBuffer::close`], which keeps the
+    /// unread bytes.
     pub fn open<'a>(&mut self, incoming: &'a [u8]) -> Window<'a> {
         let Some(held) = self.0.take() else {
             return Window { held: Vec::new(), incoming, start: 0, searched: 0, is_ended: false };
         };
         let Held { mut bytes, mut start, searched, is_ended } = *held;
         if !incoming.is_empty() {
-            // Moved at most once for every byte consumed before it: the copying stays linear.
+            // Each byte is moved at most once for a byte consumed before it: the copying is linear.
             if start > bytes.len() / 2 {
                 bytes.drain(..start);
                 start = 0;
@@ -88,7 +85,7 @@ impl InBuffer {
         Window { held: bytes, incoming, start, searched, is_ended }
     }
 
-    /// Takes the unread bytes of a window back.
+    /// Keeps the unread bytes of a window.
     pub fn close(&mut self, window: Window<'_>) {
         let Window { held, incoming, start, searched, is_ended } = window;
         let (bytes, start) = match held.is_empty() {
@@ -100,34 +97,33 @@ impl InBuffer {
     }
 }
 
-/// The unread bytes of one turn, in one piece.
+/// The unread bytes of one turn, in one slice.
 #[derive(Debug)]
-#[must_use = "give it back to InBuffer::close"]
+#[must_use = "return it with InBuffer::close"]
 pub struct Window<'a> {
     held: Vec<u8>,
     incoming: &'a [u8],
     start: usize,
-    /// The cursor: how many of the unread bytes have been searched in vain.
+    /// The cursor: the number of unread bytes that contain no terminator.
     searched: usize,
     is_ended: bool,
 }
 
 impl Window<'_> {
-    /// All unread bytes.
+    /// Returns the unread bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         let all = if self.held.is_empty() { self.incoming } else { &self.held };
         &all[self.start..]
     }
 
-    /// Whether the peer sends no more.
+    /// Whether the peer has closed its sending half.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         self.is_ended
     }
 
-    /// Looks for the end of the frame that the unread bytes begin with. Nothing is consumed; the next call goes on
-    /// where this one ended.
+    /// Searches for the end of the first frame, from the cursor on. Nothing is consumed.
     ///
     /// # Errors
     /// As [`Terminate::find`].
@@ -139,7 +135,7 @@ impl Window<'_> {
         frame
     }
 
-    /// Sets the cursor back: the same bytes will be searched again.
+    /// Sets the cursor back, so that the same bytes are searched again.
     pub fn search_again(&mut self) {
         self.searched = 0;
     }
@@ -152,56 +148,56 @@ impl Window<'_> {
     }
 }
 
-/// The front of the unread bytes, as a terminator sees it.
+/// The result of [`Terminate::find`]: the frame at the front of the unread bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The frame ends here.
+    /// All of the frame has come.
     Whole {
-        /// Bytes of the frame, without its terminator.
+        /// The number of bytes in the frame, without its terminator.
         data: usize,
-        /// Bytes of the terminator, which follow the data and belong to no frame.
+        /// The number of bytes in the terminator, which follow the data and belong to no frame.
         terminator: usize,
     },
     /// The end of the frame has not come.
     Part {
-        /// Bytes that belong to the frame, wherever it ends.
+        /// The number of bytes that certainly belong to the frame.
         data: usize,
     },
 }
 
 /// Finds the end of a frame in a stream that comes in pieces of any size.
 ///
-/// [`Terminator`] implements it for asynchat's three kinds of frames; `http1` for the head of a request and for a line
-/// of a chunked body, which refuse malformed input as early as it can be told.
+/// [`Terminator`] implements it for asynchat's three kinds of frames; `http1` implements it for the head of a request and
+/// for a line of a chunked body, and refuses malformed input before the end of the frame.
 pub trait Terminate {
-    /// Why the input cannot become a frame.
+    /// The reason why the input cannot become a frame.
     type Error;
 
-    /// Looks for the end of the frame that `unread` begins with.
+    /// Searches for the end of the frame at the front of `unread`.
     ///
     /// `searched` is the cursor of the input: the number of bytes at the front of `unread` that earlier calls have
-    /// looked at. The implementation moves it on, so that no byte is searched twice. The caller consumes the `data` (and
-    /// the `terminator`) of the result before the next call, or nothing of it.
+    /// searched. The implementation moves it on, so that each byte is searched once. Before the next call the caller
+    /// consumes the `data` (and the `terminator`) of the result, or nothing.
     ///
     /// # Errors
-    /// When no continuation of `unread` is a valid frame.
+    /// If no continuation of `unread` is a valid frame.
     fn find(&mut self, unread: &[u8], searched: &mut usize) -> Result<Frame, Self::Error>;
 }
 
-/// What ends the frame that is being received (`async_chat.set_terminator`).
+/// The end of the frame that is being received. (`async_chat.set_terminator`)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Terminator {
     /// These bytes end the frame and belong to no frame. An empty string means [`Terminator::None`].
     Bytes(Cow<'static, [u8]>),
-    /// The frame is this number of bytes. Python's 0 meant "collect everything", the trap that a
-    /// `Content-Length: 0` fell into; here it cannot be written.
+    /// The frame is this number of bytes. Python's 0 means "collect everything", which is wrong for `Content-Length: 0`;
+    /// this type has no 0.
     Length(NonZeroU64),
-    /// Nothing does: everything is data, until the peer closes.
+    /// All input is data, until the peer closes.
     None,
 }
 
 impl Terminator {
-    /// A terminator that is a constant of the program.
+    /// A terminator of constant bytes.
     #[must_use]
     pub const fn bytes(bytes: &'static [u8]) -> Self {
         Self::Bytes(Cow::Borrowed(bytes))
@@ -211,8 +207,8 @@ impl Terminator {
 impl Terminate for Terminator {
     type Error = Infallible;
 
-    /// A [`Terminator::Length`] counts down: after each call it is the length that is left, and [`Terminator::None`]
-    /// after the last one.
+    /// Counts a [`Terminator::Length`] down: after each call it is the length that is missing, and [`Terminator::None`]
+    /// after the last byte.
     fn find(&mut self, unread: &[u8], searched: &mut usize) -> Result<Frame, Infallible> {
         Ok(match self {
             Self::Bytes(end) if !end.is_empty() => find_bytes(end, unread, searched),
@@ -235,10 +231,9 @@ impl Terminate for Terminator {
 }
 
 fn find_bytes(end: &[u8], unread: &[u8], searched: &mut usize) -> Frame {
-    // The terminator may have begun just before the place where the last search ended.
+    // The terminator may have begun before the end of the last search.
     let from = searched.saturating_sub(end.len() - 1);
-    // Terminators are short and their last byte is rare: looking for that one is quicker than setting up a search for
-    // all of them.
+    // Terminators are short and their last byte is rare: a search for that byte costs less than to set up one for all.
     let found = memchr::memchr_iter(end[end.len() - 1], &unread[from..])
         .map(|at| from + at + 1)
         .find(|at| unread[from..*at].ends_with(end));
@@ -251,8 +246,8 @@ fn find_bytes(end: &[u8], unread: &[u8], searched: &mut usize) -> Frame {
     }
 }
 
-/// How many bytes at the end of `haystack` could be the beginning of `needle`: what must wait for more
-/// input before it is known to be data. (`asynchat.find_prefix_at_end`)
+/// Returns how many bytes at the end of `haystack` may be the beginning of `needle`: these may be data or terminator,
+/// which the next bytes decide. (`asynchat.find_prefix_at_end`)
 #[must_use]
 pub fn find_prefix_at_end(haystack: &[u8], needle: &[u8]) -> usize {
     let longest = needle.len().saturating_sub(1).min(haystack.len());
@@ -263,7 +258,7 @@ pub fn find_prefix_at_end(haystack: &[u8], needle: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// The length of the first frame, its terminator included, if all of it is here.
+    /// Returns the length of the first frame, with its terminator, if it is whole.
     fn find(window: &mut Window<'_>, end: &'static [u8]) -> Option<usize> {
         match window.find(&mut Terminator::bytes(end)) {
             Ok(Frame::Whole { data, terminator }) => Some(data + terminator),
@@ -271,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Feeds `input` in pieces of `step` bytes and returns the frames.
+    /// Feeds `input` in pieces of `step` bytes; returns the frames, and the number of bytes that are left.
     fn frames(input: &[u8], step: usize) -> (Vec<Vec<u8>>, usize) {
         let mut buffer = InBuffer::new();
         let mut frames = Vec::new();
@@ -287,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_split_gives_the_same_frames() {
+    fn frames_at_every_split() {
         let input = b"one\r\n\r\ntwo\r\n\r\r\n\r\n\r\n\r\nrest\r\n\r";
         let whole = frames(input, input.len());
         assert_eq!(whole.0, [&b"one\r\n\r\n"[..], b"two\r\n\r\r\n\r\n", b"\r\n\r\n"]);
@@ -298,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_held_when_all_is_read() {
+    fn an_empty_buffer_holds_no_memory() {
         let mut buffer = InBuffer::new();
         let mut window = buffer.open(b"a");
         assert_eq!(find(&mut window, b"\r\n"), None);
@@ -310,8 +305,8 @@ mod tests {
         assert!(buffer.0.is_none(), "an idle connection holds no buffer");
     }
 
-    /// RULES A66: a megabyte, byte by byte, searched after each byte, must look at each byte only a few
-    /// times. Searching from the start every time would be 5·10¹¹ comparisons and never end here.
+    /// RULES A66: in a megabyte that comes byte by byte, each byte is searched only a few times. To search from the start
+    /// each time takes 5·10¹¹ comparisons, and this test would not end.
     #[test]
     fn searching_is_linear() {
         let mut buffer = InBuffer::new();
@@ -324,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_wait_are_not_copied_again_for_each_frame() {
+    fn waiting_frames_are_copied_once() {
         let mut buffer = InBuffer::new();
         let input = b"x\r\n".repeat(100_000);
         let window = buffer.open(&input);
@@ -341,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_the_input_is_remembered() {
+    fn the_end_of_the_input() {
         let mut buffer = InBuffer::new();
         buffer.end();
         for piece in [&b""[..], b"x", b""] {

@@ -4,14 +4,14 @@
 //! bytes ──► InBuffer ──(Terminator)──► frames        Producer ──► OutQueue ──► Segment ──► bytes
 //! ```
 //!
-//! [`InBuffer`] and [`OutQueue`] are the only buffer and the only queue in the crate: the HTTP connection
-//! is built on them, and so is [`Chat`], which is `asynchat.async_chat` with the same names and the same
-//! order of calls. Nothing here knows a socket; a driver hands bytes in and takes segments out.
+//! [`InBuffer`] and [`OutQueue`] are the only input buffer and the only output queue in the crate. The HTTP connection
+//! is built on them, and so is [`Chat`], which is `asynchat.async_chat` with the same names and the same order of calls.
+//! A driver passes received bytes in, and sends segments out over a [`Transport`].
 //!
 //! ```
 //! use stheno::chat::{Chat, Handler, Terminator};
 //!
-//! /// Answers every line with itself.
+//! /// Sends every line back.
 //! #[derive(Default)]
 //! struct Echo(Vec<u8>);
 //!
@@ -40,5 +40,5 @@ mod transport;
 pub use async_chat::{Chat, Handler};
 pub use input::{Frame, InBuffer, Terminate, Terminator, Window, find_prefix_at_end};
 pub use producer::{Chunk, FileProducer, FileSlice, Producer, SimpleProducer};
-pub use queue::{HIGH_WATER, OutQueue, Segment, Spare};
+pub use queue::{HIGH_WATER, OutQueue, Segment, Spare, Spares};
 pub use transport::{Memory, Transmitted, Transport, transmit};

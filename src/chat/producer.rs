@@ -1,22 +1,21 @@
-//! What makes output when the socket has room for it: `asynchat`'s producers.
+//! Producers make output when the socket has room for it. (`asynchat`'s producers)
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// Makes the bytes of an answer piece by piece, each when the one before it has left.
+/// Makes output piece by piece, each when the previous one has left.
 ///
-/// It may be sent to another thread: whatever drives a connection need not always be the same one.
+/// It is [`Send`] because a driver may move connections between threads.
 pub trait Producer: fmt::Debug + Send {
-    /// The next piece, or `None` when there is no more. (`producer.more()`; Python's empty bytes)
+    /// Returns the next piece; `None` after the last one. (`producer.more()`, with `None` for Python's empty bytes)
     ///
     /// # Errors
-    /// When the rest cannot be made; what has been promised to the peer cannot be kept, so the connection
-    /// is dropped.
+    /// If the rest cannot be made. The connection is then closed, because the peer expects the rest.
     fn more(&mut self) -> io::Result<Option<Chunk>>;
 
-    /// How many bytes will certainly come, as far as it is known.
+    /// Returns the number of bytes that will certainly follow, as far as it is known.
     fn remaining(&self) -> u64 {
         0
     }
@@ -37,36 +36,36 @@ impl<P: Producer + ?Sized> Producer for Box<P> {
 pub enum Chunk {
     /// Bytes in memory.
     Bytes(Vec<u8>),
-    /// A stretch of a file, to be sent by the kernel.
+    /// A slice of a file, which the kernel sends.
     File(FileSlice),
 }
 
-/// A stretch of an open file. Clones share the descriptor, and none of them moves its position.
+/// A slice of an open file. Clones share the descriptor; the position of the file is not used.
 #[derive(Clone)]
 pub struct FileSlice {
     file: Arc<OwnedFd>,
-    /// Where it begins.
+    /// The position of the slice in the file, in bytes.
     pub offset: u64,
-    /// Bytes.
+    /// The length of the slice in bytes.
     pub len: u64,
 }
 
 impl FileSlice {
-    /// The stretch of `len` bytes from `offset`.
+    /// A slice of `len` bytes from `offset` on.
     #[must_use]
     pub fn new(file: OwnedFd, offset: u64, len: u64) -> Self {
         let file = Arc::new(file);
         Self { file, offset, len }
     }
 
-    /// Another stretch of the same file.
+    /// Another slice of the same file.
     #[must_use]
     pub fn slice(&self, offset: u64, len: u64) -> Self {
         let file = Arc::clone(&self.file);
         Self { file, offset, len }
     }
 
-    /// Leaves out the first `count` bytes.
+    /// Removes the first `count` bytes.
     pub(super) fn advance(&mut self, count: u64) {
         debug_assert!(count <= self.len, "sent more than there is");
         self.offset += count;
@@ -87,7 +86,7 @@ impl fmt::Debug for FileSlice {
     }
 }
 
-/// Hands out a byte string in pieces of `buffer_size`. (`asynchat.simple_producer`)
+/// Produces a byte string in pieces of `buffer_size` bytes. (`asynchat.simple_producer`)
 #[derive(Debug)]
 pub struct SimpleProducer {
     data: Vec<u8>,
@@ -96,13 +95,13 @@ pub struct SimpleProducer {
 }
 
 impl SimpleProducer {
-    /// Pieces of 512 bytes, as in asynchat.
+    /// A producer of pieces of 512 bytes, as in asynchat.
     #[must_use]
     pub fn new(data: Vec<u8>) -> Self {
         Self::with_buffer_size(data, 512)
     }
 
-    /// Pieces of `buffer_size` bytes, one at least.
+    /// A producer of pieces of `buffer_size` bytes, at least 1.
     #[must_use]
     pub fn with_buffer_size(data: Vec<u8>, buffer_size: usize) -> Self {
         Self { data, sent: 0, buffer_size: buffer_size.max(1) }
@@ -122,13 +121,13 @@ impl Producer for SimpleProducer {
     }
 }
 
-/// Hands out a stretch of a file, whole: the kernel sends it piece by piece (`sendfile`), so there is no
-/// chunk in memory at all. (the seed's `FileProducer`)
+/// Produces a slice of a file as one piece, which the kernel sends without a copy in memory (sendfile(2)). (the seed's
+/// `FileProducer`)
 #[derive(Debug)]
 pub struct FileProducer(Option<FileSlice>);
 
 impl FileProducer {
-    /// All of `slice`.
+    /// A producer of `slice`.
     #[must_use]
     pub fn new(slice: FileSlice) -> Self {
         Self((slice.len > 0).then_some(slice))

@@ -1,4 +1,4 @@
-//! The two ends of a connection's bytes: what receives, what sends. Sockets implement it elsewhere.
+//! The transport of a connection: a trait, the loop that sends over it, and an implementation in memory.
 
 use std::fs::File;
 use std::io;
@@ -7,60 +7,60 @@ use std::os::unix::fs::FileExt;
 
 use super::queue::{OutQueue, Segment};
 
-/// A stream that a protocol is driven over: a socket on a loop, one on a runtime, or memory.
+/// A byte stream under a protocol: a socket on a loop, a socket on a runtime, or memory.
 ///
-/// Each call moves at most what is left of the current turn's budget; a stream whose budget is spent behaves like one
-/// that would block.
+/// Each call moves at most the rest of the current turn's budget; a stream whose budget is spent acts as one that would
+/// block.
 pub trait Transport {
-    /// Receives what has come. `None`: nothing now. Empty: the peer has closed its sending half.
+    /// Receives bytes. `None`: no bytes are here now. Empty: the peer has closed its sending half.
     ///
     /// # Errors
-    /// As recv(2), but for `EAGAIN` and `EINTR`.
+    /// As recv(2), except `EAGAIN` and `EINTR`.
     fn recv(&mut self) -> io::Result<Option<&[u8]>>;
 
-    /// Makes the next [`Transport::recv`] ask the kernel, although nothing is known to have come.
+    /// Makes the next [`Transport::recv`] ask the kernel, even without an event.
     fn look_again(&mut self) {}
 
-    /// Sends bytes; `more` says that more follows at once (`MSG_MORE`). Returns how many were taken; `None`: no room.
+    /// Sends bytes; `more`: more output follows at once (`MSG_MORE`). Returns the number of bytes taken; `None`: no room.
     ///
     /// # Errors
-    /// As send(2), but for `EAGAIN` and `EINTR`.
+    /// As send(2), except `EAGAIN` and `EINTR`.
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>>;
 
     /// Sends `len` bytes of `file` from `offset` on. As [`Transport::send`]; `Some(0)` is the end of the file.
     ///
     /// # Errors
-    /// As sendfile(2), but for `EAGAIN` and `EINTR`.
+    /// As sendfile(2), except `EAGAIN` and `EINTR`.
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>>;
 
-    /// Closes the sending half. A peer that is gone already shows in the next read.
+    /// Closes the sending half. An error is ignored: the next read reports that the peer is gone.
     fn shutdown(&mut self);
 
-    /// Lets the kernel hold more unsent bytes: the peer has shown that it reads.
+    /// Lets the kernel queue more unsent bytes, for a peer that has shown that it reads.
     fn widen(&mut self) {}
 
-    /// Makes the close that follows a reset.
+    /// Makes the following close a reset.
     ///
     /// # Errors
     /// As setsockopt(2).
     fn reset(&mut self) -> io::Result<()>;
 }
 
-/// What [`transmit`] has done.
+/// The result of [`transmit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transmitted {
-    /// Bytes that the transport took.
+    /// The number of bytes that the transport took.
     pub bytes: u64,
     /// Whether the queue is empty now.
     pub drained: bool,
 }
 
-/// Sends what waits, until the queue is empty, the transport full, or this turn's budget spent.
+/// Sends queued output until the queue is empty, the transport full, or this turn's budget spent.
 /// (`async_chat.initiate_send`)
 ///
 /// # Errors
-/// As the transport; `UnexpectedEof` when a file has become shorter than was promised: the response
-/// cannot be completed, and padding it would pass off garbage as content.
+/// As the transport and the producers; `UnexpectedEof` if a file has become shorter than its slice: the response cannot
+/// be completed, and padding would be false content.
 pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Result<Transmitted> {
     let before = queue.taken();
     let mut drained = false;
@@ -86,31 +86,43 @@ pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Res
     Ok(Transmitted { bytes: queue.taken() - before, drained })
 }
 
-/// A transport without a socket: for tests, for fuzzing, and for looking at a protocol step by step.
+impl OutQueue {
+    /// Takes all output out of the queue, as bytes: for tests and for drivers without a socket.
+    ///
+    /// # Errors
+    /// As [`transmit`].
+    pub fn to_bytes(&mut self) -> io::Result<Vec<u8>> {
+        let mut memory = Memory::default();
+        transmit(&mut memory, self)?;
+        Ok(memory.sent)
+    }
+}
+
+/// A transport in memory: for tests, for fuzzing, and for running a protocol step by step.
 #[derive(Debug)]
 pub struct Memory {
-    /// What the peer has sent and nobody has received, as in a socket's receive buffer.
+    /// The bytes in the receive buffer, which the peer has sent.
     pub inbox: Vec<u8>,
     /// Whether the peer has closed its sending half.
     pub is_ended: bool,
-    /// How many bytes one `recv` returns at the most.
+    /// The most bytes that one `recv` returns.
     pub read_size: usize,
-    /// How many bytes the peer takes before it is full.
+    /// The free space in the peer's receive buffer, in bytes.
     pub room: usize,
-    /// What the peer has been sent.
+    /// The bytes that were sent to the peer.
     pub sent: Vec<u8>,
-    /// Whether our sending half is closed.
+    /// Whether the server's sending half is closed.
     pub is_shut_down: bool,
     /// Whether the connection was reset.
     pub is_reset: bool,
-    /// Whether the last bytes were sent with the word that more follows (`MSG_MORE`).
+    /// Whether the last send announced more output (`MSG_MORE`).
     pub is_held: bool,
-    /// What the last `recv` returned.
+    /// The result of the last `recv`.
     received: Vec<u8>,
 }
 
 impl Default for Memory {
-    /// An open stream with nothing in it and room for everything.
+    /// An open stream with an empty receive buffer, whose peer takes any number of bytes.
     fn default() -> Self {
         Self {
             inbox: Vec::new(),

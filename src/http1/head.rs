@@ -327,10 +327,6 @@ mod tests {
         check(parse(head.as_bytes(), &mut field_space::<MAX_FIELDS>(), &Limits::default()))
     }
 
-    fn error(head: &str) -> Option<Error> {
-        parsed(head, |request| request.err())
-    }
-
     #[test]
     fn a_request() {
         let head = "GET /a?b=c HTTP/1.1\r\nHost: h\r\nX: 1\r\nx:  2 \r\nY:\r\n\r\n";
@@ -356,37 +352,27 @@ mod tests {
         ] {
             for version in versions.split(' ') {
                 let head = format!("GET / {version}\r\nHost: a\r\n\r\n");
-                assert_eq!(error(&head), want, "RULES A7 to A9: {version}");
+                assert_eq!(parsed(&head, |request| request.err()), want, "RULES A7 to A9: {version}");
             }
         }
     }
 
     #[test]
     fn targets() {
-        let target = |method: &str, target: &str| {
-            parsed(&format!("{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"), |request| {
-                request.map(|request| match request.target {
-                    Target::Path { path, query } => {
-                        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                        (text(path), query.map(text))
-                    }
-                    Target::Authority => ("(authority)".into(), None),
-                    Target::Asterisk => ("*".into(), None),
-                })
-            })
+        let check = |line: &str, want: Result<Target<'_>, Error>| {
+            parsed(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"), |request| {
+                assert_eq!(request.map(|request| request.target), want, "RULES A15 to A20: {line}");
+            });
         };
-        let path = |path: &str, query: Option<&str>| Ok((path.to_string(), query.map(String::from)));
-        assert_eq!(target("GET", "http://b"), path("/", None));
-        assert_eq!(target("GET", "HTTPS://b:443?x"), path("/", Some("x")));
-        assert_eq!(target("GET", "http://b/c?d?e"), path("/c", Some("d?e")));
-        assert_eq!(target("OPTIONS", "*"), path("*", None));
-        assert_eq!(target("OPTIONS", "http://b"), path("*", None));
-        assert_eq!(target("CONNECT", "b:443"), path("(authority)", None));
+        check("GET http://b", Ok(Target::Path { path: b"/", query: None }));
+        check("GET HTTPS://b:443?x", Ok(Target::Path { path: b"/", query: Some(b"x") }));
+        check("GET http://b/c?d?e", Ok(Target::Path { path: b"/c", query: Some(b"d?e") }));
+        check("OPTIONS *", Ok(Target::Asterisk));
+        check("OPTIONS http://b", Ok(Target::Asterisk));
+        check("CONNECT b:443", Ok(Target::Authority));
         let malformed = "* b:80 ok ftp://b/ http:// http:///x http://:80/ http://u:p@b/ /a#b /%4 /?%zz";
         for (method, malformed) in [("GET", malformed), ("CONNECT", "/ b b: [::1] :1")] {
-            for bad in malformed.split(' ') {
-                assert_eq!(target(method, bad), Err(Error::Target), "RULES A15 to A20: {method} {bad}");
-            }
+            malformed.split(' ').for_each(|bad| check(&format!("{method} {bad}"), Err(Error::Target)));
         }
     }
 

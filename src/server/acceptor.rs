@@ -1,4 +1,4 @@
-//! The listener on the loop: makes a channel of every connection. (the seed's `AsyncHTTPServer`)
+//! The listener on the loop, which makes a channel of each connection. (the seed's `AsyncHTTPServer`)
 
 use std::io;
 use std::rc::Rc;
@@ -18,19 +18,19 @@ pub struct Acceptor<S> {
     shared: Rc<Shared<S>>,
     /// The number of the listening socket.
     number: u16,
-    /// Dropped with the acceptor, however it ends: its owner counts.
+    /// Dropped with the acceptor: the owner of the count sees its end.
     _alive: Rc<()>,
 }
 
 impl<S> Acceptor<S> {
-    /// Accepts from `listener`; its connections are answered by the shared service. The owner of `alive` can
-    /// tell by the count of it whether the acceptor is still there.
+    /// Accepts from `listener` for the service in `shared`. The owner of `alive` can tell from its count whether the
+    /// acceptor exists.
     #[must_use]
     pub fn new(listener: Listener, shared: Rc<Shared<S>>, alive: Rc<()>) -> Self {
         Self { listener, shared, number: 0, _alive: alive }
     }
 
-    /// Sets the number of the listening socket, which [`super::PeerInfo`] tells the service; 0 if not set.
+    /// Sets the number of the listening socket, which the service finds in [`super::PeerInfo`]. It is 0 if not set.
     #[must_use]
     pub fn with_number(mut self, number: u16) -> Self {
         self.number = number;
@@ -38,7 +38,7 @@ impl<S> Acceptor<S> {
     }
 }
 
-fn take_in<S: WorkerService + std::fmt::Debug + 'static>(
+fn adopt<S: WorkerService + std::fmt::Debug + 'static>(
     shared: &Rc<Shared<S>>,
     number: u16,
     cx: &mut Context<'_>,
@@ -46,7 +46,7 @@ fn take_in<S: WorkerService + std::fmt::Debug + 'static>(
     peer: Peer,
 ) {
     let Some(permit) = shared.connections.enter(peer) else {
-        // Without a word: an answer would take the very permit that there is not.
+        // Closed without a response, which would need a permit of its own.
         debug!("{peer}: its address has as many connections as it may have");
         return;
     };
@@ -59,21 +59,21 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
         &mut self.listener
     }
 
-    /// (`handle_accept`, `handle_accepted`)
+    /// Accepts connections. (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let (shared, number) = (&self.shared, self.number);
         let room = &*shared.connections;
-        self.listener.accept(cx, room, |cx, stream, peer| take_in(shared, number, cx, stream, peer))?;
+        self.listener.accept(cx, room, |cx, stream, peer| adopt(shared, number, cx, stream, peer))?;
         if self.listener.is_paused() {
             shared.connections.wait(cx.key());
         }
         Ok(())
     }
 
-    /// Who is in the queue already has been let in by the kernel: he gets an answer.
+    /// Accepts the connections that wait in the kernel's queue: their clients count as connected, and expect a response.
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let (shared, number) = (&self.shared, self.number);
-        self.listener.accept_rest(cx, |cx, stream, peer| take_in(shared, number, cx, stream, peer));
+        self.listener.accept_rest(cx, |cx, stream, peer| adopt(shared, number, cx, stream, peer));
         cx.close();
         Ok(())
     }
@@ -87,7 +87,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
         self.listener.resume(cx)
     }
 
-    /// A connection has ended while accepting paused.
+    /// Resumes after a connection has ended while accepting was paused.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.listener.resume(cx)
     }

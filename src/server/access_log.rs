@@ -1,18 +1,18 @@
-//! The access log: a line for every answer, in the combined format and the time it took.
+//! The access log: a line for each response, in the combined format, and the duration.
 //!
 //! ```text
 //! 127.0.0.1 - - [23/Nov/2026:08:30:00 +0000] "GET / HTTP/1.1" 200 5120 "-" "curl/8.5" 0.000
 //! ```
 //!
-//! Who comes through a Unix socket has no address: `unix:` stands there.
+//! Connections through a Unix socket are logged as `unix:`.
 //!
-//! Bytes are those of the body that were sent; the time runs from the first byte of the request to the
-//! last byte of the answer, in seconds. Whatever a client sends stays within its quotes and its line:
-//! quotes and backslashes get a backslash, control bytes and bytes above 7E are written as `\xNN`.
+//! The byte count is that of the body, as far as it was sent; the duration is the time from the first byte of the request
+//! to the last byte of the response, in seconds. Bytes from a client cannot leave their quotes or their line: quotes and
+//! backslashes are escaped by a backslash, control bytes and bytes above 7E by `\xNN`.
 //!
-//! Lines are gathered for one turn and written together, always whole lines, at most `PIPE_BUF` bytes a
-//! `write(2)`: workers that share a file or a pipe never mix their lines. Writing never blocks: where the
-//! target takes nothing, lines are dropped and counted, and the server goes on.
+//! The lines of one turn are written together, as whole lines of at most `PIPE_BUF` bytes a `write(2)`, so workers that
+//! share a file or a pipe do not mix their lines. Writing does not block: if the target is full, lines are dropped and
+//! counted.
 
 use std::fmt::Write as _;
 use std::io;
@@ -24,28 +24,28 @@ use super::{LogRecord, LogSink, LogTarget};
 use crate::reactor::Peer;
 use crate::sys::fd_passing::PassedFile;
 
-/// What a pipe takes in one piece (pipe(7)).
+/// Bytes that a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 const PIECE: usize = 4096;
 
-/// Gathers lines and writes them out.
+/// Gathers the lines of a turn, and writes them.
 #[derive(Debug)]
 pub struct AccessLog {
     target: LogTarget,
     lines: String,
     dropped: u64,
-    /// The last write ended within a line.
+    /// Whether the last write ended within a line.
     torn: bool,
 }
 
 impl AccessLog {
-    /// Lines go to `target`.
+    /// A log that writes to `target`.
     #[must_use]
     pub fn new(target: LogTarget) -> Self {
         Self { target, lines: String::new(), dropped: 0, torn: false }
     }
 
-    /// Another that writes to the same target, for another thread: when one of them is opened anew both are. Lines
-    /// that are gathered here stay here.
+    /// Returns a second log to the same target, for another thread. Both follow when the target is reopened; the gathered
+    /// lines stay with the first.
     #[must_use]
     pub fn another(&self) -> Self {
         Self::new(self.target.clone())
@@ -66,13 +66,13 @@ impl AccessLog {
         let _ = writeln!(lines, "\" {:.3}", record.duration.as_secs_f64());
     }
 
-    /// Writes what has been gathered: once per turn.
+    /// Writes the gathered lines; called once per turn.
     pub fn flush(&mut self) {
         if self.lines.is_empty() {
             return;
         }
         if self.torn {
-            // What is left of a line that did not fit must not swallow the next one.
+            // The torn line must not join with the next one.
             self.lines.insert(0, '\n');
         }
         let bytes = self.lines.as_bytes();
@@ -88,10 +88,10 @@ impl AccessLog {
         }
     }
 
-    /// Lines go to this file from now on, if it is ours opened anew. What was gathered before goes to the old one.
+    /// Writes the gathered lines, and then goes on in `handed` if that is the target, reopened.
     ///
     /// # Errors
-    /// As [`LogTarget::take_over`]; then lines go on to where they went.
+    /// As [`LogTarget::take_over`]; the target then stays.
     pub fn take_over(&mut self, handed: &PassedFile) -> io::Result<()> {
         self.flush();
         if self.target.take_over(handed)? {
@@ -100,18 +100,18 @@ impl AccessLog {
         Ok(())
     }
 
-    /// Said at the first loss and each time their number has doubled: a line per lost line would only fill
-    /// the other log.
+    /// Counts lost lines; warns at the first loss and each time their number has doubled, because a warning for each line
+    /// would fill the other log.
     fn count_lost(&mut self, lost: u64, error: Option<Errno>) {
         let before = self.dropped;
         self.dropped += lost;
         if before == 0 || self.dropped.ilog2() > before.ilog2() {
             let reason = error.map_or("it is full".into(), |error| error.to_string());
-            warn!("the access log takes nothing ({reason}): {} lines lost so far", self.dropped);
+            warn!("cannot write the access log ({reason}): {} lines lost so far", self.dropped);
         }
     }
 
-    /// How many lines could not be written.
+    /// Returns the number of lines that were lost.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
@@ -130,8 +130,8 @@ impl LogSink for AccessLog {
     }
 }
 
-/// Appends `bytes` with everything escaped that could leave its quotes or its line, or speak to a
-/// terminal; at most about `most` characters.
+/// Appends about `most` characters of `bytes`, with all bytes escaped that could end the quotes or the line, or control
+/// a terminal.
 fn escape(out: &mut String, bytes: &[u8], most: usize) {
     let end = out.len() + most;
     for byte in bytes {
@@ -182,7 +182,7 @@ mod tests {
 
     /// RULES C17.
     #[test]
-    fn one_exchange_is_one_printable_line() {
+    fn a_record_is_one_printable_line() {
         let (mut read, mut log) = pipe_log();
         log.record(peer(), "now", record(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff")));
         log.flush();
@@ -205,7 +205,7 @@ mod tests {
         assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
     }
 
-    /// A disk that was full in the middle of a line must not swallow the next one.
+    /// A line that was cut by a full disk does not join with the next one.
     #[test]
     fn a_torn_line_is_ended_first() {
         let (mut read, mut log) = pipe_log();
@@ -219,9 +219,9 @@ mod tests {
         assert!(text.starts_with("\n127.0.0.1 ") && text.ends_with(" 0.012\n"));
     }
 
-    /// RULES C16: a target that takes nothing costs lines, not time.
+    /// RULES C16: a full target costs lines, not time.
     #[test]
-    fn a_full_pipe_drops_whole_lines_and_counts_them() {
+    fn a_full_pipe() {
         let (mut read, mut log) = pipe_log();
         for _ in 0..10_000 {
             log.record(peer(), "now", record(b"GET / HTTP/1.1", None));

@@ -21,7 +21,7 @@ pub struct HttpChannel<S> {
     driver: Driver,
     shared: Rc<Shared<S>>,
     permit: Permit,
-    /// The number of the listening socket it came through.
+    /// The number of the listening socket that accepted it.
     listener: u16,
 }
 
@@ -32,7 +32,7 @@ impl<S> fmt::Debug for HttpChannel<S> {
 }
 
 impl<S: WorkerService> HttpChannel<S> {
-    /// A channel for a connection that was accepted now.
+    /// A channel for a connection that is accepted at `now`.
     #[must_use]
     pub(super) fn new(
         stream: Stream,
@@ -48,7 +48,7 @@ impl<S: WorkerService> HttpChannel<S> {
         Self { stream, driver, shared, permit, listener }
     }
 
-    /// Calls the driver with everything it may use in this turn, and does what it asks of the loop.
+    /// Lends socket and resources to the driver for one call, and updates the loop and the connection table.
     fn drive(
         &mut self,
         cx: &mut Context<'_>,
@@ -61,9 +61,9 @@ impl<S: WorkerService> HttpChannel<S> {
         let (now, key, requests) = (cx.now(), cx.key(), cx.frames_left());
         let mut resources = self.shared.resources.borrow_mut();
         let peer = self.peer_info(key);
-        let mut lent = context(&self.shared, &mut resources, peer, now, requests);
-        let result = call(&mut self.driver, &mut SocketTransport::new(cx, &self.stream), &mut lent);
-        cx.set_frames_left(lent.requests);
+        let mut context = context(&self.shared, &mut resources, peer, now, requests);
+        let result = call(&mut self.driver, &mut SocketTransport::new(cx, &self.stream), &mut context);
+        cx.set_frames_left(context.requests);
         if self.driver.connection().is_closed() {
             cx.close();
         }
@@ -120,32 +120,32 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.drive(cx, |driver, io, lent| driver.on_readable(io, lent))
+        self.drive(cx, |driver, io, context| driver.on_readable(io, context))
     }
 
     fn handle_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.drive(cx, |driver, io, lent| driver.flush(io, lent))
+        self.drive(cx, |driver, io, context| driver.flush(io, context))
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         debug!("{}: time-out in {}", self.permit.peer(), self.driver.connection().state());
-        self.drive(cx, |driver, io, lent| driver.on_timeout(io, lent))
+        self.drive(cx, |driver, io, context| driver.on_timeout(io, context))
     }
 
-    /// There is more of a response that an application makes; or there is no room for a new connection, and this one
-    /// has had nothing to do for longest.
+    /// Continues the response of an application, and closes the connection if a new one needs its room and no request has
+    /// begun meanwhile.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.drive(cx, |driver, io, lent| driver.on_wake(io, lent))?;
+        self.drive(cx, |driver, io, context| driver.on_wake(io, context))?;
         if self.permit.take_eviction() && self.activity() != Activity::Busy {
             debug!("{}: makes room in {}", self.permit.peer(), self.driver.connection().state());
-            self.drive(cx, |driver, io, lent| driver.make_room(io, lent))?;
+            self.drive(cx, |driver, io, context| driver.make_room(io, context))?;
         }
         Ok(())
     }
 
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.driver.drain(cx.now());
-        self.drive(cx, |driver, io, lent| driver.flush(io, lent))
+        self.drive(cx, |driver, io, context| driver.flush(io, context))
     }
 
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::http1::{Connection, Request, Response};
 
-    /// What an idle connection costs is this, its slot in the loop, its entry in the table, and its timer.
+    /// The memory of an idle connection is this, its slot in the loop, its entry in the table, and its timer.
     #[test]
     fn a_connection_is_small() {
         let channel = size_of::<HttpChannel<fn(&Request<'_>, Now) -> Response>>();

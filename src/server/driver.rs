@@ -1,14 +1,14 @@
-//! The driver of a connection: between a transport, the protocol, the service and the access log.
+//! The driver of a connection, between a transport, the protocol, the service and the access log.
 //!
 //! ```text
-//! on_readable:  recv ──► receive ──► flush, until nothing more comes
+//! on_readable:  recv ──► receive ──► flush, until no more input comes
 //! receive:      next_event ──► Head: Service::handle ──► respond
 //!                          ──► Data, End, Refuse, Paused
-//! flush:        transmit ──► sent? ──► resume, shut down, or close
+//! flush:        transmit ──► sent ──► resume, shut down, or close
 //! ```
 //!
-//! It is the only one: the server's channel on the reactor, the Tokio twin's task, the fuzzer and the tests differ in
-//! their [`Transport`] alone.
+//! The server's channel on the reactor, the Tokio twin's task, the fuzzer and the tests share this driver; they differ
+//! only in their [`Transport`].
 
 use std::io;
 
@@ -16,87 +16,61 @@ use log::debug;
 
 use super::log_record::PendingRecords;
 use super::{LogRecord, LogSink, PeerInfo, WorkerService};
-use crate::chat::{OutQueue, Spare, Transport, Window, transmit};
+use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
     BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response, Status,
     Timeouts, Turn, field_space,
 };
 
-/// From how many bytes taken on a peer counts as one that reads.
+/// A peer that has taken this number of bytes is one that reads.
 const READS_WELL: u64 = 1024 * 1024;
 
-/// The status in the log of a client that did not wait for its response: nginx's number.
+/// The status in the log of a client that left before its response began: nginx's number.
 const CLIENT_GONE: Status = Status::of_application(499);
 
-/// More are given back to the system: in one turn of the loop hardly more connections than this
-/// have something to send at the same time.
-const MOST_SPARES: usize = 64;
-
-/// Memory that output queues give back when they have nothing to send.
-#[derive(Debug, Default)]
-pub struct Spares(Vec<Spare>);
-
-impl Spares {
-    fn lend(&mut self, queue: &mut OutQueue) {
-        if queue.is_empty()
-            && let Some(spare) = self.0.pop()
-        {
-            queue.lend(spare);
-        }
-    }
-
-    fn reclaim(&mut self, queue: &mut OutQueue) {
-        if let Some(spare) = queue.reclaim()
-            && self.0.len() < MOST_SPARES
-        {
-            self.0.push(spare);
-        }
-    }
-}
-
-/// What the driver of a connection is lent while it runs.
+/// The worker's resources, lent to the driver of one connection at a time.
 #[derive(Debug)]
-pub struct DriverContext<'a, S: ?Sized> {
-    /// What the protocol is lent.
+pub struct DriverContext<'a, S> {
+    /// The time, the settings and the dates, for the protocol.
     pub turn: Turn<'a>,
     /// Makes the responses.
     pub service: &'a S,
-    /// The connection.
+    /// The peer and the identity of the connection, for the service.
     pub peer: PeerInfo,
-    /// How many more requests of it may be answered in this turn; the others wait for the next one, so that a
-    /// client with a thousand pipelined requests does not hold up everyone else.
+    /// The number of requests that the connection may still handle in this turn. Further ones wait for the next turn, so
+    /// that a client with a thousand pipelined requests does not hold up the others.
     pub requests: u32,
-    /// Memory for output.
+    /// The pool of memory for output.
     pub spares: &'a mut Spares,
-    /// Where a line for every response goes, if anywhere.
+    /// The access log, which gets a record of every response.
     pub log: Option<&'a mut dyn LogSink>,
 }
 
-/// A request whose response is not in the output yet.
+/// A request whose response is not complete in the output yet.
 #[derive(Debug)]
-struct Current {
+struct PendingRequest {
     reply: Reply,
     record: Option<LogRecord>,
     begun: Instant,
-    /// Where in the output the response begins, once an application makes it.
+    /// Where in the output an application's response begins.
     from: Option<u64>,
 }
 
-/// One connection: the protocol, and what it is in the middle of.
+/// One connection: the protocol, the current request and the records of its responses.
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection,
-    current: Option<Box<Current>>,
+    current: Option<Box<PendingRequest>>,
     records: PendingRecords,
-    /// The turn's budget of requests ended with input left.
+    /// The turn's budget of requests is spent, and input is left.
     paused: bool,
-    /// The kernel holds more of it than of others: the peer has shown that it reads.
+    /// The peer has taken [`READS_WELL`] bytes, and the kernel may queue more for it.
     reads_well: bool,
 }
 
 impl Driver {
-    /// Drives a connection that was accepted now.
+    /// A driver of a connection that is accepted at `now`.
     #[must_use]
     pub fn new(now: Now) -> Self {
         Self {
@@ -108,51 +82,51 @@ impl Driver {
         }
     }
 
-    /// The protocol's side.
+    /// Returns the protocol's state machine.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Back-pressure: whether more input is wanted.
+    /// Whether more input is wanted. (back-pressure; see [`Connection::wants_read`])
     #[must_use]
     pub fn wants_read(&self) -> bool {
         !self.paused && self.connection.wants_read()
     }
 
-    /// Whether there is something to send, or requests to go on with in another turn.
+    /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
     #[must_use]
     pub fn wants_write(&self) -> bool {
         self.paused || self.connection.wants_write()
     }
 
-    /// Whether it waits for the first byte of a request, and owes nothing.
+    /// Whether the connection waits for the first byte of a request, and all responses have left.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         !self.paused && self.connection.is_idle()
     }
 
-    /// When [`Driver::on_timeout`] has to be called, if nothing happens before.
+    /// Returns when [`Driver::on_timeout`] has to be called, if nothing happens before.
     #[must_use]
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         self.connection.deadline(timeouts)
     }
 
-    /// Takes one more request at the most. (see [`Connection::drain`])
+    /// Makes the next response the last. (see [`Connection::drain`])
     pub fn drain(&mut self, now: Now) {
         self.connection.drain(now);
     }
 
-    /// Ends the connection: nothing more is read or sent.
+    /// Ends the connection, without further reads and sends.
     pub fn close(&mut self) {
         self.connection.close();
     }
 
-    /// Reads what has come, and answers it.
+    /// Receives input, and handles it.
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn on_readable<S: WorkerService + ?Sized>(
+    pub fn on_readable<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
@@ -171,23 +145,23 @@ impl Driver {
         Ok(())
     }
 
-    /// Sends what waits, and does what comes after it, as far as transport and budget allow.
+    /// Sends the output, and does what follows it, as far as transport and budget allow.
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn flush<S: WorkerService + ?Sized>(
+    pub fn flush<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        // Each round answers at least one more request, or is the last: the budget bounds it.
+        // Each round handles at least one more request, or is the last: the budget bounds the loop.
         while self.wants_write() {
             let sent = transmit(io, self.connection.output_mut())?;
             if sent.bytes > 0 {
                 self.connection.note_progress(cx.turn.now);
                 self.log_records(cx, false);
+                // The kernel queues little for a client that may never read; one that reads gets more.
                 if !self.reads_well && self.connection.output().taken() >= READS_WELL {
-                    // A client that never reads may pin little of the kernel's memory; one that reads gets room.
                     self.reads_well = true;
                     io.widen();
                 }
@@ -212,33 +186,33 @@ impl Driver {
         Ok(())
     }
 
-    /// Does what a deadline that has passed asks for.
+    /// Ends the current state if its deadline has passed.
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn on_timeout<S: WorkerService + ?Sized>(
+    pub fn on_timeout<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        // A request that has come since the kernel was asked, in a long turn say, has come in time.
+        // A request that came during a long turn, before the kernel was asked again, is in time.
         if self.is_idle() {
             io.look_again();
             self.on_readable(io, cx)?;
         }
         if let Some(error) = self.connection.expire(cx.turn.now, &cx.turn.settings.timeouts) {
-            // The window is dropped: what has come of the request is not looked at again.
+            // The window is dropped, and the rest of the request with it.
             let window = self.connection.open(b"", cx.turn.now);
             self.refuse(error.status(), &window, cx);
         }
         self.flush(io, cx)
     }
 
-    /// Goes on with the response of an application, which has woken the connection.
+    /// Continues the response of an application, which has woken the connection.
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn on_wake<S: WorkerService + ?Sized>(
+    pub fn on_wake<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
@@ -250,11 +224,11 @@ impl Driver {
         Ok(())
     }
 
-    /// Makes room for another connection: closes this one unless it is in the middle of a request.
+    /// Closes the connection to make room for another one, unless a request has begun.
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn make_room<S: WorkerService + ?Sized>(
+    pub fn make_room<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
@@ -267,8 +241,8 @@ impl Driver {
         self.flush(io, cx)
     }
 
-    /// Closes, unless something has come that nobody has been told of.
-    fn close_if_quiet<S: WorkerService + ?Sized>(
+    /// Closes, unless input has come without an event so far.
+    fn close_if_quiet<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
@@ -281,8 +255,12 @@ impl Driver {
         Ok(())
     }
 
-    /// Takes what has come from the peer, event by event. Without bytes: goes on with what came before.
-    fn receive<S: WorkerService + ?Sized>(&mut self, bytes: &[u8], cx: &mut DriverContext<'_, S>) {
+    /// Handles received bytes, event by event.
+    ///
+    /// Without bytes it goes on with the input that the connection holds. So a connection resumes after a response has
+    /// left, and after its budget was spent: the next request may be held already, and then no readiness event comes for
+    /// it.
+    fn receive<S: WorkerService>(&mut self, bytes: &[u8], cx: &mut DriverContext<'_, S>) {
         cx.spares.lend(self.connection.output_mut());
         self.paused = false;
         let mut window = self.connection.open(bytes, cx.turn.now);
@@ -290,8 +268,8 @@ impl Driver {
         self.connection.store(window);
     }
 
-    /// Handles the next event; returns whether there may be another one.
-    fn take_event<S: WorkerService + ?Sized>(
+    /// Handles the next event; returns whether another one may follow.
+    fn take_event<S: WorkerService>(
         &mut self,
         window: &mut Window<'_>,
         cx: &mut DriverContext<'_, S>,
@@ -303,12 +281,11 @@ impl Driver {
                 self.paused = true;
                 return false;
             }
-            // Clearing room for all fields that are possible would cost more than parsing those that are there.
             Event::Head(head) if head.fields <= FEW_FIELDS => {
                 self.handle_head::<S, FEW_FIELDS>(head, window, cx)
             }
             Event::Head(head) => self.handle_head::<S, MAX_FIELDS>(head, window, cx),
-            Event::Data(count) => self.hand_over(count, window, cx),
+            Event::Data(count) => self.pass_body(count, window, cx),
             Event::End => self.end_request(cx),
             Event::Refuse(error) => {
                 debug!("{error}");
@@ -318,8 +295,8 @@ impl Driver {
         true
     }
 
-    /// The head of a request is whole: has the service handle it. `FIELDS`: room for its field lines.
-    fn handle_head<S: WorkerService + ?Sized, const FIELDS: usize>(
+    /// Parses a whole head, and passes the request to the service. `FIELDS`: the most field lines of this head.
+    fn handle_head<S: WorkerService, const FIELDS: usize>(
         &mut self,
         head: Head,
         window: &mut Window<'_>,
@@ -346,7 +323,8 @@ impl Driver {
         match reply {
             Reply::Ready(response) if is_whole => self.respond(response, record, head.begun, cx),
             reply => {
-                self.current = Some(Box::new(Current { reply, record, begun: head.begun, from: None }));
+                let current = PendingRequest { reply, record, begun: head.begun, from: None };
+                self.current = Some(Box::new(current));
                 if is_whole {
                     self.end_request(cx);
                 }
@@ -354,7 +332,7 @@ impl Driver {
         }
     }
 
-    fn respond<S: ?Sized>(
+    fn respond<S>(
         &mut self,
         response: Response,
         record: Option<LogRecord>,
@@ -368,10 +346,12 @@ impl Driver {
         }
     }
 
-    /// Hands `count` bytes of the body to the application.
-    fn hand_over<S: ?Sized>(&mut self, count: usize, window: &mut Window<'_>, cx: &mut DriverContext<'_, S>) {
+    /// Passes `count` bytes of the body to the application.
+    fn pass_body<S>(&mut self, count: usize, window: &mut Window<'_>, cx: &mut DriverContext<'_, S>) {
         let taken = match self.current.as_deref_mut() {
-            Some(Current { reply: Reply::Pending(pending), .. }) => pending.body(&window.bytes()[..count]),
+            Some(PendingRequest { reply: Reply::Pending(pending), .. }) => {
+                pending.body(&window.bytes()[..count])
+            }
             _ => Ok(()),
         };
         window.consume(count);
@@ -380,8 +360,8 @@ impl Driver {
         }
     }
 
-    /// The request is whole: its response leaves, or begins to be made.
-    fn end_request<S: ?Sized>(&mut self, cx: &mut DriverContext<'_, S>) {
+    /// Ends the request: its response goes into the output, or an application begins to make it.
+    fn end_request<S>(&mut self, cx: &mut DriverContext<'_, S>) {
         let Some(mut current) = self.current.take() else {
             return;
         };
@@ -395,12 +375,12 @@ impl Driver {
         }
     }
 
-    fn refuse<S: ?Sized>(&mut self, status: Status, window: &Window<'_>, cx: &mut DriverContext<'_, S>) {
+    fn refuse<S>(&mut self, status: Status, window: &Window<'_>, cx: &mut DriverContext<'_, S>) {
         let begun = self.connection.begun();
         let body = self.connection.refuse(status, window, &mut cx.turn);
         let record = match self.current.take() {
             Some(current) => current.record,
-            // Before the first byte of a request there is no line to show.
+            // Before the first byte of a request the record has no line.
             None => cx.log.is_some().then(|| LogRecord::refused(begun.map_or(b"", |_| window.bytes()))),
         };
         if let Some(record) = record {
@@ -408,9 +388,9 @@ impl Driver {
         }
     }
 
-    /// Takes what an application has made. What it makes next waits until this has left: its pieces are not
-    /// gathered, and a client that does not read them holds it up. Returns whether there is more to be done at once.
-    fn poll_application<S: ?Sized>(&mut self, cx: &mut DriverContext<'_, S>) -> bool {
+    /// Takes the next piece of an application's response; the piece after it waits until this one has left, so a client
+    /// that does not read holds up its application. Returns whether another event may follow.
+    fn poll_application<S>(&mut self, cx: &mut DriverContext<'_, S>) -> bool {
         if !self.connection.is_waiting() || self.connection.output().is_above_high_water() {
             return false;
         }
@@ -418,7 +398,7 @@ impl Driver {
             self.paused = true;
             return false;
         }
-        let Some(Current { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {
+        let Some(PendingRequest { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {
             return false;
         };
         self.connection.note_flight(cx.turn.now);
@@ -429,7 +409,7 @@ impl Driver {
             Progress::Pending => false,
             Progress::More | Progress::Soon => {
                 cx.requests -= 1;
-                // It may have made nothing: then there is no end of sending to wait for.
+                // After an empty piece no end of sending will call for the next one.
                 output.is_empty()
             }
             Progress::End(completion) => {
@@ -440,12 +420,12 @@ impl Driver {
         }
     }
 
-    /// The response of an application ends here, whole or not.
+    /// Records the response of an application at its end, whole or cut short.
     fn record_application(&mut self) {
         let Some(current) = self.current.take() else {
             return;
         };
-        let Current { reply: Reply::Pending(pending), record: Some(record), begun, from: Some(from) } =
+        let PendingRequest { reply: Reply::Pending(pending), record: Some(record), begun, from: Some(from) } =
             *current
         else {
             return;
@@ -455,8 +435,8 @@ impl Driver {
         self.records.push(record, status, begun, end.min(from + head)..end);
     }
 
-    /// Writes the lines of all responses that have left.
-    fn log_records<S: WorkerService + ?Sized>(&mut self, cx: &mut DriverContext<'_, S>, all: bool) {
+    /// Logs the responses that have left; with `all`, also those that were cut short.
+    fn log_records<S: WorkerService>(&mut self, cx: &mut DriverContext<'_, S>, all: bool) {
         let Some(log) = &mut cx.log else {
             return;
         };
@@ -467,8 +447,8 @@ impl Driver {
         }
     }
 
-    /// The connection is gone: also what was cut short is logged.
-    pub fn on_close<S: WorkerService + ?Sized>(&mut self, cx: &mut DriverContext<'_, S>) {
+    /// Logs the responses that the end of the connection has cut short.
+    pub fn on_close<S: WorkerService>(&mut self, cx: &mut DriverContext<'_, S>) {
         self.record_application();
         self.log_records(cx, true);
     }

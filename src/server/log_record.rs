@@ -1,4 +1,4 @@
-//! What the access log says of one request and its response.
+//! The record of one request and its response, for the access log.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,31 +9,31 @@ use crate::clock::Instant;
 use crate::http1::{Request, Status};
 use crate::reactor::Peer;
 
-/// One request and its response, from the first byte in to the last byte out.
+/// The facts of one request and its response that are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogRecord {
-    /// The request line, as it came; cut when it is very long.
+    /// The request line, or the first [`LogRecord::MAX_LINE`] bytes of it.
     pub request_line: Box<[u8]>,
-    /// The `Referer` field.
+    /// The `Referer` field, or the first [`LogRecord::MAX_FIELD`] bytes of it.
     pub referer: Option<Box<[u8]>>,
-    /// The `User-Agent` field.
+    /// The `User-Agent` field, or the first [`LogRecord::MAX_FIELD`] bytes of it.
     pub user_agent: Option<Box<[u8]>>,
-    /// The status of the response.
+    /// The status of the response; 499 if the client left before it began.
     pub status: Status,
-    /// Bytes of the response's body that were sent.
+    /// The number of bytes of the response's body that were sent.
     pub sent: u64,
-    /// From the first byte of the request to the last byte of the response.
+    /// The time from the first byte of the request to the last byte of the response.
     pub duration: Duration,
 }
 
 impl LogRecord {
-    /// The most bytes of [`LogRecord::request_line`] that are kept. One line, two fields and the rest of a log
-    /// line fit into one atomic write to a pipe (`PIPE_BUF`, 4,096 bytes).
+    /// The most bytes of the request line that are kept. This line, two fields and the rest of a log line fit into one
+    /// atomic write to a pipe (`PIPE_BUF`, 4,096 bytes).
     pub const MAX_LINE: usize = 2200;
     /// The most bytes of a field that are kept.
     pub const MAX_FIELD: usize = 800;
 
-    /// The record of a request, before it is answered.
+    /// The record of a request, before its response.
     pub(super) fn of(request: &Request<'_>) -> Self {
         let field = |name| request.fields.get(name).map(|value| cut(value, Self::MAX_FIELD));
         Self {
@@ -44,7 +44,7 @@ impl LogRecord {
         }
     }
 
-    /// The record of a request that was not understood: the first line of `head`, whatever it is.
+    /// The record of a malformed request: the first line of `head`, even if it is no request line.
     pub(super) fn refused(head: &[u8]) -> Self {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         Self {
@@ -58,9 +58,9 @@ impl LogRecord {
     }
 }
 
-/// Takes records: an access log, or a list of a test.
+/// A destination of records: an access log, or the list of a test.
 pub trait LogSink: fmt::Debug {
-    /// Takes the record of a response that has left; `stamp` is the time as the combined log format shows it.
+    /// Takes the record of a response that has left; `stamp` is the time in the combined log format.
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord);
 }
 
@@ -77,18 +77,18 @@ fn cut(bytes: &[u8], most: usize) -> Box<[u8]> {
     [&bytes[..most], b"..."].concat().into()
 }
 
-/// The records of a connection whose responses are on their way, in order. Without any it is one word: every connection
-/// has one.
+/// The records of responses that have not left yet, in order. An empty queue is one word, because every connection has
+/// one.
 #[derive(Debug, Default)]
 #[allow(clippy::box_collection, reason = "one word of each idle connection, where the queue has four")]
 pub(super) struct PendingRecords(Option<Box<VecDeque<PendingRecord>>>);
 
-/// A record whose response is on its way.
+/// A record whose response has not left yet.
 #[derive(Debug)]
 struct PendingRecord {
     record: LogRecord,
     begun: Instant,
-    /// Where in the connection's output the body begins and ends.
+    /// The position of the body in the connection's output.
     body: Range<u64>,
 }
 
@@ -99,8 +99,8 @@ impl PendingRecords {
         self.0.get_or_insert_default().push_back(PendingRecord { record, begun, body });
     }
 
-    /// Takes the next record whose response is among the first `taken` bytes of the output; with `all`, also one that
-    /// was cut short.
+    /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is cut
+    /// short.
     pub(super) fn pop(&mut self, taken: u64, now: Instant, all: bool) -> Option<LogRecord> {
         let pending = self.0.as_mut()?;
         if !all && taken < pending.front()?.body.end {

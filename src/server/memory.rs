@@ -1,4 +1,4 @@
-//! A connection without a socket and without a loop.
+//! A connection over memory, without a socket and without a loop.
 
 use std::io;
 use std::time::Duration;
@@ -10,29 +10,30 @@ use crate::http1::{Connection, Settings, Turn};
 use crate::reactor::{FRAMES_PER_TURN, Peer};
 use crate::slab::Key;
 
-/// A connection over memory, under the server's own driver: for tests, for fuzzing, and for a look at the protocol.
+/// A connection over memory, under the server's driver: for tests, for fuzzing, and for running the protocol step by
+/// step.
 #[derive(Debug)]
 pub struct MemoryConnection<'a, S> {
-    /// The driver.
+    /// The driver, as the server has it.
     pub driver: Driver,
-    /// The peer: what it has sent, what it was sent, and how much it takes.
+    /// The peer: the bytes that it has sent and received, and its free space.
     pub memory: Memory,
-    /// The time, which stands still until somebody moves it.
+    /// The time, which only the caller moves.
     pub now: Now,
-    /// How many requests may still be answered in this turn.
+    /// The number of requests that may still be handled in this turn.
     pub requests: u32,
     /// The records of the responses that have left.
     pub records: Vec<LogRecord>,
     /// Makes the responses.
     pub service: &'a S,
-    /// Limits and names.
+    /// The limits and time-outs.
     pub settings: &'a Settings,
     dates: DateCache,
     spares: Spares,
 }
 
 impl<'a, S: WorkerService> MemoryConnection<'a, S> {
-    /// A connection that is accepted at `now`, from a peer that takes everything.
+    /// A connection that is accepted at `now`, from a peer that takes any number of bytes.
     #[must_use]
     pub fn new(service: &'a S, settings: &'a Settings, now: Now) -> Self {
         Self {
@@ -48,7 +49,7 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
         }
     }
 
-    /// The protocol's side.
+    /// Returns the protocol's state machine.
     #[must_use]
     pub fn connection(&self) -> &Connection {
         self.driver.connection()
@@ -57,7 +58,7 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
     /// Calls the driver as a channel on the loop does.
     ///
     /// # Panics
-    /// When a file cannot be read: memory itself does not fail.
+    /// If a file cannot be read.
     pub fn drive(
         &mut self,
         call: impl FnOnce(&mut Driver, &mut Memory, &mut DriverContext<'_, S>) -> io::Result<()>,
@@ -75,30 +76,30 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
         self.requests = cx.requests;
     }
 
-    /// The peer sends these bytes, and the driver reads them.
+    /// Sends bytes from the peer, which the driver reads.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.memory.inbox.extend_from_slice(bytes);
         self.drive(|driver, io, cx| driver.on_readable(io, cx));
     }
 
-    /// The peer closes its sending half.
+    /// Closes the sending half of the peer.
     pub fn end(&mut self) {
         self.memory.is_ended = true;
         self.receive(b"");
     }
 
-    /// Sends what the peer takes.
+    /// Sends output to the peer.
     pub fn flush(&mut self) {
         self.drive(|driver, io, cx| driver.flush(io, cx));
     }
 
-    /// Lets time go by, and tells the driver.
+    /// Moves the time on, and calls the driver as for a timer.
     pub fn wait(&mut self, duration: Duration) {
         self.now = self.now.after(duration);
         self.drive(|driver, io, cx| driver.on_timeout(io, cx));
     }
 
-    /// Drops the connection: what was cut short is recorded, too.
+    /// Ends the connection, which records the responses that are cut short.
     pub fn close(&mut self) {
         self.drive(|driver, _, cx| {
             driver.on_close(cx);

@@ -1,22 +1,22 @@
-//! The HTTP server on the reactor: what one worker process runs.
+//! The HTTP server of one worker process, on the reactor.
 //!
 //! | file | contents |
 //! |---|---|
-//! | `acceptor` | the listener: makes a channel of every connection |
+//! | `worker` | the loop of a worker, and its end |
+//! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
-//! | `access_log` | a line for every answer |
-//! | `confinement` | what a worker gives up before it serves |
-//! | `inherit` | sockets that are there already |
-//! | `listen` | the sockets, made before the fork |
-//! | `log_target` | files for log lines, never waited for |
-//! | `place` | where to listen, as it is asked for |
-//! | `population` | how many connections there may be, and who has to go |
-//! | `log_record` | what the access log says of one request |
-//! | `memory` | a connection without a socket |
-//! | `service` | what a worker asks of its service |
+//! | `memory` | one connection over memory |
+//! | `service` | the trait that a worker needs beside responses |
+//! | `connection_table` | the number of connections, and the choice of one to close |
+//! | `log_record` | the record of one request and its response |
+//! | `access_log` | a line for each record |
+//! | `log_target` | the files for log lines, written without blocking |
+//! | `listen_spec` | the addresses to listen on, parsed |
+//! | `listeners` | the listening sockets, made before the fork |
+//! | `inherit` | listening sockets from a service manager or an old process |
 //! | `unix` | the files of Unix sockets |
-//! | `worker` | the loop, and how it ends |
+//! | `confinement` | the rights that a worker gives up before it serves |
 
 mod acceptor;
 mod access_log;
@@ -41,13 +41,14 @@ use crate::clock::DateCache;
 use crate::http1::Settings;
 use crate::reactor::Waker;
 
+pub use crate::chat::Spares;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
 pub use connection_table::Capacity;
 use connection_table::ConnectionTable;
-pub use driver::{Driver, DriverContext, Spares};
+pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
 pub use listen_spec::{Address, BindError, Endpoint, ListenSpec};
 pub use listeners::{Listeners, bind};
@@ -57,31 +58,29 @@ pub use memory::MemoryConnection;
 pub use service::{PeerInfo, WorkerService};
 pub use worker::{Running, Worker};
 
-/// What all channels of a worker have in common.
+/// The state that all channels of a worker share.
 #[derive(Debug)]
 pub struct Shared<S> {
-    /// The limits and names of every connection.
+    /// The limits and time-outs of every connection.
     pub settings: Settings,
     /// Makes the responses.
     pub service: S,
-    /// Whether the worker is shutting down: no connection gets more than one more response.
+    /// Whether the worker shuts down: the next response of each connection is its last.
     pub draining: Cell<bool>,
     resources: RefCell<Resources>,
     connections: Rc<ConnectionTable>,
 }
 
-/// What the one channel whose hook runs has for itself.
+/// The resources that the channel whose hook runs has for itself.
 #[derive(Debug)]
 struct Resources {
-    /// The strings of this second.
     dates: DateCache,
     spares: Spares,
-    /// Where a line for every response goes, if anywhere.
     log: Option<AccessLog>,
 }
 
 impl<S> Shared<S> {
-    /// What a worker's channels share; `waker` is that of the reactor which they run on.
+    /// The shared state of channels on the reactor that `waker` belongs to.
     #[must_use]
     pub fn new(
         settings: Settings,
@@ -99,13 +98,13 @@ impl<S> Shared<S> {
         }
     }
 
-    /// Gives memory back that was needed for more connections than there are now.
+    /// Frees memory after a peak in the number of connections.
     fn shrink(&self) {
         self.connections.shrink();
         self.resources.borrow_mut().spares = Spares::default();
     }
 
-    /// Does something with the access log, if there is one.
+    /// Calls a function with the access log, if there is one.
     fn with_log<R>(&self, call: impl FnOnce(&mut AccessLog) -> R) -> Option<R> {
         self.resources.borrow_mut().log.as_mut().map(call)
     }

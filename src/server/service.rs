@@ -1,4 +1,4 @@
-//! A service in a worker: beside responses, what a worker's life asks of it.
+//! The trait of a service in a worker, which has more duties than responses.
 
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -12,43 +12,42 @@ use crate::slab::Key;
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
-    /// The other end.
+    /// The address of the client.
     pub peer: Peer,
-    /// The number of the listening socket it came through.
+    /// The number of the listening socket that accepted the connection.
     pub listener: u16,
-    /// The connection's key on the loop: what wakes it.
+    /// The connection's key on the loop, by which it is woken.
     pub connection: Key,
-    /// The connection's descriptor, for an application that cannot wait for the loop. It is valid while the service is
-    /// called.
+    /// The connection's descriptor, for an application that sends without the loop. It is valid during the call of the
+    /// service.
     pub socket: RawFd,
 }
 
-/// What a worker asks of its service beside responses.
+/// A service in a worker. Each method has a default that does nothing.
 pub trait WorkerService: Service {
-    /// Called before each request is handled: this is its connection.
+    /// Takes the connection of the next request; called before each [`Service::handle`].
     fn set_peer(&self, _peer: &PeerInfo) {}
 
-    /// The server takes no new connections any more, and responses should be the last of theirs.
+    /// Takes note that the server shuts down: each connection has at most one more response.
     fn drain(&self) {}
 
-    /// Whether a response may take so long to make that the log asks for the time again after it.
+    /// Whether making a response may take a long time: the log then asks the clock again for its duration.
     fn takes_time(&self) -> bool {
         false
     }
 
-    /// Whether this service has done enough, and a fresh process should take its place.
+    /// Whether another process should replace this worker.
     fn is_retiring(&self) -> bool {
         false
     }
 
-    /// Called before each wait of the loop, when everything of this turn is done. Returns how long the
-    /// loop may wait at the most.
+    /// Runs before each wait of the loop, at the end of a turn. Returns the longest time that the loop may wait.
     fn before_waiting(&self) -> Option<Duration> {
         None
     }
 
-    /// Called between the turns of the loop, to put away what is no longer needed. Returns in what time it
-    /// wants to be called again, if nothing happens before.
+    /// Runs between the turns of the loop, to free resources. Returns the time after which it has to be called again, if
+    /// nothing happens before.
     fn tend(&self, _now: Now) -> Option<Duration> {
         None
     }
