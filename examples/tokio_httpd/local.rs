@@ -11,9 +11,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use stheno::chat::Spares;
 use stheno::clock::{DateCache, Instant, Now};
 use stheno::files::{FileService, Options};
-use stheno::server::{AccessLog, Spares};
+use stheno::server::AccessLog;
 use stheno::sys::descriptor;
 
 /// What one read takes: the reactor's figure.

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::{Driver, DriverContext, LogRecord, PeerInfo, Spares, WorkerService};
-use crate::chat::Memory;
+use super::{Driver, DriverContext, LogRecord, PeerInfo, WorkerService};
+use crate::chat::{Memory, Spares};
 use crate::clock::{DateCache, Now};
 use crate::http1::{Connection, Settings, Turn};
 use crate::reactor::{FRAMES_PER_TURN, Peer};

@@ -37,11 +37,11 @@ mod worker;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use crate::chat::Spares;
 use crate::clock::DateCache;
 use crate::http1::Settings;
 use crate::reactor::Waker;
 
-pub use crate::chat::Spares;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use channel::HttpChannel;

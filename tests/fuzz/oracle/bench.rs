@@ -1,4 +1,4 @@
-//! A connection over memory, and what holds at any moment.
+//! A connection over memory, and the checks after each call of its driver.
 
 use std::io;
 use std::time::Duration;

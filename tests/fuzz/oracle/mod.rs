@@ -1,6 +1,6 @@
-//! What must hold for a whole connection, driven over memory by a script that the input is.
+//! The oracle of a whole connection, driven over memory by the script that the input encodes.
 //!
-//! The oracle uses public items only. The libFuzzer target (`src/connection.rs`) and `cargo test --test fuzz` share it.
+//! It uses public items only. The libFuzzer target (`src/connection.rs`) and `cargo test --test fuzz` share it.
 
 mod bench;
 mod request_lines;

@@ -22,7 +22,7 @@ struct SentFields<'a> {
 /// Takes one response off the front of `bytes`; `None` while a part of it is missing.
 ///
 /// # Panics
-/// When the bytes cannot begin a valid response.
+/// If the bytes cannot begin a valid response.
 pub(super) fn take_response(bytes: &mut &[u8], to_head: bool) -> Option<SentResponse> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).expect("the head is ASCII");

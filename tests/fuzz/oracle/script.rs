@@ -1,4 +1,4 @@
-//! The input of the oracle as a script: what the peer, the clock and the server do, and what the peer sends.
+//! The input of the oracle as a script: the actions of the peer, the clock and the server, and the bytes of the peer.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ const MAX_STEPS: usize = 64;
 pub(super) struct Script<'a> {
     small_limits: bool,
     pub(super) steps: Vec<Step>,
-    /// What the peer sends; bytes that no step has sent are sent after the last one.
+    /// The bytes that the peer sends; those that no step has sent are sent after the last one.
     pub(super) payload: &'a [u8],
 }
 
-/// What happens to the connection.
+/// An action of the peer, the clock or the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// This number of bytes comes at once.
