@@ -7,7 +7,7 @@
 //! | `setup` | everything that a configuration asks for, open |
 //!
 //! [`run`] is the whole of `stheno`, and of its twin on Tokio: the two differ in their [`Front`]. The WSGI server
-//! brings another [`server::App`].
+//! brings another `server::App`.
 
 mod files;
 pub(crate) mod server;
