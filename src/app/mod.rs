@@ -73,7 +73,7 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
 }
 
 fn print(text: &str) -> Result<ExitCode, ConfigError> {
-    // Output that nobody takes is no failure.
+    // A closed standard output is not an error.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
