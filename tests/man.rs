@@ -47,7 +47,7 @@ fn every_signal_is_described() {
             Signal::Window => "SIGWINCH",
             Signal::TtyIn => "SIGTTIN",
             Signal::TtyOut => "SIGTTOU",
-            // Nobody sends it; it tells of a worker's end.
+            // The kernel sends it, when a worker ends.
             Signal::Child => continue,
             // The master sends it, to a worker that hangs.
             Signal::Abort => continue,

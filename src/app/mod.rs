@@ -7,7 +7,7 @@
 //! | `setup` | everything that a configuration asks for, open |
 //!
 //! [`run`] is the whole of `stheno`, and of its twin on Tokio: the two differ in their [`Front`]. The WSGI server
-//! brings another [`server::App`].
+//! brings another `server::App`.
 
 mod files;
 pub(crate) mod server;
@@ -73,7 +73,7 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
 }
 
 fn print(text: &str) -> Result<ExitCode, ConfigError> {
-    // Output that nobody takes is no failure.
+    // A closed standard output is not an error.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }

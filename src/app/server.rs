@@ -54,7 +54,8 @@ impl StartLines {
             text += &format!("  url      {bold}{}{plain}\n", address.url(prefix));
         }
         text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
-        text += &format!("  stop     Ctrl+C, or kill -TERM {} to let answers finish\n", process::current());
+        text +=
+            &format!("  stop     Ctrl+C, or kill -TERM {} to finish responses first\n", process::current());
         let _ = io::stderr().write_all(text.as_bytes());
     }
 }

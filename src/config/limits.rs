@@ -19,7 +19,6 @@ pub(super) fn settings(values: &Values) -> Result<Settings, ConfigError> {
         limits: limits(values)?,
         timeouts: timeouts(values)?,
         server: Settings::server(!values.has("no-server-header")).into(),
-        ..Settings::default()
     })
 }
 

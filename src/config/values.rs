@@ -33,7 +33,7 @@ impl Values {
         if let Some(path) = values.path("config") {
             let mut found = file::read(&path, &values.groups)?;
             found.retain(|setting| match setting.option.name {
-                // Where to listen is one question: the command line's answer replaces the file's.
+                // The places of the command line replace those of the file.
                 "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
                 name @ ("host" | "port") => !values.has("listen") && !values.has(name),
                 name => !values.has(name),

@@ -11,60 +11,46 @@ use crate::http1::{Limits, Settings};
 use crate::reactor::AcceptMode;
 use crate::server::ListenSpec;
 
-/// The options of the command line, or of Python's `serve()`, as they were given.
+/// The options of the command line, or of Python's `serve()`. Their meaning is in `stheno_wsgi/options.py`.
 #[derive(Debug, FromPyObject)]
 pub(super) struct WsgiOptions {
-    load: Py<PyAny>,
-    ready: Py<PyAny>,
-    name: String,
-    listen: Vec<String>,
-    host: String,
-    port: u16,
-    workers: usize,
-    threads: usize,
-    preload: bool,
-    log: String,
-    logfile: Option<PathBuf>,
-    access_log: String,
-    max_body: u64,
-    max_requests: u64,
-    timeout: f64,
-    grace: f64,
-    url_prefix: String,
-    mounts: Vec<(String, PathBuf)>,
-    forwarded_allow_ips: String,
-    program: PathBuf,
-    arguments: Vec<String>,
-}
-
-/// The checked configuration of the WSGI server.
-#[derive(Clone, Debug)]
-pub(super) struct WsgiConfig {
-    pub(super) base: BaseConfig,
-    /// The name of the application in the start-up lines.
-    pub(super) name: String,
-    /// Threads of each worker that call the application; 0 for the loop itself.
-    pub(super) threads: usize,
-    /// Requests after which a worker is replaced.
-    pub(super) max_requests: Option<u64>,
-    /// The path of the application, without a slash at its end.
-    pub(super) prefix: String,
-    /// Folders that are served without Python, by the prefix of their paths.
-    pub(super) mounts: Vec<(String, PathBuf)>,
-    pub(super) trusted: Trusted,
-}
-
-/// What Python calls back, and what an upgrade starts.
-#[derive(Debug)]
-pub(super) struct Hooks {
     /// Returns the application; runs in each worker, or before the fork with `--preload`.
     pub(super) load: Py<PyAny>,
     /// Runs in each worker after the application was loaded, with the number of the worker.
     pub(super) ready: Py<PyAny>,
+    /// The name of the application in the start-up lines.
+    pub(super) name: String,
+    listen: Vec<String>,
+    host: String,
+    port: u16,
+    workers: usize,
+    /// Threads of each worker that call the application; 0 for the loop itself.
+    pub(super) threads: usize,
     pub(super) preload: bool,
+    log: String,
+    logfile: Option<PathBuf>,
+    access_log: String,
+    max_body: u64,
+    /// Requests after which a worker is replaced; 0 for no limit.
+    pub(super) max_requests: u64,
+    timeout: f64,
+    grace: f64,
+    /// The path of the application, without a slash at its end.
+    pub(super) url_prefix: String,
+    /// Folders that are served without Python, by the prefix of their paths.
+    pub(super) mounts: Vec<(String, PathBuf)>,
+    forwarded_allow_ips: String,
     /// The program and the arguments that this process was started with.
     pub(super) program: PathBuf,
     pub(super) arguments: Vec<String>,
+}
+
+/// The checked configuration of the WSGI server.
+#[derive(Debug)]
+pub(super) struct WsgiConfig {
+    pub(super) base: BaseConfig,
+    pub(super) trusted: Trusted,
+    pub(super) options: WsgiOptions,
 }
 
 impl WsgiOptions {
@@ -72,19 +58,22 @@ impl WsgiOptions {
     ///
     /// # Errors
     /// A line that says what is wrong, with the option.
-    pub(super) fn check(self) -> Result<(WsgiConfig, Hooks), String> {
-        let config = WsgiConfig {
-            base: self.base()?,
-            name: self.name,
-            threads: count("--threads", self.threads)?,
-            max_requests: Some(self.max_requests).filter(|most| *most > 0),
-            prefix: url_prefix(&self.url_prefix)?,
-            mounts: self.mounts.into_iter().map(mount).collect::<Result<_, _>>()?,
-            trusted: Trusted::parse(&self.forwarded_allow_ips)
-                .map_err(|word| format!("--forwarded-allow-ips: {word} is not an address, a network or *"))?,
-        };
-        let Self { load, ready, preload, program, arguments, .. } = self;
-        Ok((config, Hooks { load, ready, preload, program, arguments }))
+    pub(super) fn check(mut self) -> Result<WsgiConfig, String> {
+        count("--threads", self.threads)?;
+        self.url_prefix.truncate(self.url_prefix.trim_end_matches('/').len());
+        if !self.url_prefix.is_empty() && !self.url_prefix.starts_with('/') {
+            return Err(format!("--url-prefix {}: begin it with a slash", self.url_prefix));
+        }
+        for (prefix, folder) in &mut self.mounts {
+            prefix.truncate(prefix.trim_end_matches('/').len());
+            if !prefix.starts_with('/') {
+                let folder = folder.display();
+                return Err(format!("--static {prefix}={folder}: give a prefix that is more than a slash"));
+            }
+        }
+        let trusted = Trusted::parse(&self.forwarded_allow_ips)
+            .map_err(|word| format!("--forwarded-allow-ips: {word} is not an address, a network or *"))?;
+        Ok(WsgiConfig { base: self.base()?, trusted, options: self })
     }
 
     fn base(&self) -> Result<BaseConfig, String> {
@@ -128,23 +117,4 @@ fn count(option: &str, number: usize) -> Result<usize, String> {
 fn seconds(option: &str, value: f64) -> Result<Duration, String> {
     let time = Duration::try_from_secs_f64(value).ok().filter(|time| time.as_secs() <= 86_400);
     time.ok_or_else(|| format!("{option} {value}: give seconds, 86400 at most"))
-}
-
-fn url_prefix(text: &str) -> Result<String, String> {
-    let prefix = text.trim_end_matches('/');
-    match prefix.is_empty() || prefix.starts_with('/') {
-        true => Ok(prefix.into()),
-        false => Err(format!("--url-prefix {prefix}: begin it with a slash")),
-    }
-}
-
-fn mount((prefix, folder): (String, PathBuf)) -> Result<(String, PathBuf), String> {
-    let prefix = prefix.trim_end_matches('/').to_string();
-    match prefix.starts_with('/') {
-        true => Ok((prefix, folder)),
-        false => Err(format!(
-            "--static {prefix}={}: give a prefix that begins with a slash and is more than one",
-            folder.display()
-        )),
-    }
 }

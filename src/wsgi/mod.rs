@@ -80,8 +80,8 @@ fn spool_piece(request: &mut Request, bytes: &[u8]) -> Result<(), Status> {
 /// Serves until it is told to stop. Returns the exit code.
 #[pyfunction]
 fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
-    let (config, hooks) = options.check().map_err(PyValueError::new_err)?;
-    py.detach(|| server::serve(config, hooks)).map_err(|error| PyOSError::new_err(error.into_line()))
+    let config = options.check().map_err(PyValueError::new_err)?;
+    py.detach(|| server::serve(config)).map_err(|error| PyOSError::new_err(error.into_line()))
 }
 
 /// The extension module.

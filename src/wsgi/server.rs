@@ -9,7 +9,7 @@ use std::time::Duration;
 use log::{error, warn};
 use pyo3::prelude::*;
 
-use super::config::{Hooks, WsgiConfig};
+use super::config::WsgiConfig;
 use super::environ::{Application, Manner};
 use super::inline::Inline;
 use super::pool::Pool;
@@ -36,10 +36,10 @@ const NO_APPLICATION: i32 = 4;
 ///
 /// # Errors
 /// The first thing that the configuration asks for and cannot be had.
-pub(super) fn serve(config: WsgiConfig, hooks: Hooks) -> Result<i32, ConfigError> {
-    let arguments = hooks.arguments.iter().map(Into::into).collect();
-    let executable = Executable { program: hooks.program.clone(), arguments };
-    let mut server = Server::open(WsgiApp { config, hooks, application: None, token: None })?;
+pub(super) fn serve(config: WsgiConfig) -> Result<i32, ConfigError> {
+    let arguments = config.options.arguments.iter().map(Into::into).collect();
+    let executable = Executable { program: config.options.program.clone(), arguments };
+    let mut server = Server::open(WsgiApp { config, application: None, token: None })?;
     if !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
@@ -74,7 +74,6 @@ fn complain(py: Python<'_>, error: &PyErr) {
 /// An application, and how it is served.
 struct WsgiApp {
     config: WsgiConfig,
-    hooks: Hooks,
     /// The application, with `--preload`.
     application: Option<Py<PyAny>>,
     /// Present while workers load the application for the first time: the first one that fails reports it for all.
@@ -103,17 +102,17 @@ impl LoadToken {
 
 impl WsgiApp {
     fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.hooks.load.call0(py)
+        self.config.options.load.call0(py)
     }
 
     /// Loads the application before the fork, if it is to be. Returns whether there was no error.
     fn preload(&mut self) -> bool {
-        if self.hooks.preload {
+        if self.config.options.preload {
             let loaded =
                 Python::attach(|py| self.load_application(py).inspect_err(|error| complain(py, error)).ok());
             self.application = loaded;
         }
-        self.application.is_some() == self.hooks.preload
+        self.application.is_some() == self.config.options.preload
     }
 
     /// The application, in the worker with this number.
@@ -124,16 +123,22 @@ impl WsgiApp {
                 Some(application) => application,
                 None => self.load_application(py)?,
             };
-            self.hooks.ready.call1(py, (number,))?;
-            let WsgiConfig { base, threads, prefix, trusted, .. } = &self.config;
-            let manner = Manner { multithread: *threads > 1, multiprocess: base.workers > 1 };
+            let WsgiConfig { base, options, trusted } = &self.config;
+            options.ready.call1(py, (number,))?;
+            let manner = Manner { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let common = Common {
                 server: base.settings.server.clone(),
                 trusted: trusted.clone(),
                 ..Common::default()
             };
-            Application::new(callable.into_bound(py), &entrances, prefix, manner, Arc::new(common))
-                .map(Arc::new)
+            Application::new(
+                callable.into_bound(py),
+                &entrances,
+                &options.url_prefix,
+                manner,
+                Arc::new(common),
+            )
+            .map(Arc::new)
         })
     }
 
@@ -147,7 +152,8 @@ impl WsgiApp {
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = Reactor::new().map_err(boot_failure)?;
-        let caller = match self.config.threads {
+        let options = &self.config.options;
+        let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
                 Caller::Loop(Arc::new(Inline::new(runner)))
@@ -165,12 +171,12 @@ impl WsgiApp {
             caller,
             common: Arc::clone(&application.common),
             mounts,
-            prefix: self.config.prefix.clone(),
-            left: Cell::new(self.config.max_requests.map(with_jitter)),
+            prefix: options.url_prefix.clone(),
+            left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        if self.config.max_requests.is_some() {
+        if options.max_requests > 0 {
             post.heartbeat = post.heartbeat.which_may_retire();
         }
         let worker = setup.into_worker(post, log, service);
@@ -203,7 +209,7 @@ impl App for WsgiApp {
             warn!("with --preload the application stays as it is: restart the server to load it again");
         }
         self.token = LoadToken::new();
-        let mounts = self.config.mounts.iter().map(|(prefix, folder)| {
+        let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
             let files = FileService::open(folder).map_err(|error| {
                 ConfigError::Start(format!("--static {prefix}={}: {error}", folder.display()))
             })?;
@@ -213,11 +219,12 @@ impl App for WsgiApp {
     }
 
     fn start_lines(&self, _: &BaseConfig, _: &Vec<Mount>) -> StartLines {
+        let options = &self.config.options;
         StartLines {
             program: "stheno-wsgi",
-            subject: format!("app      {}", self.config.name),
-            prefix: self.config.prefix.clone(),
-            detail: match self.config.threads {
+            subject: format!("app      {}", options.name),
+            prefix: options.url_prefix.clone(),
+            detail: match options.threads {
                 0 => {
                     "threads  0: the application runs on the loop; whatever it waits for blocks every client"
                         .into()
