@@ -48,6 +48,11 @@ const OPTIONS: &str = "== The twin of stheno on Tokio
 --runtime kind = prefork
     Runtimes: `prefork`, one in each process, or `threads`, one for all.";
 
+stheno::option_words! {
+    /// The command line of the twin.
+    struct TwinWords { runtime }
+}
+
 fn main() -> ExitCode {
     app::run(Twin { runtime: Runtime::Prefork })
 }
@@ -65,6 +70,7 @@ struct Twin {
 
 impl Front for Twin {
     const NAME: &'static str = "tokio_httpd";
+    type Words = TwinWords;
 
     fn options(&self) -> Vec<OptionGroup> {
         [cli::table(OPTIONS), config::options()].concat()

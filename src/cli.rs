@@ -1,8 +1,10 @@
 //! The command line: what an option is, how words become values, and how `--help` is laid out.
 //!
-//! The options of a program are a text ([`table`]), for the server `src/config/options.txt`. This parser, `--help`, the
-//! keys of the configuration file, the manual page and the table in `docs/SERVING.md` are all made from it
-//! (`tests/options_table.rs`).
+//! The options of a program are a text ([`table`]), for the server `src/config/options.txt`. `--help`, the keys of the
+//! configuration file, the manual page and the table in `docs/SERVING.md` are made from it, and the struct that argh reads
+//! the command line into ([`option_words`](crate::option_words)) is compared with it (`tests/options_table.rs`).
+
+use argh::FromArgs;
 
 /// One option: its words, its default and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,35 +139,94 @@ pub struct Setting {
     pub line: Option<usize>,
 }
 
-/// Reads the words after the program's name: `--port 8080`, `--port=8080`, `-w 4`, `-w=4` and `-w4`. Nothing is read
-/// after `--help` or `--version`.
+/// The words of a command line, as argh reads them: a struct that [`option_words`](crate::option_words) declares.
+pub trait OptionWords: FromArgs {
+    /// The options that are given, by their names with underscores, and their values.
+    fn given(self) -> Vec<(&'static str, String)>;
+}
+
+/// Declares the struct that argh reads a command line into: the options of the server, and those in the braces. Names
+/// and texts of the options are in their table; `tests/options_table.rs` compares.
+#[macro_export]
+macro_rules! option_words {
+    ($(#[$doc:meta])* $visible:vis struct $name:ident { $($more:ident),* }) => {
+        $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
+            switches: defer_accept, listing, dotfiles, no_symlinks, precompressed, no_server_header, check, version,
+                require_sandbox;
+            values: host, port, unix_mode, workers ('w'), root ('r'), accept, max_age, file_cache, config, log, logfile,
+                access_log, pidfile, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,
+                body_timeout, min_body_rate, write_timeout, min_write_rate, linger_timeout, max_connections,
+                max_connections_per_ip, max_requests_per_connection, max_target_bytes, max_field_bytes, max_fields,
+                max_header_bytes, max_body_bytes $(, $more)*;
+            lists: listen;
+        }
+    };
+    (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;
+        values: $($value:ident $(($letter:literal))?),*; lists: $($list:ident),*;) => {
+        $(#[$doc])*
+        #[derive(Debug, argh::FromArgs)]
+        $visible struct $name {
+            $(#[doc = "as in the table"] #[argh(switch)] $switch: bool,)*
+            $(#[doc = "as in the table"] #[argh(option $(, short = $letter)?)] $value: Option<String>,)*
+            $(#[doc = "as in the table"] #[argh(option)] $list: Vec<String>,)*
+        }
+
+        impl $crate::cli::OptionWords for $name {
+            fn given(self) -> Vec<(&'static str, String)> {
+                let mut given = Vec::new();
+                $(given.extend(self.$switch.then(|| (stringify!($switch), String::new())));)*
+                $(given.extend(self.$value.map(|value| (stringify!($value), value)));)*
+                $(given.extend(self.$list.into_iter().map(|value| (stringify!($list), value)));)*
+                given
+            }
+        }
+    };
+}
+
+option_words! {
+    /// The command line of the server.
+    pub struct ServerWords {}
+}
+
+/// Reads the words after the program's name: `--port 8080`, `--port=8080`, `-w 4`, `-w=4` and `-w4`. Nothing is
+/// read after `--help` or `--version`.
 ///
 /// # Errors
 /// One line that says what is wrong.
-pub fn parse(groups: &[OptionGroup], words: &[String]) -> Result<Vec<Setting>, String> {
-    let mut settings: Vec<Setting> = Vec::new();
-    let mut words = words.iter();
+pub fn parse<W: OptionWords>(groups: &[OptionGroup], words: &[String]) -> Result<Vec<Setting>, String> {
+    let words = separate(groups, words)?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let given = match W::from_args(&["stheno"], &words) {
+        Ok(words) => words.given(),
+        Err(exit) if exit.status.is_ok() => vec![("help", String::new())],
+        Err(exit) => return Err(exit.output.split_whitespace().collect::<Vec<_>>().join(" ")),
+    };
+    let find = |name: &str| all(groups).find(|option| option.name.replace('-', "_") == name);
+    let setting = |(name, value)| Some(Setting { option: find(name)?, value, line: None });
+    Ok(given.into_iter().filter_map(setting).collect())
+}
+
+/// Separates values that are joined to their option, as argh wants them, and says more of an unknown option than argh
+/// can.
+fn separate(groups: &[OptionGroup], words: &[String]) -> Result<Vec<String>, String> {
+    let (mut separate, mut words) = (Vec::new(), words.iter());
     while let Some(word) = words.next() {
         let (name, joined) = split(word);
         let option = all(groups)
             .find(|option| option.is_called(name))
             .ok_or_else(|| format!("unknown option {word:?}{}", suggestion(name, groups)))?;
-        let value = match (option.kind(), joined) {
-            (ValueKind::Nothing, None) => String::new(),
-            (ValueKind::Nothing, Some(_)) => return Err(format!("{name} takes no value")),
-            (_, Some(value)) => value.into(),
-            (_, None) => words.next().cloned().ok_or_else(|| format!("{name} needs a value"))?,
-        };
-        let is_given = settings.iter().any(|setting| setting.option.name == option.name);
-        if is_given && !option.repeats() && option.kind() != ValueKind::Nothing {
-            return Err(format!("{name} is given twice"));
-        }
-        settings.push(Setting { option, value, line: None });
+        separate.push(format!("--{}", option.name));
         if matches!(option.name, "help" | "version") {
             break;
         }
+        match (option.kind(), joined) {
+            (ValueKind::Nothing, Some(_)) => return Err(format!("{name} takes no value")),
+            (ValueKind::Nothing, None) => {}
+            (_, Some(value)) => separate.push(value.into()),
+            (_, None) => separate.extend(words.next().cloned()),
+        }
     }
-    Ok(settings)
+    Ok(separate)
 }
 
 /// Every option of these groups.
@@ -299,7 +360,7 @@ mod tests {
 
     fn given(line: &[&str]) -> Result<Vec<(&'static str, String)>, String> {
         let words: Vec<String> = line.iter().map(ToString::to_string).collect();
-        let settings = parse(&table(TABLE), &words)?;
+        let settings = parse::<ServerWords>(&table(include_str!("config/options.txt")), &words)?;
         Ok(settings.into_iter().map(|setting| (setting.option.name, setting.value)).collect())
     }
 
@@ -318,7 +379,7 @@ mod tests {
     #[test]
     fn switches_and_repetitions() {
         let twice = given(&["--listing", "--listing", "--listen", "a", "--listen", "b"]).expect("words");
-        assert_eq!(twice.len(), 4);
+        assert_eq!(twice.len(), 3);
         assert_eq!(
             given(&["-h", "--nonsense"]),
             Ok(vec![("help", String::new())]),
@@ -335,9 +396,12 @@ mod tests {
             (&["--", "x"], "unknown option \"--\""),
             (&["-"], "unknown option \"-\""),
             (&["-é"], "unknown option \"-é\""),
-            (&["--port"], "--port needs a value"),
+            (&["--port"], "No value provided for option '--port'."),
             (&["--listing=yes"], "--listing takes no value"),
-            (&["--port", "1", "--port", "2"], "--port is given twice"),
+            (
+                &["--port", "1", "--port", "2"],
+                "Error parsing option '--port' with value '2': duplicate values provided",
+            ),
         ] {
             assert_eq!(given(line), Err(says.to_string()));
         }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use crate::cli::{self, OptionGroup};
+use crate::cli::{self, OptionGroup, ServerWords};
 use crate::files::Options;
 use crate::http1::Settings;
 use crate::reactor::AcceptMode;
@@ -118,7 +118,7 @@ impl Config {
     /// # Errors
     /// The first mistake in them.
     pub fn load(words: &[String]) -> Result<Self, ConfigError> {
-        Self::from_values(&Values::read(options(), words)?)
+        Self::from_values(&Values::read::<ServerWords>(options(), words)?)
     }
 
     /// Checks the values of all options.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use stheno::cli::{self, OptionSpec, ValueKind};
+use stheno::cli::{self, OptionSpec, ServerWords, ValueKind};
 use stheno::config::{self, Config, Values, options};
 
 /// The generated part of a file, between its two marks, is this text.
@@ -100,8 +100,9 @@ const COMMANDS: [&str; 4] = ["help", "version", "check", "config"];
 fn every_option_is_a_word_and_a_key() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("stheno.toml");
-    let read =
-        |words: &[&str]| Values::read(options(), &words.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let read = |words: &[&str]| {
+        Values::read::<ServerWords>(options(), &words.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
     for option in cli::all(&options()) {
         let (word, key) = match option.kind() {
             ValueKind::Nothing => ("", "true"),

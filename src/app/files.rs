@@ -6,7 +6,7 @@ use log::{error, info};
 
 use super::server::{App, StartLines};
 use super::setup::Setup;
-use crate::cli::OptionGroup;
+use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE};
@@ -21,7 +21,10 @@ pub trait Front {
     /// The name of the program, which begins its error messages.
     const NAME: &'static str;
 
-    /// The options of the program: those of the server, and any of its own.
+    /// The words of the command line.
+    type Words: OptionWords;
+
+    /// The table of the same options: those of the server, and any of the program's own.
     fn options(&self) -> Vec<OptionGroup> {
         config::options()
     }
@@ -64,7 +67,7 @@ impl<F: Front> App for FileApp<F> {
     type Content = FileContent;
 
     fn load(&mut self) -> Result<(BaseConfig, FileContent), ConfigError> {
-        let values = Values::read(self.front.options(), &self.words)?;
+        let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
         let mut config = Config::from_values(&values)?;
         let threads = self.front.adapt(&values, &mut config)?;
         let Config { mut base, root, mut files, identity, jail } = config;

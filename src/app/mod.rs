@@ -48,7 +48,7 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
     let words: Result<Vec<String>, _> = std::env::args_os().skip(1).map(OsString::into_string).collect();
     let words = words.map_err(|word| ConfigError::Usage(format!("{word:?} is not UTF-8")))?;
     let options = front.options();
-    let given = cli::parse(&options, &words).map_err(ConfigError::Usage)?;
+    let given = cli::parse::<F::Words>(&options, &words).map_err(ConfigError::Usage)?;
     let has = |name| given.iter().any(|setting| setting.option.name == name);
     if has("help") {
         return print(&config::help(&options));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Sources};
 use super::file;
-use crate::cli::{self, OptionGroup, Setting};
+use crate::cli::{self, OptionGroup, OptionWords, Setting};
 
 /// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
@@ -27,8 +27,8 @@ impl Values {
     ///
     /// # Errors
     /// The first mistake in either of them.
-    pub fn read(groups: Vec<OptionGroup>, words: &[String]) -> Result<Self, ConfigError> {
-        let settings = cli::parse(&groups, words).map_err(ConfigError::Usage)?;
+    pub fn read<W: OptionWords>(groups: Vec<OptionGroup>, words: &[String]) -> Result<Self, ConfigError> {
+        let settings = cli::parse::<W>(&groups, words).map_err(ConfigError::Usage)?;
         let mut values = Self { groups, settings, sources: Sources::default() };
         if let Some(path) = values.path("config") {
             let mut found = file::read(&path, &values.groups)?;

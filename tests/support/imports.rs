@@ -52,7 +52,11 @@ pub(crate) fn named(code: &str, prefix: &str) -> Vec<String> {
         rest = rest.trim_start_matches('{');
         loop {
             let item = rest.trim_start();
-            names.push(item.chars().take_while(|c| is_name(*c)).collect());
+            let name: String = item.chars().take_while(|c| is_name(*c)).collect();
+            // A macro of this crate is at its root, wherever it is defined.
+            if !item[name.len()..].starts_with('!') {
+                names.push(name);
+            }
             // The next item: after the first comma that is not within braces.
             let mut depth = 0;
             let comma = item.find(|c| {
