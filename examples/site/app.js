@@ -474,7 +474,7 @@ function ask(root) {
 
   const cases = {
     200: async (x) => { await x.send("GET", "one%20byte.txt", {}, 200, "text"); },
-    head: async (x) => { await x.send("HEAD", "trace.html", {}, 200, "none"); },
+    head: async (x) => { await x.send("HEAD", "img/gorgon.png", {}, 200, "none"); },
     304: async (x) => {
       const first = await x.send("HEAD", "style.css", {}, 200, "none");
       const tag = first.headers.get("etag");

@@ -1,7 +1,7 @@
-"""How a picture looks: drawn once, in colours that have names.
+"""The style of all pictures.
 
 matplotlib draws with the light colours. In the SVG each is then replaced by a CSS variable, so that the same picture is
-right in a light and in a dark page; one that stands alone brings both sets along.
+right in a light and in a dark page; a file of its own has both sets of colours.
 """
 
 import math
@@ -41,6 +41,8 @@ plt.rcParams.update({
     "figure.facecolor": LIGHT["paper"], "savefig.facecolor": LIGHT["paper"],
     "svg.fonttype": "none", "svg.hashsalt": "stheno",
 })
+# The line of a prediction.
+DASHED = {"color": LIGHT["orange"], "lw": 1.1, "ls": (0, (5, 3)), "label": "predicted"}
 
 
 def css(scheme):
@@ -54,12 +56,12 @@ def figure(columns=1, rows=1, width=4.4, height=2.1, **options):
 
 
 def plain(value, _=None):
-    """A number on an axis, without noughts that say nothing."""
+    """A number on an axis."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def seconds(value, _=None):
-    """A time in the unit that it is best read in."""
+    """A time in the unit that suits its size."""
     if value == 0 or math.isnan(value):
         return "0" if value == 0 else "-"
     for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
@@ -68,56 +70,63 @@ def seconds(value, _=None):
     return f"{value:.1g} s"
 
 
-def tidy(axis, title, unit="", left=True):
-    """Title, and few, round marks."""
+def tidy(axis, title, unit="", form=plain, margin=0, floor=None):
+    """Title, and few, round marks, which `form` writes."""
     axis.set_title(title + (f" · {unit}" if unit else ""))
-    if left:
+    if form:
         axis.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-        axis.yaxis.set_major_formatter(FuncFormatter(plain))
+        axis.yaxis.set_major_formatter(FuncFormatter(form))
+    axis.margins(x=margin)
+    axis.set_ylim(floor)
+
+
+def bare(axis, title):
+    """Bars that carry their numbers: no marks, no grid."""
+    tidy(axis, title, form=None)
+    axis.grid(False)
+    axis.set_xticks([])
+    axis.spines["bottom"].set_visible(False)
+
+
+def nines(axis, most):
+    """An axis of shares of requests up to 1 - 1/`most`; each further nine has the same room."""
+    axis.set_title("Share that took no longer")
+    axis.set_xscale("log")
+    marks = [mark for mark in (1, 2, 10, 100, 1000, 10_000, 100_000) if mark <= most]
+    axis.set_xticks(marks, ["0 %" if mark == 1 else f"{100 - 100 / mark:.5g} %" for mark in marks])
+    axis.minorticks_off()
     axis.margins(x=0)
-
-
-def legend(axis, **options):
-    """Above the picture, at its right: what it explains is never behind it."""
-    axis.legend(**{"loc": "lower right", "bbox_to_anchor": (1.02, 0.99), "ncols": 3, "borderpad": 0.2,
-                   "columnspacing": 1.1, "handlelength": 1.3, "handletextpad": 0.5, "borderaxespad": 0.2} | options)
+    axis.yaxis.set_major_formatter(FuncFormatter(seconds))
 
 
 def save(one, path, title):
-    """Writes PATH.svg and PATH.png, closes the figure, and answers the SVG for a page."""
-    # Dots, not inches, decide how large a page shows it.
+    """Writes PATH.svg and PATH.png, closes the figure, and returns the SVG for a page."""
+    for axis in one.axes:
+        if axis.get_legend_handles_labels()[1]:
+            # Above the picture, at its right.
+            axis.legend(loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=3, borderpad=0.2, columnspacing=1.1,
+                        handlelength=1.3, handletextpad=0.5, borderaxespad=0.2)
+    # The page decides about the size; the resolution is that of the PNG.
     one.savefig(path.with_suffix(".svg"), metadata={"Date": None, "Title": title})
     one.savefig(path.with_suffix(".png"), dpi=160)
     plt.close(one)
-    bare = colourless(path.with_suffix(".svg").read_text(encoding="utf-8"))
-    path.with_suffix(".svg").write_text(alone(bare, title), encoding="utf-8")
-    return inline(bare, title, re.sub(r"\W+", "-", str(path.parent.name + path.stem)))
+    svg = colourless(path.with_suffix(".svg").read_text(encoding="utf-8"))
+    style = f"<style>:root{{{css(0)}}}@media(prefers-color-scheme:dark){{:root{{{css(1)}}}}}</style>"
+    head, rest = svg.split(">", 1)
+    path.with_suffix(".svg").write_text(f"{head}>{style}{rest}\n", encoding="utf-8")
+    # As a part of a page: with ids that no other picture has.
+    prefix = re.sub(r"\W+", "-", path.parent.name + path.stem)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"|<title>.*?</title>', "", svg).replace("xlink:href", "href")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
 
 
 def colourless(svg):
-    """The picture without what is before it, with names for colours and smaller numbers."""
-    svg = svg[svg.index("<svg"):]
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.S)
-    svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.S)
+    """The SVG element alone, with names for colours and shorter numbers."""
+    svg = re.sub(r"\s*<metadata>.*?</metadata>|\s*<!--.*?-->", "", svg[svg.index("<svg"):], flags=re.S)
     for name, colour in LIGHT.items():
         svg = svg.replace(colour, f"var(--{name})")
     svg = re.sub(r"(font: [^;\"]*?)'DejaVu Sans'[^;\"]*", rf"\1{FONT}", svg)
     svg = re.sub(r"(\d+\.\d\d)\d+", r"\1", svg)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
     return re.sub(r">\s+<", "><", svg)
-
-
-def alone(svg, title):
-    """As a file: with its colours, for light and dark."""
-    style = (f"<style>:root{{{css(0)}}}"
-             f"@media(prefers-color-scheme:dark){{:root{{{css(1)}}}}}</style>")
-    head, rest = svg.split(">", 1)
-    return f"{head}>{style}{rest}\n"
-
-
-def inline(svg, title, prefix):
-    """As a part of a page: with names that no other picture has."""
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r"<title>.*?</title>", "", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)

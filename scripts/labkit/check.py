@@ -1,53 +1,46 @@
-"""Whether a run is as predicted, and its report in order: for scripts/test."""
+"""Checks that a run is as predicted and its report in order, for scripts/test; and compares two runs."""
 
-import csv
 import dataclasses
+import math
 import re
 import shutil
 import statistics
 import subprocess
 import tempfile
-import xml.etree.ElementTree
-from html.parser import HTMLParser
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
 from pathlib import Path
 
-from . import Trouble, model, panels, records
+from lib import Trouble
 
-BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
-# Nothing of it goes to the network, and no name is found.
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-component-update", "--disable-background-networking", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
+from . import model, panels, records
+
+# The browser sends nothing to a network and resolves no name.
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
+         "--disable-background-networking", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
          "--enable-logging=stderr", "--log-level=0"]
-PROBE = "<!doctype html><title>probe</title><script>console.error('a probe')</script><img src='missing.png'>"
-# Elements that have no end.
-VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
-def check(folder, band):
-    """Answers in words what was found in order; raises `Trouble` with everything that is not."""
+def check(options):
+    """Prints what is in order; raises `Trouble` with everything that is not."""
+    folder, band = options.folder, options.band / 100
     about, rungs = records.load_folder(folder)
     page = folder / "report.html"
     wrong = [*figures(about, rungs, band), *files(folder, rungs), *self_contained(page)]
-    text, browser = "", browser_here()
-    if browser:
-        wrong += opens(browser, page, [rung.folders[0].name for rung in rungs])
-    else:
-        text = "; no Chromium is here, and the page was not opened"
+    browser = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+    wrong += opens(browser, page, [rung.slug for rung in rungs]) if browser else []
     if wrong:
         raise Trouble("\n  ".join([f"{folder} is not in order:", *wrong]))
-    return f"{', '.join(rung.name for rung in rungs)}: within {band:.0%}; the files and the report are in order{text}"
+    print(f"{', '.join(rung.name for rung in rungs)}: within {band:.0%}; the files and the report are in order"
+          + ("" if browser else "; no Chromium is here, and the page was not opened"))
 
 
 def figures(about, rungs, band):
-    """Everyone who was asked for is there, and within the band."""
+    """Every rung was measured, and is within the band."""
     for name in set(about["rungs"]) - {rung.name for rung in rungs}:
         yield f"{name} was not measured"
     for rung in rungs:
-        if any("sleep" not in run["figures"] for run in rung.runs):
-            yield f"{rung.name} was measured by an older scripts/lab, without a metronome: run it again"
-            continue
-        rate, response = here(rung)
-        for what, name, wanted in (("requests/s", "rate", rate), ("s", "p50", response)):
+        for what, name, wanted in zip(("requests/s", "s"), ("rate", "p50"), expected(rung)):
             off = model.difference(rung.figure(name), wanted)
             if not abs(off) <= band:
                 yield f"{rung.name}: {rung.figure(name):.3f} {what}, {wanted:.3f} predicted: {off:+.1%}"
@@ -55,99 +48,66 @@ def figures(about, rungs, band):
             yield f"{rung.name}: {rung.figure('failures'):.0f} requests failed"
 
 
-def here(rung):
-    """What the law says of requests a second, and of the seconds for an answer, on this machine.
+def expected(rung):
+    """The rate and the response time that the law predicts on this machine.
 
-    It is asked with the time that a server is busy with a request: as long as the machine made of the database's time
+    The service time is the time that a server is busy with a request: what the machine made of the database's time
     meanwhile, and what the rung computes. A few tenths of a millisecond beside a database of 6 are a wait of tens of
-    them for a hundred users, and say nothing of the law. Where nobody waits, the answer takes what it takes alone."""
+    milliseconds for a hundred users. Where no request waits, the response takes what it takes alone."""
     answers = sum(run["answers"] for run in rung.runs)
     computes = sum(run["cpu_seconds"] or 0.0 for run in rung.runs) / answers if answers else 0.0
     slept = rung.figure("sleep") if rung.load.service else 0.0
     law = model.predict(rung.prediction.servers, dataclasses.replace(rung.load, service=slept + computes))
-    if law.is_saturated:
+    if law.busy > 0.999:
         return law.rate, law.response
     adds = statistics.median(run["alone"] for run in rung.runs) - rung.load.service
     return law.rate, (rung.figure("sleep_p50") if rung.load.service else 0.0) + adds
 
 
 def files(folder, rungs):
-    """They are there, and are what their names say."""
-    with open(folder / "results.csv", newline="", encoding="utf-8") as file:
-        named = [line["rung"] for line in csv.DictReader(file) if float(line["rate"]) > 0]
+    """The files exist, and are what their names say."""
+    named = [line["rung"] for line in records.rows(folder / "results.csv") if float(line["rate"]) > 0]
     if named != [rung.name for rung in rungs]:
         yield f"results.csv has {named}"
     pictures = [folder / name for name in ("overview", "overview-rate", "overview-p50")]
     pictures += [rung.folders[0] / name for rung in rungs for name in [*panels.PANELS, "story"]]
     for path in pictures:
         try:
-            if not xml.etree.ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg"):
+            if not ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg"):
                 yield f"{path}.svg is no SVG"
             if not path.with_suffix(".png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n"):
                 yield f"{path}.png is no PNG"
-        except (OSError, xml.etree.ElementTree.ParseError) as error:
+        except (OSError, ElementTree.ParseError) as error:
             yield f"{path}: {error}"
     for rung in rungs:
         if not records.samples(rung.folders[0]) or not records.requests(rung.folders[0]):
             yield f"{rung.name} has no samples, or no requests"
 
 
-class Page(HTMLParser):
-    """Looks whether every element ends, and what the page asks for."""
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.wrong, self.ids, self.links = [], [], set(), []
-
-    def handle_starttag(self, tag, attributes):
-        self.handle_startendtag(tag, attributes)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        for name, value in attributes:
-            if name == "id" and value in self.ids:
-                self.wrong.append(f"two elements have the id {value}")
-            if name == "id":
-                self.ids.add(value)
-            if name in ("src", "href", "xlink:href"):
-                self.links.append(value)
-
-    def handle_endtag(self, tag):
-        if not self.open or self.open.pop() != tag:
-            self.wrong.append(f"</{tag}> ends nothing")
-
-
 def self_contained(path):
-    """It asks for nothing but itself."""
+    """The page is well-formed (it is written as XML), its ids are unique, and it loads nothing but itself."""
     text = path.read_text(encoding="utf-8")
-    page = Page()
-    page.feed(text)
-    yield from page.wrong
-    if page.open:
-        yield f"{page.open} have no end"
-    for link in page.links:
-        if link.startswith("#") and link[1:] not in page.ids:
-            yield f"{link} leads nowhere"
-        if not link.startswith(("#", "data:")):
-            yield f"the page asks for {link}"
-    for link in re.findall(r"url\(['\"]?([^'\")]+)|@import", text):
-        if not link.startswith("#"):
-            yield f"the page asks for {link}"
-
-
-def browser_here():
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
+    try:
+        attributes = [pair for element in ElementTree.fromstring(text).iter() for pair in element.attrib.items()]
+    except ElementTree.ParseError as error:
+        yield f"{path}: {error}"
+        return
+    ids = Counter(value for name, value in attributes if name == "id")
+    yield from (f"two elements have the id {name}" for name, number in ids.items() if number > 1)
+    links = [value for name, value in attributes if name in ("src", "href")]
+    yield from (f"{link} leads nowhere" for link in links if link.startswith("#") and link[1:] not in ids)
+    links += re.findall(r"url\(['\"]?([^'\")]+)|@import", text)
+    yield from (f"the page loads {link}" for link in links if not link.startswith(("#", "data:")))
 
 
 def opens(browser, page, sections):
-    """Headless, without a network; what the console says is an error."""
+    """A headless browser shows the page without a message on its console."""
     with tempfile.TemporaryDirectory() as folder:
         probe = Path(folder) / "probe.html"
-        probe.write_text(PROBE)
-        # Or a browser that says nothing would find every page in order.
+        probe.write_text("<!doctype html><title>probe</title><script>console.error('a probe')</script>")
+        # A browser without messages would find every page in order.
         if not console(browser, probe)[1]:
-            yield "the browser does not tell what its console says"
+            yield "the browser does not print the messages of its console"
     dom, said = console(browser, page)
     yield from (f"the console says: {line}" for line in said)
     yield from (f"{name} is not in the page as it is shown" for name in sections if f'id="{name}"' not in dom)
@@ -160,5 +120,29 @@ def console(browser, page):
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         except subprocess.TimeoutExpired:
-            raise Trouble(f"{browser} does not come to an end with {page}") from None
+            raise Trouble(f"{browser} does not end with {page}") from None
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def compare(options):
+    """Prints a table of the rungs of two runs, and what else differs between the runs."""
+    (about_one, one), (about_two, two) = map(records.load_folder, options.folders)
+    others = {rung.name: rung for rung in two}
+    lines = [f"A: {about_one['command']}", f"B: {about_two['command']}"]
+    for key, value in (about_one["load"] | about_one["machine"]).items():
+        if value != (other := (about_two["load"] | about_two["machine"]).get(key)):
+            lines.append(f"   {key}: {value} in A, {other} in B")
+    if about_one["generator"] != about_two["generator"]:
+        lines.append(f"   asked by {about_one['generator']} in A, by {about_two['generator']} in B")
+    lines += ["", f"{'RUNG':28} {'req/s A':>9} {'B':>9} {'':>8}   {'median A':>9} {'B':>9} {'':>8}   {'queue A':>8} {'B':>8}"]
+    for rung in one:
+        if not (other := others.pop(rung.name, None)):
+            lines.append(f"{rung.name:28} only in A")
+            continue
+        line = f"{rung.name:28} "
+        for name, form in (("rate", "9.2f"), ("p50", "9.3f")):
+            a, b = rung.figure(name), other.figure(name)
+            change = "-" if math.isnan(a) or math.isnan(b) or not a else f"{(b - a) / a:+.1%}"
+            line += f"{a:{form}} {b:{form}} {change:>8}   "
+        lines.append(line + f"{rung.figure('queue'):8.1f} {other.figure('queue'):8.1f}")
+    print("\n".join([*lines, *(f"{name:28} only in B" for name in others)]))

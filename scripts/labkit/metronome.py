@@ -1,29 +1,19 @@
-"""What a database's time is on this machine, meanwhile: a process that sleeps so long, again and again.
+"""Sleeps for the time of the database, again and again: python metronome.py SECONDS FILE.
 
-A machine that is shared, with other processes or with other guests of its host, wakes a sleeper late, and wakes the
-rung's sleepers as late as this one. The law holds for the time that a request did take, not for the one that was asked
-for; this tells the two apart without asking the rung.
-
-    python metronome.py SECONDS FILE
+A shared machine wakes a sleeper late, and wakes the rung's sleepers as late as this one. The law holds for the time that
+a request did take; this process measures it without asking the rung. Each line is the end of a sleep and its milliseconds.
 """
 
 import sys
 import time
 
-
-def sleep_on(seconds, path):
-    """Writes when each sleep ended and its milliseconds, until it is interrupted."""
-    with open(path, "w", encoding="ascii") as file:
-        file.write("ended,milliseconds\n")
-        try:
-            while True:
-                begun = time.perf_counter()
-                time.sleep(seconds)
-                took = time.perf_counter() - begun
-                file.write(f"{time.time():.6f},{took * 1000:.3f}\n")
-        except KeyboardInterrupt:
-            pass
-
-
-if __name__ == "__main__":
-    sleep_on(float(sys.argv[1]), sys.argv[2])
+with open(sys.argv[2], "w", encoding="ascii") as file:
+    file.write("ended,milliseconds\n")
+    try:
+        while True:
+            begun = time.perf_counter()
+            time.sleep(float(sys.argv[1]))
+            took = time.perf_counter() - begun
+            file.write(f"{time.time():.6f},{took * 1000:.3f}\n")
+    except KeyboardInterrupt:
+        pass

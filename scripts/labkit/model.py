@@ -3,22 +3,22 @@
 With m servers, service time S, N users and think time Z:
 
     X = min(m/S, N/(Z+S))      requests a second: what the servers can do, or what the users ask for
-    R = max(S, N/X - Z)        seconds for an answer: Little's law over the whole circle of users
+    R = max(S, N/X - Z)        seconds for a response: Little's law over the whole circle of users
 
-It is a bound, and a good one where chance matters little: far below the knee (m/S = N/(Z+S)), where nobody waits, and
-far above it, where everybody always does.
+It is a bound, and a good one where chance matters little: far below the knee (m/S = N/(Z+S)), where no request waits,
+and far above it, where every request does.
 """
 
 import math
 from dataclasses import dataclass
 
-# More than that beside the prediction is shown as such.
+# A larger difference from the prediction is marked.
 TOLERANCE = 0.10
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a run is made of; times in seconds."""
+    """The load of a run; times in seconds."""
 
     users: int
     think_least: float
@@ -31,38 +31,40 @@ class Load:
         return (self.think_least + self.think_most) / 2
 
 
+def load_of(options):
+    """The load of a command line. The rungs take the time of the database in whole milliseconds."""
+    service = max(1, round(options.db / options.scale)) if options.db else 0
+    least, most = options.wait
+    return Load(options.users, least / options.scale, most / options.scale, service / 1000, options.backlog)
+
+
 @dataclass(frozen=True)
 class Prediction:
-    """Of one rung; seconds, and requests a second."""
+    """For one rung: seconds, and requests a second; `busy` is the share of the servers in use, 0 for a rung without a limit,
+    and `waiting` the number of clients that wait to be accepted."""
 
     servers: float
     rate: float
     response: float
-    # How much of the servers is in use, 0 to 1; 0 where there is always one more.
     busy: float
-    # Clients that wait to be accepted.
     waiting: float
 
     @property
-    def is_saturated(self):
-        return self.busy > 0.999
-
-    @property
-    def is_near_the_knee(self):
-        return 0.85 < self.busy <= 0.999
+    def count(self):
+        """The servers in words."""
+        return "any" if math.isinf(self.servers) else f"{self.servers:g}"
 
 
 def predict(servers, load):
-    """What the law says; `servers` may be math.inf."""
+    """What the law predicts; `servers` may be math.inf."""
     asked = load.users / (load.think + load.service)
-    # No wait to speak of: then the servers are no limit that this law knows.
+    # Without a service time the servers are no limit that this law knows.
     able = servers / load.service if load.service else math.inf
     rate = min(able, asked)
     response = max(load.service, load.users / rate - load.think)
-    return Prediction(servers, rate, response, asked / able if asked < able else 1.0,
-                      rate * (response - load.service))
+    return Prediction(servers, rate, response, asked / able if asked < able else 1.0, rate * (response - load.service))
 
 
 def difference(measured, predicted):
-    """How far off, as a share of the prediction."""
+    """As a share of the prediction."""
     return (measured - predicted) / predicted if predicted else math.inf

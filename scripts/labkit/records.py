@@ -3,211 +3,144 @@
     DIR/lab.json                 what was run, by which command, on which machine
     DIR/NAME-1/run.json          one run of one rung: its figures
     DIR/NAME-1/requests.csv      when each request ended, and how long it took
-    DIR/NAME-1/samples.csv       what was seen of the server, once a second
-    DIR/NAME-1/sleeps.csv        how long the machine made of the database's time, meanwhile
-    DIR/NAME-1/locust_*.csv      what Locust says itself
+    DIR/NAME-1/samples.csv       the server once a second
+    DIR/NAME-1/sleeps.csv        how long a sleep of the database's time took meanwhile
+    DIR/NAME-1/locust_*.csv      what Locust itself writes
 """
 
+import contextlib
 import csv
 import json
 import math
 import os
 import pathlib
 import platform
-import re
 import statistics
 import subprocess
-import sys
-from dataclasses import dataclass
 from importlib import metadata
 
-from . import PROJECT, Trouble, model
+from lib import Trouble, cpu_model, quantile, setup
 
-FORMAT = 1
+from . import model
+
+FORMAT = 2
 
 
 def machine():
-    """What it was measured on."""
-    cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-    memory = re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())
-
-    def says(*command):
+    def try_to(function, *arguments):
         try:
-            return subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
+            return function(*arguments)
+        except (OSError, subprocess.CalledProcessError, metadata.PackageNotFoundError):
             return "unknown"
 
-    def version(package):
-        try:
-            return metadata.version(package)
-        except metadata.PackageNotFoundError:
-            return "none"
-
     return {
-        "cpu": cpu[1] if cpu else platform.machine(),
-        "cores": os.cpu_count(),
-        "memory": f"{int(memory[1]) / (1 << 20):.0f} GiB" if memory else "unknown",
-        "system": f"{platform.system()} {platform.release()}",
-        "stheno": says("git", "describe", "--always", "--dirty"),
-        "rust": says("rustc", "--version").removeprefix("rustc ").partition(" (")[0],
-        "python": platform.python_version(),
-        "locust": version("locust"),
-        "matplotlib": version("matplotlib"),
+        "cpu": cpu_model(), "cores": os.cpu_count(),
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / (1 << 30):.0f} GiB",
+        "system": f"{platform.system()} {platform.release()}", "python": platform.python_version(),
+        "stheno": try_to(setup.output, "git", "describe", "--always", "--dirty"),
+        "rust": try_to(setup.output, "rustc", "--version").removeprefix("rustc ").partition(" (")[0],
+        "locust": try_to(metadata.version, "locust"), "matplotlib": try_to(metadata.version, "matplotlib"),
         "somaxconn": pathlib.Path("/proc/sys/net/core/somaxconn").read_text().strip(),
     }
 
 
 def save(path, content):
-    """Writes it whole or not at all."""
+    """Writes the file whole or not at all."""
     part = path.with_suffix(".part")
     part.write_text(json.dumps(content, indent=1) + "\n")
     part.rename(path)
 
 
+def write_csv(path, lines):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
+
+
 def rows(path):
-    """The lines of a CSV file; what was cut off in the middle of a line is left out."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            lines = csv.DictReader(file)
-            return [line for line in lines if None not in line.values()]
-    except FileNotFoundError:
-        return []
+    """The lines of a CSV file without one that is cut off; none if there is no file."""
+    with contextlib.suppress(FileNotFoundError), open(path, newline="", encoding="utf-8") as file:
+        return [line for line in csv.DictReader(file) if None not in line.values()]
+    return []
 
 
 def requests(folder):
-    """Each request of a run: when it ended, seconds, and whether it failed; by time."""
+    """The requests of a run by time: when each ended, its seconds, and whether it failed."""
     found = []
     for row in rows(folder / "requests.csv"):
-        try:
+        with contextlib.suppress(ValueError):
             found.append((float(row["ended"]), float(row["milliseconds"]) / 1000, bool(row["failure"])))
-        except ValueError:
-            continue
     return sorted(found)
 
 
-def sleeps(folder):
-    """Each sleep of the metronome: when it ended, and seconds; none where the database takes no time."""
-    return [(float(row["ended"]), float(row["milliseconds"]) / 1000) for row in rows(folder / "sleeps.csv")]
-
-
 def samples(folder):
-    """What was seen each second, as numbers."""
     return [{name: float(value) for name, value in row.items()} for row in rows(folder / "samples.csv")]
 
 
-def quantile(values, share):
-    """The value that this share is no greater than; nan of nothing."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
-
-
 def figures(folder, begun, until):
-    """What the measured time has shown, between two moments."""
-    window = until - begun
-    here = [(took, failed) for ended, took, failed in requests(folder) if begun <= ended < until]
-    good = [took for took, failed in here if not failed]
+    """The figures of a run between two moments."""
+    window, here = until - begun, [request for request in requests(folder) if begun <= request[0] < until]
+    good = [took for _, took, failed in here if not failed]
     seen = [one for one in samples(folder) if begun <= one["time"] < until]
-    slept = [took for ended, took in sleeps(folder) if begun <= ended < until]
-
-    def mean(name):
-        return statistics.fmean(one[name] for one in seen) if seen else math.nan
+    # The metronome: no sleeps where the database takes no time.
+    slept = [float(row["milliseconds"]) / 1000 for row in rows(folder / "sleeps.csv") if begun <= float(row["ended"]) < until]
 
     def most(name):
         return max((one[name] for one in seen), default=math.nan)
 
+    def mean(values):
+        return statistics.fmean(values) if values else math.nan
+
     def grown(name):
         return seen[-1][name] - seen[0][name] if len(seen) > 1 else math.nan
 
-    watched = seen[-1]["time"] - seen[0]["time"] if len(seen) > 1 else math.nan
     found = {
-        "seconds": window,
-        "requests": len(good),
-        "failures": len(here) - len(good),
+        "seconds": window, "requests": len(good), "failures": len(here) - len(good),
         "rate": len(good) / window if window > 0 else math.nan,
-        "mean": statistics.fmean(good) if good else math.nan,
-        "p50": quantile(good, 0.5),
-        "p95": quantile(good, 0.95),
-        "p99": quantile(good, 0.99),
-        "longest": max(good, default=math.nan),
-        "sleep": statistics.fmean(slept) if slept else math.nan,
-        "sleep_p50": quantile(slept, 0.5),
-        "queue": mean("queue"),
-        "queue_most": most("queue"),
-        "backlog": most("backlog"),
-        "overflows": grown("overflows"),
-        "threads": most("threads"),
-        "processes": most("processes"),
-        "memory_kib": most("memory_kib"),
-        "cpu": grown("cpu_seconds") / watched,
-        "load_cpu": grown("load_cpu_seconds") / watched,
+        "mean": mean(good), "p50": quantile(good, 0.5), "p95": quantile(good, 0.95), "p99": quantile(good, 0.99),
+        "longest": max(good, default=math.nan), "sleep": mean(slept), "sleep_p50": quantile(slept, 0.5),
+        "queue": mean([one["queue"] for one in seen]), "queue_most": most("queue"), "backlog": most("backlog"),
+        "overflows": grown("overflows"), "threads": most("threads"), "processes": most("processes"),
+        "memory_kib": most("memory_kib"), "cpu": grown("cpu_seconds") / grown("time"),
+        "load_cpu": grown("load_cpu_seconds") / grown("time"),
     }
-    # What could not be seen is null: JSON knows no nan.
+    # JSON has no nan: what could not be seen is null.
     return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
-@dataclass
 class Rung:
-    """All runs of one contestant."""
+    """All runs of one contestant, from their files run.json."""
 
-    name: str
-    prediction: model.Prediction
-    load: model.Load
-    runs: list
-    folders: list
-
-    def figure(self, name):
-        """The median of its runs; nan when there is none."""
-        values = self.values(name)
-        return statistics.median(values) if values else math.nan
+    def __init__(self, paths):
+        self.runs, self.folders = [json.loads(path.read_text()) for path in paths], [path.parent for path in paths]
+        self.name, self.slug, self.load = self.runs[0]["name"], self.folders[0].name, model.Load(**self.runs[0]["load"])
+        servers = self.runs[0]["servers"]
+        self.prediction = model.predict(math.inf if servers is None else servers, self.load)
+        self.rate_off = model.difference(self.figure("rate"), self.prediction.rate)
+        self.response_off = model.difference(self.figure("p50"), self.prediction.response)
+        self.is_off = any(not abs(off) <= model.TOLERANCE for off in (self.rate_off, self.response_off))
 
     def values(self, name):
-        """Of each run that has it."""
         found = [run["figures"].get(name) for run in self.runs]
         return [value for value in found if value is not None]
 
-    @property
-    def rate_off(self):
-        return model.difference(self.figure("rate"), self.prediction.rate)
-
-    @property
-    def response_off(self):
-        return model.difference(self.figure("p50"), self.prediction.response)
-
-    @property
-    def is_off(self):
-        off = [self.rate_off, self.response_off]
-        return any(math.isnan(one) or abs(one) > model.TOLERANCE for one in off)
-
-    @property
-    def is_partial(self):
-        return any(run["interrupted"] for run in self.runs)
+    def figure(self, name):
+        """The median of the runs; nan if none has it."""
+        return statistics.median(self.values(name) or [math.nan])
 
 
 def load_folder(folder):
-    """What lab.json says, and the rungs that are done, in order."""
-    folder = pathlib.Path(folder)
+    """The content of lab.json, and the rungs that were measured, in their order."""
     try:
         about = json.loads((folder / "lab.json").read_text())
-    except FileNotFoundError:
-        raise Trouble(f"there is no run in {folder}: it has no lab.json") from None
-    except ValueError as error:
-        raise Trouble(f"{folder}/lab.json cannot be read: {error}") from None
+    except (FileNotFoundError, ValueError) as error:
+        raise Trouble(f"there is no run in {folder}, because lab.json cannot be read: {error}") from None
     if about.get("format") != FORMAT:
         raise Trouble(f"{folder} was written by another version of scripts/lab: run it again")
-    rungs = {}
+    paths = {}
     for path in sorted(folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime):
-        run = json.loads(path.read_text())
-        load = model.Load(**run["load"])
-        servers = math.inf if run["servers"] is None else run["servers"]
-        rung = rungs.setdefault(run["name"], Rung(run["name"], model.predict(servers, load), load, [], []))
-        rung.runs.append(run)
-        rung.folders.append(path.parent)
-    if not rungs:
+        paths.setdefault(path.parent.name.rpartition("-")[0], []).append(path)
+    if not paths:
         raise Trouble(f"{folder} has no rung that was measured to the end")
-    order = {name: place for place, name in enumerate(about["rungs"])}
-    return about, sorted(rungs.values(), key=lambda rung: order.get(rung.name, len(order)))
-
-
-def command_line():
-    """As it was typed."""
-    return " ".join(["scripts/lab", *sys.argv[1:]])
+    return about, sorted(map(Rung, paths.values()), key=lambda rung: about["rungs"].index(rung.name))

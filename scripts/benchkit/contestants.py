@@ -1,0 +1,126 @@
+"""The servers that scripts/bench measures, each in its best honest configuration."""
+
+import resource
+import signal
+from dataclasses import dataclass
+
+from lib import PROJECT, RELEASE
+from lib.server import PortServer
+from lib.setup import which
+
+OUT = PROJECT / "target" / "bench"
+ROOT = OUT / "root"
+FILES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "10m": 10 << 20}
+# Every contestant can hold that many connections with the descriptors that one process may open.
+MOST_IDLE = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 1000)
+
+
+@dataclass
+class Contestant:
+    name: str
+    command: list
+    config: str = ""
+
+    def is_here(self):
+        return which(self.command[0] % {"bin": RELEASE})
+
+    def start(self, workers=1):
+        """Starts the server; one worker gets CPU 0, several get both CPUs."""
+        path = OUT / f"{self.name}.conf"
+
+        def command_for(port):
+            values = {"port": port, "root": ROOT, "workers": workers, "out": OUT, "bin": RELEASE, "config": path}
+            if self.config:
+                path.write_text(self.config % values)
+            return ["taskset", "-c", "0" if workers == 1 else "0,1", *(word % values for word in self.command)]
+        polite = signal.SIGINT if "%(bin)s" in self.command[0] else signal.SIGTERM
+        return PortServer(command_for, OUT / f"{self.name}.err", polite=polite)
+
+
+STHENO = ["%(bin)s/stheno", "--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s", "--log", "warning",
+          "--access-log", "off", "--keepalive-timeout", "600"]
+TOKIO = ["%(bin)s/examples/tokio_httpd", *STHENO[1:], "--defer-accept", "--runtime"]
+MINIMAL = ["--port", "%(port)s", "--size", "1024"]
+NGINX = """daemon off; worker_processes %(workers)s; pid %(out)s/nginx.pid;
+error_log %(out)s/nginx.error; worker_rlimit_nofile 20000; events { worker_connections 19000; }
+http {
+  access_log off; sendfile on; tcp_nopush on; open_file_cache max=1000 inactive=60s;
+  keepalive_requests 1000000000; keepalive_timeout 600; default_type text/plain;
+  server { listen 127.0.0.1:%(port)s backlog=4096 deferred; location / { root %(root)s; } }
+}
+"""
+LIGHTTPD = """server.document-root = "%(root)s"
+server.bind = "127.0.0.1"
+server.port = %(port)s
+server.max-keep-alive-requests = 1000000000
+server.max-keep-alive-idle = 600
+server.max-connections = 19000
+server.max-fds = 20000
+server.listen-backlog = 4096
+server.event-handler = "linux-sysepoll"
+server.network-backend = "sendfile"
+server.max-worker = 0
+server.defer-accept = 1
+"""
+H2O = """user: root
+num-threads: %(workers)s
+max-connections: 19000
+http1-request-timeout: 600
+error-log: %(out)s/h2o.error
+listen: { host: 127.0.0.1, port: %(port)s }
+hosts: { default: { paths: { "/": { file.dir: "%(root)s" } } } }
+"""
+OURS, TWINS = "stheno", ["tokio-prefork", "tokio-threads"]
+CONTESTANTS = [
+    # As the peers below do: a connection is accepted with its first bytes.
+    Contestant("stheno", [*STHENO, "--defer-accept"]),
+    Contestant("undeferred", STHENO),
+    *[Contestant(name, [*TOKIO, name.removeprefix("tokio-")]) for name in TWINS],
+    Contestant("floor", ["%(bin)s/examples/floor", *MINIMAL]),
+    Contestant("hyper", ["%(bin)s/examples/hyper_hello", *MINIMAL]),
+    Contestant("nginx", ["nginx", "-c", "%(config)s", "-p", "%(out)s"], NGINX),
+    Contestant("lighttpd", ["lighttpd", "-D", "-f", "%(config)s"], LIGHTTPD),
+    Contestant("h2o", ["h2o", "-c", "%(config)s"], H2O),
+]
+PEERS = ["nginx", "lighttpd", "h2o"]
+EVERYONE = [OURS, *TWINS, "floor", "hyper", *PEERS]
+FILE_SERVERS = [OURS, *TWINS, *PEERS]
+
+
+@dataclass
+class Row:
+    """One kind of work, and the contestants that can do it."""
+
+    name: str
+    what: str
+    contestants: list
+    bar: str = ""
+    path: str = "/1k"
+    wrk: tuple = ("-c64",)
+    header: str = ""
+    idle: int = 0
+
+
+ROWS = [
+    Row("1k", "1 KiB, 64 connections", EVERYONE, "≤ 1.15 × floor, ≤ 0.9 × best peer"),
+    Row("1000", "1 KiB, 1,000 connections", EVERYONE, "≤ 1.0 × hyper", wrk=("-c1000",)),
+    Row("pipelined", "1 KiB, 16 pipelined", EVERYONE, "≤ 0.8 × hyper", wrk=("-c64", "-s", f"{OUT}/pipelined.lua")),
+    Row("close", "1 KiB, a new connection each", [OURS, "undeferred", *TWINS, "hyper", *PEERS], "≤ 0.95 × best peer",
+        header="Connection: close"),
+    Row("304", "304, 64 connections", FILE_SERVERS, "< 1 KiB", header="If-Modified-Since: "),
+    Row("10k", "10 KiB, 64 connections", FILE_SERVERS, "≤ 0.95 × best peer", "/10k"),
+    Row("100k", "100 KiB, 64 connections", FILE_SERVERS, "≤ 0.95 × best peer", "/100k"),
+    Row("10m", "10 MiB, 8 connections", FILE_SERVERS, "≤ 1.0 × best peer", "/10m", ("-c8",)),
+    Row("idle-1000", "1 KiB beside 1,000 idle connections", FILE_SERVERS, idle=1000),
+    Row("idle-most", f"1 KiB beside {MOST_IDLE:,} idle connections", FILE_SERVERS, "≤ 1.05 × none", idle=MOST_IDLE),
+]
+PIPELINED = """init = function(args) batch = string.rep(wrk.format(nil, wrk.path), 16) end
+request = function() return batch end
+"""
+
+
+def make_root():
+    ROOT.mkdir(parents=True, exist_ok=True)
+    for name, size in FILES.items():
+        (ROOT / name).write_bytes(b"x" * size)
+    (OUT / "pipelined.lua").write_text(PIPELINED)
