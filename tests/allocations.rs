@@ -76,14 +76,14 @@ fn serve(root: std::path::PathBuf, stop: &'static AtomicBool) -> (SocketAddr, th
     (told.recv().expect("it listens"), server)
 }
 
-/// Sends `request` so often at once, and reads so many answers of `length` bytes.
+/// Sends `request` `times` times at once, and reads as many responses of `length` bytes.
 fn ask(client: &mut TcpStream, request: &str, times: usize, length: usize) {
     client.write_all(request.repeat(times).as_bytes()).expect("send");
     let mut answers = vec![0; times * length];
     client.read_exact(&mut answers).expect("the answers");
 }
 
-/// The length of an answer, head and body.
+/// The length of a response, head and body.
 fn length_of(client: &mut TcpStream, request: &str, body: usize) -> usize {
     client.write_all(request.as_bytes()).expect("send");
     let mut answer = Vec::new();

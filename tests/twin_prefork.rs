@@ -1,8 +1,8 @@
 //! The twin on Tokio (`examples/tokio_httpd.rs`), a runtime of one thread in each process: the server's own tests over the
-//! wire, and its answers beside the server's, byte by byte.
+//! wire, and its responses beside the server's, byte by byte.
 //!
-//! `support::Front` starts the twin for a crate of this name. What is not asked of it stands in `support/lacks.rs`, with the
-//! reason.
+//! `support::Front` starts the twin for a crate of this name. `support/lacks.rs` lists the tests that it does not
+//! pass, with the reason.
 
 #[path = "support/mod.rs"]
 mod support;

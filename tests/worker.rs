@@ -46,7 +46,7 @@ fn ask(address: SocketAddr, path: &str) -> Vec<u8> {
     answer
 }
 
-/// RULES D29: a panic costs its connection; more than ten in a minute cost the worker, which is begun anew.
+/// RULES D29: a panic costs its connection; more than ten in a minute cost the worker, which is replaced.
 #[test]
 fn one_panic_costs_a_connection_and_eleven_the_worker() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");

@@ -1,4 +1,4 @@
-//! What each thread has for itself: the service with its cache, the strings of this second, the access log, the buffer
+//! What each thread owns: the service with its cache, the strings of this second, the access log, the buffer
 //! that all connections of the thread read into.
 //!
 //! The scheduler moves tasks between threads, and the file service is made for one thread. A lock around it would be
@@ -36,7 +36,7 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// One for each of so many threads. They share the descriptors that the cache may hold among them.
+    /// One for each of `threads` threads. They share the descriptors that the cache may hold.
     pub(crate) fn several(
         threads: usize,
         service: &FileService,
@@ -74,7 +74,7 @@ pub(crate) struct Local {
     pub(crate) scratch: Box<[u8]>,
     pub(crate) spares: Spares,
     tended: Instant,
-    /// The service has nothing to put away, and whoever asks it has gone to sleep over it.
+    /// The service has nothing to put away, so the task that asks it sleeps until it is told.
     nobody_tends: bool,
 }
 
@@ -98,8 +98,8 @@ pub(crate) fn flush_log() {
 }
 
 impl Local {
-    /// Lets the service put away what it no longer needs, once a second at the most; answers when it is its turn
-    /// again.
+    /// Lets the service put away what it no longer needs, once a second at the most; returns in what time it is
+    /// due again.
     pub(crate) fn tend(&mut self) -> Option<Duration> {
         let now = Now::ask();
         let since = now.monotonic.saturating_duration_since(self.tended);
@@ -112,7 +112,7 @@ impl Local {
         rest.map(|rest| rest.max(TEND_EVERY))
     }
 
-    /// Whether the service has been used since somebody went to sleep; said once.
+    /// Whether the service has been used since that task went to sleep; true once.
     pub(crate) fn wants_tending(&mut self) -> bool {
         std::mem::take(&mut self.nobody_tends)
     }

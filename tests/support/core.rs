@@ -16,7 +16,7 @@ pub struct Outcome {
     pub ended: bool,
 }
 
-/// A service with what its connections share. The time stands still, so that equal answers are equal bytes.
+/// A service with what its connections share. The time does not move, so that equal responses are equal bytes.
 #[derive(Debug)]
 pub struct Core {
     service: FileService,

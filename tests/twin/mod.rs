@@ -1,7 +1,7 @@
 //! The twin beside the server: the same bytes to both, and the same bytes back.
 //!
-//! Answers are compared raw, with three things masked that are not the same twice: the date, the boundary of an answer
-//! in several parts, and, in access logs, the time that an answer took.
+//! Responses are compared raw, with three things masked that differ each time: the date, the boundary of a response
+//! in several parts, and, in access logs, the duration.
 
 mod rows;
 mod same_bytes;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::support::{Front, Server};
 
-/// The server, and the twin that this crate is about, with the same options.
+/// The server, and the twin that this crate tests, with the same options.
 #[derive(Debug)]
 struct Pair {
     server: Server,
@@ -27,14 +27,13 @@ impl Pair {
         Self { server: start(Front::Reactor), twin: start(front) }
     }
 
-    /// Has both do the same.
+    /// Calls `what` with both.
     fn each<T>(&self, what: impl Fn(&Server) -> T) -> [T; 2] {
         [what(&self.server), what(&self.twin)]
     }
 }
 
-/// What both say to `pieces`, each sent by itself; then the sending half is closed, if the connection is to be
-/// `finished` by us.
+/// The responses to `pieces`, each sent by itself; the client then closes its sending half if it has `finished`.
 fn answer(server: &Server, pieces: &[&[u8]], finished: bool) -> Vec<u8> {
     let mut client = server.connect();
     for piece in pieces {
@@ -46,9 +45,9 @@ fn answer(server: &Server, pieces: &[&[u8]], finished: bool) -> Vec<u8> {
     masked(client.read_raw_to_end())
 }
 
-/// Without what is never the same.
+/// Masks what differs each time.
 fn masked(bytes: Vec<u8>) -> Vec<u8> {
-    // Latin-1: every byte is one character, and comes back as it was.
+    // Latin-1: every byte is one character, and can be turned back.
     let mut text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let mut rest = 0;
     while let Some(at) = text[rest..].find("\r\nDate: ").map(|at| rest + at + 8) {
@@ -64,7 +63,7 @@ fn masked(bytes: Vec<u8>) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).expect("a byte")).collect()
 }
 
-/// Fails with both answers, readable.
+/// Fails with both responses, readable.
 fn assert_same(what: &str, [server, twin]: [Vec<u8>; 2]) {
     let shown = |bytes: &[u8]| bytes[..bytes.len().min(3000)].escape_ascii().to_string();
     assert!(server == twin, "{what}: the server says\n{}\nand its twin\n{}", shown(&server), shown(&twin));

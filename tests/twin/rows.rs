@@ -1,4 +1,4 @@
-//! What this lane is not asked for: nothing but what `support::lacks` has a row for.
+//! The tests that the twin does not run: those with a row in `support::lacks`, and no others.
 
 use std::fs;
 use std::io::Write;
@@ -33,7 +33,7 @@ fn every_file_is_here_or_has_its_row() {
     assert!(here.len() > lacking.len() && lacking.iter().all(|file| all.iter().any(|known| known == file)));
 }
 
-/// And where tests are run one sees it, without asking for it.
+/// The list is shown wherever the tests run.
 #[test]
 fn every_row_is_of_a_test_that_asks() {
     let sources = sources(&tests().join("wire"));
@@ -45,7 +45,7 @@ fn every_row_is_of_a_test_that_asks() {
     let front = Front::of_this_crate();
     let rows = Lack::of(FILES, front).chain(Lack::of(TESTS, front));
     let rows: String = rows.map(|row| format!("TWIN | {front:?} | {} | {}\n", row.what, row.why)).collect();
-    // Not by `println!`, which is kept back when a test is fine.
+    // `println!` is captured when a test passes.
     let _ = std::io::stderr().write_all(format!("\n{rows}").as_bytes());
 }
 

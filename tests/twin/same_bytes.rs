@@ -4,7 +4,7 @@ use super::{Pair, answer, assert_same};
 use crate::support::{Dice, Folder};
 use crate::wire::corpus;
 
-/// Both answer the same, in whatever pieces it comes.
+/// Both respond the same, in whatever pieces the request comes.
 fn compare(pair: &Pair, dice: &mut Dice, name: &str, payload: &[u8]) {
     let whole = pair.each(|server| answer(server, &[payload], true));
     assert_same(name, whole.clone());
@@ -24,7 +24,7 @@ fn the_corpus() {
     }
 }
 
-/// Targets and fields, all with all.
+/// Every target with every field.
 fn requests(targets: &[&str], fields: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     for method in ["GET", "HEAD", "OPTIONS", "POST"] {

@@ -1,4 +1,4 @@
-//! What comes of who is late, or one too many: what is said to him, and when the connection ends.
+//! Time-outs, caps and the drain: the last response of a connection, and when it ends.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use super::{Pair, answer, assert_same};
 use crate::support::server::eventually;
 use crate::support::{Client, Folder, Server};
 
-/// So much later than it should be is late: for a machine that has others to look after.
+/// How much later than its time-out an end may come: the machine may be busy with other things.
 const LATE: Duration = Duration::from_secs(5);
 
 #[test]
@@ -15,13 +15,13 @@ fn time_outs() {
     let times = ["--header-timeout", "0.5", "--keepalive-timeout", "0.8", "--body-timeout", "0.6"];
     let pair = Pair::start(&folder.root(), &times);
     let late: [(&str, &[u8], u64); 5] = [
-        ("who says nothing", b"", 500),
+        ("a silent client", b"", 500),
         ("half a head", b"GET /ok HTTP/1.1\r\nHo", 500),
         ("half a head behind an answer", b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\nGET /o", 500),
         ("half a body", b"POST /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc", 600),
         ("nothing behind an answer", b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n", 800),
     ];
-    // All at once: nobody waits for another's end.
+    // All at once, so that no case waits for the end of another.
     std::thread::scope(|threads| {
         for (what, payload, millis) in late {
             let pair = &pair;
@@ -40,7 +40,7 @@ fn time_outs() {
     });
 }
 
-/// A reader who stalls is reset.
+/// A reader that stalls is reset.
 #[test]
 fn a_reader_who_stalls() {
     let folder = Folder::new();
@@ -51,7 +51,7 @@ fn a_reader_who_stalls() {
         client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
         let mut piece = [0; 100];
         client.read_some(&mut piece);
-        // Nothing is read meanwhile, so the end is seen by the other side only.
+        // Nothing is read meanwhile, so only the other side sees the end.
         let port = client.stream.local_addr().expect("an address").port();
         eventually("the connection is reset", || !is_open(server, port));
     });
@@ -66,7 +66,7 @@ fn is_open(server: &Server, client: u16) -> bool {
     })
 }
 
-/// The place of the one who has been idle for longest is given to the newcomer; one who is busy keeps his.
+/// The longest idle connection makes room for a new one; a busy connection stays.
 #[test]
 fn one_too_many() {
     let folder = Folder::new();
@@ -77,7 +77,7 @@ fn one_too_many() {
         let mut idle: Vec<Client> = (0..2).map(|_| server.connect()).collect();
         for client in &mut idle {
             assert_eq!(client.get("/ok", "").status, 200);
-            // Idle since a time of its own.
+            // Each is idle since a time of its own.
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(server.connect().get("/ok", "").status, 200);
@@ -87,7 +87,7 @@ fn one_too_many() {
     });
 }
 
-/// When all are busy, a newcomer waits until one of them ends.
+/// When all connections are busy, a new one waits until one of them ends.
 #[test]
 fn a_full_house() {
     let folder = Folder::new();
@@ -126,7 +126,7 @@ fn one_address_has_so_many() {
     });
 }
 
-/// SIGTERM: who is busy is answered, and told that it ends; who is idle is closed; and then the process is gone.
+/// SIGTERM: a busy connection gets its response, with `Connection: close`; an idle one is closed; then the process ends.
 #[test]
 fn a_drain() {
     let folder = Folder::new();
@@ -136,15 +136,15 @@ fn a_drain() {
         assert_eq!(idle.get("/ok", "").status, 200);
         assert_eq!(busy.get("/ok", "").status, 200);
         busy.send("GET /ok HTTP/1.1\r\nHost");
-        // It has been read when somebody else has been answered behind it, by the same worker or another; that the
-        // order comes behind it is what the wait for the idle one's end is for.
+        // The request has been read when a later one of another client has been answered, by the same worker or another.
+        // The wait for the end of the idle connection makes sure that the signal comes after it.
         server.signal(rustix::process::Signal::TERM);
         assert!(idle.read_raw_to_end().is_empty());
         busy.send(": a\r\n\r\n");
         let last = busy.read("GET");
         assert!(last.status == 200 && last.closes());
         assert!(busy.read_raw_to_end().is_empty());
-        // Or it would wait for us to close as well.
+        // Otherwise the server would wait for this close as well.
         drop((idle, busy));
         server.wait().success()
     });

@@ -13,7 +13,7 @@ const REQUESTS: [&str; 6] = [
     "GET /ok HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
 ];
 
-/// A line without the moment and the time that it took.
+/// A line without its time and its duration.
 fn masked(line: &str) -> String {
     let (before, rest) = line.split_once('[').expect("a moment");
     let (_, rest) = rest.split_once(']').expect("a moment");
@@ -46,7 +46,7 @@ fn lines_of_the_access_log() {
     assert_eq!(both[0], both[1]);
 }
 
-/// Both say the same of themselves as they start, but for numbers that are their own.
+/// The start-up lines of both are the same, but for their own numbers.
 #[test]
 fn start_up_lines() {
     let folder = Folder::new();
