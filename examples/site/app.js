@@ -252,7 +252,7 @@ class Model {
       } else if (link.state === "Reading") {
         if (link.requests >= REQUEST_BUDGET) {
           this.carried.push(link);
-          yield step("http1", `${who} has had 16 requests answered in this turn. The rest stay in its InBuffer until the next one.`,
+          yield step("http1", `${who} has had 16 requests answered in this turn. The rest stay in its input buffer until the next one.`,
                      { line: ["stop", "Reading", "Reading", "budget"] });
           return;
         }
@@ -263,11 +263,11 @@ class Model {
       const quick = link.kind === "burst";
       if (link.state === "Lingering" || chunk.means === "junk") continue;
       if (chunk.means === "start" || chunk.means === "more") {
-        yield step("InBuffer", `${who}: the terminator, an empty line, is not there yet. The bytes stay in InBuffer.`);
+        yield step("http1", `${who}: the terminator, an empty line, is not there yet. The bytes stay in the input buffer.`);
         continue;
       }
       if (chunk.means === "part") {
-        yield step("InBuffer", `${who}: part of the body. The terminator is now a count, and ${number(chunk.missing)} bytes are missing.`);
+        yield step("http1", `${who}: part of the body. The terminator is now a count, and ${number(chunk.missing)} bytes are missing.`);
         continue;
       }
       if (chunk.means === "announce") {
