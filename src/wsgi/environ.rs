@@ -1,5 +1,5 @@
-//! The environ of a request: a copy of a template that holds everything which is the same for all, and what the
-//! request says.
+//! The environ of a request: a copy of a template with everything that all requests have in common, and what this
+//! request has of its own.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,58 +13,58 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
-use super::file_wrapper::FileWrapper;
-use super::names::{Name, Names, Rule};
-use super::request::Request;
-use super::shared::{Common, client_behind};
-use super::spool::Body;
+use super::file_wrapper::WsgiFileWrapper;
+use super::names::{FieldName, FieldNames, FieldRule};
+use super::request::OwnedRequest;
+use super::shared::{WorkerContext, client_behind};
+use super::spool::SpooledBody;
 use crate::http1::decimal;
 use crate::reactor::Peer;
 use crate::sys::python::latin1;
 
-/// So many addresses are kept as strings.
-const ADDRESSES: usize = 1024;
+/// Peer addresses whose text is kept.
+const MAX_ADDRESSES: usize = 1024;
 
-/// The application of a worker, and what its environs are made of.
+/// The application of a worker, and what its environs are made from.
 #[derive(Debug)]
 pub(super) struct Application {
     pub(super) callable: Py<PyAny>,
-    /// One for each listening socket.
+    /// One environ for each listening socket.
     templates: Vec<Py<PyDict>>,
     bytes_io: Py<PyAny>,
     open: Py<PyAny>,
-    pub(super) common: Arc<Common>,
+    pub(super) context: Arc<WorkerContext>,
 }
 
-/// How the application is run, as far as it may know.
+/// The values of `wsgi.multithread` and `wsgi.multiprocess`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
+pub(super) struct Concurrency {
     pub(super) multithread: bool,
     pub(super) multiprocess: bool,
 }
 
 impl Application {
-    /// An application that is served under `prefix`, through listeners with these names and ports.
+    /// An application that is served under `prefix`; `listeners` are the server's names and ports.
     ///
     /// # Errors
-    /// When the interpreter has no memory, or no `io`.
+    /// `MemoryError`, or `ImportError` for `io`.
     pub(super) fn new(
         callable: Bound<'_, PyAny>,
         listeners: &[(String, String)],
         prefix: &str,
-        manner: Manner,
-        common: Arc<Common>,
+        concurrency: Concurrency,
+        context: Arc<WorkerContext>,
     ) -> PyResult<Self> {
         let py = callable.py();
-        let templates: PyResult<_> =
-            listeners.iter().map(|place| template(py, place, prefix, manner, &common.server)).collect();
+        let templates =
+            listeners.iter().map(|listener| template(py, listener, prefix, concurrency, &context.server));
         let io = py.import("io")?;
         Ok(Self {
-            templates: templates?,
+            templates: templates.collect::<PyResult<_>>()?,
             bytes_io: io.getattr("BytesIO")?.unbind(),
             open: io.getattr("open")?.unbind(),
             callable: callable.unbind(),
-            common,
+            context,
         })
     }
 }
@@ -73,11 +73,11 @@ fn template(
     py: Python<'_>,
     (name, port): &(String, String),
     prefix: &str,
-    manner: Manner,
+    concurrency: Concurrency,
     software: &str,
 ) -> PyResult<Py<PyDict>> {
     let dict = PyDict::new(py);
-    // What most requests have; and places for what each has of its own, so that the copies need not grow for it.
+    // The values of most requests. Values that each request replaces are here, too, so that a copy need not grow.
     for (key, value) in [
         ("REQUEST_METHOD", "GET"),
         ("SCRIPT_NAME", prefix),
@@ -99,48 +99,48 @@ fn template(
     dict.set_item(key("wsgi.version"), (1, 0))?;
     dict.set_item(key("wsgi.input"), py.None())?;
     dict.set_item(key("wsgi.errors"), py.import("sys")?.getattr("stderr")?)?;
-    dict.set_item(key("wsgi.multithread"), manner.multithread)?;
-    dict.set_item(key("wsgi.multiprocess"), manner.multiprocess)?;
+    dict.set_item(key("wsgi.multithread"), concurrency.multithread)?;
+    dict.set_item(key("wsgi.multiprocess"), concurrency.multiprocess)?;
     dict.set_item(key("wsgi.run_once"), false)?;
     dict.set_item(key("wsgi.input_terminated"), true)?;
-    dict.set_item(key("wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
-    // The table of a dict is copied with its empty places: this one more makes it grow, now.
+    dict.set_item(key("wsgi.file_wrapper"), py.get_type::<WsgiFileWrapper>())?;
+    // A copy of a dict has the empty slots of the original: two more keys make the table grow now, for all copies.
     let spare: Vec<String> = (0..2).map(|number| format!("spare {number}")).collect();
     spare.iter().try_for_each(|key| dict.set_item(key, py.None()))?;
     spare.iter().try_for_each(|key| dict.del_item(key))?;
     Ok(dict.unbind())
 }
 
-/// Makes environs, for one thread.
+/// Makes environs, on one thread.
 #[derive(Debug)]
-pub(super) struct Environs {
-    names: Names,
+pub(super) struct EnvironBuilder {
+    names: FieldNames,
     addresses: HashMap<IpAddr, Py<PyString>, RandomState>,
 }
 
-/// What the fields of a request say beside what stands in the environ.
+/// What has been seen of the fields of a request.
 #[derive(Default)]
-struct Seen {
-    /// The numbers of the names that have come.
-    names: u128,
+struct SeenFields {
+    /// A bit for each [`FieldName::number`].
+    numbers: u128,
     forwarded_for: Vec<u8>,
     forwarded_proto: Vec<u8>,
 }
 
-impl Environs {
+impl EnvironBuilder {
     pub(super) fn new(py: Python<'_>) -> Self {
-        Self { names: Names::new(py), addresses: HashMap::default() }
+        Self { names: FieldNames::new(py), addresses: HashMap::default() }
     }
 
-    /// The environ of a request.
+    /// Makes the environ of a request.
     ///
     /// # Errors
-    /// When there is no memory for it.
-    pub(super) fn make<'py>(
+    /// `MemoryError`, or `OSError` for a body in a file.
+    pub(super) fn build<'py>(
         &mut self,
         py: Python<'py>,
         application: &Application,
-        request: &mut Request,
+        request: &mut OwnedRequest,
     ) -> PyResult<Bound<'py, PyDict>> {
         let listener = request.peer.map_or(0, |info| info.listener);
         let address = match request.peer.map(|info| info.peer) {
@@ -165,8 +165,8 @@ impl Environs {
             let port = latin1(py, decimal(address.port().into(), &mut digits))?;
             environ.set_item(intern!(py, "REMOTE_PORT"), port)?;
         }
-        let trusted = &application.common.trusted;
-        let is_trusted = !trusted.is_nobody() && trusted.has(address.map(|address| address.ip()));
+        let trusted = &application.context.trusted;
+        let is_trusted = !trusted.is_empty() && trusted.contains(address.map(|address| address.ip()));
         self.set_fields(py, &environ, request, is_trusted, application)?;
         set_input(py, &environ, application, request)?;
         Ok(environ)
@@ -176,21 +176,21 @@ impl Environs {
         &mut self,
         py: Python<'_>,
         environ: &Bound<'_, PyDict>,
-        request: &Request,
+        request: &OwnedRequest,
         is_trusted: bool,
         application: &Application,
     ) -> PyResult<()> {
-        let mut seen = Seen::default();
+        let mut seen = SeenFields::default();
         for (name, value) in request.fields() {
             let name = self.names.get(py, name);
             let separator = match name.rule {
-                Rule::Drop => continue,
-                Rule::Cookie => "; ",
-                Rule::Field => ", ",
-                Rule::ForwardedFor | Rule::ForwardedProto => {
+                FieldRule::Drop => continue,
+                FieldRule::Cookie => "; ",
+                FieldRule::Field => ", ",
+                FieldRule::ForwardedFor | FieldRule::ForwardedProto => {
                     if is_trusted {
                         let list = match name.rule {
-                            Rule::ForwardedFor => &mut seen.forwarded_for,
+                            FieldRule::ForwardedFor => &mut seen.forwarded_for,
                             _ => &mut seen.forwarded_proto,
                         };
                         if !list.is_empty() {
@@ -201,12 +201,12 @@ impl Environs {
                     ", "
                 }
             };
-            set_field(py, environ, name, value, separator, &mut seen.names)?;
+            set_field(py, environ, name, value, separator, &mut seen.numbers)?;
         }
         if is_trusted {
-            if let Some(client) = client_behind(&application.common.trusted, &seen.forwarded_for) {
+            if let Some(client) = client_behind(&application.context.trusted, &seen.forwarded_for) {
                 self.set_remote(py, environ, client)?;
-                // His port is not known.
+                // The port of that client is not known.
                 environ.del_item(intern!(py, "REMOTE_PORT"))?;
             }
             let scheme = seen.forwarded_proto.rsplit(|byte| *byte == b',').next().unwrap_or_default();
@@ -218,7 +218,7 @@ impl Environs {
     }
 
     fn set_remote(&mut self, py: Python<'_>, environ: &Bound<'_, PyDict>, address: IpAddr) -> PyResult<()> {
-        if self.addresses.len() >= ADDRESSES {
+        if self.addresses.len() >= MAX_ADDRESSES {
             self.addresses.clear();
         }
         let known = self.addresses.entry(address);
@@ -231,7 +231,7 @@ impl Environs {
 fn set_field(
     py: Python<'_>,
     environ: &Bound<'_, PyDict>,
-    name: &Name,
+    name: &FieldName,
     value: &[u8],
     separator: &str,
     seen: &mut u128,
@@ -255,8 +255,8 @@ fn set_field(
     }
 }
 
-/// Path, query, and the target as it was sent.
-fn set_target(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &Request) -> PyResult<()> {
+/// Sets the path, the query, and the target as it was sent.
+fn set_target(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &OwnedRequest) -> PyResult<()> {
     let path: Cow<'_, [u8]> = percent_decode(request.path()).into();
     let path_string = latin1(py, &path)?;
     if *path == *request.target() {
@@ -271,21 +271,23 @@ fn set_target(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &Request) ->
     Ok(())
 }
 
-/// The body: all of it is here (WSGI I1 to I7).
+/// Sets the body, which is here as a whole (WSGI I1 to I7).
 fn set_input(
     py: Python<'_>,
     environ: &Bound<'_, PyDict>,
     application: &Application,
-    request: &mut Request,
+    request: &mut OwnedRequest,
 ) -> PyResult<()> {
     if request.has_length {
         let length = request.body.len().to_string();
         environ.set_item(intern!(py, "CONTENT_LENGTH"), length)?;
     }
     let input = match request.body.take()? {
-        Body::Bytes([]) => application.bytes_io.bind(py).call0()?,
-        Body::Bytes(bytes) => application.bytes_io.bind(py).call1((PyBytes::new(py, bytes),))?,
-        Body::File(file) => application.open.bind(py).call1((file.into_raw_fd(), intern!(py, "rb")))?,
+        SpooledBody::Bytes([]) => application.bytes_io.bind(py).call0()?,
+        SpooledBody::Bytes(bytes) => application.bytes_io.bind(py).call1((PyBytes::new(py, bytes),))?,
+        SpooledBody::File(file) => {
+            application.open.bind(py).call1((file.into_raw_fd(), intern!(py, "rb")))?
+        }
     };
     environ.set_item(intern!(py, "wsgi.input"), input)
 }

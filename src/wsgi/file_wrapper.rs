@@ -1,4 +1,4 @@
-//! `wsgi.file_wrapper`: a file as the body of an answer (PEP 3333, "Optional Platform-Specific File Handling").
+//! `wsgi.file_wrapper`: a file as the body of a response (PEP 3333, "Optional Platform-Specific File Handling").
 
 use std::os::fd::AsFd;
 
@@ -10,11 +10,11 @@ use pyo3::types::PyBytes;
 use crate::chat::FileSlice;
 use crate::sys::descriptor::{self, FileKind};
 
-/// Iterates over what a file-like object reads. When an application returns one whose object has a descriptor, the
-/// kernel sends the file, from where it stands.
-#[pyclass(frozen, module = "stheno_wsgi")]
+/// An iterator over what a file-like object reads. If the application returns a wrapper whose object has a descriptor,
+/// the kernel sends the file from its present position.
+#[pyclass(frozen, name = "FileWrapper", module = "stheno_wsgi")]
 #[derive(Debug)]
-pub struct FileWrapper {
+pub struct WsgiFileWrapper {
     #[pyo3(get)]
     filelike: Py<PyAny>,
     #[pyo3(get)]
@@ -22,7 +22,7 @@ pub struct FileWrapper {
 }
 
 #[pymethods]
-impl FileWrapper {
+impl WsgiFileWrapper {
     #[new]
     #[pyo3(signature = (filelike, blksize = 8192))]
     fn new(filelike: Py<PyAny>, blksize: usize) -> Self {
@@ -46,12 +46,12 @@ impl FileWrapper {
     }
 }
 
-impl FileWrapper {
-    /// What is left of the file, if it is one that the kernel can send. Anything else is read.
+impl WsgiFileWrapper {
+    /// Returns the rest of the file, if the kernel can send it. Anything else is read.
     pub(super) fn slice(&self, py: Python<'_>) -> Option<FileSlice> {
         let file = self.filelike.bind(py);
         let number: i32 = file.call_method0(intern!(py, "fileno")).ok()?.extract().ok()?;
-        // What it reads must be what stands in the file: bytes, not text, and not what something makes of them.
+        // A file in text mode has a descriptor, too, but reads something else than its bytes.
         if file.call_method1(intern!(py, "read"), (0,)).ok()?.cast::<PyBytes>().is_err() {
             return None;
         }

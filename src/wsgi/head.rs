@@ -1,4 +1,4 @@
-//! What an application gives to `start_response`: checked, and turned into the lines of a head.
+//! The arguments of `start_response`, checked and turned into the lines of a head.
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -6,10 +6,10 @@ use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::http1::is_tchar;
 
-/// Status and fields of an answer, as they go over the wire.
+/// Status and fields of a response, in the bytes of the wire.
 #[derive(Debug, Default)]
-pub(super) struct Head {
-    /// The status, then the field lines, each ended by CR LF.
+pub(super) struct ApplicationHead {
+    /// The status, then the field lines, each with its CR LF.
     text: Vec<u8>,
     status_end: usize,
     pub(super) code: u16,
@@ -18,8 +18,8 @@ pub(super) struct Head {
     pub(super) has_server: bool,
 }
 
-impl Head {
-    /// Code and reason phrase.
+impl ApplicationHead {
+    /// The status code and the reason phrase.
     pub(super) fn status(&self) -> &[u8] {
         &self.text[..self.status_end]
     }
@@ -29,21 +29,21 @@ impl Head {
         &self.text[self.status_end..]
     }
 
-    /// A head of our own making, with `Content-Type: text/plain`.
+    /// A head of the server's own, with `Content-Type: text/plain`.
     pub(super) fn plain(code: u16, status: &str) -> Self {
         let text = format!("{status}Content-Type: text/plain; charset=utf-8\r\n").into_bytes();
         Self { text, status_end: status.len(), code, ..Self::default() }
     }
 
-    /// Whether an answer with this status has no body (RFC 9110 §15).
+    /// Whether a response with this status has no body (RFC 9110 §15).
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.code, 204 | 304)
     }
 
-    /// Reads what the application says.
+    /// Checks the arguments.
     ///
     /// # Errors
-    /// `TypeError` and `ValueError`, with a line that says what is wrong.
+    /// `TypeError` and `ValueError`, with one line that says what is wrong.
     pub(super) fn read(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut head = Self { text: Vec::with_capacity(256), ..Self::default() };
         head.read_status(status)?;
@@ -72,13 +72,13 @@ impl Head {
             _ => return Err(wrong("is not three digits, a space and a reason")),
         };
         if self.code < 200 {
-            return Err(wrong("is not that of a final answer"));
+            return Err(wrong("is not the status of a final response"));
         }
         if has_control(&self.text) {
             return Err(wrong("has control characters"));
         }
         if self.text.len() == 3 {
-            // RFC 9112 §4: the space stands there even when there is no reason.
+            // RFC 9112 §4: the space is required also without a reason phrase.
             self.text.push(b' ');
             self.status_end = 4;
         }
@@ -100,35 +100,31 @@ impl Head {
         push_latin1(value, "the value of a header", &mut self.text)?;
         let (name_bytes, value_bytes) = (&self.text[start..colon], &self.text[colon + 2..]);
         if name_bytes.is_empty() || !name_bytes.iter().all(|byte| is_tchar(*byte)) {
-            return Err(PyValueError::new_err(format!("{name:?} is no name of a header")));
+            return Err(PyValueError::new_err(format!("{name:?} is not a header name")));
         }
         if has_control(value_bytes) {
             return Err(PyValueError::new_err(format!(
                 "the value of {name} has control characters: {value:?}"
             )));
         }
-        match Special::of(name_bytes) {
+        match SpecialField::of(name_bytes) {
             None => {}
-            Some(Special::Date) => self.has_date = true,
-            Some(Special::Server) => self.has_server = true,
-            Some(Special::HopByHop) => {
+            Some(SpecialField::Date) => self.has_date = true,
+            Some(SpecialField::Server) => self.has_server = true,
+            Some(SpecialField::HopByHop) => {
                 return Err(PyValueError::new_err(format!(
                     "{name} is a header of the connection, not the application's"
                 )));
             }
-            Some(Special::ContentLength) => {
-                let length = std::str::from_utf8(value_bytes)
-                    .ok()
-                    .filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()));
-                let length = length.and_then(|text| text.parse().ok());
-                let (Some(length), None) = (length, self.content_length) else {
+            Some(SpecialField::ContentLength) => {
+                let (Some(length), None) = (parse_length(value_bytes), self.content_length) else {
                     return Err(PyValueError::new_err(format!(
-                        "Content-Length {value:?} is no length, or a second one"
+                        "Content-Length {value:?} is not a length, or is the second one"
                     )));
                 };
                 self.content_length = Some(length);
                 if self.code == 204 {
-                    // RFC 9110 §8.6: there it must not stand.
+                    // RFC 9110 §8.6: a 204 must not have this field.
                     self.text.truncate(start);
                     return Ok(());
                 }
@@ -139,18 +135,23 @@ impl Head {
     }
 }
 
-/// Fields that mean something to the server.
-enum Special {
+fn parse_length(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Fields that the server treats specially.
+enum SpecialField {
     Date,
     Server,
     ContentLength,
     HopByHop,
 }
 
-impl Special {
+impl SpecialField {
     fn of(name: &[u8]) -> Option<Self> {
         let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        // By length first: most fields are none of these.
+        // The length first: it rules out most fields.
         match name.len() {
             4 if is(b"date") => Some(Self::Date),
             6 if is(b"server") => Some(Self::Server),
@@ -171,12 +172,12 @@ fn kind(object: &Bound<'_, PyAny>) -> String {
     object.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string())
 }
 
-/// Control characters end a line or begin another; a tab is white space (RFC 9110 §5.5).
+/// Whether there are control characters, which could end a line. A tab is white space (RFC 9110 §5.5).
 fn has_control(bytes: &[u8]) -> bool {
     bytes.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f)
 }
 
-/// The bytes of a native string (PEP 3333, "Unicode Issues"): code points above 255 have none.
+/// Appends the bytes of a native string (PEP 3333, "Unicode Issues"). Code points above 255 are an error.
 fn push_latin1(string: &Bound<'_, PyString>, what: &str, out: &mut Vec<u8>) -> PyResult<()> {
     let text = string.to_str()?;
     if text.is_ascii() {

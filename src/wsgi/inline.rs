@@ -1,117 +1,111 @@
-//! The application on the loop (`--threads 0`): the fastest way for one that never waits, and the lesson of what
-//! waiting does to everyone else for one that does.
+//! The application on the loop (`--threads 0`): the fastest way for one that never waits. An application that waits
+//! makes every client of the worker wait.
 
+use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::answer::Way;
-use super::direct::Direct;
-use super::locked;
-use super::request::Request;
-use super::run::{Run, Runner, Step, report};
+use super::lent_socket::LentSocket;
+use super::request::OwnedRequest;
+use super::response::Delivery;
+use super::run::{Run, RunStep, Runner, report};
+use super::shared::lock;
 use crate::chat::OutQueue;
 use crate::clock::Instant;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 
-/// A piece that was made so quickly will soon have another one behind it.
+/// A piece that took less time than this is likely to be followed by the next one soon.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// What the requests of a loop share.
+/// The application of a loop, and memory for its requests. The locks are always free.
 #[derive(Debug)]
 pub(super) struct Inline {
     runner: Mutex<Runner>,
-    /// Memory of requests that are over.
-    pub(super) spare: Mutex<Vec<Request>>,
+    spare: Mutex<Vec<OwnedRequest>>,
 }
 
 impl Inline {
     pub(super) fn new(runner: Runner) -> Self {
         Self { runner: Mutex::new(runner), spare: Mutex::default() }
     }
+
+    /// Returns memory for a request.
+    pub(super) fn spare_request(&self) -> OwnedRequest {
+        lock(&self.spare).pop().unwrap_or_default()
+    }
 }
 
-/// One request, answered while the loop asks for it.
+/// A response that the loop makes, one step of the application for each poll.
 #[derive(Debug)]
-pub(super) struct InlineAnswer {
+pub(super) struct InlineResponse {
     inline: Arc<Inline>,
-    /// Until the application is called.
-    request: Option<Request>,
+    /// The connection's descriptor: the response lives no longer than the connection.
+    socket: RawFd,
+    /// The request, until the application is called.
+    request: Option<OwnedRequest>,
     run: Option<Run>,
-    /// Something of the answer has been put out.
-    begun: bool,
+    /// Whether the first step was made.
+    has_begun: bool,
 }
 
-impl InlineAnswer {
-    pub(super) fn new(inline: Arc<Inline>, request: Request) -> Self {
-        Self { inline, request: Some(request), run: None, begun: false }
+impl InlineResponse {
+    pub(super) fn new(inline: Arc<Inline>, request: OwnedRequest, socket: RawFd) -> Self {
+        Self { inline, socket, request: Some(request), run: None, has_begun: false }
     }
 
-    /// `is_first`: nothing waits to be sent before the answer.
-    fn start(&mut self, py: Python<'_>, is_first: bool) -> Option<Run> {
+    fn start(&mut self, py: Python<'_>, socket: Option<LentSocket>) -> Option<Run> {
         let mut request = self.request.take()?;
-        let direct = request.peer.filter(|_| is_first).map(|peer| Direct::new(peer.socket));
-        let started = locked(&self.inline.runner).start(py, &mut request, Way::Loop(direct));
-        let mut spare = locked(&self.inline.spare);
-        if spare.len() < super::SPARE_REQUESTS {
-            spare.push(request);
-        }
+        let started = lock(&self.inline.runner).start(py, &mut request, Delivery::Loop(socket));
+        request.keep_in(&mut lock(&self.inline.spare));
         started.inspect_err(|error| report(py, error)).ok()
     }
 }
 
-impl PendingResponse for InlineAnswer {
+impl PendingResponse for InlineResponse {
     fn body(&mut self, bytes: &[u8]) -> Result<(), Status> {
-        match &mut self.request {
-            Some(request) => super::spool_piece(request, bytes),
-            None => Ok(()),
-        }
+        self.request.as_mut().map_or(Ok(()), |request| request.push_body(bytes))
     }
 
     fn begin(&mut self) {}
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         Python::attach(|py| {
-            if self.run.is_none() {
-                self.run = self.start(py, out.is_empty());
+            // What `write` sends now would overtake the bytes in the queue.
+            let socket = out.is_empty().then(|| LentSocket::new(self.socket));
+            match &self.run {
+                Some(run) => run.response().lend_socket(socket),
+                None => self.run = self.start(py, socket),
             }
             let Some(run) = &mut self.run else {
                 return Progress::End(Completion::Cut { reset: true });
             };
-            let asked = Instant::now();
+            let begun = Instant::now();
             let step = run.step(py);
-            let mut answer = run.start_response.get().answer();
-            out.note_taken(answer.take_sent());
-            out.push_from(&mut answer.wire);
-            // PEP 3333: a piece is sent at once, or goes on being sent while the next one is made. The kernel does the
-            // second, and one segment for many pieces costs it much less. The first piece is what a client waits for.
-            let is_soon = std::mem::replace(&mut self.begun, true) && asked.elapsed() < QUICK;
+            let mut response = run.response();
+            out.note_taken(response.take_back_socket());
+            out.push_from(&mut response.wire);
+            // PEP 3333: a piece is sent before the next one is asked for, or while it is made. The first piece is sent
+            // before, because the client waits for it. The kernel holds the others back for a moment: one segment for
+            // many pieces costs it much less.
+            let is_soon = std::mem::replace(&mut self.has_begun, true) && begun.elapsed() < QUICK;
             match step {
-                Step::More if is_soon => Progress::Soon,
-                Step::More => Progress::More,
-                Step::Gone => Progress::End(Completion::Cut { reset: false }),
-                Step::End(file, ending) => {
+                RunStep::More if is_soon => Progress::Soon,
+                RunStep::More => Progress::More,
+                RunStep::Gone => Progress::End(Completion::Cut { reset: false }),
+                RunStep::End(file, completion) => {
                     if let Some(file) = file {
                         out.push_file(file);
                     }
-                    locked(&self.inline.runner).spare = std::mem::take(&mut answer.wire);
-                    Progress::End(ending)
+                    lock(&self.inline.runner).spare = std::mem::take(&mut response.wire);
+                    Progress::End(completion)
                 }
             }
         })
     }
 
     fn status(&self) -> Option<(Status, u64)> {
-        self.run.as_ref()?.start_response.get().answer().status()
-    }
-}
-
-/// The application may keep `write` for as long as it likes, and with it the answer.
-impl Drop for InlineAnswer {
-    fn drop(&mut self) {
-        if let Some(run) = &self.run {
-            run.start_response.get().answer().release_socket();
-        }
+        self.run.as_ref()?.response().status()
     }
 }

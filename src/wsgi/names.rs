@@ -1,4 +1,4 @@
-//! From the name of a header field to its key in the environ, found once and kept.
+//! Names of header fields, and their keys in the environ, which are worked out once.
 
 use std::collections::HashMap;
 
@@ -6,37 +6,38 @@ use foldhash::fast::RandomState;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// So many spellings are kept; the others are worked out each time.
-const MOST: usize = 128;
+/// Spellings that are kept. The key of any other is worked out each time.
+const MAX_NAMES: usize = 128;
 
-/// Longer names are not worth keeping.
-const LONGEST: usize = 64;
+/// Bytes of the longest name that is kept.
+const MAX_LENGTH: usize = 64;
 
-/// What becomes of a field.
+/// What to do with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rule {
-    /// It goes into the environ; several are joined with a comma.
+pub(super) enum FieldRule {
+    /// It goes into the environ; several values are joined with a comma.
     Field,
-    /// `Cookie`: several are joined with a semicolon.
+    /// `Cookie`: several values are joined with a semicolon.
     Cookie,
-    /// `X-Forwarded-For` and `X-Forwarded-Proto`: fields that may say more.
+    /// `X-Forwarded-For`: as [`Self::Field`], and the address of the client if the peer is trusted.
     ForwardedFor,
+    /// `X-Forwarded-Proto`: as [`Self::Field`], and the scheme if the peer is trusted.
     ForwardedProto,
     /// It is left out (WSGI E7, E11, E13).
     Drop,
 }
 
-/// A field name that is known.
+/// A field name, and its key in the environ.
 #[derive(Debug)]
-pub(super) struct Name {
+pub(super) struct FieldName {
     pub(super) key: Py<PyString>,
-    pub(super) rule: Rule,
-    /// Names with the same key have the same number.
+    pub(super) rule: FieldRule,
+    /// The number of the key: spellings of one name share it. `None` if the name is not kept.
     pub(super) number: Option<u8>,
 }
 
-/// Names that nearly every client sends. They are known from the beginning, so that one who sends many others does not
-/// make these be forgotten.
+/// Names that nearly every client sends. They are kept from the beginning, so that a client with many other names
+/// cannot take their room.
 const COMMON: [&str; 26] = [
     "Accept",
     "Accept-Encoding",
@@ -66,20 +67,20 @@ const COMMON: [&str; 26] = [
     "X-Requested-With",
 ];
 
-/// The names that are known.
+/// The names that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Where in `names` each spelling stands.
-    places: HashMap<Box<[u8]>, usize, RandomState>,
-    names: Vec<Name>,
-    /// Their keys, by number.
+pub(super) struct FieldNames {
+    /// The index in `names` of each spelling.
+    indexes: HashMap<Box<[u8]>, usize, RandomState>,
+    names: Vec<FieldName>,
+    /// The keys, by number.
     keys: Vec<Box<[u8]>>,
-    /// One that is not kept.
-    last: Option<Name>,
+    /// The last name that is not kept.
+    last: Option<FieldName>,
 }
 
-impl Names {
-    /// Those that nearly every client sends, as browsers write them and as proxies do.
+impl FieldNames {
+    /// Keeps the common names, as browsers spell them, and in lower case, as proxies do.
     pub(super) fn new(py: Python<'_>) -> Self {
         let mut names = Self::default();
         for name in COMMON {
@@ -89,16 +90,16 @@ impl Names {
         names
     }
 
-    /// What is known of a name.
-    pub(super) fn get(&mut self, py: Python<'_>, name: &[u8]) -> &Name {
-        let place = self.places.get(name).copied();
-        if place.is_none() && (self.names.len() >= MOST || name.len() > LONGEST) {
+    /// Returns the name with its key.
+    pub(super) fn get(&mut self, py: Python<'_>, name: &[u8]) -> &FieldName {
+        let index = self.indexes.get(name).copied();
+        if index.is_none() && (self.names.len() >= MAX_NAMES || name.len() > MAX_LENGTH) {
             let (key, rule) = work_out(name);
             let key = PyString::new(py, &String::from_utf8_lossy(&key)).unbind();
-            return self.last.insert(Name { key, rule, number: None });
+            return self.last.insert(FieldName { key, rule, number: None });
         }
-        let place = place.unwrap_or_else(|| self.add(py, name));
-        &self.names[place]
+        let index = index.unwrap_or_else(|| self.add(py, name));
+        &self.names[index]
     }
 
     fn add(&mut self, py: Python<'_>, name: &[u8]) -> usize {
@@ -108,24 +109,24 @@ impl Names {
             self.keys.len() - 1
         });
         let key = PyString::intern(py, &String::from_utf8_lossy(&key)).unbind();
-        self.names.push(Name { key, rule, number: u8::try_from(number).ok() });
-        self.places.insert(name.into(), self.names.len() - 1);
+        self.names.push(FieldName { key, rule, number: u8::try_from(number).ok() });
+        self.indexes.insert(name.into(), self.names.len() - 1);
         self.names.len() - 1
     }
 }
 
-fn work_out(name: &[u8]) -> (Vec<u8>, Rule) {
+fn work_out(name: &[u8]) -> (Vec<u8>, FieldRule) {
     let upper: Vec<u8> =
         name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }).collect();
     let rule = match &upper[..] {
-        // `X_Y` would be taken for `X-Y` (WSGI E11).
-        _ if name.contains(&b'_') => Rule::Drop,
-        b"CONTENT_TYPE" => return (upper, Rule::Field),
-        b"CONTENT_LENGTH" | b"TRANSFER_ENCODING" => Rule::Drop,
-        b"COOKIE" => Rule::Cookie,
-        b"X_FORWARDED_FOR" => Rule::ForwardedFor,
-        b"X_FORWARDED_PROTO" => Rule::ForwardedProto,
-        _ => Rule::Field,
+        // `X_Y` has the key of `X-Y` (WSGI E11).
+        _ if name.contains(&b'_') => FieldRule::Drop,
+        b"CONTENT_TYPE" => return (upper, FieldRule::Field),
+        b"CONTENT_LENGTH" | b"TRANSFER_ENCODING" => FieldRule::Drop,
+        b"COOKIE" => FieldRule::Cookie,
+        b"X_FORWARDED_FOR" => FieldRule::ForwardedFor,
+        b"X_FORWARDED_PROTO" => FieldRule::ForwardedProto,
+        _ => FieldRule::Field,
     };
     ([b"HTTP_", &upper[..]].concat(), rule)
 }
@@ -137,13 +138,13 @@ mod tests {
     #[test]
     fn keys_and_rules() {
         for (name, key, rule) in [
-            ("Host", "HTTP_HOST", Rule::Field),
-            ("x-a-b", "HTTP_X_A_B", Rule::Field),
-            ("X_a", "HTTP_X_A", Rule::Drop),
-            ("content-TYPE", "CONTENT_TYPE", Rule::Field),
-            ("Content-Length", "HTTP_CONTENT_LENGTH", Rule::Drop),
-            ("Transfer-Encoding", "HTTP_TRANSFER_ENCODING", Rule::Drop),
-            ("cookie", "HTTP_COOKIE", Rule::Cookie),
+            ("Host", "HTTP_HOST", FieldRule::Field),
+            ("x-a-b", "HTTP_X_A_B", FieldRule::Field),
+            ("X_a", "HTTP_X_A", FieldRule::Drop),
+            ("content-TYPE", "CONTENT_TYPE", FieldRule::Field),
+            ("Content-Length", "HTTP_CONTENT_LENGTH", FieldRule::Drop),
+            ("Transfer-Encoding", "HTTP_TRANSFER_ENCODING", FieldRule::Drop),
+            ("cookie", "HTTP_COOKIE", FieldRule::Cookie),
         ] {
             assert_eq!(work_out(name.as_bytes()), (key.as_bytes().to_vec(), rule), "{name}");
         }

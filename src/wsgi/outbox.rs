@@ -1,131 +1,142 @@
-//! Between an application's thread and the loop: what has been made of one answer and not been fetched yet.
+//! Output of one response, on its way from a thread of the pool to the loop.
 //!
 //! ```text
-//! thread: push ──► wire ──► loop: fetch, when the socket has taken what came before
+//! thread: push ──► wire ──► loop: fetch, when the socket has taken what was fetched before
 //!    ▲               │
-//!    └── waits while there is more than the high-water mark
+//!    └── waits while `wire` is above the high-water mark
 //! ```
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::bell::Bell;
+use super::batched_waker::BatchedWaker;
+use super::shared::lock;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
 use crate::http1::{Completion, Progress, Status};
 use crate::slab::Key;
 
-/// Nobody waits for the answer any more.
+/// The client is gone: its connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gone;
+pub(super) struct Disconnected;
 
-/// The way of one answer to the loop.
+/// The output of one response.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    state: Mutex<State>,
+    state: Mutex<OutboxState>,
     room: Condvar,
-    bell: Arc<Bell>,
+    waker: Arc<BatchedWaker>,
     connection: Key,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct OutboxState {
     wire: Vec<u8>,
+    /// Follows `wire`.
     file: Option<FileSlice>,
-    answered: Option<(Status, u64)>,
-    end: Option<Completion>,
-    gone: bool,
-    /// The thread waits for room.
+    /// Status and bytes of the head, once that is in `wire`.
+    status: Option<(Status, u64)>,
+    completion: Option<Completion>,
+    is_gone: bool,
+    /// Whether the thread waits for room.
     waits: bool,
-    /// The loop has been told of what is here.
-    told: bool,
+    /// Whether the loop is notified of what is here.
+    is_noted: bool,
 }
 
-impl State {
+impl OutboxState {
     fn is_full(&self) -> bool {
         self.wire.len() as u64 >= HIGH_WATER
+    }
+
+    /// Moves the bytes out of `wire`; the caller receives empty memory for them.
+    fn add(&mut self, wire: &mut Vec<u8>) {
+        if self.wire.is_empty() {
+            std::mem::swap(&mut self.wire, wire);
+            wire.clear();
+        } else {
+            self.wire.append(wire);
+        }
     }
 }
 
 impl Outbox {
-    /// `memory` is empty; the thread gets it for the memory that it hands over.
-    pub(super) fn new(bell: Arc<Bell>, connection: Key, memory: Vec<u8>) -> Self {
-        let state = State { wire: memory, ..State::default() };
-        Self { state: Mutex::new(state), room: Condvar::new(), bell, connection }
+    /// `memory` is empty; the thread receives it in exchange for the first bytes.
+    pub(super) fn new(waker: Arc<BatchedWaker>, connection: Key, memory: Vec<u8>) -> Self {
+        let state = OutboxState { wire: memory, ..OutboxState::default() };
+        Self { state: Mutex::new(state), room: Condvar::new(), waker, connection }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic in between leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether nobody waits for it.
+    /// Whether the client is gone.
     pub(super) fn is_gone(&self) -> bool {
-        self.state().gone
+        lock(&self.state).is_gone
     }
 
-    /// Hands bytes to the loop. They are taken even when there is much there: see [`Outbox::wait_for_room`].
-    pub(super) fn push(&self, wire: &mut Vec<u8>, answered: Option<(Status, u64)>) -> Result<(), Gone> {
-        let mut state = self.state();
-        if state.gone {
+    /// Takes bytes for the loop, also above the high-water mark: the thread calls [`Outbox::wait_for_room`] then.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn push(&self, wire: &mut Vec<u8>, status: Option<(Status, u64)>) -> Result<(), Disconnected> {
+        let mut state = lock(&self.state);
+        if state.is_gone {
             wire.clear();
-            return Err(Gone);
+            return Err(Disconnected);
         }
-        state.answered = answered;
+        state.status = status;
         state.add(wire);
-        self.tell(state);
+        self.notify(state);
         Ok(())
     }
 
-    /// Hands over the rest.
+    /// Takes the rest of the response.
     pub(super) fn end(
         &self,
         wire: &mut Vec<u8>,
-        answered: Option<(Status, u64)>,
+        status: Option<(Status, u64)>,
         file: Option<FileSlice>,
-        ending: Completion,
+        completion: Completion,
     ) {
-        let mut state = self.state();
-        if state.gone {
+        let mut state = lock(&self.state);
+        if state.is_gone {
             wire.clear();
             return;
         }
-        state.answered = answered;
+        state.status = status;
         state.add(wire);
-        (state.file, state.end) = (file, Some(ending));
-        self.tell(state);
+        (state.file, state.completion) = (file, Some(completion));
+        self.notify(state);
     }
 
-    fn tell(&self, mut state: MutexGuard<'_, State>) {
-        let told = std::mem::replace(&mut state.told, true);
+    fn notify(&self, mut state: MutexGuard<'_, OutboxState>) {
+        let was_noted = std::mem::replace(&mut state.is_noted, true);
         drop(state);
-        if !told {
-            self.bell.note(self.connection);
+        if !was_noted {
+            self.waker.note(self.connection);
         }
     }
 
-    /// Whether the thread had better wait.
+    /// Whether the output is above the high-water mark.
     pub(super) fn is_full(&self) -> bool {
-        self.state().is_full()
+        lock(&self.state).is_full()
     }
 
-    /// Waits until the client has taken enough of it.
+    /// Waits until the output is below the high-water mark.
     ///
     /// # Errors
-    /// It takes no more.
-    pub(super) fn wait_for_room(&self) -> Result<(), Gone> {
-        self.bell.flush();
-        let mut state = self.state();
-        while state.is_full() && !state.gone {
+    /// The client is gone.
+    pub(super) fn wait_for_room(&self) -> Result<(), Disconnected> {
+        self.waker.flush();
+        let mut state = lock(&self.state);
+        while state.is_full() && !state.is_gone {
             state.waits = true;
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.waits = false;
-        if state.gone { Err(Gone) } else { Ok(()) }
+        if state.is_gone { Err(Disconnected) } else { Ok(()) }
     }
 
-    /// On the loop: moves what is here behind what waits to be sent.
+    /// On the loop: moves the output to `out`.
     pub(super) fn fetch(&self, out: &mut OutQueue) -> Progress {
-        let mut state = self.state();
-        state.told = false;
+        let mut state = lock(&self.state);
+        state.is_noted = false;
         out.push_from(&mut state.wire);
         if let Some(file) = state.file.take() {
             out.push_file(file);
@@ -133,36 +144,25 @@ impl Outbox {
         if state.waits {
             self.room.notify_one();
         }
-        state.end.take().map_or(Progress::Pending, Progress::End)
+        state.completion.take().map_or(Progress::Pending, Progress::End)
     }
 
-    /// On the loop, when all of it has been fetched: memory for another one.
+    /// On the loop, after all output was fetched: returns the empty memory.
     pub(super) fn take_memory(&self) -> Vec<u8> {
-        std::mem::take(&mut self.state().wire)
+        std::mem::take(&mut lock(&self.state).wire)
     }
 
-    /// On the loop: status and length of the head, if it has been fetched.
-    pub(super) fn answered(&self) -> Option<(Status, u64)> {
-        self.state().answered
+    /// Returns the status and the bytes of the head, once that is here.
+    pub(super) fn status(&self) -> Option<(Status, u64)> {
+        lock(&self.state).status
     }
 
-    /// On the loop: nobody waits for it any more.
+    /// On the loop: the response is over, or the client gone. Output that comes after it is dropped.
     pub(super) fn leave(&self) {
-        let mut state = self.state();
-        *state = State { gone: true, waits: state.waits, ..State::default() };
+        let mut state = lock(&self.state);
+        *state = OutboxState { is_gone: true, waits: state.waits, ..OutboxState::default() };
         if state.waits {
             self.room.notify_one();
-        }
-    }
-}
-
-impl State {
-    fn add(&mut self, wire: &mut Vec<u8>) {
-        if self.wire.is_empty() {
-            std::mem::swap(&mut self.wire, wire);
-            wire.clear();
-        } else {
-            self.wire.append(wire);
         }
     }
 }

@@ -1,18 +1,21 @@
-//! One request as it is handed to the application: everything of its head, in memory of its own.
+//! A request on its way to the application: its head and its body, in memory of its own.
 
 use std::fmt;
 use std::ops::Range;
 
 use super::spool::Spool;
-use crate::http1::{BodyFraming, Method, Target, Version};
+use crate::http1::{BodyFraming, Method, Request, Status, Target, Version};
 use crate::server::PeerInfo;
 
-/// A stretch of [`Request::text`].
+/// Requests whose memory is kept for the next ones.
+const MAX_SPARE: usize = 64;
+
+/// A range of [`OwnedRequest::text`].
 type Span = Range<u32>;
 
-/// A request. Its memory is used again for the next one.
+/// A request that owns its text. Its memory is used again for other requests.
 #[derive(Default)]
-pub(super) struct Request {
+pub(super) struct OwnedRequest {
     text: Vec<u8>,
     fields: Vec<(Span, Span)>,
     method: Span,
@@ -20,15 +23,14 @@ pub(super) struct Request {
     path: Span,
     query: Span,
     protocol: Span,
-    /// How the answer has to be framed.
     pub(super) facts: RequestFacts,
-    /// Whether it said that it has a body, or how long that is.
+    /// Whether the head announces a body, or the length of one.
     pub(super) has_length: bool,
     pub(super) peer: Option<PeerInfo>,
     pub(super) body: Spool,
 }
 
-/// What has to be known of a request to frame its answer.
+/// The facts of a request that decide how its response is framed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RequestFacts {
     pub(super) is_head: bool,
@@ -36,15 +38,15 @@ pub(super) struct RequestFacts {
     pub(super) keep_alive: bool,
 }
 
-impl fmt::Debug for Request {
+impl fmt::Debug for OwnedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.method().escape_ascii(), self.target().escape_ascii())
     }
 }
 
-impl Request {
-    /// Takes what the head says. `path` and query are what the server has made of its target.
-    pub(super) fn take(&mut self, head: &crate::http1::Request<'_>, peer: PeerInfo) {
+impl OwnedRequest {
+    /// Copies the head. Path and query are those of `head.target`, which the server may have shortened by a prefix.
+    pub(super) fn set_head(&mut self, head: &Request<'_>, peer: PeerInfo) {
         let mut words = head.line.splitn(3, |byte| *byte == b' ');
         let mut word = || words.next().unwrap_or_default();
         let (path, query) = match head.target {
@@ -72,11 +74,29 @@ impl Request {
         self.body.clear();
     }
 
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// 503: the temporary folder has no room for them.
+    pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        self.body.push(bytes).map_err(|error| {
+            log::error!("cannot keep a request body in the temporary folder: {error}");
+            Status::SERVICE_UNAVAILABLE
+        })
+    }
+
+    /// Keeps the memory of a finished request in `spare`, unless that holds enough.
+    pub(super) fn keep_in(self, spare: &mut Vec<Self>) {
+        if spare.len() < MAX_SPARE {
+            spare.push(self);
+        }
+    }
+
     fn add(&mut self, bytes: &[u8]) -> Span {
-        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let offset = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let start = self.text.len();
         self.text.extend_from_slice(bytes);
-        place(start)..place(self.text.len())
+        offset(start)..offset(self.text.len())
     }
 
     fn get(&self, span: &Span) -> &[u8] {
@@ -87,12 +107,12 @@ impl Request {
         self.get(&self.method)
     }
 
-    /// As it was sent.
+    /// The request target as it was sent.
     pub(super) fn target(&self) -> &[u8] {
         self.get(&self.target)
     }
 
-    /// Still percent-encoded.
+    /// The path, percent-encoded.
     pub(super) fn path(&self) -> &[u8] {
         self.get(&self.path)
     }

@@ -1,22 +1,22 @@
-//! Calling the application for one request, and going through what it returns.
+//! One call of the application, and the steps through what it returns.
 //!
 //! ```text
-//! Runner::start ──► call ──► Run ──step()*──► Step::End
-//!                             └── dropped at any moment: close() is called, once
+//! Runner::start ──► the application is called ──► Run ──step()*──► RunStep::End
+//!                                                  └── dropped at any moment: close() is called, once
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
-use super::answer::{Answer, PushOutcome, Way};
-use super::environ::{Application, Environs};
-use super::file_wrapper::FileWrapper;
-use super::request::Request;
-use super::start_response::{Disconnected, StartResponse, push_and_wait};
+use super::environ::{Application, EnvironBuilder};
+use super::file_wrapper::WsgiFileWrapper;
+use super::request::OwnedRequest;
+use super::response::{ApplicationResponse, Delivery, PushOutcome};
+use super::start_response::StartResponse;
 use crate::chat::FileSlice;
 use crate::http1::Completion;
 
@@ -24,99 +24,115 @@ use crate::http1::Completion;
 #[derive(Debug)]
 pub(super) struct Runner {
     application: Arc<Application>,
-    environs: Environs,
-    /// Empty memory, for the next answer.
+    environs: EnvironBuilder,
+    /// Empty memory for the next response.
     pub(super) spare: Vec<u8>,
 }
 
-/// How far an answer is.
+/// The result of one step.
 #[derive(Debug)]
-pub(super) enum Step {
-    /// A piece has been made; there may be more.
+pub(super) enum RunStep {
+    /// There is a piece, and there may be more.
     More,
-    /// It is over, all of it stands in the wire, and a file may follow.
+    /// The response is over: the rest is in its `wire`, and the file follows.
     End(Option<FileSlice>, Completion),
-    /// It is over, and nobody cares.
+    /// The client is gone.
     Gone,
 }
 
 /// One call of the application.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) start_response: Py<StartResponse>,
-    /// What the application has returned, until it has been closed.
+    start_response: Py<StartResponse>,
+    /// What the application returned, until it is closed.
     result: Option<Py<PyAny>>,
-    state: State,
+    state: RunState,
 }
 
 #[derive(Debug)]
-enum State {
-    /// The application has returned, and nothing has been made of it.
+enum RunState {
+    /// The application has returned.
     Returned,
+    /// Its pieces are taken one by one.
     Iterating(Py<PyIterator>),
-    /// It has failed.
+    /// It has raised an exception, or returned what it must not.
     Failed(PyErr),
-    /// All pieces are through.
-    Through,
+    /// All pieces were taken.
+    Finished,
 }
 
 impl Runner {
     pub(super) fn new(py: Python<'_>, application: Arc<Application>) -> Self {
-        Self { application, environs: Environs::new(py), spare: Vec::new() }
+        Self { application, environs: EnvironBuilder::new(py), spare: Vec::new() }
     }
 
-    /// Calls the application. What it raises is found at the first step.
+    /// Calls the application. The first step reports what it raises.
     ///
     /// # Errors
-    /// When there is no memory to call it.
-    pub(super) fn start(&mut self, py: Python<'_>, request: &mut Request, way: Way) -> PyResult<Run> {
-        let environ = self.environs.make(py, &self.application, request)?;
-        let wire = std::mem::take(&mut self.spare);
-        let answer = Answer::new(request.facts, Arc::clone(&self.application.common), wire, way);
-        let start_response = Bound::new(py, StartResponse::new(answer))?;
+    /// `MemoryError`, before the call.
+    pub(super) fn start(
+        &mut self,
+        py: Python<'_>,
+        request: &mut OwnedRequest,
+        delivery: Delivery,
+    ) -> PyResult<Run> {
+        let environ = self.environs.build(py, &self.application, request)?;
+        let (context, wire) = (Arc::clone(&self.application.context), std::mem::take(&mut self.spare));
+        let response = ApplicationResponse::new(request.facts, context, wire, delivery);
+        let start_response = Bound::new(py, StartResponse::new(response))?;
         let (result, state) = match self.application.callable.bind(py).call1((environ, &start_response)) {
-            Ok(result) => (Some(result.unbind()), State::Returned),
-            Err(error) => (None, State::Failed(error)),
+            Ok(result) => (Some(result.unbind()), RunState::Returned),
+            Err(error) => (None, RunState::Failed(error)),
         };
         Ok(Run { start_response: start_response.unbind(), result, state })
     }
 }
 
 impl Run {
-    /// Goes on to the next piece.
-    pub(super) fn step(&mut self, py: Python<'_>) -> Step {
+    /// Locks the response.
+    pub(super) fn response(&self) -> MutexGuard<'_, ApplicationResponse> {
+        self.start_response.get().response()
+    }
+
+    /// Goes on to the next piece, or to the end.
+    pub(super) fn step(&mut self, py: Python<'_>) -> RunStep {
         loop {
-            match std::mem::replace(&mut self.state, State::Through) {
-                State::Returned => match self.begin(py) {
+            match std::mem::replace(&mut self.state, RunState::Finished) {
+                RunState::Returned => match self.begin(py) {
                     Ok(Some(step)) => return step,
                     Ok(None) => {}
-                    Err(error) => self.state = State::Failed(error),
+                    Err(error) => self.state = RunState::Failed(error),
                 },
-                State::Iterating(iterator) => match self.next(py, iterator.bind(py)) {
-                    Ok(Next::Piece) => {
-                        self.state = State::Iterating(iterator);
-                        return Step::More;
+                RunState::Iterating(iterator) => {
+                    let mut iterator = iterator.into_bound(py);
+                    match self.take_next(py, &mut iterator) {
+                        Ok(PushOutcome::More) => {
+                            self.state = RunState::Iterating(iterator.unbind());
+                            return RunStep::More;
+                        }
+                        Ok(PushOutcome::Enough) => {}
+                        Ok(PushOutcome::NoHead) => self.state = RunState::Failed(no_head()),
+                        Ok(PushOutcome::Gone) => {
+                            self.close(py);
+                            return RunStep::Gone;
+                        }
+                        Err(error) => self.state = RunState::Failed(error),
                     }
-                    Ok(Next::Last) => {}
-                    Ok(Next::Gone) => {
-                        self.close(py);
-                        return Step::Gone;
-                    }
-                    Err(error) => self.state = State::Failed(error),
-                },
-                State::Failed(error) => {
+                }
+                RunState::Failed(error) => {
                     report(py, &error);
+                    // Releases the frames of the traceback before `close` is called.
                     drop(error);
                     self.close(py);
-                    return Step::End(None, self.start_response.get().answer().fail());
+                    return RunStep::End(None, self.response().fail());
                 }
-                State::Through => return self.end(py),
+                RunState::Finished => return self.end(py),
             }
         }
     }
 
-    /// Looks at what the application has returned.
-    fn begin(&mut self, py: Python<'_>) -> PyResult<Option<Step>> {
+    /// Looks at what the application returned. Returns the last step, if that is all there is to do.
+    fn begin(&mut self, py: Python<'_>) -> PyResult<Option<RunStep>> {
         let Some(result) = self.result.as_ref().map(|result| result.bind(py).clone()) else {
             return Ok(None);
         };
@@ -125,75 +141,61 @@ impl Run {
         } else if let Ok(tuple) = result.cast_exact::<PyTuple>() {
             (tuple.len() == 1).then(|| tuple.get_item(0)).transpose()?
         } else {
-            if let Ok(wrapper) = result.cast_exact::<FileWrapper>()
+            if let Ok(wrapper) = result.cast_exact::<WsgiFileWrapper>()
                 && let Some(step) = self.send_file(py, wrapper.get())
             {
                 return Ok(Some(step));
             }
             None
         };
-        match only {
-            // All that there is: its length is known (WSGI R3), and a list has nothing to close.
-            Some(item) => {
-                let data = piece(&item)?;
-                let start_response = self.start_response.get();
-                let mut answer = start_response.answer();
-                if answer.push(data, Some(data.len() as u64)) == PushOutcome::NoHead {
-                    return Err(no_head());
-                }
-                drop(answer);
-                self.result = None;
-                Ok(None)
-            }
-            None => {
-                let iterator = result.try_iter()?;
-                self.state = State::Iterating(iterator.unbind());
-                Ok(None)
-            }
-        }
-    }
-
-    fn send_file(&mut self, py: Python<'_>, wrapper: &FileWrapper) -> Option<Step> {
-        let slice = wrapper.slice(py)?;
-        let count = self.start_response.get().answer().push_file(slice.len)?;
-        let slice = slice.slice(slice.offset, count);
-        // The copy of the descriptor lives until the last byte has left.
-        self.close(py);
-        let ending = self.start_response.get().answer().finish();
-        ending.map(|ending| Step::End(Some(slice).filter(|slice| slice.len > 0), ending))
-    }
-
-    fn next(&self, py: Python<'_>, iterator: &Bound<'_, PyIterator>) -> PyResult<Next> {
-        // A copy of the reference: the iterator moves on, the place of it does not.
-        let mut iterator = iterator.clone();
-        let Some(item) = iterator.next().transpose()? else {
-            return Ok(Next::Last);
+        let Some(item) = only else {
+            self.state = RunState::Iterating(result.try_iter()?.unbind());
+            return Ok(None);
         };
+        // The only piece: the length of the body is known (WSGI R3), and a list has no close().
         let data = piece(&item)?;
-        match push_and_wait(py, self.start_response.get(), data) {
-            Ok(PushOutcome::More) => Ok(Next::Piece),
-            Ok(PushOutcome::Enough) => Ok(Next::Last),
-            Ok(PushOutcome::NoHead) => Err(no_head()),
-            Err(Disconnected) => Ok(Next::Gone),
+        let outcome = self.response().push(data, Some(data.len() as u64));
+        if outcome == PushOutcome::NoHead {
+            return Err(no_head());
         }
+        self.result = None;
+        Ok(None)
     }
 
-    /// All pieces are through: `close()`, then the end.
-    fn end(&mut self, py: Python<'_>) -> Step {
+    fn send_file(&mut self, py: Python<'_>, wrapper: &WsgiFileWrapper) -> Option<RunStep> {
+        let slice = wrapper.slice(py)?;
+        let count = self.response().push_file(slice.len)?;
+        let slice = slice.slice(slice.offset, count);
+        // The slice has a descriptor of its own, which is open until the last byte has left.
         self.close(py);
-        let ending = self.start_response.get().answer().finish();
-        match ending {
-            Some(ending) => Step::End(None, ending),
-            None => {
-                report(py, &no_head());
-                Step::End(None, self.start_response.get().answer().fail())
-            }
+        let completion = self.response().finish()?;
+        Some(RunStep::End(Some(slice).filter(|slice| slice.len > 0), completion))
+    }
+
+    /// Takes the next piece.
+    fn take_next(&self, py: Python<'_>, iterator: &mut Bound<'_, PyIterator>) -> PyResult<PushOutcome> {
+        match iterator.next().transpose()? {
+            Some(item) => Ok(self.start_response.get().push_and_wait(py, piece(&item)?)),
+            None => Ok(PushOutcome::Enough),
         }
     }
 
-    /// Calls `close()` of what the application has returned, if it has one: always, and once (WSGI R2).
+    /// Ends a response whose pieces were all taken: `close()` first.
+    fn end(&mut self, py: Python<'_>) -> RunStep {
+        self.close(py);
+        let completion = self.response().finish();
+        RunStep::End(
+            None,
+            completion.unwrap_or_else(|| {
+                report(py, &no_head());
+                self.response().fail()
+            }),
+        )
+    }
+
+    /// Calls `close()` of what the application returned, if it has one: always, and once (WSGI R2).
     fn close(&mut self, py: Python<'_>) {
-        self.state = State::Through;
+        self.state = RunState::Finished;
         let Some(result) = self.result.take() else {
             return;
         };
@@ -212,7 +214,7 @@ impl Run {
     }
 }
 
-/// Nobody waits for the answer any more.
+/// A response that is dropped before its end: the client is gone.
 impl Drop for Run {
     fn drop(&mut self) {
         if self.result.is_some() {
@@ -221,13 +223,7 @@ impl Drop for Run {
     }
 }
 
-enum Next {
-    Piece,
-    Last,
-    Gone,
-}
-
-/// The bytes of one item.
+/// The bytes of a piece.
 fn piece<'a>(item: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
     match item.cast::<PyBytes>() {
         Ok(data) => Ok(data.as_bytes()),
@@ -242,7 +238,7 @@ fn no_head() -> PyErr {
     PyTypeError::new_err("the application has made a body without calling start_response")
 }
 
-/// Writes the traceback to `sys.stderr`, and leaves nothing of it behind.
+/// Writes the traceback to `sys.stderr`. Unlike `PyErr_Print`, it keeps nothing in `sys.last_value`.
 pub(super) fn report(py: Python<'_>, error: &PyErr) {
     log::error!("the application has failed");
     error.display(py);

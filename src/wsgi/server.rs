@@ -10,12 +10,12 @@ use log::{error, warn};
 use pyo3::prelude::*;
 
 use super::config::WsgiConfig;
-use super::environ::{Application, Manner};
+use super::environ::{Application, Concurrency};
 use super::inline::Inline;
 use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
-use super::shared::Common;
+use super::shared::WorkerContext;
 use crate::app::server::{App, Server, StartLines};
 use crate::app::setup::Setup;
 use crate::config::{BaseConfig, ConfigError};
@@ -125,18 +125,19 @@ impl WsgiApp {
             };
             let WsgiConfig { base, options, trusted } = &self.config;
             options.ready.call1(py, (number,))?;
-            let manner = Manner { multithread: options.threads > 1, multiprocess: base.workers > 1 };
-            let common = Common {
+            let concurrency =
+                Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
+            let context = WorkerContext {
                 server: base.settings.server.clone(),
                 trusted: trusted.clone(),
-                ..Common::default()
+                ..WorkerContext::default()
             };
             Application::new(
                 callable.into_bound(py),
                 &entrances,
                 &options.url_prefix,
-                manner,
-                Arc::new(common),
+                concurrency,
+                Arc::new(context),
             )
             .map(Arc::new)
         })
@@ -163,13 +164,13 @@ impl WsgiApp {
                 Caller::Threads(Arc::new(pool))
             }
         };
-        let rest = match &caller {
-            Caller::Threads(pool) => Some(pool.rest()),
+        let activity = match &caller {
+            Caller::Threads(pool) => Some(Arc::clone(pool.activity())),
             Caller::Loop(_) => None,
         };
         let service = WsgiService {
             caller,
-            common: Arc::clone(&application.common),
+            context: Arc::clone(&application.context),
             mounts,
             prefix: options.url_prefix.clone(),
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
@@ -181,7 +182,7 @@ impl WsgiApp {
         }
         let worker = setup.into_worker(post, log, service);
         let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
-        rest.iter().for_each(|rest| rest.wait(LAST_MOMENT));
+        activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result.map_err(|error| (FAILURE, error))
     }
 }

@@ -1,4 +1,4 @@
-//! Who answers: the application, or files beside it.
+//! The service of a worker: it takes a request to the application, or to the files beside it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,26 +7,24 @@ use std::time::Duration;
 
 use log::{error, info};
 
-use super::inline::{Inline, InlineAnswer};
-use super::locked;
-use super::pool::{Pool, PoolAnswer};
-use super::request::Request;
-use super::shared::Common;
+use super::inline::{Inline, InlineResponse};
+use super::pool::{Pool, PoolResponse};
+use super::shared::WorkerContext;
 use crate::clock::Now;
 use crate::files::FileService;
-use crate::http1::{Reply, Response, Service, Status, Target};
+use crate::http1::{Reply, Request, Response, Service, Status, Target};
 use crate::server::{PeerInfo, WorkerService};
 use crate::sys::process;
 
-/// How often it is looked whether the application hangs.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often the loop checks whether the application hangs.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Who calls the application.
+/// What calls the application.
 #[derive(Debug)]
 pub(super) enum Caller {
-    /// The loop.
+    /// The loop (`--threads 0`).
     Loop(Arc<Inline>),
-    /// Threads.
+    /// A pool of threads.
     Threads(Arc<Pool>),
 }
 
@@ -42,13 +40,13 @@ pub(super) struct Mount {
 #[derive(Debug)]
 pub(super) struct WsgiService {
     pub(super) caller: Caller,
-    pub(super) common: Arc<Common>,
+    pub(super) context: Arc<WorkerContext>,
     pub(super) mounts: Vec<Mount>,
-    /// What the application is mounted at: empty, or as that of a [`Mount`].
+    /// The path of the application: empty, or as that of a [`Mount`].
     pub(super) prefix: String,
-    /// How many requests are still to be answered before this worker leaves.
+    /// How many more requests this worker answers before it retires.
     pub(super) left: Cell<Option<u64>>,
-    /// For how long all threads may be in the application without making anything; zero for ever.
+    /// For how long all threads may be in the application without output; zero for no limit.
     pub(super) timeout: Duration,
     pub(super) peer: Cell<Option<PeerInfo>>,
 }
@@ -58,82 +56,70 @@ impl WsgiService {
         if let Some(left) = self.left.get() {
             self.left.set(Some(left.saturating_sub(1)));
             if left == 1 {
-                info!("this worker has answered as many requests as it may");
+                info!("this worker has reached its limit of requests");
             }
         }
     }
 
-    /// Takes a request to the application.
-    fn call(&self, request: &crate::http1::Request<'_>) -> Reply {
+    /// Hands a request to the application.
+    fn call(&self, request: &Request<'_>) -> Reply {
         let Some(peer) = self.peer.get() else {
             return Reply::Ready(Response::error(Status::INTERNAL_SERVER_ERROR));
         };
         match &self.caller {
             Caller::Loop(inline) => {
-                let mut taken = locked(&inline.spare).pop().unwrap_or_default();
-                taken.take(request, peer);
-                Reply::Pending(Box::new(InlineAnswer::new(Arc::clone(inline), taken)))
+                let mut owned = inline.spare_request();
+                owned.set_head(request, peer);
+                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
             }
             Caller::Threads(pool) => {
-                let mut taken: Request = pool.spare();
-                taken.take(request, peer);
-                Reply::Pending(Box::new(PoolAnswer::new(Arc::clone(pool), taken, peer.connection)))
+                let mut owned = pool.spare_request();
+                owned.set_head(request, peer);
+                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection)))
             }
         }
     }
 }
 
-/// What of a path stands behind a prefix, if that is a prefix of it: `/a` of `/a`, `/a/` and `/a/b`, not of `/ab`.
-fn behind<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
+/// The rest of a path after a prefix: `/a` is a prefix of `/a`, `/a/` and `/a/b`, but not of `/ab`.
+fn strip_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(prefix.as_bytes())?;
     matches!(rest, [] | [b'/', ..]).then_some(rest)
 }
 
 impl Mount {
-    /// Answers a request for a file; `rest` is what stands behind the prefix.
-    fn answer(
-        &self,
-        request: &crate::http1::Request<'_>,
-        rest: &[u8],
-        query: Option<&[u8]>,
-        now: Now,
-    ) -> Response {
+    /// Responds to a request for a file; `rest` is its path after the prefix.
+    fn respond(&self, request: &Request<'_>, rest: &[u8], query: Option<&[u8]>, now: Now) -> Response {
         let path = if rest.is_empty() { b"/" } else { rest };
         let target = Target::Path { path, query };
-        let mut response = self.files.respond(&crate::http1::Request { target, ..*request }, now);
+        let mut response = self.files.respond(&Request { target, ..*request }, now);
         let is_moved = response.status == Status::MOVED_PERMANENTLY;
         if is_moved || (rest.is_empty() && !response.status.is_error()) {
-            // The files do not know what they are mounted at.
+            // The file service does not know the prefix.
             let query = query.map(|query| [b"?", query].concat()).unwrap_or_default();
             response = Response::new(Status::MOVED_PERMANENTLY);
-            let place = format!(
-                "{}{}/{}",
-                self.prefix,
-                String::from_utf8_lossy(rest),
-                String::from_utf8_lossy(&query)
-            );
-            response.field("Location", place);
+            let (rest, query) = (String::from_utf8_lossy(rest), String::from_utf8_lossy(&query));
+            response.field("Location", format!("{}{rest}/{query}", self.prefix));
         }
         response
     }
 }
 
 impl Service for WsgiService {
-    fn handle(&self, request: &crate::http1::Request<'_>, now: Now) -> Reply {
+    fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         self.count();
         match request.target {
             Target::Path { path, query } => {
                 for mount in &self.mounts {
-                    if let Some(rest) = behind(path, &mount.prefix) {
-                        return Reply::Ready(mount.answer(request, rest, query, now));
+                    if let Some(rest) = strip_prefix(path, &mount.prefix) {
+                        return Reply::Ready(mount.respond(request, rest, query, now));
                     }
                 }
-                match behind(path, &self.prefix) {
-                    Some(rest) => self.call(&crate::http1::Request {
-                        target: Target::Path { path: rest, query },
-                        ..*request
-                    }),
-                    // Nothing of ours is there (WSGI E4).
+                match strip_prefix(path, &self.prefix) {
+                    Some(rest) => {
+                        self.call(&Request { target: Target::Path { path: rest, query }, ..*request })
+                    }
+                    // The application is elsewhere (WSGI E4).
                     None => Reply::Ready(Response::error(Status::NOT_FOUND)),
                 }
             }
@@ -149,10 +135,10 @@ impl WorkerService for WsgiService {
     }
 
     fn drain(&self) {
-        self.common.draining.store(true, Ordering::Relaxed);
+        self.context.draining.store(true, Ordering::Relaxed);
     }
 
-    /// An application on the loop does.
+    /// An application on the loop may take any time.
     fn takes_time(&self) -> bool {
         matches!(self.caller, Caller::Loop(_))
     }
@@ -168,23 +154,23 @@ impl WorkerService for WsgiService {
         }
     }
 
-    /// A pool whose threads are all in the application, and have made nothing for too long, serves nobody any more.
+    /// Also ends a worker whose threads are all stuck in the application: it serves no client any more.
     fn tend(&self, now: Now) -> Option<Duration> {
         let next = self.mounts.iter().filter_map(|mount| mount.files.tend(now)).min();
         if let Caller::Threads(pool) = &self.caller
             && !self.timeout.is_zero()
         {
-            if let Some(stuck) = pool.stuck_for()
+            if let Some(stuck) = pool.activity().stuck_for()
                 && stuck > self.timeout
             {
                 error!(
                     "every thread has been in the application for {:.0} s or longer: this worker aborts",
                     stuck.as_secs_f64()
                 );
-                // Its last words are those of faulthandler: where each thread is.
+                // The signal makes Python's faulthandler write the stack of each thread.
                 process::abort();
             }
-            return Some(next.map_or(LOOK_EVERY, |next| next.min(LOOK_EVERY)));
+            return Some(next.map_or(CHECK_INTERVAL, |next| next.min(CHECK_INTERVAL)));
         }
         next
     }
@@ -196,9 +182,9 @@ mod tests {
 
     #[test]
     fn prefixes() {
-        assert_eq!(behind(b"/a/b", "/a"), Some(&b"/b"[..]));
-        assert_eq!(behind(b"/a", "/a"), Some(&b""[..]));
-        assert_eq!(behind(b"/ab", "/a"), None);
-        assert_eq!(behind(b"/b", ""), Some(&b"/b"[..]));
+        assert_eq!(strip_prefix(b"/a/b", "/a"), Some(&b"/b"[..]));
+        assert_eq!(strip_prefix(b"/a", "/a"), Some(&b""[..]));
+        assert_eq!(strip_prefix(b"/ab", "/a"), None);
+        assert_eq!(strip_prefix(b"/b", ""), Some(&b"/b"[..]));
     }
 }

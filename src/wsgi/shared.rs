@@ -1,20 +1,26 @@
-//! What everybody in a worker knows: the loop, and the threads that call the application.
+//! What the loop of a worker shares with the threads that call the application, and which peers are trusted.
 
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Facts of a worker, beneath Python.
+/// Locks a mutex. A panic of another thread leaves nothing half done under the locks of this part.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What every response of a worker depends on.
 #[derive(Debug, Default)]
-pub(super) struct Common {
-    /// The value of `Server`.
+pub(super) struct WorkerContext {
+    /// The value of the `Server` field.
     pub(super) server: String,
-    /// Set when the worker takes nobody in any more: answers are the last of their connections.
+    /// Whether the worker is draining: each response is the last of its connection.
     pub(super) draining: AtomicBool,
-    /// Whose word about who is behind them is taken.
+    /// The proxies in front of the server.
     pub(super) trusted: Trusted,
 }
 
-/// Peers whose forwarding fields are believed.
+/// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trusted {
     everyone: bool,
@@ -22,7 +28,7 @@ pub(super) struct Trusted {
 }
 
 impl Trusted {
-    /// Reads a list of addresses and networks, `*` for everyone.
+    /// Reads a list of addresses and networks; `*` is every peer.
     ///
     /// # Errors
     /// The word that is neither.
@@ -45,13 +51,13 @@ impl Trusted {
         Ok(trusted)
     }
 
-    /// Whether nobody is believed.
-    pub(super) fn is_nobody(&self) -> bool {
+    /// Whether no peer is trusted.
+    pub(super) fn is_empty(&self) -> bool {
         !self.everyone && self.networks.is_empty()
     }
 
-    /// Whether this peer is believed; one behind a Unix socket has no address.
-    pub(super) fn has(&self, peer: Option<IpAddr>) -> bool {
+    /// Whether this peer is trusted. A peer on a Unix socket has no address.
+    pub(super) fn contains(&self, peer: Option<IpAddr>) -> bool {
         let Some(peer) = peer.map(|peer| peer.to_canonical()) else {
             return self.everyone;
         };
@@ -72,7 +78,7 @@ fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
     }
 }
 
-/// Who is behind proxies: of those that stand in `X-Forwarded-For`, the last one whom no proxy of ours speaks for.
+/// The client behind proxies: the last address in `X-Forwarded-For` that is not a trusted proxy's, or the first.
 pub(super) fn client_behind(trusted: &Trusted, forwarded_for: &[u8]) -> Option<IpAddr> {
     let mut client = None;
     for word in forwarded_for.rsplit(|byte| *byte == b',') {
@@ -81,7 +87,7 @@ pub(super) fn client_behind(trusted: &Trusted, forwarded_for: &[u8]) -> Option<I
             break;
         };
         client = Some(address);
-        if !trusted.has(Some(address)) {
+        if !trusted.contains(Some(address)) {
             break;
         }
     }
@@ -93,20 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whom_to_believe() {
+    fn trusted_peers() {
         let trusted = Trusted::parse("127.0.0.1, 10.0.0.0/8,::1").expect("a list");
-        let has = |text: &str| trusted.has(Some(text.parse().expect("an address")));
+        let has = |text: &str| trusted.contains(Some(text.parse().expect("an address")));
         assert!(has("127.0.0.1") && has("10.200.3.4") && has("::1") && has("::ffff:10.1.1.1"));
-        assert!(!has("11.0.0.1") && !has("::2") && !trusted.has(None));
-        assert!(Trusted::parse("*").expect("all").has(None));
-        assert!(Trusted::parse("").expect("none").is_nobody());
+        assert!(!has("11.0.0.1") && !has("::2") && !trusted.contains(None));
+        assert!(Trusted::parse("*").expect("all").contains(None));
+        assert!(Trusted::parse("").expect("none").is_empty());
         for bad in ["x", "1.2.3", "1.2.3.4/33", "::/129", "1.2.3.4/x"] {
             assert_eq!(Trusted::parse(bad), Err(bad.into()));
         }
     }
 
     #[test]
-    fn who_is_behind() {
+    fn clients_behind_proxies() {
         let trusted = Trusted::parse("10.0.0.0/8").expect("a list");
         let behind = |text: &str| client_behind(&trusted, text.as_bytes()).map(|ip| ip.to_string());
         assert_eq!(behind("6.6.6.6, 1.2.3.4, 10.0.0.2").as_deref(), Some("1.2.3.4"));

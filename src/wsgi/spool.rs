@@ -1,4 +1,4 @@
-//! The body of a request on its way to the application: in memory, or in a file when it is long.
+//! The body of a request on its way to the application: in memory, or in a temporary file if it is long.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
@@ -9,10 +9,10 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::sys::process;
 
-/// Bytes that are kept in memory: waitress's figure.
-const IN_MEMORY: usize = 512 * 1024;
+/// Bytes of a body that are kept in memory: waitress's figure.
+const MAX_IN_MEMORY: usize = 512 * 1024;
 
-/// A body, or as much of it as has come.
+/// A body, as far as it was received.
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     bytes: Vec<u8>,
@@ -22,13 +22,13 @@ pub(super) struct Spool {
 
 /// A whole body.
 #[derive(Debug)]
-pub(super) enum Body<'a> {
+pub(super) enum SpooledBody<'a> {
     Bytes(&'a [u8]),
     File(File),
 }
 
 impl Spool {
-    /// Forgets everything; what was large is given back.
+    /// Empties the spool, and returns memory above 64 KiB to the allocator.
     pub(super) fn clear(&mut self) {
         self.file = None;
         self.length = 0;
@@ -36,7 +36,7 @@ impl Spool {
         self.bytes.shrink_to(64 * 1024);
     }
 
-    /// Bytes so far.
+    /// Bytes received so far.
     pub(super) fn len(&self) -> u64 {
         self.length
     }
@@ -44,13 +44,13 @@ impl Spool {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// When there is no room for them in the folder for temporary files.
+    /// As open(2) and write(2), in the temporary folder.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.length += bytes.len() as u64;
         if let Some(file) = &mut self.file {
             return file.write_all(bytes);
         }
-        if self.bytes.len() + bytes.len() <= IN_MEMORY {
+        if self.bytes.len() + bytes.len() <= MAX_IN_MEMORY {
             self.bytes.extend_from_slice(bytes);
             return Ok(());
         }
@@ -62,22 +62,22 @@ impl Spool {
         Ok(())
     }
 
-    /// All of it, from the beginning.
+    /// Returns the whole body; a file is at its beginning.
     ///
     /// # Errors
     /// As lseek(2).
-    pub(super) fn take(&mut self) -> io::Result<Body<'_>> {
+    pub(super) fn take(&mut self) -> io::Result<SpooledBody<'_>> {
         match self.file.take() {
             Some(mut file) => {
                 file.rewind()?;
-                Ok(Body::File(file))
+                Ok(SpooledBody::File(file))
             }
-            None => Ok(Body::Bytes(&self.bytes)),
+            None => Ok(SpooledBody::Bytes(&self.bytes)),
         }
     }
 }
 
-/// A file without a name.
+/// Opens a temporary file without a name.
 fn temporary() -> io::Result<File> {
     let folder = std::env::temp_dir();
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -90,7 +90,7 @@ fn temporary() -> io::Result<File> {
     named(folder).map(Into::into)
 }
 
-/// Where there is no such thing: one that loses its name at once.
+/// The same without `O_TMPFILE`: a file that loses its name at once.
 fn named(folder: PathBuf) -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let path = folder.join(format!("stheno-{}-{}", process::current(), process::monotonic_micros()));
@@ -105,7 +105,7 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn what_is_long_goes_to_a_file_and_comes_back_whole() {
+    fn a_long_body_goes_to_a_file_and_comes_back_whole() {
         for pieces in [1, 7, 8, 9, 40] {
             let mut spool = Spool::default();
             let mut want = Vec::new();
@@ -116,9 +116,9 @@ mod tests {
             }
             assert_eq!(spool.len(), want.len() as u64);
             let got = match spool.take().expect("a body") {
-                Body::Bytes(bytes) => bytes.to_vec(),
-                Body::File(mut file) => {
-                    assert!(want.len() > IN_MEMORY);
+                SpooledBody::Bytes(bytes) => bytes.to_vec(),
+                SpooledBody::File(mut file) => {
+                    assert!(want.len() > MAX_IN_MEMORY);
                     let mut all = Vec::new();
                     file.read_to_end(&mut all).expect("all of it");
                     all

@@ -1,31 +1,43 @@
 //! `start_response`, and the `write` that it returns (PEP 3333).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use pyo3::exceptions::{PyAssertionError, PyBrokenPipeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use super::answer::{Answer, PushOutcome};
-use super::head::Head;
-use super::pool::away_from_the_application;
+use super::activity;
+use super::head::ApplicationHead;
+use super::response::{ApplicationResponse, PushOutcome};
+use super::shared::lock;
 
-/// What the application is given to begin its answer with. (the seed's `start_response`)
+/// The callable that begins a response. (the seed's `start_response`)
 #[pyclass(frozen, module = "stheno_wsgi")]
 #[derive(Debug)]
 pub struct StartResponse {
-    answer: Mutex<Answer>,
+    response: Mutex<ApplicationResponse>,
 }
 
 impl StartResponse {
-    pub(super) fn new(answer: Answer) -> Self {
-        Self { answer: Mutex::new(answer) }
+    pub(super) fn new(response: ApplicationResponse) -> Self {
+        Self { response: Mutex::new(response) }
     }
 
-    /// Nobody holds it while he waits for anything.
-    pub(super) fn answer(&self) -> MutexGuard<'_, Answer> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the response. No thread that has the lock waits for a client, except the loop in `write`.
+    pub(super) fn response(&self) -> MutexGuard<'_, ApplicationResponse> {
+        lock(&self.response)
+    }
+
+    /// Takes a piece and hands it over. While the client does not keep up, waits without the interpreter.
+    pub(super) fn push_and_wait(&self, py: Python<'_>, data: &[u8]) -> PushOutcome {
+        let mut response = self.response();
+        let outcome = response.push(data, None);
+        let handed_over = response.hand_over();
+        let full = response.full_outbox();
+        drop(response);
+        let waited = full.map_or(Ok(()), |outbox| py.detach(|| activity::pause(|| outbox.wait_for_room())));
+        if handed_over.and(waited).is_err() { PushOutcome::Gone } else { outcome }
     }
 }
 
@@ -38,28 +50,26 @@ impl StartResponse {
         headers: &Bound<'py, PyAny>,
         exc_info: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Write> {
-        let answer = this.get();
         let (is_sent, was_called) = {
-            let mut answer = answer.answer();
-            (answer.is_sent(), answer.note_call())
+            let mut response = this.get().response();
+            (response.is_sent(), response.note_call())
         };
         match exc_info {
             Some(exc_info) if is_sent => return Err(raised(exc_info)?),
-            Some(_) => {}
             None if was_called => {
                 return Err(PyAssertionError::new_err(
                     "start_response has been called already: a second call needs exc_info (PEP 3333)",
                 ));
             }
-            None => {}
+            _ => {}
         }
-        let head = Head::read(status, headers)?;
-        answer.answer().set_head(head);
+        let head = ApplicationHead::read(status, headers)?;
+        this.get().response().set_head(head);
         Ok(Write { start_response: this.clone().unbind() })
     }
 }
 
-/// The exception that the application wants to answer, too late (WSGI S6).
+/// The exception that comes too late to replace the response (WSGI S6).
 fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     let py = exc_info.py();
     let exc_info = exc_info.cast::<PyTuple>()?;
@@ -67,7 +77,7 @@ fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
     Ok(PyErr::from_value(value.call_method1(intern!(py, "with_traceback"), (traceback,))?))
 }
 
-/// Sends bytes before those of the iterable. New applications should not use it; old ones do.
+/// The callable that sends bytes before those of the iterable. PEP 3333 keeps it for old applications.
 #[pyclass(frozen, module = "stheno_wsgi")]
 #[derive(Debug)]
 pub struct Write {
@@ -78,30 +88,10 @@ pub struct Write {
 impl Write {
     fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         let start_response = self.start_response.get();
-        let pushed = push_and_wait(py, start_response, data.as_bytes()).map(drop);
-        pushed
-            .and_then(|()| start_response.answer().send_now().map_err(|_| Disconnected))
-            .map_err(|Disconnected| PyBrokenPipeError::new_err("the client has gone"))
+        let outcome = start_response.push_and_wait(py, data.as_bytes());
+        if outcome == PushOutcome::Gone || start_response.response().send_now().is_err() {
+            return Err(PyBrokenPipeError::new_err("the client is gone"));
+        }
+        Ok(())
     }
-}
-
-/// The client has gone.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Disconnected;
-
-/// Takes a piece and hands it over; waits, without the interpreter, where the client does not keep up.
-pub(super) fn push_and_wait(
-    py: Python<'_>,
-    start_response: &StartResponse,
-    data: &[u8],
-) -> Result<PushOutcome, Disconnected> {
-    let mut answer = start_response.answer();
-    let taken = answer.push(data, None);
-    answer.hand_over().map_err(|_| Disconnected)?;
-    let full = answer.outbox().filter(|outbox| outbox.is_full());
-    drop(answer);
-    if let Some(outbox) = full {
-        py.detach(|| away_from_the_application(|| outbox.wait_for_room())).map_err(|_| Disconnected)?;
-    }
-    Ok(taken)
 }

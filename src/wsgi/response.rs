@@ -1,0 +1,241 @@
+//! One response of the application: from `start_response` and the pieces of the body to framed bytes.
+//!
+//! The code is the same for an application on the loop and for one in the pool. It knows neither threads nor Python.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use super::head::ApplicationHead;
+use super::lent_socket::LentSocket;
+use super::outbox::{Disconnected, Outbox};
+use super::request::RequestFacts;
+use super::shared::WorkerContext;
+use crate::chat::FileSlice;
+use crate::clock::DateCache;
+use crate::http1::{BodyWriter, Completion, ResponseFacts, ResponseHead, Status};
+
+thread_local! {
+    /// The `Date` of the current second.
+    static DATES: RefCell<DateCache> = RefCell::new(DateCache::new());
+}
+
+/// The response of the application to one request.
+#[derive(Debug)]
+pub(super) struct ApplicationResponse {
+    facts: RequestFacts,
+    context: Arc<WorkerContext>,
+    /// What `start_response` was given. It is held back until there is a piece to send with it (WSGI S2).
+    head: Option<ApplicationHead>,
+    /// Whether `start_response` was called, with success or not.
+    was_called: bool,
+    /// Frames the body; `Some` once the head is in `wire`.
+    body: Option<BodyWriter>,
+    keep_alive: bool,
+    /// Framed bytes that were not handed over yet.
+    pub(super) wire: Vec<u8>,
+    head_length: u64,
+    delivery: Delivery,
+}
+
+/// How the bytes of a response reach the client.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    /// From another thread: through the outbox, to the loop.
+    Outbox(Arc<Outbox>),
+    /// On the loop, which takes the bytes after each step. `write` sends them before that, if the socket is lent.
+    Loop(Option<LentSocket>),
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PushOutcome {
+    /// It was taken, and more may follow.
+    More,
+    /// The body is complete: anything further would be cut off.
+    Enough,
+    /// The application has not called `start_response`.
+    NoHead,
+    /// The client is gone.
+    Gone,
+}
+
+impl ApplicationResponse {
+    /// `wire` is empty memory.
+    pub(super) fn new(
+        facts: RequestFacts,
+        context: Arc<WorkerContext>,
+        wire: Vec<u8>,
+        delivery: Delivery,
+    ) -> Self {
+        let (head, was_called, body, keep_alive, head_length) = (None, false, None, false, 0);
+        Self { facts, context, head, was_called, body, keep_alive, wire, head_length, delivery }
+    }
+
+    /// Whether the head was sent, or is about to be.
+    pub(super) fn is_sent(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Notes a call of `start_response`. Returns whether there was one before.
+    pub(super) fn note_call(&mut self) -> bool {
+        std::mem::replace(&mut self.was_called, true)
+    }
+
+    /// Replaces the head that `start_response` has set before.
+    pub(super) fn set_head(&mut self, head: ApplicationHead) {
+        self.head = Some(head);
+    }
+
+    /// Returns the status and the bytes of the head, once the head is sent.
+    pub(super) fn status(&self) -> Option<(Status, u64)> {
+        let code = self.head.as_ref().filter(|_| self.is_sent())?.code;
+        Some((Status::of_application(code), self.head_length))
+    }
+
+    /// Puts the head into `wire`; `whole` is the length of the body, if that is known. Returns whether there is a head.
+    fn send_head(&mut self, whole: Option<u64>) -> bool {
+        let Some(head) = &self.head else {
+            return false;
+        };
+        let RequestFacts { is_head, is_http11, keep_alive } = self.facts;
+        let keep_alive = keep_alive && !self.context.draining.load(Ordering::Relaxed);
+        let facts = ResponseFacts {
+            is_head,
+            is_http11,
+            is_bodiless: head.is_bodiless(),
+            said_length: head.content_length,
+            // Only the application knows the length of the response to a GET (WSGI R9).
+            length: whole.filter(|length| *length > 0 || !is_head),
+        };
+        let framing = facts.framing();
+        let body = BodyWriter::new(framing.body);
+        self.keep_alive = keep_alive && !body.is_until_close();
+        let before = self.wire.len();
+        DATES.with_borrow_mut(|dates| {
+            ResponseHead {
+                status: head.status(),
+                fields: [head.fields(), b""],
+                server: (!head.has_server).then_some(self.context.server.as_str()),
+                date: (!head.has_date).then(|| dates.http(SystemTime::now())),
+                keep_alive: self.keep_alive,
+                announced: framing.announced,
+            }
+            .write_to(&mut self.wire);
+        });
+        self.head_length = (self.wire.len() - before) as u64;
+        self.body = Some(body);
+        true
+    }
+
+    /// Takes a piece of the body; `whole` is the length of the body, if this piece is known to be all of it.
+    pub(super) fn push(&mut self, data: &[u8], whole: Option<u64>) -> PushOutcome {
+        if !data.is_empty() {
+            if self.body.is_none() && !self.send_head(whole) {
+                return PushOutcome::NoHead;
+            }
+            let body = self.body.as_mut();
+            if body.is_some_and(|body| body.push(data, &mut self.wire) > 0) {
+                log::warn!("the body is longer than its Content-Length: the rest is cut off");
+            }
+        }
+        let is_complete = self.body.is_some_and(|body| body.is_complete());
+        if is_complete { PushOutcome::Enough } else { PushOutcome::More }
+    }
+
+    /// Ends the body. Returns `None` if there is no head. A body that is shorter than its `Content-Length` ends the
+    /// connection (WSGI R6).
+    pub(super) fn finish(&mut self) -> Option<Completion> {
+        if self.body.is_none() && !self.send_head(Some(0)) {
+            return None;
+        }
+        let body = self.body.as_mut()?;
+        let missing = body.missing();
+        if missing > 0 {
+            log::warn!(
+                "the body is {missing} bytes shorter than its Content-Length: the connection is closed"
+            );
+            return Some(Completion::Cut { reset: false });
+        }
+        body.finish(&mut self.wire);
+        Some(self.completion())
+    }
+
+    fn completion(&self) -> Completion {
+        if self.keep_alive { Completion::KeepAlive } else { Completion::Close }
+    }
+
+    /// Ends the response after an error of the application: with 500, or, if a head is sent, by cutting the response
+    /// short (WSGI R1).
+    pub(super) fn fail(&mut self) -> Completion {
+        const TEXT: &[u8] = b"500 Internal Server Error\nThe application has failed; its log says why.\n";
+        if self.is_sent() {
+            return Completion::Cut { reset: self.body.is_some_and(|body| body.is_until_close()) };
+        }
+        self.head = Some(ApplicationHead::plain(500, "500 Internal Server Error"));
+        self.push(TEXT, Some(TEXT.len() as u64));
+        self.completion()
+    }
+
+    /// Makes a file of `length` bytes the body. Returns how many of them to send, or `None` if the file has to be read
+    /// and framed piece by piece.
+    pub(super) fn push_file(&mut self, length: u64) -> Option<u64> {
+        if self.body.is_some() || !self.send_head(Some(length)) {
+            return None;
+        }
+        self.body.as_mut().map(|body| body.skip(length))
+    }
+
+    /// Hands the bytes in `wire` to a loop on another thread.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn hand_over(&mut self) -> Result<(), Disconnected> {
+        let status = self.status();
+        match &self.delivery {
+            Delivery::Outbox(outbox) if !self.wire.is_empty() => outbox.push(&mut self.wire, status),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands over the rest: the bytes in `wire`, a file behind them, and how the response ends.
+    pub(super) fn hand_over_end(&mut self, file: Option<FileSlice>, completion: Completion) {
+        let status = self.status();
+        if let Delivery::Outbox(outbox) = &self.delivery {
+            outbox.end(&mut self.wire, status, file, completion);
+        }
+    }
+
+    /// Sends the bytes in `wire` from the loop, for `write`.
+    ///
+    /// # Errors
+    /// The client is gone.
+    pub(super) fn send_now(&mut self) -> Result<(), Disconnected> {
+        match &mut self.delivery {
+            Delivery::Loop(Some(socket)) => socket.send(&mut self.wire),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lends the socket to `write`, until [`Self::take_back_socket`].
+    pub(super) fn lend_socket(&mut self, socket: Option<LentSocket>) {
+        self.delivery = Delivery::Loop(socket);
+    }
+
+    /// Takes the socket back. Returns how many bytes `write` has sent.
+    pub(super) fn take_back_socket(&mut self) -> u64 {
+        match &mut self.delivery {
+            Delivery::Loop(socket) => socket.take().map_or(0, |socket| socket.sent),
+            Delivery::Outbox(_) => 0,
+        }
+    }
+
+    /// The outbox, if there is one and it is full: the thread has to wait for room in it.
+    pub(super) fn full_outbox(&self) -> Option<Arc<Outbox>> {
+        match &self.delivery {
+            Delivery::Outbox(outbox) if outbox.is_full() => Some(Arc::clone(outbox)),
+            _ => None,
+        }
+    }
+}
