@@ -161,8 +161,19 @@ class Server:
                     found.append(int(path.parent.name))
         return sorted(found)
 
-    def worker_pids(self):
-        return [pid for pid in self.pids() if pid != self.process.pid]
+    def memory(self, field, pids=None):
+        """The sum of a field of /proc/PID/status over its processes, or over `pids`, in bytes."""
+        texts = [pathlib.Path(f"/proc/{pid}/status").read_text() for pid in pids or self.pids()]
+        return sum(int(re.search(rf"{field}:\s+(\d+)", text)[1]) * 1024 for text in texts)
+
+    def descriptors(self):
+        """The targets of all descriptors of its processes."""
+        found = []
+        for pid in self.pids():
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+        return found
 
     def kill(self):
         with contextlib.suppress(ProcessLookupError, AttributeError):

@@ -3,9 +3,7 @@
 import hashlib
 import io
 import json
-import os
 import random
-import re
 import time
 
 from client import Connection, chunk, eventually, request
@@ -188,28 +186,19 @@ def max_body_chunked(case):
     expect(connection.answer().status, 413)
 
 
-def peak(server):
-    """The sum of the peaks of its processes' memory, in bytes."""
-    total = 0
-    for pid in server.pids():
-        with open(f"/proc/{pid}/status") as file:
-            total += int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) * 1024
-    return total
-
-
 # WSGI I5; granian 328
 @row("I5", "a body of 48 MiB costs less than 16 MiB of memory")
 def spooled(case):
     server = case.serve()
     piece = bytes(range(256)) * 4096
     case.ask(app="digest", method="POST", body=b"warm", server=server)
-    before = peak(server)
+    before = server.memory("VmHWM")
     connection = case.connect(server)
     connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nX-App: digest\r\nContent-Length: %d\r\n\r\n" % (48 * len(piece)))
     for _ in range(48):
         connection.send(piece)
     expect(connection.answer().body.decode(), f"{48 * len(piece)} {hashlib.sha256(piece * 48).hexdigest()}")
-    grown = peak(server) - before
+    grown = server.memory("VmHWM") - before
     assert grown < 16 << 20, f"{grown >> 20} MiB"
 
 
@@ -246,33 +235,14 @@ def no_body(case):
 def uploads_leave_nothing(case):
     server = case.serve()
     body = b"m" * (4 << 20)
-
-    def resident():
-        total = 0
-        for pid in server.pids():
-            with open(f"/proc/{pid}/status") as file:
-                total += int(re.search(r"RssAnon:\s+(\d+)", file.read())[1]) * 1024
-        return total
-
     for _ in range(5):
         case.ask(app="digest", method="POST", body=body, server=server)
-    before = resident()
+    before = server.memory("RssAnon")
     for _ in range(20):
         case.ask(app="digest", method="POST", body=body, server=server)
-    grown = resident() - before
+    grown = server.memory("RssAnon") - before
     assert grown < 4 << 20, f"{grown >> 10} KiB more"
-    eventually(lambda: not spool_files(server), "the temporary files are gone")
 
-
-def spool_files(server):
-    """Descriptors of its processes that are deleted or temporary files."""
-    found = []
-    for pid in server.pids():
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{pid}/fd/{name}")
-            except OSError:
-                continue
-            if "deleted" in target or target.startswith(("/tmp/#", "/tmp/tmp")):
-                found.append(target)
-    return found
+    def has_files():
+        return any("deleted" in name or name.startswith(("/tmp/#", "/tmp/tmp")) for name in server.descriptors())
+    eventually(lambda: not has_files(), "the temporary files are gone")

@@ -1,6 +1,5 @@
 """Operations on a running server: stop, kill, reload; and crowds of clients."""
 
-import contextlib
 import json
 import os
 import random
@@ -12,79 +11,9 @@ import time
 
 from client import Connection, Silence, eventually, request
 from harness import expect, row
+from load import Load
 
 STREAM = b"".join(b"%04d" % number + b"s" * 1020 for number in range(50))
-
-
-class Load:
-    """Clients that send the same request repeatedly, and count the outcomes."""
-
-    def __init__(self, server, app, wanted, clients=8, keep=True):
-        self.server, self.app, self.wanted, self.keep = server, app, wanted, keep
-        self.good, self.cut, self.wrong, self.lost, self.refused = 0, 0, [], 0, 0
-        self.lock, self.ending = threading.Lock(), threading.Event()
-        self.threads = [threading.Thread(target=self.client, daemon=True) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def count(self, name, what=None):
-        with self.lock:
-            if what is None:
-                setattr(self, name, getattr(self, name) + 1)
-            else:
-                self.wrong.append(what)
-
-    def client(self):
-        while not self.ending.is_set():
-            try:
-                connection = Connection(self.server.address)
-            except OSError:
-                self.count("refused")
-                if self.server.process.poll() is not None or self.ending.wait(0.01):
-                    return
-                continue
-            with connection:
-                self.talk(connection)
-
-    def talk(self, connection):
-        while not self.ending.is_set():
-            # A server may close between two responses; the client then uses another connection.
-            connection.socket.setblocking(False)
-            try:
-                if connection.socket.recv(1) == b"":
-                    return
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
-            connection.socket.settimeout(connection.patience)
-            try:
-                answer = connection.ask(app=self.app)
-            except (AssertionError, OSError) as error:
-                return self.count("wrong", repr(error)[:200])
-            if answer is None:
-                return self.count("lost")
-            if not answer.complete or answer.framing == "close" and answer.body != self.wanted:
-                return self.count("cut")
-            if answer.status != 200 or self.wanted is not None and answer.body != self.wanted:
-                return self.count("wrong", repr(answer)[:200])
-            self.count("good")
-            if not self.keep or (answer.get("Connection") or "").lower() == "close":
-                return
-
-    def reaches(self, count):
-        """Waits until `count` more requests were served."""
-        wanted = self.good + count
-        eventually(lambda: self.good >= wanted or self.ending.is_set(), f"{count} more responses; {self}", 60)
-
-    def end(self):
-        self.ending.set()
-        for thread in self.threads:
-            thread.join(30)
-
-    def __str__(self):
-        return (f"{self.good} good, {self.cut} cut, {self.lost} lost, {self.refused} refused, {len(self.wrong)} wrong "
-                f"{self.wrong[:2]}")
 
 
 # Drain
@@ -207,12 +136,7 @@ def aborted(case):
 
 def sockets_of(server):
     """The number of sockets that its processes hold."""
-    count = 0
-    for pid in server.pids():
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                count += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
-    return count
+    return sum(name.startswith("socket:") for name in server.descriptors())
 
 
 def pid_of(case, server):
@@ -273,13 +197,7 @@ def reload_watch(case):
     server = case.serve(app="changing:application", cwd=case.folder, args=["--reload"])
     expect(case.ask(server=server).body, b"version 1")
     path.write_text(VERSION % 22)
-
-    def is_new():
-        try:
-            return case.ask(server=server).body == b"version 22"
-        except (OSError, AssertionError):
-            return False
-    eventually(is_new, "the new code")
+    eventually(lambda: answers(case, server, None, b"version 22"), "the new code")
 
 
 # --max-requests
@@ -308,9 +226,9 @@ def hung(case):
         eventually(lambda: answers(case, server), f"another worker serves, {threads} threads")
 
 
-def answers(case, server):
+def answers(case, server, app="one", wanted=b"Hello World"):
     try:
-        return case.ask(app="one", server=server).body == b"Hello World"
+        return case.ask(app=app, server=server).body == wanted
     except (OSError, AssertionError):
         return False
 
@@ -373,8 +291,7 @@ def memory(case):
                 done += int(re.search(r"(\d+) requests in", text)[1])
 
         def resident():
-            with open(f"/proc/{worker}/status") as file:
-                return int(re.search(r"RssAnon:\s+(\d+)", file.read())[1])
+            return server.memory("RssAnon", [worker]) // 1024
         ask(100_000)
         # Memory that start-up has freed may return to the kernel later, which must not hide growth.
         readings = [resident()]

@@ -155,6 +155,15 @@ def short(case):
         expect((answer.body, answer.complete), (b"12345", False))
 
 
+# WSGI R6
+@row("R6", "also while the app keeps write(): closed at once", ours=True)
+def short_with_write_kept(case):
+    for target in ("/?short", "/?raises"):
+        with Connection(case.server.address, patience=5) as connection:
+            answer = connection.ask(target, app="keeps_write")
+            expect((answer.body, answer.complete), (b"begun", False), target)
+
+
 # WSGI R7
 @row("R7", "more than Content-Length: cut, and the next response is intact")
 def long(case):

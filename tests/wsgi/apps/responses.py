@@ -179,6 +179,20 @@ def writes(environ, start_response):
     return [b"third ", b"fourth"]
 
 
+KEPT_WRITES = []
+
+
+@app
+def keeps_write(environ, start_response):
+    """Keeps write() beyond a response that is cut short."""
+    write = start_response("200 OK", [*TEXT, ("Content-Length", "100")])
+    KEPT_WRITES.append(write)
+    write(b"begun")
+    if environ["QUERY_STRING"] == "raises":
+        raise RuntimeError("on purpose")
+    return []
+
+
 @app
 def writes_much(environ, start_response):
     write = start_response("200 OK", [*TEXT, ("Content-Length", str(64 * 65536))])
