@@ -18,8 +18,8 @@ pub struct PeerInfo {
     pub listener: u16,
     /// The connection's key on the loop, by which it is woken.
     pub connection: Key,
-    /// The connection's descriptor, for an application that sends without the loop. It is valid during the call of the
-    /// service.
+    /// The connection's descriptor, for an application that sends without the loop. It is valid until the response is
+    /// dropped.
     pub socket: RawFd,
 }
 

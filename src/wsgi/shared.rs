@@ -23,7 +23,7 @@ pub(super) struct WorkerContext {
 /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Trusted {
-    everyone: bool,
+    all: bool,
     networks: Vec<(IpAddr, u8)>,
 }
 
@@ -36,7 +36,7 @@ impl Trusted {
         let mut trusted = Self::default();
         for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
             if word == "*" {
-                trusted.everyone = true;
+                trusted.all = true;
                 continue;
             }
             let (address, bits) = word.split_once('/').map_or((word, None), |(a, b)| (a, Some(b)));
@@ -53,15 +53,15 @@ impl Trusted {
 
     /// Whether no peer is trusted.
     pub(super) fn is_empty(&self) -> bool {
-        !self.everyone && self.networks.is_empty()
+        !self.all && self.networks.is_empty()
     }
 
     /// Whether this peer is trusted. A peer on a Unix socket has no address.
     pub(super) fn contains(&self, peer: Option<IpAddr>) -> bool {
         let Some(peer) = peer.map(|peer| peer.to_canonical()) else {
-            return self.everyone;
+            return self.all;
         };
-        self.everyone || self.networks.iter().any(|(network, bits)| is_in(peer, *network, *bits))
+        self.all || self.networks.iter().any(|(network, bits)| is_in(peer, *network, *bits))
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(behind("10.0.0.3, 10.0.0.2").as_deref(), Some("10.0.0.3"));
         assert_eq!(behind("evil, 10.0.0.2").as_deref(), Some("10.0.0.2"));
         assert_eq!(behind("evil"), None);
-        let everyone = Trusted::parse("*").expect("all");
-        assert_eq!(client_behind(&everyone, b"1.2.3.4, 5.6.7.8"), Some([1, 2, 3, 4].into()));
+        let all = Trusted::parse("*").expect("all");
+        assert_eq!(client_behind(&all, b"1.2.3.4, 5.6.7.8"), Some([1, 2, 3, 4].into()));
     }
 }
