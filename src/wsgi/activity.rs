@@ -9,19 +9,19 @@ use crate::clock::Instant;
 
 thread_local! {
     /// The activity that this thread belongs to, and its number there. Unset on the loop.
-    static THIS_THREAD: OnceCell<(Arc<Activity>, usize)> = const { OnceCell::new() };
+    static THIS_THREAD: OnceCell<(Arc<ThreadActivity>, usize)> = const { OnceCell::new() };
 }
 
 /// The activity of the threads of a pool.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ThreadActivity {
     start: Instant,
     /// When each thread last called the application or received output from it, in milliseconds after `start`; 0
     /// while the thread is not in the application.
     since: Vec<AtomicU64>,
 }
 
-impl Activity {
+impl ThreadActivity {
     pub(super) fn of_threads(count: usize) -> Self {
         Self { start: Instant::now(), since: (0..count).map(|_| AtomicU64::new(0)).collect() }
     }
@@ -66,7 +66,7 @@ impl Activity {
 }
 
 /// Sets the time since which this thread is in the application. Returns the value before.
-fn set(time: impl FnOnce(&Activity) -> u64) -> u64 {
+fn set(time: impl FnOnce(&ThreadActivity) -> u64) -> u64 {
     THIS_THREAD.with(|this| {
         this.get().map_or(0, |(all, number)| all.since[*number].swap(time(all), Ordering::Relaxed))
     })
@@ -74,7 +74,7 @@ fn set(time: impl FnOnce(&Activity) -> u64) -> u64 {
 
 /// Notes that this thread calls the application, or has received output from it.
 pub(super) fn note_progress() {
-    set(Activity::now);
+    set(ThreadActivity::now);
 }
 
 /// Notes that this thread is not in the application any more.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use log::error;
 use pyo3::prelude::*;
 
-use super::activity::{self, Activity};
+use super::activity::{self, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
 use super::environ::Application;
 use super::job_queue::{Job, JobQueue};
@@ -39,7 +39,7 @@ const MAX_SPARE_WIRE: usize = 128 * 1024;
 struct PoolState {
     queue: JobQueue,
     waker: Arc<BatchedWaker>,
-    activity: Arc<Activity>,
+    activity: Arc<ThreadActivity>,
 }
 
 /// What only the loop uses.
@@ -70,7 +70,7 @@ impl Pool {
     /// As pthread_create(3).
     pub(super) fn start(count: usize, application: &Arc<Application>, waker: Waker) -> io::Result<Self> {
         let waker = Arc::new(BatchedWaker::new(waker));
-        let activity = Arc::new(Activity::of_threads(count));
+        let activity = Arc::new(ThreadActivity::of_threads(count));
         let state = Arc::new(PoolState { queue: JobQueue::default(), waker, activity });
         for number in 0..count {
             let (state, application) = (Arc::clone(&state), Arc::clone(application));
@@ -98,7 +98,7 @@ impl Pool {
     }
 
     /// The activity of the threads, which may outlive the pool.
-    pub(super) fn activity(&self) -> &Arc<Activity> {
+    pub(super) fn activity(&self) -> &Arc<ThreadActivity> {
         &self.state.activity
     }
 
