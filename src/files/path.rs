@@ -31,7 +31,7 @@ const WELL_KNOWN: &[u8] = b".well-known";
 
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PathError {
+pub enum PathError {
     /// A control character, an encoded slash, or `..` above the root: 400.
     Malformed,
     /// A name that begins with a dot: 404, as if it did not exist.
@@ -40,20 +40,22 @@ pub(super) enum PathError {
 
 /// The path of a target beneath the root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ResolvedPath {
+pub struct ResolvedPath {
     /// Relative to the root, without `.` and `..`; empty for the root itself.
-    pub(super) relative: PathBuf,
+    pub relative: PathBuf,
     /// Whether the target ends like a directory (`/`, `/.`, `/..`).
-    pub(super) as_directory: bool,
+    pub as_directory: bool,
 }
 
 impl ResolvedPath {
-    pub(super) fn segments(&self) -> impl Iterator<Item = &[u8]> {
+    /// Iterates over the names of the path.
+    pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         self.relative.iter().map(OsStr::as_bytes)
     }
 
-    /// The path of the URL without a slash at its end, encoded.
-    pub(super) fn url(&self) -> String {
+    /// Returns the path of the URL without a slash at its end, encoded.
+    #[must_use]
+    pub fn url(&self) -> String {
         let mut url = String::new();
         for segment in self.segments() {
             url.push('/');
@@ -70,8 +72,9 @@ impl ResolvedPath {
         }
     }
 
-    /// The name of the document: the last name of the path, or [`INDEX`] in a directory.
-    pub(super) fn name(&self) -> &OsStr {
+    /// Returns the name of the document: the last name of the path, or `index.html` in a directory.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
         match self.relative.file_name() {
             Some(name) if !self.as_directory => name,
             _ => OsStr::new(INDEX),
@@ -81,7 +84,7 @@ impl ResolvedPath {
 
 /// Whether names with a leading dot are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dotfiles {
+pub enum Dotfiles {
     /// They are served as all other names.
     Serve,
     /// They are hidden, except `.well-known`.
@@ -95,7 +98,10 @@ pub(super) fn is_served(name: &OsStr, dotfiles: Dotfiles) -> bool {
 }
 
 /// Decodes and normalises the path of a target. (the seed's `url_normalize` and `translate_path`)
-pub(super) fn normalise(path: &[u8], dotfiles: Dotfiles) -> Result<ResolvedPath, PathError> {
+///
+/// # Errors
+/// [`PathError`], which says what is wrong with the path.
+pub fn normalise(path: &[u8], dotfiles: Dotfiles) -> Result<ResolvedPath, PathError> {
     // A decoded slash would become a separator that the client has not sent as one (RFC 3986 §2.2).
     if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
         return Err(PathError::Malformed);

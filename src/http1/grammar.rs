@@ -110,7 +110,8 @@ pub(super) fn parse_decimal(digits: &[u8]) -> Option<u64> {
 /// refuse that where `Host` must have one (RFC 9112 §3.2).
 ///
 /// Commas are refused although `reg-name` allows them: a proxy may have joined two `Host` fields.
-pub(super) fn is_host_and_port(bytes: &[u8]) -> bool {
+#[must_use]
+pub fn is_host_and_port(bytes: &[u8]) -> bool {
     if let [b'[', rest @ ..] = bytes {
         let Some(end) = memchr::memchr(b']', rest) else {
             return false;
