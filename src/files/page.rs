@@ -359,13 +359,4 @@ mod tests {
         assert_eq!(time(0), "1970-01-01 00:00");
         assert_eq!(time(u64::from(u32::MAX) << 8), "9999-12-31 23:59");
     }
-
-    #[test]
-    fn numbers() {
-        for (number, want) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (10_000, "10,000"), (12_034, "12,034")]
-        {
-            assert_eq!(Thousands(number).to_string(), want);
-        }
-    }
 }
