@@ -159,9 +159,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod files;
-#[cfg(any(test, fuzzing))]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod heartbeat;
 pub mod http1;
 pub mod master;

@@ -37,7 +37,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     ("lib", &[]),
     ("main", &[]),
-    ("fuzzing", &["files", "http1"]),
 ];
 
 /// File of a part → the files of the same part that it may import. A part with one row here has a row for every file.
@@ -70,7 +69,6 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("files/conditional", &[]),
     ("files/document", &["conditional", "encoding", "path", "range"]),
     ("files/encoding", &[]),
-    ("files/fuzzing", &["path", "range"]),
     ("files/listing", &["path"]),
     ("files/page", &["conditional", "listing", "path"]),
     ("files/path", &[]),
@@ -85,13 +83,6 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("http1/connection/writing", &["connection", "framing", "grammar", "response", "service", "status"]),
     ("http1/error", &["status"]),
     ("http1/framing", &[]),
-    ("http1/fuzzing", &[]),
-    ("http1/fuzzing/chunked", &["body", "error", "framing", "fuzzing"]),
-    (
-        "http1/fuzzing/head",
-        &["error", "framing", "fuzzing", "grammar", "head", "request", "scan", "settings"],
-    ),
-    ("http1/fuzzing/host", &["error", "grammar", "head", "request", "settings"]),
     ("http1/grammar", &[]),
     ("http1/head", &["error", "framing", "grammar", "request", "settings"]),
     ("http1/request", &["framing"]),
@@ -265,8 +256,7 @@ fn no_files_import_each_other_in_a_circle() {
 #[test]
 fn a_type_name_has_one_meaning() {
     let mut defined: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    let is_shipped = |path: &Path| !path.with_extension("").iter().any(|name| name == "fuzzing");
-    for (_, path) in sources().into_iter().filter(|(_, path)| is_shipped(path)) {
+    for (_, path) in sources() {
         for name in types(&code(&path)) {
             defined.entry(name.into()).or_default().push(path.clone());
         }

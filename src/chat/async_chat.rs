@@ -133,61 +133,6 @@ mod tests {
     use super::*;
     use std::num::NonZeroU64;
 
-    /// Records the calls; after each frame the next terminator of the script is set.
-    #[derive(Default)]
-    struct Recorder {
-        frames: Vec<Vec<u8>>,
-        part: Vec<u8>,
-        script: Vec<Terminator>,
-    }
-
-    impl Handler for Recorder {
-        fn collect_incoming_data(&mut self, _: &mut Chat, data: &[u8]) {
-            assert!(!data.is_empty());
-            self.part.extend_from_slice(data);
-        }
-
-        fn found_terminator(&mut self, chat: &mut Chat) {
-            self.frames.push(std::mem::take(&mut self.part));
-            if let Some(terminator) = self.script.pop() {
-                chat.set_terminator(terminator);
-            }
-        }
-    }
-
-    #[test]
-    fn terminators_change_at_any_split() {
-        let input = b"line\r\n12345END of it\r\n\r\nthe rest, whatever\r\n";
-        for step in 1..=input.len() {
-            let mut chat = Chat::new(Terminator::bytes(b"\r\n"));
-            let mut recorder = Recorder {
-                script: vec![
-                    Terminator::None,
-                    Terminator::bytes(b"\r\n\r\n"),
-                    Terminator::Length(NonZeroU64::new(5).expect("five")),
-                ],
-                ..Recorder::default()
-            };
-            for piece in input.chunks(step) {
-                chat.receive(piece, &mut recorder);
-            }
-            let frames: [&[u8]; 3] = [b"line", b"12345", b"END of it"];
-            assert_eq!(recorder.frames, frames, "in steps of {step}");
-            assert_eq!(recorder.part, b"the rest, whatever\r\n", "in steps of {step}");
-        }
-    }
-
-    /// A finding of the oracle: bytes that had been searched for the old terminator were not searched for the new one.
-    #[test]
-    fn a_terminator_set_between_two_reads() {
-        let (mut chat, mut recorder) = (Chat::new(Terminator::bytes(b"\r\n")), Recorder::default());
-        chat.receive(b"a\r", &mut recorder);
-        chat.receive(b"", &mut recorder);
-        chat.set_terminator(Terminator::bytes(b"\r"));
-        chat.receive(b"b", &mut recorder);
-        assert_eq!((recorder.frames, recorder.part), (vec![b"a".to_vec()], b"b".to_vec()));
-    }
-
     /// Discards the buffers at the end of each frame.
     struct Discards(u32);
 

@@ -266,32 +266,6 @@ mod tests {
         }
     }
 
-    /// Feeds `input` in pieces of `step` bytes; returns the frames, and the number of bytes that are left.
-    fn frames(input: &[u8], step: usize) -> (Vec<Vec<u8>>, usize) {
-        let mut buffer = InBuffer::new();
-        let mut frames = Vec::new();
-        for piece in input.chunks(step) {
-            let mut window = buffer.open(piece);
-            while let Some(length) = find(&mut window, b"\r\n\r\n") {
-                frames.push(window.bytes()[..length].to_vec());
-                window.consume(length);
-            }
-            buffer.close(window);
-        }
-        (frames, buffer.len())
-    }
-
-    #[test]
-    fn frames_at_every_split() {
-        let input = b"one\r\n\r\ntwo\r\n\r\r\n\r\n\r\n\r\nrest\r\n\r";
-        let whole = frames(input, input.len());
-        assert_eq!(whole.0, [&b"one\r\n\r\n"[..], b"two\r\n\r\r\n\r\n", b"\r\n\r\n"]);
-        assert_eq!(whole.1, b"rest\r\n\r".len());
-        for step in 1..input.len() {
-            assert_eq!(frames(input, step), whole, "in steps of {step}");
-        }
-    }
-
     #[test]
     fn an_empty_buffer_holds_no_memory() {
         let mut buffer = InBuffer::new();

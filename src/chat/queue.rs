@@ -324,7 +324,7 @@ impl Fifo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{FileProducer, FileSlice, Memory, SimpleProducer, transmit};
+    use crate::chat::{FileProducer, SimpleProducer};
     use std::io::Write;
 
     /// Returns the bytes of the front segment, and whether more certainly follows.
@@ -357,16 +357,6 @@ mod tests {
     }
 
     #[test]
-    fn more_comes() {
-        let mut queue = OutQueue::new();
-        queue.push(b"piece");
-        for more in [false, true, false] {
-            queue.set_more_comes(more);
-            assert_eq!(front(&mut queue).1, more);
-        }
-    }
-
-    #[test]
     fn memory_is_exchanged() {
         let mut queue = OutQueue::new();
         let mut bytes = b"first ".to_vec();
@@ -385,22 +375,6 @@ mod tests {
         let mut next = b"next".to_vec();
         queue.push_from(&mut next);
         assert!(next.is_empty() && next.capacity() >= 6);
-    }
-
-    #[test]
-    fn partial_sends() {
-        for step in 1..12 {
-            let mut queue = OutQueue::new();
-            queue.push(b"0123");
-            queue.push_with_producer(FileProducer::new(file(b"456789").slice(1, 4)));
-            queue.push(b"ab");
-            let mut memory = Memory::default();
-            while !queue.is_empty() {
-                memory.room = step;
-                transmit(&mut memory, &mut queue).expect("sent");
-            }
-            assert_eq!(memory.sent, b"01235678ab", "in steps of {step}");
-        }
     }
 
     #[test]
@@ -423,17 +397,6 @@ mod tests {
         queue.push_with_producer(FileProducer::new(slice));
         let error = queue.to_bytes().expect_err("the file is too short");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-    }
-
-    #[test]
-    fn discard_buffers() {
-        let mut queue = OutQueue::new();
-        queue.push(b"abc");
-        queue.advance(1);
-        queue.discard_buffers();
-        assert!(queue.is_empty());
-        queue.push(b"de");
-        assert_eq!(queue.to_bytes().expect("bytes"), b"de");
     }
 
     /// In asynchat an empty piece ends its producer; here `None` does.

@@ -138,7 +138,10 @@ mod tests {
             ("identity;q=0", ""),
             ("*;q=0.8, gzip;q=0.5", "br zstd"),
             ("deflate, compress", ""),
+            ("gzip;q=0.07, br;q=1., zstd;q=0.1", "br zstd gzip"),
             ("gzip;q=1.5", ""),
+            ("gzip;q=01", ""),
+            ("gzip;q=.5", ""),
             ("gzip;q=0.1234", ""),
             ("gzip;q=1.001", ""),
             ("gzip;q=", ""),
@@ -150,17 +153,5 @@ mod tests {
         }
         assert_eq!(accepted(&["gzip;q=0.5", "br"]), "br gzip", "several lines are one list");
         assert_eq!(accepted(&[]), "", "no field");
-    }
-
-    #[test]
-    fn qvalues() {
-        for (qvalue, want) in
-            [("1", 1000), ("1.", 1000), ("1.000", 1000), ("0", 0), ("0.5", 500), ("0.07", 70)]
-        {
-            assert_eq!(thousandths(qvalue.as_bytes()), Some(want), "{qvalue}");
-        }
-        for qvalue in ["", "2", "1.1", "0.0000", ".5", "0,5", "0.x", "01"] {
-            assert_eq!(thousandths(qvalue.as_bytes()), None, "{qvalue}");
-        }
     }
 }

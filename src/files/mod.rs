@@ -17,8 +17,6 @@ mod cache;
 mod conditional;
 mod document;
 mod encoding;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod listing;
 mod page;
 mod path;
@@ -43,7 +41,10 @@ use document::Document;
 use encoding::{Coding, Order};
 use listing::ListingCache;
 use page::Page;
-use path::{Dotfiles, File, OpenOutcome, PathError, ResolvedPath, Root, normalise};
+use path::{File, OpenOutcome, Root};
+
+pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
+pub use range::{ByteRange, RangeOutcome, parse_range};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";

@@ -22,8 +22,6 @@ mod body;
 mod connection;
 mod error;
 mod framing;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
 mod grammar;
 mod head;
 mod request;
@@ -37,7 +35,7 @@ pub use body::{BodyEvent, BodyReader};
 pub use connection::{BodySink, Connection, Event, Next, Turn};
 pub use error::Error;
 pub use framing::{BodyFraming, BodyWriter, ResponseFacts, ResponseFraming};
-pub use grammar::{is_tchar, list, trim_ows};
+pub use grammar::{is_host_and_port, is_tchar, list, trim_ows};
 pub use head::{FEW_FIELDS, FieldSpace, Head, MAX_FIELDS, field_space};
 pub use request::{Fields, Method, Request, RequestNeeds, Target, Version};
 #[cfg(feature = "wsgi")]

@@ -242,26 +242,4 @@ mod tests {
             assert_eq!(String::from_utf8(out).expect("ASCII"), number.to_string());
         }
     }
-
-    #[test]
-    fn heads() {
-        let head = ResponseHead {
-            status: b"304 Not Modified",
-            server: Some("s"),
-            date: None,
-            keep_alive: true,
-            fields: [b"A: b\r\n", b""],
-            announced: BodyFraming::None,
-        };
-        let start = "HTTP/1.1 304 Not Modified\r\nServer: s\r\nConnection: keep-alive\r\nA: b\r\n";
-        for (announced, want) in [
-            (BodyFraming::None, "\r\n"),
-            (BodyFraming::Chunked, "Transfer-Encoding: chunked\r\n\r\n"),
-            (BodyFraming::Length(10), "Content-Length: 10\r\n\r\n"),
-        ] {
-            let mut out = Vec::new();
-            ResponseHead { announced, ..head }.write_to(&mut out);
-            assert_eq!(String::from_utf8(out).expect("text"), format!("{start}{want}"));
-        }
-    }
 }

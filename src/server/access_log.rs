@@ -157,7 +157,6 @@ mod tests {
     use super::*;
     use crate::http1::Status;
     use crate::sys::descriptor;
-    use std::io::Read;
     use std::time::Duration;
 
     fn record(line: &[u8], user_agent: Option<&[u8]>) -> LogRecord {
@@ -171,9 +170,14 @@ mod tests {
         }
     }
 
-    fn pipe_log() -> (std::fs::File, AccessLog) {
-        let (read, write) = descriptor::pipe().expect("a pipe");
-        (read.into(), AccessLog::new(LogTarget::from(write)))
+    /// Returns what `write` logs, by way of a pipe that is read at the end.
+    fn logged(write: impl FnOnce(&mut AccessLog)) -> String {
+        let (read, to) = descriptor::pipe().expect("a pipe");
+        let mut log = AccessLog::new(LogTarget::from(to));
+        write(&mut log);
+        log.flush();
+        drop(log);
+        std::io::read_to_string(std::fs::File::from(read)).expect("text")
     }
 
     fn peer() -> Peer {
@@ -183,54 +187,43 @@ mod tests {
     /// RULES C17.
     #[test]
     fn a_record_is_one_printable_line() {
-        let (mut read, mut log) = pipe_log();
-        log.record(peer(), "now", record(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff")));
-        log.flush();
-        drop(log);
-        let mut text = String::new();
-        read.read_to_string(&mut text).expect("text");
-        assert_eq!(
-            text,
-            "127.0.0.1 - - [now] \"GET /\\\"\\\\ HTTP/1.1\" 200 5 \"-\" \"\\x1b]0;x\\x07\\x0d\\x0a\\xff\" 0.012\n"
-        );
+        let odd = record(b"GET /\"\\ HTTP/1.1", Some(b"\x1b]0;x\x07\r\n\xff"));
+        let want = "127.0.0.1 - - [now] \"GET /\\\"\\\\ HTTP/1.1\" 200 5 \"-\" \"\\x1b]0;x\\x07\\x0d\\x0a\\xff\" 0.012\n";
+        assert_eq!(logged(|log| log.record(peer(), "now", odd)), want);
     }
 
     #[test]
     fn the_longest_line_fits_into_one_write() {
-        let (_, mut log) = pipe_log();
         let long = vec![0u8; 10_000];
         let mut worst = record(&long, Some(&long));
         worst.referer = Some(long.as_slice().into());
-        log.write_line(Peer::Internet(([0xffff; 8], 0).into()), "23/Nov/2026:08:30:00 +0000", &worst);
-        assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
+        logged(|log| {
+            log.write_line(Peer::Internet(([0xffff; 8], 0).into()), "23/Nov/2026:08:30:00 +0000", &worst);
+            assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
+        });
     }
 
     /// A line that was cut by a full disk does not join with the next one.
     #[test]
     fn a_torn_line_is_ended_first() {
-        let (mut read, mut log) = pipe_log();
-        log.torn = true;
-        log.record(peer(), "now", record(b"GET / HTTP/1.1", None));
-        log.flush();
-        assert!(!log.torn);
-        drop(log);
-        let mut text = String::new();
-        read.read_to_string(&mut text).expect("text");
+        let text = logged(|log| {
+            log.torn = true;
+            log.record(peer(), "now", record(b"GET / HTTP/1.1", None));
+            log.flush();
+            assert!(!log.torn);
+        });
         assert!(text.starts_with("\n127.0.0.1 ") && text.ends_with(" 0.012\n"));
     }
 
     /// RULES C16: a full target costs lines, not time.
     #[test]
     fn a_full_pipe() {
-        let (mut read, mut log) = pipe_log();
-        for _ in 0..10_000 {
-            log.record(peer(), "now", record(b"GET / HTTP/1.1", None));
-        }
-        log.flush();
-        let dropped = log.dropped();
-        drop(log);
-        let mut text = String::new();
-        read.read_to_string(&mut text).expect("text");
+        let mut dropped = 0;
+        let text = logged(|log| {
+            (0..10_000).for_each(|_| log.record(peer(), "now", record(b"GET / HTTP/1.1", None)));
+            log.flush();
+            dropped = log.dropped();
+        });
         assert!(dropped > 0 && text.ends_with('\n'));
         assert_eq!(text.lines().count() as u64 + dropped, 10_000);
         assert!(text.lines().all(|line| line.starts_with("127.0.0.1 ") && line.ends_with(" 0.012")));

@@ -313,7 +313,6 @@ mod tests {
     /// A table, and a slab in place of the loop's: it makes the keys of the channels.
     struct Bench {
         table: Rc<ConnectionTable>,
-        start: Instant,
         channels: Slab<()>,
         _reactor: Reactor,
     }
@@ -323,7 +322,7 @@ mod tests {
             let reactor = Reactor::new().expect("a reactor");
             let capacity = Capacity { connections, per_address: NonZeroU32::new(per_address) };
             let table = Rc::new(ConnectionTable::new(capacity, reactor.waker()));
-            Self { table, start: Instant::now(), channels: Slab::new(), _reactor: reactor }
+            Self { table, channels: Slab::new(), _reactor: reactor }
         }
 
         /// A new connection from 127.0.0.`last`.
@@ -332,18 +331,12 @@ mod tests {
             Some((permit, self.channels.insert(())))
         }
 
-        /// `count` new connections, each of which tells its activity one second after the last.
-        fn enter_all(&mut self, count: u64, activity: Activity) -> Vec<(Permit, Key)> {
-            let enter = |second| {
-                let one = self.enter(1).expect("a permit");
-                self.set_activity(&one, activity, second);
-                one
-            };
-            (0..count).map(enter).collect()
+        fn enter_all(&mut self, count: usize) -> Vec<(Permit, Key)> {
+            (0..count).map(|_| self.enter(1).expect("a permit")).collect()
         }
 
         fn set_activity(&self, (permit, channel): &(Permit, Key), activity: Activity, second: u64) {
-            permit.set_activity(activity, self.start + Duration::from_secs(second), *channel);
+            permit.set_activity(activity, self.table.started + Duration::from_secs(second), *channel);
         }
 
         fn listed(&self) -> usize {
@@ -357,58 +350,48 @@ mod tests {
         asked.map(|(index, _)| index).collect()
     }
 
+    /// A script has a step per second: `2i`, `2l`, `2b` make connection 2 idle, lingering, busy; `>2` makes room, for which
+    /// 2 is asked to close, and `>-` finds none.
     #[test]
-    fn the_longest_idle_connection_goes_first() {
-        let mut bench = Bench::new(3, 0);
-        let all = bench.enter_all(3, Activity::Idle);
-        assert!(bench.table.is_full());
-        assert!(bench.table.make_room());
-        assert!(!bench.table.is_full(), "a leaving connection does not count");
-        assert_eq!(asked(&all), [0]);
-        assert!(bench.table.is_full(), "it has been asked, and is still there");
-        assert!(bench.table.make_room() && bench.table.make_room());
-        assert_eq!(asked(&all), [1, 2]);
-        assert!(!bench.table.make_room(), "none is left to be asked");
-    }
-
-    #[test]
-    fn lingering_ones_go_before_idle_ones_and_busy_ones_never() {
-        let mut bench = Bench::new(4, 0);
-        let mut all = bench.enter_all(1, Activity::Busy);
-        all.extend(bench.enter_all(2, Activity::Idle));
-        all.extend(bench.enter_all(1, Activity::Idle));
-        bench.set_activity(&all[3], Activity::Busy, 10);
-        bench.set_activity(&all[3], Activity::Lingering, 11);
-        for victim in [3, 1, 2] {
-            assert!(bench.table.make_room());
-            assert_eq!(asked(&all), [victim]);
+    fn the_connection_of_no_use_for_longest_goes_first() {
+        for script in [
+            "0i 1i 2i >0 >1 >2 >-",
+            // Those that linger go before idle ones, and busy ones never.
+            "0b 1i 2i 3i 3b 3l >3 >1 >2 >-",
+            // One that was busy in between goes to the end, and is listed again.
+            "0i 1i 2i 0b 0i 1b >2 >0 >- 1i >1 >-",
+        ] {
+            let mut bench = Bench::new(4, 0);
+            let all = bench.enter_all(4);
+            let number = |digit: u8| usize::from(digit - b'0');
+            for (second, step) in (0..).zip(script.split(' ')) {
+                let (index, activity) = match *step.as_bytes() {
+                    [b'>', b'-'] => {
+                        assert!(!bench.table.make_room(), "{script}");
+                        continue;
+                    }
+                    [b'>', victim] => {
+                        assert!(bench.table.is_full() && bench.table.make_room(), "{script}");
+                        assert!(!bench.table.is_full(), "a leaving connection does not count");
+                        assert_eq!(asked(&all), [number(victim)], "{script}");
+                        continue;
+                    }
+                    [index, b'i'] => (index, Activity::Idle),
+                    [index, b'l'] => (index, Activity::Lingering),
+                    [index, b'b'] => (index, Activity::Busy),
+                    _ => panic!("not a step: {step}"),
+                };
+                bench.set_activity(&all[number(index)], activity, second);
+                assert!(bench.listed() <= 4, "a request moves nothing in a list");
+            }
         }
-        assert!(!bench.table.make_room(), "the busy one stays");
-    }
-
-    /// A request moves nothing in a list; the list is corrected when a connection has to be closed.
-    #[test]
-    fn a_connection_that_was_busy_in_between_goes_to_the_end() {
-        let mut bench = Bench::new(3, 0);
-        let all = bench.enter_all(3, Activity::Idle);
-        bench.set_activity(&all[0], Activity::Busy, 10);
-        bench.set_activity(&all[0], Activity::Idle, 11);
-        bench.set_activity(&all[1], Activity::Busy, 12);
-        assert_eq!(bench.listed(), 3);
-        assert!(bench.table.make_room());
-        assert_eq!(asked(&all), [2]);
-        assert!(bench.table.make_room());
-        assert_eq!(asked(&all), [0]);
-        assert!(!bench.table.make_room());
-        bench.set_activity(&all[1], Activity::Idle, 13);
-        assert!(bench.table.make_room(), "it is listed again");
-        assert_eq!(asked(&all), [1]);
     }
 
     #[test]
     fn permits_are_free_again_and_listeners_woken() {
         let mut bench = Bench::new(2, 0);
-        let mut all = bench.enter_all(2, Activity::Idle);
+        let mut all = bench.enter_all(2);
+        bench.set_activity(&all[0], Activity::Idle, 0);
         bench.table.wait(all[0].1);
         bench.table.wait(all[0].1);
         assert_eq!(bench.table.waiting.borrow().len(), 1);
@@ -420,39 +403,32 @@ mod tests {
         assert!(bench.table.waiting.borrow().is_empty());
     }
 
+    /// RULES C9. Nothing is kept of an address without connections.
     #[test]
     fn the_permits_of_an_address_are_bounded() {
         let mut bench = Bench::new(100, 2);
-        let unaddressed: Vec<_> = (0..5).map(|_| bench.table.enter(Peer::Unix).expect("a permit")).collect();
-        drop(unaddressed);
-        let first = bench.enter(2).expect("a permit");
-        let _second = bench.enter(2).expect("a permit");
-        assert!(bench.enter(2).is_none());
-        assert!(bench.enter(3).is_some());
+        let (first, _second) = (bench.enter(2).expect("a permit"), bench.enter(2));
+        assert!(bench.enter(2).is_none() && bench.enter(3).is_some());
         drop(first);
         assert!(bench.enter(2).is_some());
-        assert_eq!(
-            bench.table.per_address.borrow().len(),
-            1,
-            "nothing is kept of addresses without connections"
-        );
+        assert_eq!(bench.table.per_address.borrow().len(), 1);
     }
 
     /// The lists do not grow with the connections that have come and gone.
     #[test]
     fn closed_connections_leave_little_behind() {
         let mut bench = Bench::new(100, 0);
-        let staying = bench.enter_all(10, Activity::Idle);
-        for second in 0..10_000 {
-            let activity = if second % 2 == 0 { Activity::Idle } else { Activity::Lingering };
+        let staying = bench.enter_all(1);
+        bench.set_activity(&staying[0], Activity::Idle, 0);
+        for second in 1..10_000 {
             let passing = bench.enter(1).expect("a permit");
             bench.set_activity(&passing, Activity::Idle, second);
-            bench.set_activity(&passing, activity, second);
+            bench.set_activity(&passing, Activity::Lingering, second);
             bench.channels.remove(passing.1);
         }
-        assert!(bench.listed() <= 2 * (2 * 11 + RESERVE), "{} entries", bench.listed());
+        assert!(bench.listed() <= 2 * (2 * 2 + RESERVE), "{} entries", bench.listed());
         assert!(bench.table.make_room());
-        assert_eq!(asked(&staying), [0], "the others are still listed, in their order");
+        assert_eq!(asked(&staying), [0], "the other is still listed");
     }
 
     #[test]
@@ -471,8 +447,9 @@ mod tests {
     #[test]
     fn an_index_that_is_used_again_is_another_connection() {
         let mut bench = Bench::new(2, 0);
-        let (first, old) = bench.enter(1).expect("a permit");
-        first.set_activity(Activity::Idle, bench.start, old);
+        let first = bench.enter(1).expect("a permit");
+        let old = first.1;
+        bench.set_activity(&first, Activity::Idle, 0);
         assert!(bench.table.make_room());
         bench.channels.remove(old);
         drop(first);

@@ -301,20 +301,4 @@ mod tests {
         let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_eq!(third.addresses, second.addresses);
     }
-
-    #[test]
-    fn a_name_is_bound_on_all_its_addresses_on_one_port() {
-        let bound = bind_host("localhost", 0, AcceptMode::Shared, 1).expect("localhost");
-        let addresses: Vec<SocketAddr> = bound.addresses.iter().map(internet).collect();
-        let port = addresses[0].port();
-        assert!(addresses.iter().all(|address| address.port() == port && address.ip().is_loopback()));
-    }
-
-    #[test]
-    fn reasons_say_what_to_do() {
-        let error = bind_host("192.0.2.1", 0, AcceptMode::Exclusive, 1).expect_err("not an address of ours");
-        assert!(error.to_string().contains("--host"), "{error}");
-        let error = bind_host("no such host.invalid", 0, AcceptMode::Exclusive, 1).expect_err("no host");
-        assert!(error.to_string().contains("no such host.invalid"), "{error}");
-    }
 }

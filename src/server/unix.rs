@@ -193,29 +193,4 @@ mod tests {
         drop(second);
         assert!(!path.exists() && SocketFile::of_another(&path).is_none());
     }
-
-    #[test]
-    fn the_file_at_the_path_decides() {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        let path = place.path().join("socket");
-        drop(UnixListener::bind(&path).expect("a socket"));
-        check(&path).expect("a stale socket would be replaced");
-        let (listener, file) = bind(&path, 0o666, 16).expect("a stale socket is replaced");
-        check(&path).expect("a check does not connect");
-        drop((listener, file));
-        for name in ["file", "folder"] {
-            let path = place.path().join(name);
-            if name == "file" {
-                std::fs::write(&path, "dear").expect("a file");
-            } else {
-                std::fs::create_dir(&path).expect("a folder");
-            }
-            assert!(check(&path).expect_err("no socket").contains("left alone"));
-            assert!(bind(&path, 0o666, 16).expect_err("no socket").contains("left alone"));
-            assert!(path.exists());
-        }
-        let link = place.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).expect("a link");
-        assert!(bind(&link, 0o666, 16).expect_err("no socket").contains("left alone"));
-    }
 }

@@ -245,18 +245,4 @@ mod tests {
         assert_eq!(outcome(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
         assert_eq!(outcome(walk, root, path, symlinks), want, "walk {path}");
     }
-
-    /// A path is refused at its first link, even at one that would stay inside.
-    #[test]
-    fn twins_agree_on_refusing_symlinks() {
-        let folder = folder_with_root();
-        let root = open_root(&folder.path().join("root")).expect("root");
-        for path in ["in", "dir/file", "chain", "loop", "out", "abs", "proc/etc/hostname", "slash_dir"] {
-            agree(&root, path, Symlinks::Refuse, Err(Errno::LOOP));
-        }
-        agree(&root, "a/b/file", Symlinks::Refuse, Ok("inside".into()));
-        agree(&root, "a", Symlinks::Refuse, Ok("(directory)".into()));
-        agree(&root, ".", Symlinks::Refuse, Ok("(directory)".into()));
-        agree(&root, "none", Symlinks::Refuse, Err(Errno::NOENT));
-    }
 }

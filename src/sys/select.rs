@@ -71,32 +71,8 @@ fn set_of(files: &[BorrowedFd<'_>]) -> io::Result<Vec<FdSetElement>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
-    use std::time::Instant;
-
-    #[test]
-    fn only_what_is_ready_is_named() {
-        let (mut here, there) = UnixStream::pair().expect("a pair");
-        let both = [here.as_fd(), there.as_fd()];
-        let (readable, writable, _) = select(&both, &both, &both, None).expect("select");
-        assert_eq!((readable.len(), writable.len()), (0, 2));
-
-        here.write_all(b"x").expect("write");
-        let both = [here.as_fd(), there.as_fd()];
-        let (readable, writable, _) = select(&both, &[], &[], None).expect("select");
-        assert_eq!((readable, writable), (vec![there.as_raw_fd()], vec![]));
-    }
-
-    #[test]
-    fn it_waits_no_longer_than_told() {
-        let (here, _there) = UnixStream::pair().expect("a pair");
-        let begun = Instant::now();
-        let ready = select(&[here.as_fd()], &[], &[], Some(Duration::from_millis(20))).expect("select");
-        assert_eq!(ready, Default::default());
-        assert!(begun.elapsed() >= Duration::from_millis(20));
-    }
 
     #[test]
     fn large_descriptors_are_refused_with_a_plain_message() {

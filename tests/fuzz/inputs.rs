@@ -1,6 +1,4 @@
 //! Inputs of the oracles: the corpus, short ones, and strategies for heads, bodies and arbitrary words.
-//!
-//! The unit tests of the library (`src/fuzzing/tests.rs`) and `tests/fuzz/main.rs` share this file.
 
 use std::fs;
 use std::path::Path;

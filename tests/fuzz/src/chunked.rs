@@ -1,3 +1,8 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stheno::fuzzing::chunked(data));
+#[path = "../oracle/cuts.rs"]
+mod cuts;
+#[path = "../oracle/chunked.rs"]
+mod chunked;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chunked::chunked(data));

@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../oracle/mod.rs"]
-mod oracle;
+#[path = "../oracle/connection/mod.rs"]
+mod connection;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| oracle::connection(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| connection::connection(data));

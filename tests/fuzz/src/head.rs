@@ -1,3 +1,8 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stheno::fuzzing::head(data));
+#[path = "../oracle/cuts.rs"]
+mod cuts;
+#[path = "../oracle/head.rs"]
+mod head;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| head::head(data));

@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stheno::fuzzing::host(data));
+#[path = "../oracle/host.rs"]
+mod host;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| host::host(data));

@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stheno::fuzzing::path(data));
+#[path = "../oracle/path.rs"]
+mod path;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| path::path(data));

@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stheno::fuzzing::range(data));
+#[path = "../oracle/range.rs"]
+mod range;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| range::range(data));

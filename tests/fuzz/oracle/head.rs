@@ -1,14 +1,12 @@
 //! The oracle of heads: the same verdict at every cut, and the same meaning for every reader.
 
-use super::{each_cut, trim};
-use crate::chat::{Frame, InBuffer};
-use crate::http1::error::Error;
-use crate::http1::framing::BodyFraming;
-use crate::http1::grammar::{is_host_and_port, is_tchar};
-use crate::http1::head::{MAX_FIELDS, field_space, parse};
-use crate::http1::request::{Request, Target, Version};
-use crate::http1::scan::{HeadEnd, HeadScan};
-use crate::http1::settings::Limits;
+use stheno::clock::{DateCache, Now};
+use stheno::http1::{
+    BodyFraming, Connection, Error, Event, Head, Limits, MAX_FIELDS, Request, Settings, Target, Turn,
+    Version, field_space, is_host_and_port, is_tchar,
+};
+
+use super::cuts::each_cut;
 
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
@@ -20,7 +18,8 @@ enum Outcome {
 /// A parsed head, without borrows.
 #[derive(Debug, PartialEq, Eq)]
 struct HeadFacts {
-    length: usize,
+    /// All bytes of the head, without empty lines before it.
+    bytes: Vec<u8>,
     line: Vec<u8>,
     method: String,
     target: (Vec<u8>, Option<Vec<u8>>),
@@ -32,14 +31,14 @@ struct HeadFacts {
 }
 
 impl HeadFacts {
-    fn of(request: &Request<'_>, length: usize) -> Self {
+    fn of(request: &Request<'_>, bytes: &[u8]) -> Self {
         let target = match request.target {
             Target::Path { path, query } => (path.to_vec(), query.map(<[u8]>::to_vec)),
             Target::Authority => (b"authority".to_vec(), None),
             Target::Asterisk => (b"*".to_vec(), None),
         };
         Self {
-            length,
+            bytes: bytes.to_vec(),
             line: request.line.to_vec(),
             method: format!("{:?}", request.method),
             target,
@@ -53,53 +52,60 @@ impl HeadFacts {
 }
 
 /// Checks the head at the beginning of any stream.
-pub fn head(data: &[u8]) {
+pub(crate) fn head(data: &[u8]) {
     let small = Limits { target: 24, field_line: 40, head: 160, ..Limits::default() };
     for limits in [Limits::default(), small] {
-        check(data, &limits);
+        check(data, &Settings { limits, ..Settings::default() });
     }
 }
 
-fn check(data: &[u8], limits: &Limits) {
-    let whole = feed(&mut [data].into_iter(), limits);
-    each_cut(data, |pieces| assert_eq!(feed(pieces, limits), whole, "a cut changes the verdict"));
+fn check(data: &[u8], settings: &Settings) {
+    let limits = &settings.limits;
+    let whole = feed(&mut [data].into_iter(), settings);
+    each_cut(data, |pieces| assert_eq!(feed(pieces, settings), whole, "a cut changes the verdict"));
     if let Outcome::Accepted(head) = &whole {
-        let bytes = &data[..head.length];
-        assert_eq!(feed(&mut [bytes].into_iter(), limits), whole, "bytes after the head matter");
+        let bytes = &head.bytes[..];
+        assert_eq!(feed(&mut [bytes].into_iter(), settings), whole, "bytes around the head matter");
         let cut = &bytes[..bytes.len() - 1];
-        assert_eq!(feed(&mut [cut].into_iter(), limits), Outcome::Waits, "accepted before its end");
+        assert_eq!(feed(&mut [cut].into_iter(), settings), Outcome::Waits, "accepted before its end");
         assert!(bytes.len() <= limits.head + 2, "{} bytes are over the limit", bytes.len());
-        check_lines(head, bytes, limits);
-        check_httparse(head, bytes);
+        check_lines(head, limits);
+        check_httparse(head);
         check_framing(head);
     }
 }
 
-/// Reads a head as the connection does: the scan, and then the parser.
-fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, limits: &Limits) -> Outcome {
-    let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
+/// Reads a head as the driver does: asks the connection for it, and parses it.
+fn feed(pieces: &mut dyn Iterator<Item = &[u8]>, settings: &Settings) -> Outcome {
+    let (now, mut dates) = (Now::ask(), DateCache::new());
+    let turn = Turn { now, settings, dates: &mut dates };
+    let mut connection = Connection::new(now);
     for piece in pieces {
-        let mut window = buffer.open(piece);
-        match window.find(&mut HeadEnd::new(&mut scan, limits)) {
-            Err(error) => return Outcome::Refused(error),
-            Ok(Frame::Whole { data, .. }) => return outcome(window.bytes(), data, limits),
-            Ok(Frame::Part { .. }) => buffer.close(window),
+        let mut window = connection.open(piece, now);
+        match connection.next_event(&mut window, &turn) {
+            Event::Head(head) => return parse(head, window.bytes(), &settings.limits),
+            Event::Refuse(error) => return Outcome::Refused(error),
+            Event::NeedData => connection.store(window),
+            event => panic!("{event:?} before a head"),
         }
-        assert!(buffer.len() <= limits.head, "{} bytes are held", buffer.len());
+        assert!(connection.held() <= settings.limits.head, "{} bytes are held", connection.held());
     }
     Outcome::Waits
 }
 
-fn outcome(bytes: &[u8], length: usize, limits: &Limits) -> Outcome {
-    match parse(&bytes[..length], &mut field_space::<MAX_FIELDS>(), limits) {
-        Ok(request) => Outcome::Accepted(Box::new(HeadFacts::of(&request, length))),
+fn parse(head: Head, bytes: &[u8], limits: &Limits) -> Outcome {
+    match head.parse(bytes, &mut field_space::<MAX_FIELDS>(), limits) {
+        Ok(request) => {
+            assert_eq!(request.fields.iter().count(), head.fields);
+            Outcome::Accepted(Box::new(HeadFacts::of(&request, &bytes[..head.length])))
+        }
         Err(error) => Outcome::Refused(error),
     }
 }
 
 /// Compares the head with that of the simplest reader: lines, words, colons.
-fn check_lines(head: &HeadFacts, bytes: &[u8], limits: &Limits) {
-    let text = bytes.strip_suffix(b"\r\n\r\n").expect("ends in an empty line");
+fn check_lines(head: &HeadFacts, limits: &Limits) {
+    let text = head.bytes.strip_suffix(b"\r\n\r\n").expect("ends in an empty line");
     assert!(text.windows(4).all(|four| four != b"\r\n\r\n"), "an empty line within the head");
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let line = lines.next().expect("a request line");
@@ -125,15 +131,15 @@ fn field(line: &[u8], limits: &Limits) -> (String, Vec<u8>) {
 }
 
 /// Compares the head with that of httparse's own reader.
-fn check_httparse(head: &HeadFacts, bytes: &[u8]) {
+fn check_httparse(head: &HeadFacts) {
     // httparse accepts 1.0 and 1.1 only.
-    let mut known = bytes.to_vec();
+    let mut known = head.bytes.clone();
     if head.version == Version::Http11 {
         known[head.line.len() - 1] = b'1';
     }
     let mut space = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut theirs = httparse::Request::new(&mut space);
-    assert_eq!(theirs.parse(&known), Ok(httparse::Status::Complete(bytes.len())));
+    assert_eq!(theirs.parse(&known), Ok(httparse::Status::Complete(known.len())));
     let (method, path) = (theirs.method.expect("a method"), theirs.path.expect("a path"));
     assert!(head.line.starts_with(format!("{method} {path} HTTP/1.").as_bytes()));
     assert_eq!(theirs.version, Some(u8::from(head.version == Version::Http11)));
@@ -172,4 +178,12 @@ fn check_framing(head: &HeadFacts) {
     assert_eq!(head.keep_alive, by_default && !option("close"));
     let expects = head.version == Version::Http11 && !all("expect").is_empty();
     assert_eq!(head.expects_continue, expects);
+}
+
+/// Removes SP and HTAB from both ends, independently of [`stheno::http1::trim_ows`].
+fn trim(value: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
 }

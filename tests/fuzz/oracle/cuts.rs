@@ -1,19 +1,11 @@
-//! The oracles of heads, bodies and hosts (see `crate::fuzzing`).
-
-mod chunked;
-mod head;
-mod host;
-
-pub use chunked::chunked;
-pub use head::head;
-pub use host::host;
+//! Cuts of an input in pieces, and the numbers that choose them.
 
 /// The number of cuts in two that are tried of an input longer than [`SHORT`]; of a shorter one, all are.
 const CUTS: usize = 4;
 const SHORT: usize = 48;
 
 /// Passes the input to `check` in pieces: byte by byte, and cut in two at several positions.
-fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
+pub(crate) fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
     check(&mut data.chunks(1));
     let mut cut_at = |at: usize| {
         let (first, second) = data.split_at(at);
@@ -28,11 +20,11 @@ fn each_cut(data: &[u8], mut check: impl FnMut(&mut dyn Iterator<Item = &[u8]>))
 
 /// Pseudo-random numbers that depend on the input only, so that a finding is reproducible.
 #[derive(Debug)]
-struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
     /// FNV-1a of the input.
-    fn of(data: &[u8]) -> Self {
+    pub(crate) fn of(data: &[u8]) -> Self {
         let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         Self(data.iter().fold(0xcbf2_9ce4_8422_2325, step))
     }
@@ -46,12 +38,4 @@ impl Iterator for Noise {
         // The low bits of a linear congruential generator are poor.
         usize::try_from(self.0 >> 33).ok()
     }
-}
-
-/// Removes SP and HTAB from both ends, independently of `trim_ows`.
-fn trim(value: &[u8]) -> &[u8] {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = value.iter().position(|byte| !is_space(byte)).unwrap_or(value.len());
-    let end = value.iter().rposition(|byte| !is_space(byte)).map_or(start, |last| last + 1);
-    &value[start..end]
 }

@@ -1,10 +1,9 @@
 //! The oracle of bodies: the same content and the same end at every cut, and the bytes after the end stay.
 
-use super::{Noise, each_cut};
-use crate::chat::InBuffer;
-use crate::http1::body::{BodyEvent, BodyReader};
-use crate::http1::error::Error;
-use crate::http1::framing::BodyFraming;
+use stheno::chat::InBuffer;
+use stheno::http1::{BodyEvent, BodyFraming, BodyReader, Error};
+
+use super::cuts::{Noise, each_cut};
 
 /// Framing bytes that a body may have without content.
 const FREE: usize = 100_000;
@@ -22,7 +21,7 @@ enum End {
 }
 
 /// Checks any bytes as a chunked body, as one of a known length, and as the content of one.
-pub fn chunked(data: &[u8]) {
+pub(crate) fn chunked(data: &[u8]) {
     check(data);
     check_length(data);
     check_round_trip(data);
