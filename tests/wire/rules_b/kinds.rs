@@ -56,7 +56,7 @@ fn slowest(server: &Server, targets: &[&str]) -> Duration {
 }
 
 #[test]
-fn b8_nothing_that_is_no_file_holds_anyone_up() {
+fn b8_paths_of_other_kinds_do_not_block() {
     let bar = Duration::from_millis(5);
     let measured = RefCell::new(Vec::new());
     with_both_backends(|start| {

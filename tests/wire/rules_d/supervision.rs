@@ -234,7 +234,7 @@ fn d16_a_suspended_host_kills_no_worker() {
 }
 
 #[test]
-fn d17_zombies_are_reaped_and_strangers_ignored() {
+fn d17_zombies_are_reaped_and_other_children_ignored() {
     let folder = Folder::new();
     let mut shell = Command::new("sh");
     shell.args(["-c", "(sleep 0.2; exit 3) & exec \"$0\" \"$@\""]).arg(command().get_program());
