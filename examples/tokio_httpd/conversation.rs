@@ -102,7 +102,7 @@ impl Conversation {
 
     async fn next_event(&mut self, alarm: &mut Alarm<'_>) -> Event {
         let Self { world, socket, driver, permit } = self;
-        let deadline = driver.deadline(&world.settings.timeouts);
+        let deadline = driver.connection().deadline(&world.settings.timeouts);
         let (wants_read, wants_write) = (driver.wants_read(), driver.wants_write());
         poll_fn(|cx| {
             if permit.has_commands(cx) {

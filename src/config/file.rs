@@ -172,27 +172,3 @@ fn suggestion(key: &str, groups: &[OptionGroup]) -> String {
         None => "; stheno --help lists all of them".into(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::options;
-
-    #[test]
-    fn names_that_are_near() {
-        for (key, want) in [
-            ("prot", "; did you mean \"port\"?"),
-            ("max_connections", "; did you mean \"max-connections\"?"),
-            ("Listing", "; did you mean \"listing\"?"),
-            ("x", "; stheno --help lists all of them"),
-            ("config", ": only the command line has it"),
-        ] {
-            assert_eq!(suggestion(key, &options()), want, "{key}");
-        }
-    }
-
-    #[test]
-    fn every_option_is_a_key_but_those_of_the_command() {
-        assert_eq!(keys(&options()).count() + NOT_IN_A_FILE.len(), cli::all(&options()).count());
-    }
-}

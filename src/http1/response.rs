@@ -186,7 +186,7 @@ impl ResponseHead<'_> {
         match self.announced {
             BodyFraming::Length(length) => {
                 out.extend_from_slice(b"Content-Length: ");
-                push_decimal(length, out);
+                out.extend_from_slice(decimal(length, &mut [0; 20]));
                 out.extend_from_slice(b"\r\n\r\n");
             }
             BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
@@ -203,12 +203,7 @@ impl Response {
     }
 }
 
-/// Appends a number in decimal. `write!` costs more than the rest of a head.
-pub(super) fn push_decimal(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(decimal(number, &mut [0; 20]));
-}
-
-/// Returns the decimal digits of a number.
+/// Returns the decimal digits of a number. `write!` costs more than the rest of a head.
 #[inline]
 pub(crate) fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut at = digits.len();
@@ -237,9 +232,7 @@ mod tests {
     #[test]
     fn numbers() {
         for number in [0, 9, 10, 1024, 99_999, u64::MAX] {
-            let mut out = Vec::new();
-            push_decimal(number, &mut out);
-            assert_eq!(String::from_utf8(out).expect("ASCII"), number.to_string());
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
         }
     }
 }

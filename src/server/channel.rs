@@ -163,7 +163,7 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.driver.deadline(&self.shared.settings.timeouts)
+        self.driver.connection().deadline(&self.shared.settings.timeouts)
     }
 
     fn state(&self) -> &'static str {

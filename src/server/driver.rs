@@ -19,8 +19,8 @@ use super::{LogRecord, LogSink, PeerInfo, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
-    BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response, Status,
-    Timeouts, Turn, field_space,
+    BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response, Status, Turn,
+    field_space,
 };
 
 /// A peer that has taken this number of bytes is one that reads.
@@ -106,12 +106,6 @@ impl Driver {
         !self.paused && self.connection.is_idle()
     }
 
-    /// Returns when [`Driver::on_timeout`] has to be called, if nothing happens before.
-    #[must_use]
-    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        self.connection.deadline(timeouts)
-    }
-
     /// Makes the next response the last. (see [`Connection::drain`])
     pub fn drain(&mut self, now: Now) {
         self.connection.drain(now);
@@ -186,7 +180,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Ends the current state if its deadline has passed.
+    /// Ends the current state if its deadline has passed. (see [`Connection::deadline`])
     ///
     /// # Errors
     /// As the transport: the connection is broken.

@@ -200,12 +200,6 @@ mod tests {
         assert!(inherited.take((Ipv4Addr::LOCALHOST, 0).into(), false).is_empty());
     }
 
-    #[test]
-    fn what_was_given_is_taken_as_it_is() {
-        let mut inherited = Inherited::new(vec![found(false)], true);
-        assert_eq!(inherited.take_activated().expect("all of them").len(), 1);
-    }
-
     /// A path leads to a socket only while the socket's own file is there.
     #[test]
     fn a_socket_is_known_by_its_file() {

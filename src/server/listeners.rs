@@ -44,11 +44,11 @@ impl Listeners {
         tcp.try_for_each(|listener| socket::defer_accept(listener.as_fd(), on))
     }
 
-    /// The sockets of the worker in this seat; those of other workers are closed. Call it in the worker, which leaves
+    /// The sockets of the worker in this slot; those of other workers are closed. Call it in the worker, which leaves
     /// the files of Unix sockets in place. A worker without a set of its own shares that of another.
     #[must_use]
-    pub fn into_worker(mut self, seat: usize) -> Vec<ListenSocket> {
-        let set = seat % self.sockets.len();
+    pub fn into_worker(mut self, slot: usize) -> Vec<ListenSocket> {
+        let set = slot % self.sockets.len();
         self.sockets.swap_remove(set)
     }
 
@@ -260,29 +260,6 @@ mod tests {
         assert_eq!(sockets.len(), 1);
         let ours = rustix::net::getsockname(sockets[0].as_fd()).expect("an address");
         assert_eq!(SocketAddr::try_from(ours).expect("an address"), address);
-    }
-
-    /// Workers share one Unix socket, and its file is removed with the last copy.
-    #[test]
-    fn places_of_both_kinds_side_by_side() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().join("socket");
-        let places = [
-            ListenSpec::HostAndPort("127.0.0.1".into(), 0),
-            ListenSpec::Listed(Endpoint::Unix(path.clone())),
-            ListenSpec::Listed(Endpoint::Everywhere(0)),
-        ];
-        let bound =
-            bind(&places, 0o600, AcceptMode::Reuseport, 2, &mut Inherited::default()).expect("sockets");
-        assert_eq!(bound.addresses.len(), 3);
-        assert_eq!(bound.addresses[1], Address::Unix(path.clone()));
-        assert!(internet(&bound.addresses[2]).ip().is_unspecified());
-        let again = bind(&places[1..2], 0o600, AcceptMode::Exclusive, 1, &mut Inherited::default())
-            .expect_err("in use");
-        assert_eq!(again.option, "--listen");
-        assert!(again.to_string().contains("already in use"), "{again}");
-        drop(bound);
-        assert!(!path.exists());
     }
 
     /// A place with any port does not take the socket of a place that names the port.

@@ -157,22 +157,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_removed_by_its_owner_and_only_if_it_is_the_same() {
-        let place = tempfile::tempdir().expect("a temporary folder");
-        let path = place.path().join("socket");
-        let (_listener, file) = bind(&path, 0o600, 16).expect("a socket");
-        assert_eq!(std::fs::metadata(&path).expect("a file").mode() & 0o777, 0o600);
-        // Another server has taken the name over.
-        std::fs::rename(&path, place.path().join("old")).expect("rename");
-        let other = bind(&path, 0o666, 16).expect("a socket");
-        drop(file);
-        assert!(path.exists(), "it is another file now");
-        assert!(bind(&path, 0o666, 16).expect_err("in use").contains("already in use"));
-        drop(other);
-        assert!(!path.exists());
-    }
-
-    #[test]
     fn a_file_goes_with_its_last_owner() {
         let place = tempfile::tempdir().expect("a temporary folder");
         let path = place.path().join("socket");
