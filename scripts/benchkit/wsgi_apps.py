@@ -24,7 +24,9 @@ def streamed(environ, start_response):
 
 
 def echo(environ, start_response):
-    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"] or 0))
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    # The first request, which finds out whether the server is ready, has no body; uWSGI waits for one in read(0).
+    body = environ["wsgi.input"].read(length) if length else b""
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 
