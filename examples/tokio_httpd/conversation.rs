@@ -137,7 +137,7 @@ impl Conversation {
                 }
                 if permit.take_eviction() {
                     debug!(target: LOG, "{}: makes room in {}", permit.peer(), driver.connection().state());
-                    driver.make_room(&mut io, &mut cx)?;
+                    driver.give_way(&mut io, &mut cx)?;
                 }
             }
             Event::Ready | Event::TheEnd => {}

@@ -152,8 +152,8 @@ struct ResponseTerms {
 ///
 /// The request, its body and the response decide it, one after the other:
 ///
-/// 1. The head: `KeepAlive` or `Close`, as the request asks (`accept`).
-/// 2. The body: `Linger` if it is not read to its end (`BodyState::judge`).
+/// 1. The head: `KeepAlive` or `Close`, as the request asks (`CheckedFields::keep_alive`, `accept`).
+/// 2. The body: `Linger` if it is not read to its end (`BodyState::check_size`).
 /// 3. A refusal replaces both: `CloseNow` for 408, else `Linger` (`refuse`).
 /// 4. The response: `Linger` in place of `KeepAlive` if the server wants to close (`after_response`); and an application
 ///    chooses by its [`Completion`](crate::http1::Completion), `Reset` and `CloseNow` included (`finish_response`).

@@ -138,7 +138,7 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
         self.drive(cx, |driver, io, context| driver.on_wake(io, context))?;
         if self.permit.take_eviction() && self.activity() != Activity::Busy {
             debug!("{}: makes room in {}", self.permit.peer(), self.driver.connection().state());
-            self.drive(cx, |driver, io, context| driver.make_room(io, context))?;
+            self.drive(cx, |driver, io, context| driver.give_way(io, context))?;
         }
         Ok(())
     }

@@ -222,7 +222,7 @@ impl Driver {
     ///
     /// # Errors
     /// As the transport: the connection is broken.
-    pub fn make_room<S: WorkerService>(
+    pub fn give_way<S: WorkerService>(
         &mut self,
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,

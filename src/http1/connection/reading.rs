@@ -138,7 +138,7 @@ impl Connection {
         let Reader::Body(body) = &mut self.reader else {
             return Event::NeedData;
         };
-        if let Some(event) = body.judge(limits) {
+        if let Some(event) = body.check_size(limits) {
             return self.end_body(event);
         }
         loop {
@@ -147,7 +147,7 @@ impl Connection {
                 Err(error) => return Event::Refuse(error),
             };
             // A chunk announces its length: a chunk that is too large is refused before it comes.
-            if let Some(event) = body.judge(limits) {
+            if let Some(event) = body.check_size(limits) {
                 return self.end_body(event);
             }
             match found {
@@ -208,7 +208,7 @@ impl BodyState {
     }
 
     /// Returns the event that ends a body before its end: it is too large to be taken, or to be discarded.
-    fn judge(&mut self, limits: &Limits) -> Option<Event> {
+    fn check_size(&mut self, limits: &Limits) -> Option<Event> {
         let announced = self.reader.announced();
         if announced > limits.body && self.sink != (BodySink::Discard { is_error: true }) {
             return Some(Event::Refuse(Error::BodyTooLarge));
