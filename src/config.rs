@@ -261,4 +261,18 @@ mod tests {
     fn no_workers_means_one_per_core() {
         assert_eq!(config(&["-w", "0"]).expect("a number").base.workers, process::cores());
     }
+
+    #[test]
+    fn level_names_of_both_languages_in_any_case() {
+        for (names, want) in [
+            ("trace notset", LevelFilter::Trace),
+            ("DEBUG", LevelFilter::Debug),
+            ("Info", LevelFilter::Info),
+            ("WARNING warn", LevelFilter::Warn),
+            ("ERROR CRITICAL fatal", LevelFilter::Error),
+            ("off", LevelFilter::Off),
+        ] {
+            assert!(names.split(' ').all(|name| log_level(name) == Ok(want)), "{names}");
+        }
+    }
 }

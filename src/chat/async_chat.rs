@@ -133,6 +133,31 @@ mod tests {
     use super::*;
     use std::num::NonZeroU64;
 
+    /// Collects the frames, and the bytes of the last one.
+    #[derive(Default)]
+    struct Collector(Vec<Vec<u8>>, Vec<u8>);
+
+    impl Handler for Collector {
+        fn collect_incoming_data(&mut self, _: &mut Chat, data: &[u8]) {
+            self.1.extend_from_slice(data);
+        }
+
+        fn found_terminator(&mut self, _: &mut Chat) {
+            self.0.push(std::mem::take(&mut self.1));
+        }
+    }
+
+    /// A finding of the oracle: bytes that had been searched for the old terminator were not searched for the new one.
+    #[test]
+    fn a_terminator_set_between_two_reads() {
+        let (mut chat, mut handler) = (Chat::new(Terminator::bytes(b"\r\n")), Collector::default());
+        chat.receive(b"a\r", &mut handler);
+        chat.receive(b"", &mut handler);
+        chat.set_terminator(Terminator::bytes(b"\r"));
+        chat.receive(b"b", &mut handler);
+        assert_eq!((handler.0, handler.1), (vec![b"a".to_vec()], b"b".to_vec()));
+    }
+
     /// Discards the buffers at the end of each frame.
     struct Discards(u32);
 

@@ -147,3 +147,43 @@ fn check_beginning(bytes: &[u8]) -> Result<bool, Error> {
         Some(_) => Err(Error::RequestLine),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::InBuffer;
+
+    /// Over the wire most of these are 400: which limit or line end decides is seen here only.
+    #[test]
+    fn the_first_error_decides_at_every_cut() {
+        let limits = Limits { field_line: 30, ..Limits::default() };
+        let scan = |input: &[u8], step: usize| {
+            let (mut buffer, mut scan) = (InBuffer::new(), HeadScan::default());
+            for piece in input.chunks(step) {
+                let mut window = buffer.open(piece);
+                window.find(&mut HeadEnd::new(&mut scan, &limits))?;
+                buffer.close(window);
+            }
+            Ok(())
+        };
+        let field = |count: usize, end: &str| format!("GET / HTTP/1.1\r\nA: {}{end}b", "x".repeat(count));
+        for (input, want) in [
+            (field(26, "\r"), Err(Error::BareLineEnd)),
+            (field(27, "\r"), Err(Error::FieldsTooLarge)),
+            (field(28, "\r"), Err(Error::FieldsTooLarge)),
+            (field(28, "\n"), Err(Error::BareLineEnd)),
+            (field(29, "\n"), Err(Error::FieldsTooLarge)),
+            ("\x16\x03\x01".into(), Err(Error::NotHttp)),
+            ("GET\t/".into(), Err(Error::RequestLine)),
+            ("\rG".into(), Err(Error::BareLineEnd)),
+            ("GET / HTTP/2.0\rA".into(), Err(Error::BareLineEnd)),
+            ("GET / HTTP/2.0\r\nA: b\n".into(), Err(Error::Version)),
+            (format!("GET / HTTP/2.0\r\nA: {}", "x".repeat(300)), Err(Error::Version)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r".into(), Ok(())),
+        ] {
+            for step in 1..=input.len() {
+                assert_eq!(scan(input.as_bytes(), step), want, "{input:?} in steps of {step}");
+            }
+        }
+    }
+}

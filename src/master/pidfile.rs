@@ -160,4 +160,17 @@ mod tests {
         drop(pidfile);
         assert_eq!(fs::read_dir(folder.path()).expect("a list").count(), 0);
     }
+
+    #[test]
+    fn the_file_of_another_server_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        let mut pidfile = PidFile::prepare(&path).expect("a file");
+        pidfile.publish().expect("published");
+        fs::remove_file(&path).expect("it is there");
+        fs::write(&path, "another's").expect("a file");
+        pidfile.step_aside().expect("nothing to do");
+        drop(pidfile);
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "another's");
+    }
 }

@@ -19,44 +19,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::rc::Rc;
 
+use super::capacity::Capacity;
 use crate::clock::Instant;
 use crate::reactor::{Admission, Peer, Waker};
 use crate::slab::Key;
 
-/// Descriptors that a worker needs beside those of its connections: standard streams, logs, listeners, the loop, signals,
-/// the root, and a reserve.
-const RESERVE: usize = 64;
-
-/// Descriptors of one busy connection: its socket, and the file.
-const PER_CONNECTION: usize = 2;
-
-/// How many connections a worker may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capacity {
-    /// Connections in all.
-    pub connections: usize,
-    /// Connections of one address.
-    pub per_address: Option<NonZeroU32>,
-}
-
-impl Capacity {
-    /// How many connections a limit of `descriptors` allows: two for each, after a reserve of 64, or of half of them where
-    /// there are fewer than 128.
-    #[must_use]
-    pub fn fitting(descriptors: usize) -> usize {
-        let reserve = RESERVE.min(descriptors / 2);
-        ((descriptors - reserve) / PER_CONNECTION).max(1)
-    }
-
-    /// How many descriptors a worker needs for `connections`: the inverse of [`Capacity::fitting`].
-    #[must_use]
-    pub fn descriptors_for(connections: usize) -> usize {
-        connections.saturating_mul(PER_CONNECTION).saturating_add(RESERVE)
-    }
-}
+/// The entries of closed connections that a list may have beside those of the others.
+const MAX_STALE: usize = 64;
 
 /// What a connection is doing, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,7 +191,7 @@ impl ConnectionTable {
             let mut list = list.borrow_mut();
             list.push_back((channel, entry.since));
             // Connections that are closed must not outnumber the others.
-            if list.len() > 2 * self.count.get() + RESERVE {
+            if list.len() > 2 * self.count.get() + MAX_STALE {
                 list.retain(|(channel, _)| find(&mut entries, *channel).is_some());
             }
         }
@@ -308,6 +279,7 @@ mod tests {
     use super::*;
     use crate::reactor::Reactor;
     use crate::slab::Slab;
+    use std::num::NonZeroU32;
     use std::time::Duration;
 
     /// A table, and a slab in place of the loop's: it makes the keys of the channels.
@@ -426,15 +398,9 @@ mod tests {
             bench.set_activity(&passing, Activity::Lingering, second);
             bench.channels.remove(passing.1);
         }
-        assert!(bench.listed() <= 2 * (2 * 2 + RESERVE), "{} entries", bench.listed());
+        assert!(bench.listed() <= 2 * (2 * 2 + MAX_STALE), "{} entries", bench.listed());
         assert!(bench.table.make_room());
         assert_eq!(asked(&staying), [0], "the other is still listed");
-    }
-
-    #[test]
-    fn a_capacity_fits_its_descriptors() {
-        assert_eq!([1, 2, 64, 1024].map(Capacity::fitting), [1, 1, 16, 480]);
-        assert_eq!(Capacity::fitting(Capacity::descriptors_for(5000)), 5000);
     }
 
     /// An idle connection has one entry of each.

@@ -8,6 +8,7 @@
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
 //! | `memory` | one connection over memory |
 //! | `service` | the trait that a worker needs beside responses |
+//! | `capacity` | the number of connections that the descriptors allow |
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
 //! | `access_log` | a line for each record |
@@ -20,6 +21,7 @@
 
 mod acceptor;
 mod access_log;
+mod capacity;
 mod channel;
 mod confinement;
 mod connection_table;
@@ -44,9 +46,9 @@ use crate::reactor::Waker;
 
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
+pub use capacity::Capacity;
 pub use channel::HttpChannel;
 pub use confinement::{Confinement, Jail};
-pub use connection_table::Capacity;
 use connection_table::ConnectionTable;
 pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
