@@ -89,7 +89,7 @@ fn serve_one(stacks: &Stacks) -> String {
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),
-            life: link,
+            master_link: link,
             heartbeat: Heartbeat::unwatched().expect("memory"),
             grace: Duration::from_secs(5),
         };

@@ -53,7 +53,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
     let worker = thread::spawn(move || {
-        let (_held_open, life) = fd_passing::pair().expect("sockets");
+        let (_held_open, master_link) = fd_passing::pair().expect("sockets");
         let worker = Worker {
             settings: Settings::default(),
             capacity: Capacity { connections: 100, per_address: None },
@@ -63,7 +63,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),
-            life,
+            master_link,
             heartbeat: Heartbeat::unwatched().expect("memory"),
             grace: Duration::from_secs(1),
         };

@@ -145,7 +145,7 @@ fn boot(
     let acceptors = listeners.map(|listener| Acceptor::new(Arc::clone(&world), listener));
     let (acceptors, connection_table) =
         (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
-    let (signals, life) = (Fd(worker.signals).watch()?, Fd(worker.life).watch()?);
+    let (signals, master_link) = (Fd(worker.signals).watch()?, Fd(worker.master_link).watch()?);
     // Nothing can fail from here on.
     let mut heartbeat = worker.heartbeat;
     heartbeat.ready();
@@ -153,7 +153,7 @@ fn boot(
         world,
         acceptors,
         signals,
-        life,
+        master_link,
         beat_every: heartbeat.every(),
         heart: Arc::clone(&heart),
         grace: worker.grace,
@@ -207,7 +207,7 @@ struct FirstTask {
     world: Arc<World>,
     acceptors: Vec<Acceptor>,
     signals: AsyncFd<Fd<Signals>>,
-    life: AsyncFd<Fd<OwnedFd>>,
+    master_link: AsyncFd<Fd<OwnedFd>>,
     beat_every: Duration,
     heart: Arc<OnceLock<Heart>>,
     grace: Duration,
@@ -248,7 +248,7 @@ impl FirstTask {
             let is_draining = drained_by.is_some();
             let commands = tokio::select! {
                 commands = self.signalled() => commands?,
-                commands = commands_of_master(&self.life), if !is_orphaned => commands?,
+                commands = commands_of_master(&self.master_link), if !is_orphaned => commands?,
                 _ = beats.tick() => {
                     let _ = self.heart.get().inspect(|heart| heart.beat());
                     continue;
@@ -305,11 +305,11 @@ impl FirstTask {
 }
 
 /// Waits for a command of the master.
-async fn commands_of_master(life: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
-    life.readable().await?.clear_ready();
+async fn commands_of_master(master_link: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
+    master_link.readable().await?.clear_ready();
     let mut commands = Commands::default();
     loop {
-        match fd_passing::receive(life.get_ref().0.as_fd())? {
+        match fd_passing::receive(master_link.get_ref().0.as_fd())? {
             Received::File(handed) => commands.logs.push(handed),
             Received::Nothing => return Ok(commands),
             Received::End => {

@@ -100,11 +100,12 @@ impl<F: Front> App for FileApp<F> {
         }
     }
 
-    fn work(&mut self, setup: Setup, content: FileContent, post: Assignment, log: LogTarget) -> i32 {
+    fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
         let FileContent { service, confinement, threads, .. } = content;
         // After everything is open, and before the first connection is accepted.
         let confined = confinement.enter(service.root()).map_err(|error| (BOOT_FAILURE, error));
-        let served = confined.and_then(|()| self.front.serve(setup.into_worker(post, log, service), threads));
+        let served =
+            confined.and_then(|()| self.front.serve(setup.into_worker(assignment, log, service), threads));
         served.map_or_else(
             |(code, error)| {
                 error!("a worker cannot serve: {error}");

@@ -28,7 +28,7 @@ pub(crate) trait App {
     fn settled(&mut self) {}
 
     /// Serves in a worker, a fork of the master. Returns the exit code.
-    fn work(&mut self, setup: Setup, content: Self::Content, post: Assignment, log: LogTarget) -> i32;
+    fn work(&mut self, setup: Setup, content: Self::Content, assignment: Assignment, log: LogTarget) -> i32;
 }
 
 /// The start-up lines that differ between programs.
@@ -145,13 +145,13 @@ fn start_error(what: &str, error: &io::Error) -> ConfigError {
 }
 
 impl<A: App> Work for Server<A> {
-    fn work(&mut self, post: Assignment) -> i32 {
-        if post.pending {
+    fn work(&mut self, assignment: Assignment) -> i32 {
+        if assignment.pending {
             self.adopt_next();
         }
         self.next = None;
         match self.current.take() {
-            Some((setup, content)) => self.app.work(setup, content, post, self.log.clone()),
+            Some((setup, content)) => self.app.work(setup, content, assignment, self.log.clone()),
             None => BOOT_FAILURE,
         }
     }

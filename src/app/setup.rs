@@ -57,18 +57,18 @@ impl Setup {
     }
 
     /// A worker that serves `service`. Call it in the worker's process: the sockets of other workers are closed.
-    pub(crate) fn into_worker<S>(self, post: Assignment, log: LogTarget, service: S) -> Worker<S> {
+    pub(crate) fn into_worker<S>(self, assignment: Assignment, log: LogTarget, service: S) -> Worker<S> {
         Worker {
             settings: self.config.settings,
             capacity: self.capacity,
             service,
             access_log: self.access_log.map(AccessLog::new),
             log: Some(log),
-            listeners: self.listeners.into_worker(post.slot),
+            listeners: self.listeners.into_worker(assignment.slot),
             accept: self.config.accept,
-            signals: post.signals,
-            life: post.master_link,
-            heartbeat: post.heartbeat,
+            signals: assignment.signals,
+            master_link: assignment.master_link,
+            heartbeat: assignment.heartbeat,
             grace: self.config.grace,
         }
     }

@@ -60,7 +60,7 @@ pub struct Worker<S> {
     pub signals: Signals,
     /// One of a pair of sockets whose other end only the master holds, so that its end shows the end of the master. Logs
     /// that have been opened again come through it.
-    pub life: OwnedFd,
+    pub master_link: OwnedFd,
     /// The signs of life for the master.
     pub heartbeat: Heartbeat,
     /// How long responses may take after the order to drain.
@@ -121,7 +121,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
-        reactor.add(MasterLink { socket: FileWrapper(self.life), commands: Rc::clone(&commands) });
+        reactor.add(MasterLink { socket: FileWrapper(self.master_link), commands: Rc::clone(&commands) });
         let housekeepers = reactor.len();
         let shared =
             Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());

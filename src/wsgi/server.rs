@@ -148,7 +148,7 @@ impl WsgiApp {
         &self,
         application: &Arc<Application>,
         (setup, mounts): (Setup, Vec<Mount>),
-        mut post: Assignment,
+        mut assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
@@ -178,9 +178,9 @@ impl WsgiApp {
             peer: Cell::new(None),
         };
         if options.max_requests > 0 {
-            post.heartbeat = post.heartbeat.which_may_retire();
+            assignment.heartbeat = assignment.heartbeat.which_may_retire();
         }
-        let worker = setup.into_worker(post, log, service);
+        let worker = setup.into_worker(assignment, log, service);
         let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result.map_err(|error| (FAILURE, error))
@@ -239,9 +239,9 @@ impl App for WsgiApp {
         self.token = None;
     }
 
-    fn work(&mut self, setup: Setup, mounts: Vec<Mount>, post: Assignment, log: LogTarget) -> i32 {
-        let code = match self.application(post.slot, &setup.listeners.addresses) {
-            Ok(application) => match self.serve(&application, (setup, mounts), post, log) {
+    fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
+        let code = match self.application(assignment.slot, &setup.listeners.addresses) {
+            Ok(application) => match self.serve(&application, (setup, mounts), assignment, log) {
                 Ok(()) => 0,
                 Err((code, error)) => {
                     error!("a worker cannot serve: {error}");
