@@ -144,7 +144,7 @@ impl Conversation {
         }
         driver.on_readable(&mut io, &mut cx)?;
         driver.flush(&mut io, &mut cx)?;
-        let spent = cx.requests == 0 || io.read == 0 || io.write == 0;
+        let spent = cx.frames == 0 || io.read == 0 || io.write == 0;
         permit.set_activity(driver, now.monotonic);
         if local.wants_tending() {
             world.used.notify_one();
@@ -164,7 +164,7 @@ fn context<'a>(
     let peer = PeerInfo { peer: permit.peer(), listener: 0, connection: Key::from_bits(0), socket: -1 };
     let turn = Turn { now, settings: &world.settings, dates };
     let log = log.as_mut().map(|log| log as &mut dyn LogSink);
-    (DriverContext { turn, service, peer, requests: FRAMES_PER_TURN, spares, log }, scratch)
+    (DriverContext { turn, service, peer, frames: FRAMES_PER_TURN, spares, log }, scratch)
 }
 
 /// However it ends: also when the runtime ends first, or by a panic, which costs this one task.

@@ -58,12 +58,12 @@ impl<S: WorkerService> HttpChannel<S> {
             &mut DriverContext<'_, S>,
         ) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (now, key, requests) = (cx.now(), cx.key(), cx.frames_left());
+        let (now, key, frames) = (cx.now(), cx.key(), cx.frames_left());
         let mut resources = self.shared.resources.borrow_mut();
         let peer = self.peer_info(key);
-        let mut context = context(&self.shared, &mut resources, peer, now, requests);
+        let mut context = context(&self.shared, &mut resources, peer, now, frames);
         let result = call(&mut self.driver, &mut SocketTransport::new(cx, &self.stream), &mut context);
-        cx.set_frames_left(context.requests);
+        cx.set_frames_left(context.frames);
         if self.driver.connection().is_closed() {
             cx.close();
         }
@@ -92,7 +92,7 @@ fn context<'a, S>(
     resources: &'a mut Resources,
     peer: PeerInfo,
     now: Now,
-    requests: u32,
+    frames: u32,
 ) -> DriverContext<'a, S> {
     let Resources { dates, spares, log } = resources;
     let turn = Turn { now, settings: &shared.settings, dates };
@@ -100,7 +100,7 @@ fn context<'a, S>(
         turn,
         service: &shared.service,
         peer,
-        requests,
+        frames,
         spares,
         log: log.as_mut().map(|log| log as _),
     }

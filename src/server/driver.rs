@@ -38,9 +38,10 @@ pub struct DriverContext<'a, S> {
     pub service: &'a S,
     /// The peer and the identity of the connection, for the service.
     pub peer: PeerInfo,
-    /// The number of requests that the connection may still handle in this turn. Further ones wait for the next turn, so
+    /// The number of frames (requests, and pieces that an application makes) that the connection may still handle in this
+    /// turn: [`Context::frames_left`](crate::reactor::Context::frames_left). Further ones wait for the next turn, so
     /// that a client with a thousand pipelined requests does not hold up the others.
-    pub requests: u32,
+    pub frames: u32,
     /// The pool of memory for output.
     pub spares: &'a mut Spares,
     /// The access log, which gets a record of every response.
@@ -169,7 +170,7 @@ impl Driver {
                 Next::CloseIfQuiet => self.close_if_quiet(io, cx)?,
                 Next::Close => {}
             }
-            if cx.requests == 0 {
+            if cx.frames == 0 {
                 break;
             }
         }
@@ -271,7 +272,7 @@ impl Driver {
         match self.connection.next_event(window, &cx.turn) {
             Event::NeedData => return false,
             Event::Paused => return self.poll_application(cx),
-            Event::Head(_) if cx.requests == 0 => {
+            Event::Head(_) if cx.frames == 0 => {
                 self.paused = true;
                 return false;
             }
@@ -296,7 +297,7 @@ impl Driver {
         window: &mut Window<'_>,
         cx: &mut DriverContext<'_, S>,
     ) {
-        cx.requests -= 1;
+        cx.frames -= 1;
         let mut space = field_space::<FIELDS>();
         let request = match head.parse(window.bytes(), &mut space, &cx.turn.settings.limits) {
             Ok(request) => request,
@@ -388,7 +389,7 @@ impl Driver {
         if !self.connection.is_waiting() || self.connection.output().is_above_high_water() {
             return false;
         }
-        if cx.requests == 0 {
+        if cx.frames == 0 {
             self.paused = true;
             return false;
         }
@@ -402,7 +403,7 @@ impl Driver {
         match progress {
             Progress::Pending => false,
             Progress::More | Progress::Soon => {
-                cx.requests -= 1;
+                cx.frames -= 1;
                 // After an empty piece no end of sending will call for the next one.
                 output.is_empty()
             }

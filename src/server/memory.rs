@@ -20,8 +20,8 @@ pub struct MemoryConnection<'a, S> {
     pub memory: Memory,
     /// The time, which only the caller moves.
     pub now: Now,
-    /// The number of requests that may still be handled in this turn.
-    pub requests: u32,
+    /// The number of frames (requests) that may still be handled in this turn.
+    pub frames: u32,
     /// The records of the responses that have left.
     pub records: Vec<LogRecord>,
     /// Makes the responses.
@@ -40,7 +40,7 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
             driver: Driver::new(now),
             memory: Memory::default(),
             now,
-            requests: FRAMES_PER_TURN,
+            frames: FRAMES_PER_TURN,
             records: Vec::new(),
             service,
             settings,
@@ -68,12 +68,12 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
             turn: Turn { now: self.now, settings: self.settings, dates: &mut self.dates },
             service: self.service,
             peer,
-            requests: self.requests,
+            frames: self.frames,
             spares: &mut self.spares,
             log: Some(&mut self.records),
         };
         call(&mut self.driver, &mut self.memory, &mut cx).expect("memory does not fail");
-        self.requests = cx.requests;
+        self.frames = cx.frames;
     }
 
     /// Sends bytes from the peer, which the driver reads.

@@ -77,7 +77,7 @@ fn client_with(script: &[(&'static str, Progress)], body: u64) -> Client<Applica
     let application = Arc::new(Mutex::new(Application { script, ..Application::default() }));
     let limits = Limits { body, ..Limits::default() };
     let mut client = Client::of(Applications(application), Settings { limits, ..Settings::default() });
-    client.0.requests = 16;
+    client.0.frames = 16;
     client
 }
 
@@ -111,7 +111,7 @@ fn a_body_and_a_response_in_pieces() {
         assert!(client.connection().output().is_empty() && client.wants_read());
         client.0.service.0.lock().expect("an application").script =
             vec![("tail", KEEP), ("head ", Progress::More)];
-        client.0.requests = 16;
+        client.0.frames = 16;
         client.0.drive(|driver, io, cx| driver.on_wake(io, cx));
         assert_eq!(client.read(4), "head");
         assert_eq!(client.application().dropped, 0);

@@ -39,7 +39,7 @@ impl<S: WorkerService> Client<S> {
     fn of(service: S, settings: Settings) -> Self {
         let (service, settings) = (Box::leak(Box::new(service)), Box::leak(Box::new(settings)));
         let mut connection = MemoryConnection::new(service, settings, Now::ask());
-        connection.requests = u32::MAX;
+        connection.frames = u32::MAX;
         connection.memory.room = 0;
         Self(connection)
     }
@@ -217,13 +217,13 @@ fn lingering() {
 #[test]
 fn floods() {
     let mut flood = client("");
-    flood.0.requests = 16;
+    flood.0.frames = 16;
     flood.send(&GET.repeat(100));
-    assert!(flood.0.requests == 0 && !flood.wants_read());
+    assert!(flood.0.frames == 0 && !flood.wants_read());
     let mut responses = 0;
     for _ in 0..8 {
         responses += flood.read_all().matches("HTTP/1.1 200").count();
-        flood.0.requests = 16;
+        flood.0.frames = 16;
         flood.0.flush();
     }
     assert_eq!(responses, 100);

@@ -32,7 +32,7 @@ impl Core {
     /// A new connection, with a budget that the server would never give: each piece is handled in one turn.
     fn connect(&self) -> MemoryConnection<'_, FileService> {
         let mut connection = MemoryConnection::new(&self.service, &self.settings, self.now);
-        connection.requests = u32::MAX;
+        connection.frames = u32::MAX;
         connection
     }
 

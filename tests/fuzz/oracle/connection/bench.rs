@@ -54,7 +54,7 @@ impl<'a> Bench<'a> {
         while before.as_ref() != Some(&self.progress()) {
             before = Some(self.progress());
             self.0.now = self.0.now.after(Duration::from_micros(1));
-            self.0.requests = FRAMES_PER_TURN;
+            self.0.frames = FRAMES_PER_TURN;
             self.drive(|driver, io, cx| driver.on_readable(io, cx));
             self.drive(|driver, io, cx| driver.flush(io, cx));
             turns += 1;
@@ -77,7 +77,7 @@ impl<'a> Bench<'a> {
     /// Moves the clock on, and calls the driver as for a timer.
     pub(super) fn wait(&mut self, duration: Duration) {
         self.0.now = self.0.now.after(duration);
-        self.0.requests = FRAMES_PER_TURN;
+        self.0.frames = FRAMES_PER_TURN;
         self.drive(|driver, io, cx| driver.on_timeout(io, cx));
     }
 
