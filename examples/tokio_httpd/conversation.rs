@@ -203,7 +203,7 @@ impl TaskTransport<'_> {
 
 impl Transport for TaskTransport<'_> {
     fn recv(&mut self) -> io::Result<Option<&[u8]>> {
-        if self.read == 0 {
+        if self.read == 0 && !self.looks_again {
             return Ok(None);
         }
         let (mut received, scratch) = (None, &mut *self.scratch);

@@ -88,9 +88,9 @@ const MAX_SPARES: usize = 64;
 pub struct Spares(Vec<Spare>);
 
 impl Spares {
-    /// Gives memory to an empty queue, if the pool has any.
+    /// Gives memory to a queue without any, if the pool has any.
     pub fn lend(&mut self, queue: &mut OutQueue) {
-        if queue.is_empty()
+        if queue.fifo.is_none()
             && let Some(Spare(fifo)) = self.0.pop()
         {
             queue.fifo = Some(fifo);

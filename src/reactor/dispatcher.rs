@@ -180,6 +180,12 @@ impl<'a> Context<'a> {
         self.ready.readable = readable;
     }
 
+    /// Lets the next read ask the kernel, even when this turn's budget is spent.
+    pub(super) fn look_again(&mut self) {
+        self.ready.readable = true;
+        self.budget.allow_read();
+    }
+
     /// As [`Context::set_readable`], for a write. After the first `false` the kernel watches the channel for room until
     /// it closes.
     pub fn set_writable(&mut self, writable: bool) {

@@ -153,6 +153,11 @@ impl Budget {
         }
     }
 
+    /// Leaves room for one read at least.
+    pub(super) fn allow_read(&mut self) {
+        self.read = self.read.max(1);
+    }
+
     pub(super) fn to_read(self) -> usize {
         self.read as usize
     }

@@ -219,7 +219,7 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
     }
 
     fn look_again(&mut self) {
-        self.cx.set_readable(true);
+        self.cx.look_again();
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {

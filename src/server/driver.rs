@@ -98,7 +98,7 @@ impl Driver {
     /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.paused || self.connection.wants_write()
+        (self.paused && !self.connection.is_closed()) || self.connection.wants_write()
     }
 
     /// Whether the connection waits for the first byte of a request, and all responses have left.
@@ -154,12 +154,15 @@ impl Driver {
             let sent = transmit(io, self.connection.output_mut())?;
             if sent.bytes > 0 {
                 self.connection.note_progress(cx.turn.now);
-                self.log_records(cx, false);
                 // The kernel queues little for a client that may never read; one that reads gets more.
                 if !self.reads_well && self.connection.output().taken() >= READS_WELL {
                     self.reads_well = true;
                     io.widen();
                 }
+            }
+            // An application's `write` may have sent a response without the driver.
+            if sent.bytes > 0 || sent.drained {
+                self.log_records(cx, false);
             }
             if !sent.drained {
                 break;
@@ -168,7 +171,7 @@ impl Driver {
                 Next::Resume => self.receive(b"", cx),
                 Next::Shutdown => io.shutdown(),
                 Next::CloseIfQuiet => self.close_if_quiet(io, cx)?,
-                Next::Close => {}
+                Next::Close => break,
             }
             if cx.frames == 0 {
                 break;
@@ -190,10 +193,13 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        // A request that came during a long turn, before the kernel was asked again, is in time.
+        // A request that came during a long turn, before the kernel was asked again, is in time; so is one that waited
+        // for this turn's budget.
         if self.is_idle() {
             io.look_again();
             self.on_readable(io, cx)?;
+        } else if self.paused {
+            self.flush(io, cx)?;
         }
         if let Some(error) = self.connection.expire(cx.turn.now, &cx.turn.settings.timeouts) {
             // The window is dropped, and the rest of the request with it.

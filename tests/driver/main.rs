@@ -232,6 +232,26 @@ fn floods() {
     assert!(large.connection().output().len() < 2 << 20, "one large response at a time");
 }
 
+/// Requests that wait for the turn's budget are no fault of the client: the time-out of its head does not refuse them.
+#[test]
+fn requests_that_wait_for_a_turn_are_in_time() {
+    let mut client = client("");
+    client.0.frames = 16;
+    client.0.memory.room = usize::MAX;
+    client.send(&GET.repeat(40));
+    for handled in [16, 32, 40] {
+        let sent = String::from_utf8_lossy(&client.0.memory.sent);
+        assert_eq!(sent.matches("HTTP/1.1 200").count(), handled);
+        client.0.frames = 16;
+        client.0.memory.room = usize::MAX;
+        if handled < 40 {
+            client.wait(11_000);
+        }
+    }
+    assert_eq!(client.state(), "Reading");
+    assert!(!String::from_utf8_lossy(&client.0.memory.sent).contains("408"));
+}
+
 /// RULES D7: a peer is told in a response that the connection ends; an idle one is left alone for a second.
 #[test]
 fn draining() {
