@@ -98,7 +98,7 @@ impl Driver {
     /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        (self.paused && !self.connection.is_closed()) || self.connection.wants_write()
+        self.paused || self.connection.wants_write()
     }
 
     /// Whether the connection waits for the first byte of a request, and all responses have left.
@@ -152,6 +152,8 @@ impl Driver {
         // Each round handles at least one more request, or is the last: the budget bounds the loop.
         while self.wants_write() {
             let sent = transmit(io, self.connection.output_mut())?;
+            // Even after a round without bytes: the `write` of an application may have sent its response.
+            self.log_records(cx, false);
             if sent.bytes > 0 {
                 self.connection.note_progress(cx.turn.now);
                 // The kernel queues little for a client that may never read; one that reads gets more.
@@ -159,10 +161,6 @@ impl Driver {
                     self.reads_well = true;
                     io.widen();
                 }
-            }
-            // An application's `write` may have sent a response without the driver.
-            if sent.bytes > 0 || sent.drained {
-                self.log_records(cx, false);
             }
             if !sent.drained {
                 break;
