@@ -1,7 +1,7 @@
 //! What workers report to their master, in memory that they share.
 //!
 //! A [`Scoreboard`] is made before the fork and has a [`HeartbeatSlot`] for every worker: when it was last at its
-//! loop, what it does, how many connections it has. A report costs a worker three stores in a turn and no system call,
+//! loop, what it does, how many connections it has. A report costs a worker two stores in a turn and no system call,
 //! neither side waits for the other, and the slot of a killed worker is merely old.
 //!
 //! ```text

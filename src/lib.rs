@@ -10,11 +10,11 @@
 //!           readiness              bytes              events                      request
 //! kernel ──► reactor::Reactor ──► server::Driver ──► http1::Connection ──► server::Driver ──► Service
 //!            Poll + Slab + timers    recv              terminators                                │
-//! kernel ◄── send / sendfile ◄────── chat::transmit ◄── chat::OutQueue ◄── head + producer ◄── Response
+//! kernel ◄── send / sendfile ◄────── chat::transmit ◄── chat::OutQueue ◄──── head + body ◄──── Response
 //! ```
 //!
-//! The driver is the only one that calls: the protocol is asked, and answers. To follow a request, open these in this
-//! order (`tests/tour.rs` follows one, and fails when a step is not true):
+//! Only the driver calls: it asks the protocol for events, and the protocol calls nothing. To follow a request, open
+//! these in this order (`tests/tour.rs` follows one, and fails when a step is not true):
 //!
 //! 1. [`reactor::Reactor::turn`] waits for the kernel and finds the channel that an event is for.
 //! 2. [`server::HttpChannel::handle_read`](reactor::Dispatcher::handle_read) lends its socket to the driver of its
@@ -25,10 +25,10 @@
 //!    for the lines and the content of a body.
 //! 5. [`http1::Head::parse`] parses the head where it lies.
 //! 6. [`http1::Service::handle`] makes the response; here it is that of [`files::FileService`].
-//! 7. [`http1::Connection::respond`] frames the body, writes the head, and puts both into the [`chat::OutQueue`]: a file
-//!    as a producer.
-//! 8. [`server::Driver::flush`] empties the queue,
-//! 9. by [`chat::transmit`]: bytes with `send`, files with `sendfile`.
+//! 7. [`http1::Connection::respond`] frames the body, writes the head, and puts both into the [`chat::OutQueue`]: a
+//!    small body as bytes, a large file as a slice, a listing as a producer.
+//! 8. [`server::Driver::flush`] empties the queue, and does what follows a response.
+//! 9. [`chat::transmit`] sends bytes with `send` and files with `sendfile`.
 //!
 //! # Layers
 //!
@@ -36,8 +36,8 @@
 //! |---|---|---|
 //! | 4 | [`cli`], [`config`], [`app`], the binary; `wsgi` (with the feature of that name) | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
-//! | 2 | [`reactor`], [`asyncore`] (the loops of the mirror), [`files`] | `reactor` knows no HTTP, `files` no sockets |
-//! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets, no asking for the time |
+//! | 2 | [`reactor`], [`asyncore`] (the loops of the mirror), [`files`] | `reactor` and `asyncore` know no HTTP, `files` no sockets |
+//! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets; the time is an argument |
 //! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
 //!
 //! A module imports from below only; `tests/layers.rs` reads the sources and fails on any other edge.
@@ -56,7 +56,7 @@
 //! use stheno::reactor::{AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Listener, Reactor};
 //! use stheno::sys::socket;
 //!
-//! /// Says every line again. (asynchat.async_chat)
+//! /// Sends every line back. (asynchat.async_chat)
 //! #[derive(Debug, Default)]
 //! struct Echo(Vec<u8>);
 //!

@@ -233,7 +233,7 @@ impl Connection {
         }
     }
 
-    /// Returns the name of the state, as `docs/DESIGN.md` draws it.
+    /// Returns the name of the state, for the log. (`examples/site/guide/states.html` describes the states)
     #[must_use]
     pub fn state(&self) -> &'static str {
         match (&self.writer, &self.reader) {

@@ -1,4 +1,4 @@
-//! What each signal does (DESIGN, "Signals"). The handlers only count; the master acts here.
+//! What each signal does (docs/DESIGN.md, "Processes"). The handlers only count; the master acts here.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -83,7 +83,7 @@ fn d3_all_workers_killed_at_once() {
     holds("D3", format!("4 killed at once: 4 others after {took:.1?}"), "≤ 100 ms");
 }
 
-/// The listening socket belongs to the master, so connections that wait in it survive the worker (DESIGN 4.3).
+/// The listening socket belongs to the master, so connections that wait in it survive the worker.
 #[test]
 fn waiting_connections_are_served_by_the_next_worker() {
     let folder = Folder::new();

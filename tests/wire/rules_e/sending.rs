@@ -16,7 +16,7 @@ fn e4_e7_budgets_and_half_closes_cut_no_response() {
     folder.write("large", vec![b'x'; 50_000_000]);
     let mut client = server.connect();
     assert_eq!(client.get("/large", "").body.len(), 50_000_000);
-    holds("E4", "50 MB in portions of 256 KiB a turn: complete", "never stalls");
+    holds("E4", "50 MB in portions of 2 MiB a turn: complete", "never stalls");
 
     let content: Vec<u8> = (0..20_000_000u32).map(|n| (n ^ (n >> 8)).to_le_bytes()[0]).collect();
     folder.write("large", &content);
