@@ -10,8 +10,8 @@ use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE};
-use crate::server::{Confinement, Jail, LogTarget, Worker};
-use crate::sys::{process, sandbox};
+use crate::server::{Confinement, LogTarget, Worker};
+use crate::sys::process;
 
 /// The part of the descriptors that the file cache may hold at most.
 const CACHED_SHARE: usize = 16;
@@ -59,8 +59,6 @@ pub(super) struct FileContent {
     threads: usize,
     /// The line of the root in the start-up lines.
     root: String,
-    /// Whether the kernel can do less than the sandbox that is asked for.
-    is_weak: bool,
 }
 
 impl<F: Front> App for FileApp<F> {
@@ -82,14 +80,13 @@ impl<F: Front> App for FileApp<F> {
             confinement: Confinement::new(identity, jail),
             threads,
             root: format!("root     {}", root.display()),
-            is_weak: jail == Jail::BestEffort && sandbox::abi() < sandbox::WHOLE_ABI,
         };
         Ok((base, content))
     }
 
     fn start_lines(&self, config: &BaseConfig, content: &FileContent) -> StartLines {
-        if content.is_weak {
-            info!("this kernel has no Landlock, or a part of it: workers are confined as far as it goes");
+        if let Some(missing) = content.confinement.missing() {
+            info!("this kernel lacks {missing}: workers are confined as far as it goes");
         }
         let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
         StartLines {

@@ -4,7 +4,7 @@ use super::error::ConfigError;
 use super::values::Values;
 use crate::server::Jail;
 use crate::sys::account::{self, Identity};
-use crate::sys::{rights, sandbox};
+use crate::sys::rights;
 
 /// The user and group that workers become. Names are looked up here, because a worker could no longer report a mistake.
 pub(super) fn identity(values: &Values) -> Result<Option<Identity>, ConfigError> {
@@ -33,16 +33,16 @@ pub(super) fn identity(values: &Values) -> Result<Option<Identity>, ConfigError>
 }
 
 pub(super) fn jail(values: &Values) -> Result<Jail, ConfigError> {
-    let (option, version, needed) = ("--require-sandbox", sandbox::abi(), sandbox::WHOLE_ABI);
+    let option = "--require-sandbox";
     match (values.text("sandbox"), values.has("require-sandbox")) {
         ("off", false) => Ok(Jail::Off),
         ("on", false) => Ok(Jail::BestEffort),
         ("off", true) => Err(values.usage("sandbox", "give on, or leave --require-sandbox out")),
-        ("on", true) if version >= needed => Ok(Jail::Required),
-        ("on", true) => Err(values.sources().start_error(
-            option,
-            format!("this kernel's Landlock has version {version} and {needed} is needed (Linux 6.7): leave {option} out"),
-        )),
+        ("on", true) => Jail::missing().map_or(Ok(Jail::Required), |missing| {
+            Err(values
+                .sources()
+                .start_error(option, format!("this kernel lacks {missing}: leave {option} out")))
+        }),
         _ => Err(values.usage("sandbox", "give on or off")),
     }
 }

@@ -1,10 +1,11 @@
-//! The rights that a worker gives up before it serves: those of its starter, and the rest of the file system.
+//! The rights that a worker gives up before it serves: those of its starter, its standard input, the rest of the file
+//! system, and the system calls that serving files does not need.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 use log::warn;
-use rustix::fs::{Access, AtFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags};
 
 use crate::sys::account::Identity;
 use crate::sys::{rights, sandbox, seccomp};
@@ -21,6 +22,18 @@ pub enum Jail {
     Required,
 }
 
+impl Jail {
+    /// What the kernel or the processor lacks for a complete jail, if anything.
+    #[must_use]
+    pub fn missing() -> Option<String> {
+        let (version, needed) = (sandbox::abi(), sandbox::WHOLE_ABI);
+        let landlock = (version < needed).then(|| format!("Landlock {needed} (it has {version}; Linux 6.7)"));
+        let filter = (!seccomp::is_available()).then(|| "the filter of system calls (seccomp)".into());
+        let missing: Vec<String> = landlock.into_iter().chain(filter).collect();
+        (!missing.is_empty()).then(|| missing.join(" and "))
+    }
+}
+
 /// The confinement of a worker: made by the master, entered by each worker.
 #[derive(Debug)]
 pub struct Confinement {
@@ -35,14 +48,21 @@ impl Confinement {
         Self { identity, jail }
     }
 
+    /// What the kernel lacks for the jail, if workers serve all the same.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        Some(self.jail).filter(|jail| *jail == Jail::BestEffort).and_then(|_| Jail::missing())
+    }
+
     /// Gives up what this worker does not need, after everything is open. `root` is the directory that it serves, known
     /// by its inode from here on, whatever it is renamed to.
     ///
     /// # Errors
-    /// As [`rights::give_up`]; when the root can no longer be entered; as [`sandbox::enter`] and
-    /// [`seccomp::refuse`] if the jail is required. A worker must not serve then.
+    /// As [`rights::give_up`]; when there is no `/dev/null`, or the root can no longer be entered; as
+    /// [`sandbox::enter`] and [`seccomp::enter`] if the jail is required. A worker must not serve then.
     pub fn enter(self, root: BorrowedFd<'_>) -> io::Result<()> {
         let explain = |what: &'static str| move |error| io::Error::other(format!("{what}: {error}"));
+        leave_standard_input().map_err(explain("cannot read /dev/null instead of its standard input"))?;
         rights::give_up(self.identity).map_err(explain("cannot give up its rights"))?;
         rustix::fs::accessat(root, ".", Access::EXEC_OK, AtFlags::empty())
             .map_err(|error| explain("without its rights it may not enter the root")(error.into()))?;
@@ -50,14 +70,15 @@ impl Confinement {
             return Ok(());
         }
         self.jailed("cannot enter its sandbox", sandbox::enter(root))?;
-        self.jailed("cannot filter system calls", seccomp::refuse())
+        self.jailed("cannot filter system calls", seccomp::enter())
     }
 
     /// With [`Jail::BestEffort`], a kernel that cannot is no error.
     fn jailed(&self, what: &str, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if self.jail == Jail::Required => Err(io::Error::other(format!("{what}: {error}"))),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+            // Reported once, by the master.
+            Err(_) if self.missing().is_some() => Ok(()),
             Err(error) => {
                 warn!("a worker {what}, and serves all the same: {error}");
                 Ok(())
@@ -65,4 +86,10 @@ impl Confinement {
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// A worker reads nothing from the terminal or the pipe of the master, and cannot put input into that terminal.
+fn leave_standard_input() -> io::Result<()> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(rustix::stdio::dup2_stdin(null)?)
 }

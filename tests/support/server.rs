@@ -145,17 +145,16 @@ impl Server {
         Self::run(command)
     }
 
-    /// As [`Server::start`], while strace(1) writes the system call `call` of all its processes to the file
-    /// `traces`; `None` where strace may not trace. The server is still a child of this process.
-    pub fn start_traced(root: &Path, options: &[&str], call: &str, traces: &Path) -> Option<Self> {
-        let trace = format!("trace={call}");
-        let probe = Command::new("strace").args(["-qf", "-o", "/dev/null", "-e", &trace, "true"]).output();
+    /// As [`Server::start`], under strace(1) with the expression `what` (`trace=CALL`, `inject=CALL:error=NAME`), which
+    /// applies to all its processes and is reported in the file `traces`; `None` where strace may not trace. The server is still a child of this process.
+    pub fn start_traced(root: &Path, options: &[&str], what: &str, traces: &Path) -> Option<Self> {
+        let probe = Command::new("strace").args(["-qf", "-o", "/dev/null", "-e", what, "true"]).output();
         if !probe.is_ok_and(|output| output.status.success()) {
             return None;
         }
         let mut command = Command::new("strace");
         // -D: the tracer is a grandchild, and the started process is the server itself.
-        command.args(["-D", "-qf", "-e", &trace, "-o"]).arg(traces);
+        command.args(["-D", "-qf", "-e", what, "-o"]).arg(traces);
         let server = Front::of_this_crate().program();
         command.arg(server.get_program()).args(server.get_args()).arg("-r").arg(root);
         command.args(["--port", "0", "--access-log", "off"]).args(options);

@@ -1,5 +1,6 @@
 //! RULES D24 to D27: the rights of a worker, and what it holds.
 
+mod calls;
 mod descriptors;
 mod jail;
 

@@ -73,6 +73,8 @@ fn check_workers(mode: &str) {
             assert!(tries < 1000, "{mode}: {last:?}");
             last == want
         });
+        let input = fs::read_link(format!("/proc/{worker}/fd/0")).expect("standard input");
+        assert_eq!(input, PathBuf::from("/dev/null"), "not the terminal of the master");
     }
     let before = server.children();
     send(before[0], Signal::KILL);
