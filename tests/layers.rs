@@ -106,7 +106,11 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("reactor/chat_channel", &["dispatcher", "socket"]),
     ("reactor/dispatch", &["dispatcher", "loop_state", "probe"]),
     ("reactor/dispatcher", &["loop_state", "readiness"]),
-    ("reactor/event_loop", &["dispatch", "dispatcher", "loop_state", "probe", "scheduled_calls", "waker"]),
+    (
+        "reactor/event_loop",
+        &["dispatch", "dispatcher", "late", "loop_state", "probe", "scheduled_calls", "waker"],
+    ),
+    ("reactor/late", &["dispatch"]),
     ("reactor/level", &["dispatch", "dispatcher", "event_loop", "loop_state", "readiness"]),
     ("reactor/listener", &["dispatcher", "socket"]),
     ("reactor/loop_state", &["readiness"]),

@@ -10,6 +10,7 @@ use mio::{Events, Poll};
 
 use super::dispatch::{Cause, call_channel};
 use super::dispatcher::Dispatcher;
+use super::late::Late;
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{NoProbe, Probe};
 use super::scheduled_calls::CallLater;
@@ -35,6 +36,8 @@ pub struct Reactor<P: Probe = NoProbe> {
     events: Events,
     /// Channels that stopped because their budget was spent, in the order of their turns.
     again: VecDeque<Key>,
+    /// Channels that the last turn had no time for. They have their turn before all others.
+    late: Late,
     waker: Waker,
     pub(super) state: LoopState<dyn Dispatcher>,
     panics: u64,
@@ -77,6 +80,7 @@ impl<P: Probe> Reactor<P> {
             poll,
             events: Events::with_capacity(EVENTS),
             again: VecDeque::new(),
+            late: Late::new(),
             state: LoopState::new(),
             panics: 0,
             probe,
@@ -86,6 +90,7 @@ impl<P: Probe> Reactor<P> {
     /// Adds a channel, dispatches it, and registers it if it is still open afterwards. (`dispatcher.add_channel`)
     pub fn add(&mut self, channel: impl Dispatcher + 'static) {
         self.loop_state().adopted.push(Box::new(channel));
+        self.late.begin_turn();
         self.take_adopted();
     }
 
@@ -118,6 +123,7 @@ impl<P: Probe> Reactor<P> {
         channels.shrink();
         timers.shrink(|key| channels.contains(key));
         self.again.shrink_to_fit();
+        self.late.shrink();
     }
 
     /// How many channels and scheduled calls were lost to panics so far.
@@ -143,12 +149,14 @@ impl<P: Probe> Reactor<P> {
         Ok(())
     }
 
-    /// Calls `handle_shutdown` of every channel: finish what is due, then close.
+    /// Calls `handle_shutdown` of every channel: finish what is due, then close. Where that takes longer than a turn may, the
+    /// next turns call the rest.
     pub fn shutdown(&mut self) {
         self.state.now = Now::ask();
+        self.late.begin_turn();
         let keys: Vec<Key> = self.state.channels.keys().collect();
         for key in keys {
-            self.dispatch(key, Cause::Shutdown);
+            self.dispatch_in_time(key, Cause::Shutdown);
         }
         self.take_adopted();
     }
@@ -176,10 +184,12 @@ impl<P: Probe> Reactor<P> {
             result => result?,
         }
         self.begin_turn();
+        self.late.begin_turn();
         self.probe.poll_exit(self.events.iter().count());
 
         // Only channels that are on the list now: what they leave over waits for the next turn.
         let again: Vec<Key> = self.again.drain(..self.again.len().min(AGAIN_PER_TURN)).collect();
+        self.handle_late();
         self.handle_events();
         // New channels come after the events, so that their first bytes have the longest time to arrive; but before the
         // channels that have had a share already.
@@ -187,12 +197,45 @@ impl<P: Probe> Reactor<P> {
         for key in again {
             if let Some(channel) = self.state.channel(key).filter(|channel| channel.again) {
                 channel.again = false;
-                self.dispatch(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready);
             }
         }
         self.handle_timers();
         self.take_adopted();
         Ok(())
+    }
+
+    /// Dispatches the channels that are late now: each once, however many become late meanwhile.
+    fn handle_late(&mut self) {
+        for _ in 0..self.late.len() {
+            let Some((key, cause)) = self.late.pop(self.state.now.monotonic) else {
+                return;
+            };
+            if let Some(channel) = self.state.channel(key).filter(|_| cause == Cause::Ready) {
+                channel.again = false;
+            }
+            if cause != Cause::Timeout || self.is_due(key) {
+                self.dispatch(key, cause);
+            }
+        }
+    }
+
+    /// Dispatches a channel if the turn has time for it. Otherwise the channel is late, and keeps its readiness: what the
+    /// kernel has reported once, it does not report again.
+    fn dispatch_in_time(&mut self, key: Key, cause: Cause) {
+        if self.late.is_over(self.state.now.monotonic) {
+            self.dispatch_late(key, cause);
+        } else {
+            self.dispatch(key, cause);
+        }
+    }
+
+    #[cold]
+    fn dispatch_late(&mut self, key: Key, cause: Cause) {
+        if let Some(channel) = self.state.channel(key) {
+            channel.again |= cause == Cause::Ready;
+            self.late.push(key, cause);
+        }
     }
 
     fn handle_events(&mut self) {
@@ -201,7 +244,7 @@ impl<P: Probe> Reactor<P> {
         for event in &events {
             if event.token() == waker::TOKEN {
                 for key in self.waker.take() {
-                    self.dispatch(key, Cause::Wake);
+                    self.dispatch_in_time(key, Cause::Wake);
                 }
                 continue;
             }
@@ -214,17 +257,18 @@ impl<P: Probe> Reactor<P> {
             if P::ACTIVE {
                 self.probe.event(key, channel.ready);
             }
-            // A channel on the again list has a turn coming: an event does not give it a second one.
+            // A channel that is late or on the again list has a turn coming: an event does not give it a second one.
             if !channel.again {
-                self.dispatch(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready);
             }
         }
         self.events = events;
     }
 
-    /// How long to wait: until the next timer, at most `timeout`, and not at all while the again list has channels.
+    /// How long to wait: until the next timer, at most `timeout`, and not at all while channels are late or on the again
+    /// list.
     pub(crate) fn poll_timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if !self.again.is_empty() {
+        if !self.again.is_empty() || self.late.len() > 0 {
             return Some(Duration::ZERO);
         }
         let until_timer = self.state.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
@@ -234,6 +278,7 @@ impl<P: Probe> Reactor<P> {
     pub(crate) fn begin_turn(&mut self) {
         self.state.now = Now::ask();
         self.state.turn = self.state.turn.wrapping_add(1);
+        self.late.begin_endless_turn();
     }
 
     /// Calls `handle_timeout` of the channels whose deadline has passed, and the scheduled calls that are due.
@@ -245,17 +290,27 @@ impl<P: Probe> Reactor<P> {
             let Some(Some(channel)) = self.state.channels.get_mut(key) else {
                 continue;
             };
-            if !channel.armed.fired(at) {
-                continue;
-            }
-            match channel.dispatcher.deadline() {
-                Some(deadline) if deadline <= now => self.dispatch(key, Cause::Timeout),
-                // It has moved since: look again then.
-                Some(deadline) => self.state.timers.arm(key, deadline, &mut channel.armed),
-                None => {}
+            if channel.armed.fired(at) && self.is_due(key) {
+                self.dispatch_in_time(key, Cause::Timeout);
             }
         }
         self.state.tidy_timers();
+    }
+
+    /// Whether the deadline of a channel has passed. One that has moved is armed again.
+    fn is_due(&mut self, key: Key) -> bool {
+        let LoopState { now, channels, timers, .. } = &mut self.state;
+        let Some(Some(channel)) = channels.get_mut(key) else {
+            return false;
+        };
+        let Some(deadline) = channel.dispatcher.deadline() else {
+            return false;
+        };
+        let is_due = deadline <= now.monotonic;
+        if !is_due {
+            timers.arm(key, deadline, &mut channel.armed);
+        }
+        is_due
     }
 
     /// Dispatches every new channel, and those that they hand over in turn.
@@ -263,7 +318,7 @@ impl<P: Probe> Reactor<P> {
         while !self.state.adopted.is_empty() {
             for dispatcher in std::mem::take(&mut self.state.adopted) {
                 let key = self.insert(Channel::new(dispatcher));
-                self.dispatch(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready);
             }
         }
     }

@@ -20,6 +20,10 @@
 //! the *again* list, the next turn does not wait, and the first channels on the list go on in it. A hook must not return
 //! with input unread and the bit cleared: no further event would come.
 //!
+//! **The end of a turn by time.** After 50 ms of dispatches, the channels that are left wait for the next turn, with their
+//! readiness, and come first in it, in their order. So accepting, timers and the master's look at a worker never wait for
+//! a thousand slow responses.
+//!
 //! **Stale events.** A token carries the generation of its slab entry. An event for a channel that was closed earlier in
 //! the same turn finds nothing.
 //!
@@ -40,6 +44,7 @@ mod chat_channel;
 mod dispatch;
 mod dispatcher;
 mod event_loop;
+mod late;
 mod level;
 mod listener;
 mod loop_state;

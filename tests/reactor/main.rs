@@ -11,7 +11,7 @@ use mio::event::Source;
 use stheno::chat::{Chat, Handler, OutQueue, Terminator};
 use stheno::clock::{Instant, Now};
 use stheno::reactor::{
-    AcceptMode, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,
+    AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,
 };
 use stheno::slab::Key;
 use stheno::sys::socket;

@@ -95,6 +95,83 @@ fn a_crowd_of_the_greedy_shares_the_turn() {
     reactor.close_all();
 }
 
+/// Takes its time for each byte that it reads, the number of its client.
+#[derive(Debug)]
+struct Slow {
+    socket: Stream,
+    calls: Rc<RefCell<Vec<u8>>>,
+}
+
+/// How long a call of [`Slow`] takes.
+const WORK: Duration = Duration::from_millis(10);
+
+impl Dispatcher for Slow {
+    fn socket(&mut self) -> &mut dyn Source {
+        &mut self.socket
+    }
+
+    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        // A short read clears the bit: only an event, or readiness that was kept, calls this again.
+        if let Some([number]) = cx.recv(&mut self.socket)? {
+            self.calls.borrow_mut().push(*number);
+            let began = std::time::Instant::now();
+            while began.elapsed() < WORK {}
+        }
+        Ok(())
+    }
+}
+
+/// RULES E21: a turn ends by time. What is left comes first in the next turn, in its order; no readiness is lost, and no
+/// channel has a second share before all others have had one.
+#[test]
+fn a_turn_of_slow_channels_ends_and_loses_none() {
+    const CHANNELS: u8 = 40;
+    const ALL: usize = CHANNELS as usize;
+    let mut reactor = Reactor::new().expect("a reactor");
+    let calls = Rc::<RefCell<Vec<u8>>>::default();
+    let its_calls = Rc::clone(&calls);
+    let address = serve(&mut reactor, AcceptMode::Exclusive, ALL, move |socket, cx| {
+        cx.adopt(Slow { socket, calls: Rc::clone(&its_calls) });
+    });
+    let mut clients: Vec<_> = (0..CHANNELS).map(|_| connect(address)).collect();
+    while reactor.len() < ALL {
+        reactor.turn(Some(Duration::from_secs(5))).expect("turn");
+    }
+    let fired = Rc::<Cell<usize>>::default();
+    let (at, seen) = (Rc::clone(&fired), Rc::clone(&calls));
+    reactor.call_later(Duration::ZERO, move |_| at.set(seen.borrow().len()));
+    // All have something to read at once; a timer is due as well.
+    let mut ask = |number: u8| clients[usize::from(number)].write_all(&[number]).expect("send");
+    (0..CHANNELS).for_each(&mut ask);
+    let (mut longest, mut turns) = (0, 0);
+    while calls.borrow().len() < 2 * ALL {
+        let before = calls.borrow().len();
+        reactor.turn(Some(Duration::from_secs(5))).expect("turn");
+        let after = calls.borrow().len();
+        longest = longest.max(after - before);
+        turns += 1;
+        assert!(after > before, "a turn without progress: {before}");
+        // Those that have had their share ask again at once, while the others wait.
+        calls.borrow()[before.min(ALL)..after.min(ALL)].iter().copied().for_each(&mut ask);
+    }
+    // 50 ms are five calls; the clock is read before each fourth one.
+    assert!(longest <= 8, "{longest} calls in a turn");
+    let calls = calls.borrow();
+    for round in calls.chunks(ALL) {
+        let served: std::collections::BTreeSet<_> = round.iter().collect();
+        assert_eq!(served.len(), ALL, "one share each, before any has a second one: {calls:?}");
+    }
+    assert!((1..=ALL + 8).contains(&fired.get()), "the timer waits for its turn only: {}", fired.get());
+    holds(
+        "E21",
+        format_args!(
+            "80 calls of 10 ms: {turns} turns, at most {longest} calls each; each channel has its share"
+        ),
+        "≤ 8 calls a turn, none lost",
+    );
+    reactor.close_all();
+}
+
 /// RULES E6: a stale key reaches no channel, although its entry is used by another.
 #[test]
 fn a_stale_key_does_not_reach_the_successor() {

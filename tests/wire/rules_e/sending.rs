@@ -1,4 +1,4 @@
-//! E4, E5, E7, E16 to E19: sending.
+//! E4, E5, E7, E16 to E19, E21: sending.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::{NO_STRACE, SECOND, Strace, serve};
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
-use crate::support::{Front, parse_all};
+use crate::support::{Client, Front, parse_all};
 
 /// RULES E4, E7.
 #[test]
@@ -123,6 +123,28 @@ fn e18_a_long_turn_is_logged() {
     let line = server.wait_for("one turn of the loop took");
     let said = line.split_once("one turn").expect("a line").1;
     holds("E18", format!("a file that takes 200 ms to open: \"one turn{said}\""), "log > 100 ms");
+}
+
+/// A crowd asks at once for something that takes time: longer together than a worker may be silent.
+#[test]
+fn e21_a_crowd_that_asks_for_slow_files_ends_no_worker() {
+    const CROWD: usize = 100;
+    let (_folder, server) = serve(&["-w", "1", "--worker-timeout", "1"]);
+    let mut crowd: Vec<Client> = (0..CROWD).map(|_| server.connect()).collect();
+    let Some(_strace) = Strace::inject(server.workers[0], &["openat2:delay_enter=25000"]) else {
+        return not_run("E21", NO_STRACE);
+    };
+    let began = Instant::now();
+    crowd.iter_mut().for_each(|client| client.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n"));
+    for client in &mut crowd {
+        assert_eq!(client.read("GET").text(), "hello\n");
+    }
+    let took = began.elapsed();
+    assert!(took > 2 * SECOND, "{took:?}");
+    assert_eq!(server.children(), server.workers, "{:?}", server.said());
+    let measured =
+        format!("{CROWD} files of 25 ms each at once, --worker-timeout 1: all served in {took:.1?}");
+    holds("E21", measured, "no worker ends");
 }
 
 #[test]
