@@ -102,7 +102,8 @@ impl Dispatcher for AsyncHTTPServer {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx)
+        self.listener.resume(cx);
+        Ok(())
     }
 }
 

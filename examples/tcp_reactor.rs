@@ -60,7 +60,8 @@ impl Dispatcher for EchoServer {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx)
+        self.listener.resume(cx);
+        Ok(())
     }
 }
 

@@ -59,7 +59,8 @@ impl Dispatcher for WebServer {
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx)
+        self.listener.resume(cx);
+        Ok(())
     }
 }
 

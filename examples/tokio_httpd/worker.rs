@@ -142,7 +142,7 @@ fn boot(
         broken: Notify::new(),
     });
     let listeners = worker.listeners.into_iter();
-    let acceptors = listeners.map(|listener| Acceptor::new(Arc::clone(&world), listener));
+    let acceptors = listeners.map(|listener| Acceptor::new(Arc::clone(&world), listener.socket));
     let (acceptors, connection_table) =
         (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
     let (signals, master_link) = (Fd(worker.signals).watch()?, Fd(worker.master_link).watch()?);

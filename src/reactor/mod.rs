@@ -59,7 +59,7 @@ pub use chat_channel::ChatChannel;
 pub(crate) use dispatch::Cause;
 pub use dispatcher::{Context, Dispatcher};
 pub use event_loop::Reactor;
-pub use listener::{AcceptMode, AcceptOutcome, Admission, Listener};
+pub use listener::{AcceptMode, AcceptOutcome, Admission, Listener, SharedListener};
 pub use loop_state::{FRAMES_PER_TURN, LoopState, READ_PER_TURN, WRITE_PER_TURN};
 pub use probe::{Hook, NoProbe, Probe};
 pub use readiness::Readiness;

@@ -83,13 +83,20 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
         cx.close();
     }
 
+    /// Not in a pause, although another process rings then.
+    fn readable(&self) -> bool {
+        !self.listener.is_paused()
+    }
+
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx)
+        self.listener.resume(cx);
+        Ok(())
     }
 
     /// Resumes after a connection has ended while accepting was paused.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx)
+        self.listener.resume(cx);
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Instant> {

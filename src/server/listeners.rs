@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use super::inherit::{self, Inherited, InheritedSocket};
 use super::listen_spec::{Address, BindError, Endpoint, ListenSpec};
 use super::unix::{self, SocketFile};
-use crate::reactor::{AcceptMode, ListenSocket};
+use crate::reactor::{AcceptMode, ListenSocket, SharedListener};
+use crate::sys::bell::Bell;
 use crate::sys::socket;
 
 /// Connections that may wait to be accepted; `net.core.somaxconn` is the kernel's own limit.
@@ -29,6 +30,8 @@ pub struct Listeners {
     unix_mode: u32,
     /// The sockets of each worker; one set for all of them unless the mode is `reuseport`.
     sockets: Vec<Vec<ListenSocket>>,
+    /// One for each socket of a set, which the workers share.
+    bells: Vec<Bell>,
     /// Whether a service manager passed them, so that no configuration changes them.
     activated: bool,
 }
@@ -47,9 +50,11 @@ impl Listeners {
     /// The sockets of the worker in this slot; those of other workers are closed. Call it in the worker, which leaves
     /// the files of Unix sockets in place. A worker without a set of its own shares that of another.
     #[must_use]
-    pub fn into_worker(mut self, slot: usize) -> Vec<ListenSocket> {
+    pub fn into_worker(mut self, slot: usize) -> Vec<SharedListener> {
         let set = slot % self.sockets.len();
-        self.sockets.swap_remove(set)
+        let bells = self.bells.into_iter().map(Some);
+        let listeners = self.sockets.swap_remove(set).into_iter().zip(bells);
+        listeners.map(|(socket, bell)| SharedListener { socket, bell }).collect()
     }
 
     /// Closes the sockets beyond those of `workers` workers: the kernel would go on to give them connections that
@@ -104,7 +109,16 @@ impl Listeners {
         let addresses: io::Result<_> = sockets.iter().map(inherit::address_of).collect();
         let addresses = addresses
             .map_err(|error| BindError::of_environment(format!("a socket has no address: {error}")))?;
-        Ok(Self { addresses, files: Vec::new(), unix_mode: 0, sockets: vec![sockets], activated: true })
+        let (files, bells) = (Vec::new(), Vec::new());
+        Ok(Self { addresses, files, unix_mode: 0, sockets: vec![sockets], bells, activated: true })
+    }
+
+    /// Makes the bells, after the sockets.
+    fn with_bells(mut self) -> Result<Self, BindError> {
+        let bells: io::Result<_> = self.sockets[0].iter().map(|_| Bell::new()).collect();
+        self.bells =
+            bells.map_err(|error| BindError::of_environment(format!("no eventfd is left: {error}")))?;
+        Ok(self)
     }
 }
 
@@ -122,7 +136,7 @@ pub fn bind(
     inherited: &mut Inherited,
 ) -> Result<Listeners, BindError> {
     if let Some(sockets) = inherited.take_activated() {
-        return Listeners::activated(sockets);
+        return Listeners::activated(sockets)?.with_bells();
     }
     let sets = if mode == AcceptMode::Reuseport { workers } else { 1 };
     let mut listeners = Listeners {
@@ -130,6 +144,7 @@ pub fn bind(
         files: Vec::new(),
         unix_mode,
         sockets: (0..sets).map(|_| Vec::new()).collect(),
+        bells: Vec::new(),
         activated: false,
     };
     let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
@@ -142,7 +157,7 @@ pub fn bind(
             place => listeners.add_place(place, addresses, mode, inherited)?,
         }
     }
-    Ok(listeners)
+    listeners.with_bells()
 }
 
 impl Listeners {
@@ -258,7 +273,7 @@ mod tests {
         }
         let sockets = bound.into_worker(2);
         assert_eq!(sockets.len(), 1);
-        let ours = rustix::net::getsockname(sockets[0].as_fd()).expect("an address");
+        let ours = rustix::net::getsockname(sockets[0].socket.as_fd()).expect("an address");
         assert_eq!(SocketAddr::try_from(ours).expect("an address"), address);
     }
 

@@ -13,7 +13,7 @@ use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared, WorkerService};
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
-use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, Reactor};
+use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor, SharedListener};
 use crate::sys::fd_passing::{self, PassedFile, Received};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
@@ -53,7 +53,7 @@ pub struct Worker<S> {
     /// The log of this process; it is replaced when the log has been opened again.
     pub log: Option<LogTarget>,
     /// The listening sockets.
-    pub listeners: Vec<ListenSocket>,
+    pub listeners: Vec<SharedListener>,
     /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
@@ -322,6 +322,11 @@ impl Dispatcher for SignalChannel {
             // Meant for the master: some tools signal all processes of one name.
             _ => {}
         })
+    }
+
+    /// Stays open: the next signal is another try.
+    fn handle_error(&mut self, _: &mut Context<'_>, error: &io::Error) {
+        warn!("signals cannot be read: {error}");
     }
 
     /// Stays open: a signal may shorten the drain.

@@ -18,6 +18,7 @@
 #![allow(unsafe_code)]
 
 pub mod account;
+pub mod bell;
 pub mod beneath;
 pub mod descriptor;
 pub mod directory;

@@ -7,7 +7,7 @@ use stheno::server::Capacity;
 
 use super::{GET, SECOND, cpu_share, serve, serve_with_descriptors};
 use crate::support::hostile::{Hostile, Plan, Reading, raise_descriptor_limit};
-use crate::support::process::{connections, descriptors, descriptors_at_rest, limit_descriptors};
+use crate::support::process::{clients_of, connections, descriptors, descriptors_at_rest, limit_descriptors};
 use crate::support::rules::{has_room_for_a_crowd, hold, holds};
 use crate::support::server::{eventually, run};
 use crate::support::{Client, Front};
@@ -56,6 +56,47 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
         "room for 100: of 150, idle connections made room; 100 of 100 busy ones finished",
         "0 busy refused",
     );
+}
+
+/// RULES C23. The connection that a full worker cannot take has woken no other; the worker has to wake them.
+#[test]
+fn c23_a_full_worker_leaves_connections_to_others() {
+    for mode in ["exclusive", "shared"] {
+        let (folder, server) = serve(&["-w", "2", "--max-connections", "4", "--accept", mode]);
+        folder.write_sparse("sparse", 200_000_000);
+        let download = Plan {
+            opening: b"GET /sparse HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+            reading: Reading::Never,
+            receive_buffer: 4096,
+            ..Plan::default()
+        };
+        // One worker gets most of them: the kernel wakes the same one until its sixteenth.
+        let mut downloads = Vec::new();
+        let held = || server.workers.iter().map(|worker| clients_of(*worker).len()).collect::<Vec<_>>();
+        while downloads.len() < 7 && !held().contains(&4) {
+            downloads.push(Hostile::start(server.address(), 1, download.clone()));
+            eventually("it is accepted", || held().iter().sum::<usize>() == downloads.len());
+        }
+        let (before, mut longest) = (held(), Duration::ZERO);
+        for _ in 0..8 - downloads.len() {
+            let began = Instant::now();
+            let mut client = server.connect();
+            assert_eq!(client.get("/ok", "").status, 200);
+            longest = longest.max(began.elapsed());
+            downloads.push(Hostile::start(server.address(), 1, download.clone()));
+            drop(client);
+            eventually("it is accepted", || held().iter().sum::<usize>() == downloads.len());
+        }
+        assert!(longest < SECOND, "{mode}: {longest:?}, {before:?}");
+        holds(
+            "C23",
+            format!(
+                "{mode}: workers with {before:?} of 4 connections each; the next clients wait {longest:.1?}"
+            ),
+            "at once",
+        );
+        downloads.into_iter().for_each(|download| drop(download.call_off()));
+    }
 }
 
 #[test]

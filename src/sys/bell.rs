@@ -1,0 +1,39 @@
+//! A bell that one process rings, and all processes that share it hear: eventfd(2).
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+/// A descriptor that an edge-triggered loop watches for input. It is made before the fork, and nobody reads from it: each
+/// ring is an event for every loop. Outside Linux nothing is heard.
+#[derive(Debug)]
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// Returns a new bell.
+    ///
+    /// # Errors
+    /// As eventfd(2).
+    pub fn new() -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::event::{EventfdFlags, eventfd};
+            Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            super::descriptor::pipe().map(|(read, _)| Self(read))
+        }
+    }
+
+    /// Wakes all loops that watch the bell, that of this process among them.
+    pub fn ring(&self) {
+        // It fails after 2⁶⁴ rings.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
