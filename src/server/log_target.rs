@@ -13,6 +13,7 @@ use log::{LevelFilter, error};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::printable::Printable;
 use crate::sys::descriptor;
 use crate::sys::fd_passing::PassedFile;
 
@@ -91,7 +92,7 @@ impl LogTarget {
         builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
         builder.format(|out, record| {
             let name = record.target().split("::").next().unwrap_or_default();
-            writeln!(out, "{name}: {} {}", std::process::id(), record.args())
+            writeln!(out, "{name}: {} {}", std::process::id(), Printable(record.args()))
         });
         builder.target(env_logger::Target::Pipe(Box::new(self.clone())));
         let _ = builder.try_init();

@@ -12,6 +12,7 @@
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
 //! | `access_log` | a line for each record |
+//! | `printable` | text for a log, with everything escaped that could control a terminal |
 //! | `log_target` | the files for log lines, written without blocking |
 //! | `listen_spec` | the addresses to listen on, parsed |
 //! | `listeners` | the listening sockets, made before the fork |
@@ -32,6 +33,7 @@ mod listeners;
 mod log_record;
 mod log_target;
 mod memory;
+mod printable;
 mod service;
 mod unix;
 mod worker;

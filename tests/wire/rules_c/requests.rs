@@ -112,3 +112,24 @@ fn c17_a_request_is_one_printable_line() {
     assert!(text.lines().all(|line| line.starts_with("127.0.0.1 - - [")), "{text}");
     holds("C17", format!("{0} requests, {0} printable lines", requests.len()), "1 request = 1 line");
 }
+
+/// RULES C17. The other log has names of files, at the level `debug` for each response, and of those that cannot be opened
+/// as a warning: one writer for all.
+#[test]
+fn c17_a_message_with_a_name_is_one_printable_line() {
+    let folder = Folder::new();
+    // CSI as one character (C1), an override of the direction, a line separator, an isolate.
+    let name = "a\u{9b}31m\u{202e}b\u{2028}c\u{2066}кот";
+    folder.write(name, "here");
+    let server = Server::start(&folder.root(), &["--log", "debug", "--file-cache", "0"]);
+    let target: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    assert_eq!(server.connect().get(&format!("/{target}"), "").text(), "here");
+    let line = server.wait_for("is 4 bytes");
+    let want = r"a\xc2\x9b31m\xe2\x80\xaeb\xe2\x80\xa8c\xe2\x81\xa6кот is 4 bytes";
+    assert!(line.ends_with(want), "{line:?}");
+    holds(
+        "C17",
+        "a name with C1, bidi controls and a line separator: 1 line, escaped, in the other log",
+        "only printable",
+    );
+}
