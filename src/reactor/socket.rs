@@ -88,10 +88,18 @@ impl Source for Stream {
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// A peer with an address.
+    /// A peer with an address, which is no IPv4 address in the form of IPv6.
     Internet(SocketAddr),
     /// A peer on this machine, connected by a Unix socket: it has no address to distinguish it by.
     Unix,
+}
+
+impl From<SocketAddr> for Peer {
+    /// An IPv4 client of an IPv6 socket has its IPv4 address, so that it is the same client through each socket.
+    fn from(mut address: SocketAddr) -> Self {
+        address.set_ip(address.ip().to_canonical());
+        Self::Internet(address)
+    }
 }
 
 impl Peer {
@@ -142,7 +150,7 @@ impl ListenSocket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept()?;
-                Ok((stream.into(), Peer::Internet(peer)))
+                Ok((stream.into(), peer.into()))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
@@ -248,6 +256,19 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv4_peer_has_one_address() {
+        for (address, want) in [
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+            ("192.0.2.1:80", "192.0.2.1:80"),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
+            ("[fe80::1%3]:80", "[fe80::1%3]:80"),
+        ] {
+            let peer = Peer::from(address.parse::<SocketAddr>().expect("an address"));
+            assert_eq!(peer.to_string(), want);
+        }
+    }
 
     /// Every connection has one of each of these.
     #[test]

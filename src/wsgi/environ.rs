@@ -160,7 +160,7 @@ impl EnvironBuilder {
             environ.set_item(intern!(py, "SERVER_PROTOCOL"), latin1(py, request.protocol())?)?;
         }
         if let Some(address) = address {
-            self.set_remote(py, &environ, address.ip().to_canonical())?;
+            self.set_remote(py, &environ, address.ip())?;
             let mut digits = [0; 20];
             let port = latin1(py, decimal(address.port().into(), &mut digits))?;
             environ.set_item(intern!(py, "REMOTE_PORT"), port)?;

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::Signal;
 
+use crate::support::rules::{holds, not_run};
 use crate::support::server::{command, eventually, run, send};
 use crate::support::{Client, Folder, Server};
 
@@ -93,6 +94,33 @@ fn every_address_of_the_machine() {
         assert!(server.address().ip().is_loopback() && server.address().is_ipv6());
         assert_eq!(server.connect().get("/ok", "").status, 200);
     }
+}
+
+/// RULES C9: an IPv4 client has one address, and one count, through an IPv6 socket as well.
+#[test]
+fn a_client_has_one_address_through_both_families() {
+    if !has_ipv6() {
+        return not_run("C9", "there is no IPv6 here");
+    }
+    let folder = Folder::new();
+    let log = folder.beside("access.log");
+    let log_option = ["--access-log", log.to_str().expect("UTF-8"), "--log", "debug"];
+    let places = ["--listen", "[::]:0", "--listen", "127.0.0.1:0", "--max-connections-per-ip", "2"];
+    let server = start(&folder, &[&places[..], &log_option].concat());
+    let v4: Vec<std::net::SocketAddr> =
+        server.addresses.iter().map(|address| ([127, 0, 0, 1], address.port()).into()).collect();
+    let mut clients: Vec<Client> = v4.iter().map(|address| Client::connect(*address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/ok", "").status, 200);
+    }
+    assert!(Client::connect(v4[0]).read_raw_to_end().is_empty(), "the third one of this address");
+    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, v4[0].port()));
+    assert_eq!(Client::connect(v6).get("/ok", "").status, 200, "another address");
+    let lines = || fs::read_to_string(&log).unwrap_or_default();
+    eventually("the lines are written", || lines().lines().count() == 3);
+    assert_eq!(lines().lines().filter(|line| line.starts_with("127.0.0.1 - ")).count(), 2, "{}", lines());
+    assert_eq!(server.count_said("::ffff:"), 0, "{:?}", server.said());
+    holds("C9", "through [::] and 127.0.0.1: one address in both logs, and one count", "one address");
 }
 
 #[test]
