@@ -8,7 +8,7 @@ use std::rc::Rc;
 use log::debug;
 use mio::event::Source;
 
-use super::connection_table::{Activity, Permit};
+use super::connection_table::{Activity, Eviction, Permit};
 use super::{Driver, DriverContext, PeerInfo, Resources, Shared, WorkerService};
 use crate::clock::{Instant, Now};
 use crate::http1::Turn;
@@ -67,7 +67,7 @@ impl<S: WorkerService> HttpChannel<S> {
         if self.driver.connection().is_closed() {
             cx.close();
         }
-        self.permit.set_activity(self.activity(), now.monotonic, key);
+        self.permit.set_activity(self.activity(), self.driver.held(), now.monotonic, key);
         result
     }
 
@@ -133,14 +133,21 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     /// Continues the response of an application, and closes the connection if a new one needs its room and no request has
-    /// begun meanwhile.
+    /// begun meanwhile, or if it holds too much input.
     fn handle_wake(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         self.drive(cx, |driver, io, context| driver.on_wake(io, context))?;
-        if self.permit.take_eviction() && self.activity() != Activity::Busy {
-            debug!("{}: makes room in {}", self.permit.peer(), self.driver.connection().state());
-            self.drive(cx, |driver, io, context| driver.give_way(io, context))?;
+        let (peer, state) = (self.permit.peer(), self.driver.connection().state());
+        match self.permit.take_eviction() {
+            Some(Eviction::Room) if self.activity() != Activity::Busy => {
+                debug!("{peer}: makes room in {state}");
+                self.drive(cx, |driver, io, context| driver.give_way(io, context))
+            }
+            Some(Eviction::Memory) if self.driver.held() > 0 => {
+                debug!("{peer}: holds too much input in {state}");
+                self.drive(cx, |driver, io, context| driver.give_up_input(io, context))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

@@ -5,6 +5,9 @@
 //! `ngx_drain_connections`). A connection in the middle of a request is never closed for another; if all are, accepting
 //! waits until one ends.
 //!
+//! A worker also bounds the input that its connections hold together, of requests that are not whole: with 32 KiB each,
+//! 2,000 clients would hold 64 MiB. Above [`MOST_HELD`] those that hold most are told to give it up.
+//!
 //! The connections themselves are in the reactor's slab. What is known of each here is in a plain vector, at the index of
 //! its channel's key.
 //!
@@ -29,6 +32,13 @@ use crate::slab::Key;
 /// The entries of closed connections that a list may have beside those of the others.
 const MAX_STALE: usize = 64;
 
+/// KiB of input that all connections hold together at most. Buffers may be twice as large as what is in them, and 16 MiB
+/// are half of what an attack may cost (RULES C18). An ordinary request comes whole, and is held nowhere.
+const MOST_HELD: u32 = 8 * 1024;
+
+/// Connections that hold no more than this, in KiB, are left alone: the head of a browser fits.
+const FEW_HELD: u8 = 4;
+
 /// What a connection is doing, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
@@ -38,6 +48,15 @@ pub(super) enum Activity {
     Idle,
     /// Nothing but waiting for the peer to close.
     Lingering,
+}
+
+/// Why a connection has been asked to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// Another one needs its permit.
+    Room,
+    /// It holds too much input.
+    Memory,
 }
 
 /// What is known of one connection.
@@ -51,7 +70,9 @@ struct ConnectionEntry {
     /// Whether it is in one of the two lists.
     listed: bool,
     /// Whether it has been asked to close, and has not noticed yet.
-    leaving: bool,
+    leaving: Option<Eviction>,
+    /// KiB of input that it holds.
+    held: u8,
 }
 
 /// Milliseconds since the worker started. Stamps are only compared for equality, so they may wrap. Equal stamps mean that
@@ -76,6 +97,11 @@ pub(super) struct ConnectionTable {
     lingering: RefCell<VecDeque<(Key, Stamp)>>,
     /// How many connections are leaving.
     leaving: Cell<usize>,
+    /// KiB of input that all connections hold, without those that leave for that.
+    held: Cell<u32>,
+    /// At how many KiB holders are looked for. It is more than [`MOST_HELD`] while connections that hold little are so many
+    /// that they exceed it, so that each MiB costs a search and not each request.
+    evicts_above: Cell<u32>,
     /// Listeners that wait for a permit.
     waiting: RefCell<Vec<Key>>,
 }
@@ -95,15 +121,19 @@ impl Permit {
         self.peer
     }
 
-    /// Tells what the connection is doing since `now`; `channel` is its key on the loop.
-    pub(super) fn set_activity(&self, activity: Activity, now: Instant, channel: Key) {
+    /// Tells what the connection is doing since `now`, and how many bytes of input it holds; `channel` is its key on the
+    /// loop.
+    pub(super) fn set_activity(&self, activity: Activity, held: usize, now: Instant, channel: Key) {
         self.index.set(Some(channel.index()));
-        self.table.set_activity(channel, activity, now);
+        self.table.set_activity(channel, activity, held, now);
+        if self.table.held.get() > self.table.evicts_above.get() {
+            self.table.evict_holders();
+        }
     }
 
-    /// Whether the connection has been asked to close; true once for each time that it was asked.
-    pub(super) fn take_eviction(&self) -> bool {
-        self.index.get().is_some_and(|index| self.table.take_eviction(index))
+    /// Whether the connection has been asked to close, and why; it is told once for each time that it was asked.
+    pub(super) fn take_eviction(&self) -> Option<Eviction> {
+        self.index.get().and_then(|index| self.table.take_eviction(index))
     }
 }
 
@@ -143,6 +173,8 @@ impl ConnectionTable {
             idle: RefCell::default(),
             lingering: RefCell::default(),
             leaving: Cell::new(0),
+            held: Cell::new(0),
+            evicts_above: Cell::new(MOST_HELD),
             waiting: RefCell::default(),
         }
     }
@@ -169,14 +201,19 @@ impl ConnectionTable {
         }
     }
 
-    fn set_activity(&self, channel: Key, activity: Activity, now: Instant) {
+    fn set_activity(&self, channel: Key, activity: Activity, held: usize, now: Instant) {
         let mut entries = self.entries.borrow_mut();
         let index = channel.index() as usize;
         if entries.len() <= index {
             entries.resize(index + 1, None);
         }
-        let new = ConnectionEntry { channel, since: 0, activity, listed: false, leaving: false };
+        let new = ConnectionEntry { channel, since: 0, activity, listed: false, leaving: None, held: 0 };
         let entry = entries[index].get_or_insert(new);
+        let held = u8::try_from(held.div_ceil(1024)).unwrap_or(u8::MAX);
+        if held != entry.held && entry.leaving != Some(Eviction::Memory) {
+            self.held.set(self.held.get() - u32::from(entry.held) + u32::from(held));
+            entry.held = held;
+        }
         let moved = entry.activity != activity;
         entry.activity = activity;
         let list = match activity {
@@ -197,6 +234,30 @@ impl ConnectionTable {
         }
     }
 
+    /// Asks the connections that hold most to close, until three quarters of [`MOST_HELD`] are left: so one search serves
+    /// for many requests.
+    #[cold]
+    fn evict_holders(&self) {
+        let mut entries = self.entries.borrow_mut();
+        let holders =
+            entries.iter_mut().flatten().filter(|entry| entry.held > FEW_HELD && entry.leaving.is_none());
+        let mut holders: Vec<_> = holders.collect();
+        holders.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.held));
+        for entry in holders {
+            if self.held.get() <= MOST_HELD / 4 * 3 || self.waker.wake(entry.channel).is_err() {
+                break;
+            }
+            self.held.set(self.held.get() - u32::from(std::mem::take(&mut entry.held)));
+            entry.leaving = Some(Eviction::Memory);
+            self.leaving.set(self.leaving.get() + 1);
+        }
+        self.look_again_above(self.held.get());
+    }
+
+    fn look_again_above(&self, held: u32) {
+        self.evicts_above.set(MOST_HELD.max(held + MOST_HELD / 8));
+    }
+
     fn stamp(&self, now: Instant) -> Stamp {
         let millis = now.saturating_duration_since(self.started).as_millis();
         u32::try_from(millis & u128::from(u32::MAX)).unwrap_or_default()
@@ -208,14 +269,14 @@ impl ConnectionTable {
         let mut entries = self.entries.borrow_mut();
         for _ in 0..2 * list.len() {
             let (channel, stamp) = list.pop_front()?;
-            let Some(entry) = find(&mut entries, channel).filter(|entry| !entry.leaving) else {
+            let Some(entry) = find(&mut entries, channel).filter(|entry| entry.leaving.is_none()) else {
                 continue;
             };
             if entry.activity != activity {
                 // One that lingers is in the other list.
                 entry.listed &= entry.activity == Activity::Lingering;
             } else if entry.since == stamp {
-                (entry.listed, entry.leaving) = (false, true);
+                (entry.listed, entry.leaving) = (false, Some(Eviction::Room));
                 return Some(channel);
             } else {
                 list.push_back((channel, entry.since));
@@ -238,18 +299,22 @@ impl ConnectionTable {
         self.per_address.borrow_mut().shrink_to_fit();
     }
 
-    fn take_eviction(&self, index: u32) -> bool {
+    fn take_eviction(&self, index: u32) -> Option<Eviction> {
         let mut entries = self.entries.borrow_mut();
-        let entry = entries.get_mut(index as usize).and_then(Option::as_mut);
-        let leaving = entry.is_some_and(|entry| std::mem::take(&mut entry.leaving));
-        self.leaving.set(self.leaving.get() - usize::from(leaving));
-        leaving
+        let eviction = entries.get_mut(index as usize).and_then(Option::as_mut)?.leaving.take();
+        self.leaving.set(self.leaving.get() - usize::from(eviction.is_some()));
+        eviction
     }
 
     fn leave(&self, index: Option<u32>, address: Option<IpAddr>) {
         if let Some(index) = index {
             self.take_eviction(index);
-            self.entries.borrow_mut()[index as usize] = None;
+            let entry = self.entries.borrow_mut()[index as usize].take();
+            let held = self.held.get() - entry.map_or(0, |entry| u32::from(entry.held));
+            self.held.set(held);
+            if held + MOST_HELD / 8 < self.evicts_above.get() {
+                self.look_again_above(held);
+            }
         }
         self.count.set(self.count.get() - 1);
         if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
@@ -308,7 +373,7 @@ mod tests {
         }
 
         fn set_activity(&self, (permit, channel): &(Permit, Key), activity: Activity, second: u64) {
-            permit.set_activity(activity, self.table.started + Duration::from_secs(second), *channel);
+            permit.set_activity(activity, 0, self.table.started + Duration::from_secs(second), *channel);
         }
 
         fn listed(&self) -> usize {
@@ -318,7 +383,7 @@ mod tests {
 
     /// Which of them have been asked to close since the last call.
     fn asked(all: &[(Permit, Key)]) -> Vec<usize> {
-        let asked = all.iter().enumerate().filter(|(_, (permit, _))| permit.take_eviction());
+        let asked = all.iter().enumerate().filter(|(_, (permit, _))| permit.take_eviction().is_some());
         asked.map(|(index, _)| index).collect()
     }
 
@@ -403,6 +468,29 @@ mod tests {
         assert_eq!(asked(&staying), [0], "the other is still listed");
     }
 
+    /// RULES C24: those that hold most give way, as many as have to, and are told once.
+    #[test]
+    fn held_input_is_bounded() {
+        let mut bench = Bench::new(1000, 0);
+        let all = bench.enter_all(400);
+        let hold = |index: usize, bytes| {
+            all[index].0.set_activity(Activity::Busy, bytes, bench.table.started, all[index].1);
+        };
+        // 5 KiB each are held by the first ones, little by the next, and 31 KiB by the last.
+        (0..100).for_each(|index| hold(index, 5000));
+        (100..200).for_each(|index| hold(index, 4096));
+        (200..400).for_each(|index| hold(index, 31_000));
+        assert_eq!(bench.table.held.get(), 100 * 5 + 100 * 4 + 200 * 31, "within the bound");
+        (0..100).for_each(|index| hold(index, 20_000));
+        let evicted: Vec<_> =
+            (0..400).filter(|index| all[*index].0.take_eviction() == Some(Eviction::Memory)).collect();
+        assert!(evicted.iter().all(|index| *index >= 200), "{evicted:?}");
+        assert!(bench.table.held.get() <= MOST_HELD && !evicted.is_empty());
+        assert_eq!(bench.table.leaving.get(), 0);
+        drop(all);
+        assert_eq!(bench.table.held.get(), 0);
+    }
+
     /// An idle connection has one entry of each.
     #[test]
     fn entries_are_small() {
@@ -422,7 +510,7 @@ mod tests {
         let next = bench.enter(1).expect("a permit");
         assert_eq!((next.1.index(), next.1 == old), (old.index(), false));
         bench.set_activity(&next, Activity::Busy, 1);
-        assert!(!next.0.take_eviction() && !bench.table.make_room(), "neither asked nor listed");
+        assert!(next.0.take_eviction().is_none() && !bench.table.make_room(), "neither asked nor listed");
         drop(next);
         bench.table.shrink();
         assert_eq!((bench.table.entries.borrow().len(), bench.listed()), (0, 0));

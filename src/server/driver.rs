@@ -107,6 +107,13 @@ impl Driver {
         !self.paused && self.connection.is_idle()
     }
 
+    /// Returns the number of input bytes that wait for the rest of a request, or for the peer to take a response. Input
+    /// that waits for its turn in the loop is not counted.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        if self.paused { 0 } else { self.connection.held() }
+    }
+
     /// Makes the next response the last. (see [`Connection::drain`])
     pub fn drain(&mut self, now: Now) {
         self.connection.drain(now);
@@ -235,6 +242,25 @@ impl Driver {
         if self.is_idle() {
             self.close_if_quiet(io, cx)?;
         } else if self.connection.is_lingering() {
+            self.connection.close();
+        }
+        self.flush(io, cx)
+    }
+
+    /// Refuses the request whose rest has not come, because all connections together hold too much input. Behind a response
+    /// there is no place for a refusal: the connection closes.
+    ///
+    /// # Errors
+    /// As the transport: the connection is broken.
+    pub fn give_up_input<S: WorkerService>(
+        &mut self,
+        io: &mut impl Transport,
+        cx: &mut DriverContext<'_, S>,
+    ) -> io::Result<()> {
+        if self.connection.begun().is_some() && self.connection.output().is_empty() {
+            let window = self.connection.open(b"", cx.turn.now);
+            self.refuse(Status::SERVICE_UNAVAILABLE, &window, cx);
+        } else {
             self.connection.close();
         }
         self.flush(io, cx)

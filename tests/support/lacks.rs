@@ -24,6 +24,7 @@ const PREFORK: &[Front] = &[Front::Prefork];
 const THREADS: &[Front] = &[Front::Threads];
 
 const NOT_EXCLUSIVE: &str = "Tokio registers a listener as mio does, without exclusive wake-up: the fastest worker gets most connections";
+const NOT_EXCLUSIVE_ROOM: &str = "Tokio wakes all workers for a connection, or `-w` is threads of one worker";
 const TRIED_BY_THREADS: &str =
     "the cost of a connection is the same code in both lanes, and is tested in the other one";
 const TRIED_BY_PREFORK: &str =
@@ -67,6 +68,22 @@ pub const TESTS: &[Lack] = &[
         what: "e12_errors_of_accept_are_survived",
         fronts: TWINS,
         why: "its EAGAIN for nothing: Tokio is edge-triggered, so the event is not repeated",
+    },
+    Lack {
+        what: "c24_heads_that_are_not_whole_hold_little_together",
+        fronts: TWINS,
+        why: "the bound is the connection table's of the reactor",
+    },
+    Lack { what: "c23_a_full_worker_leaves_connections_to_others", fronts: TWINS, why: NOT_EXCLUSIVE_ROOM },
+    Lack {
+        what: "e12_errors_that_stay",
+        fronts: TWINS,
+        why: "Tokio asks again at once: a pause after many failures is the reactor's listener's",
+    },
+    Lack {
+        what: "e21_a_crowd_that_asks_for_slow_files_ends_no_worker",
+        fronts: TWINS,
+        why: "the turns are the runtime's, and the twin gives its signs of life from a task",
     },
     Lack { what: "e18_a_long_turn_is_logged", fronts: TWINS, why: "the runtime does not measure its turns" },
 ];

@@ -61,6 +61,9 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
 /// RULES C23. The connection that a full worker cannot take has woken no other; the worker has to wake them.
 #[test]
 fn c23_a_full_worker_leaves_connections_to_others() {
+    if Front::lacks("c23_a_full_worker_leaves_connections_to_others") {
+        return;
+    }
     for mode in ["exclusive", "shared"] {
         let (folder, server) = serve(&["-w", "2", "--max-connections", "4", "--accept", mode]);
         folder.write_sparse("sparse", 200_000_000);

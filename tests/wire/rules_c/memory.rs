@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::{GET, PAUSE, SECOND, SLOWLY, serve};
+use crate::support::Front;
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe};
-use crate::support::process::{descriptors, descriptors_at_rest, memory, send_memory, size};
+use crate::support::process::{connections, descriptors, descriptors_at_rest, memory, send_memory, size};
 use crate::support::rules::{has_room_for_a_crowd, holds};
 use crate::support::server::eventually;
 
@@ -105,6 +106,46 @@ fn c18_a_mixed_attack_is_survived() {
         "C18",
         format!("2,000 attackers: +{grown} KiB on {base}, {kept} kept; probe {probe} (quiet: {quiet})"),
         "≤ 32 MiB; p99 ≤ 250 ms; ≤ 10 % kept",
+    );
+}
+
+/// The head of a browser that comes in two pieces is served beside them.
+#[test]
+fn c24_heads_that_are_not_whole_hold_little_together() {
+    if Front::lacks("c24_heads_that_are_not_whole_hold_little_together") {
+        return;
+    }
+    if !has_room_for_a_crowd("C24") {
+        return;
+    }
+    const COUNT: usize = 2000;
+    let (_folder, server) = serve(&["--header-timeout", "60"]);
+    let (worker, address) = (server.workers[0], server.address());
+    let mut modest = server.connect();
+    modest.send(format!("GET /ok HTTP/1.1\r\nHost: a\r\nCookie: {}\r\n", "c".repeat(3000)));
+    eventually("its head has come", || connections(address.port()).iter().all(|one| one.is_read_up()));
+    Latencies::of(address, "/ok", 50);
+    let base = size(worker, "VmRSS");
+    let field = format!("X: {}\r\n", "x".repeat(7_700));
+    let opening = format!("GET / HTTP/1.1\r\nHost: a\r\n{}", field.repeat(4)).into_bytes();
+    let sent = opening.len() / 1000;
+    let attack = Hostile::start(address, COUNT, Plan { opening, ..Plan::default() });
+    eventually("most of them are refused", || attack.over() > COUNT / 2);
+    attack.wait_until_open();
+    Latencies::of(address, "/ok", 50);
+    let grown = size(worker, "VmHWM").saturating_sub(base);
+    let ended = attack.call_off();
+    let refused = ended.iter().filter(|ended| ended.how == How::Fin && ended.read > 0).count();
+    assert!(grown <= 32 * 1024, "{grown} KiB");
+    assert!(refused > COUNT / 2, "{refused} read their refusal");
+    modest.send("\r\n");
+    assert_eq!(modest.read("GET").status, 200);
+    holds(
+        "C24",
+        format!(
+            "{COUNT} heads of {sent} KB, unfinished: +{grown} KiB, {refused} read a 503; one of 3 KB is served"
+        ),
+        "≤ 32 MiB",
     );
 }
 

@@ -105,6 +105,9 @@ fn e3_the_queue_is_emptied() {
 /// RULES E12: after any error of accept(2), the next connections are accepted, and the worker goes on.
 /// An error that stays, of accept4 or of the listener's registration: no spin, no exit, and service when it goes.
 fn check_lasting_errors(server: &Server) {
+    if Front::lacks("e12_errors_that_stay") {
+        return;
+    }
     let worker = server.workers[0];
     for error in ["EPERM", "ENOSYS", "EACCES", "ENETDOWN", "ENOBUFS"] {
         let strace =

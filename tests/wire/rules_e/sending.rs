@@ -128,6 +128,9 @@ fn e18_a_long_turn_is_logged() {
 /// A crowd asks at once for something that takes time: longer together than a worker may be silent.
 #[test]
 fn e21_a_crowd_that_asks_for_slow_files_ends_no_worker() {
+    if Front::lacks("e21_a_crowd_that_asks_for_slow_files_ends_no_worker") {
+        return;
+    }
     const CROWD: usize = 100;
     let (_folder, server) = serve(&["-w", "1", "--worker-timeout", "1"]);
     let mut crowd: Vec<Client> = (0..CROWD).map(|_| server.connect()).collect();
