@@ -160,11 +160,13 @@ fn context<'a>(
     now: Now,
     local: &'a mut Local,
 ) -> (DriverContext<'a, FileService>, &'a mut [u8]) {
-    let Local { service, dates, log, scratch, spares, .. } = local;
+    let Local { service, dates, log, scratch, spares, wide, .. } = local;
+    // A connection ends on another thread than it begins: the twin does not count them.
+    *wide = 0;
     let peer = PeerInfo { peer: permit.peer(), listener: 0, connection: Key::from_bits(0), socket: -1 };
     let turn = Turn { now, settings: &world.settings, dates };
     let log = log.as_mut().map(|log| log as &mut dyn LogSink);
-    (DriverContext { turn, service, peer, frames: FRAMES_PER_TURN, spares, log }, scratch)
+    (DriverContext { turn, service, peer, frames: FRAMES_PER_TURN, spares, wide, log }, scratch)
 }
 
 /// However it ends: also when the runtime ends first, or by a panic, which costs this one task.

@@ -59,6 +59,7 @@ impl Kit {
             log: self.log,
             scratch: vec![0; SCRATCH].into(),
             spares: Spares::default(),
+            wide: 0,
             tended: Instant::now(),
             nobody_tends: false,
         };
@@ -73,6 +74,8 @@ pub(crate) struct Local {
     pub(crate) log: Option<AccessLog>,
     pub(crate) scratch: Box<[u8]>,
     pub(crate) spares: Spares,
+    /// What a context needs; it bounds nothing here.
+    pub(crate) wide: u32,
     tended: Instant,
     /// The service has nothing to put away, so the task that asks it sleeps until it is told.
     nobody_tends: bool,

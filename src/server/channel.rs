@@ -94,7 +94,7 @@ fn context<'a, S>(
     now: Now,
     frames: u32,
 ) -> DriverContext<'a, S> {
-    let Resources { dates, spares, log } = resources;
+    let Resources { dates, spares, wide, log } = resources;
     let turn = Turn { now, settings: &shared.settings, dates };
     DriverContext {
         turn,
@@ -102,6 +102,7 @@ fn context<'a, S>(
         peer,
         frames,
         spares,
+        wide,
         log: log.as_mut().map(|log| log as _),
     }
 }
@@ -162,6 +163,7 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
 
     fn handle_close(&mut self, now: Now) {
         let mut resources = self.shared.resources.borrow_mut();
+        resources.wide -= u32::from(self.driver.is_wide());
         if resources.log.is_some() {
             let peer = self.peer_info(Key::from_bits(0));
             self.driver.on_close(&mut context(&self.shared, &mut resources, peer, now, 0));

@@ -26,6 +26,10 @@ use crate::http1::{
 /// A peer that has taken this number of bytes is one that reads.
 const READS_WELL: u64 = 1024 * 1024;
 
+/// How many connections of a worker may have much in the kernel, up to 4 MiB each: a reader that has taken [`READS_WELL`]
+/// may stop. Further ones keep the room that all begin with.
+const MOST_WIDE: u32 = 16;
+
 /// The status in the log of a client that left before its response began: nginx's number.
 const CLIENT_GONE: Status = Status::of_application(499);
 
@@ -44,6 +48,8 @@ pub struct DriverContext<'a, S> {
     pub frames: u32,
     /// The pool of memory for output.
     pub spares: &'a mut Spares,
+    /// How many connections have much room in the kernel. Subtract [`Driver::is_wide`] when a connection has ended.
+    pub wide: &'a mut u32,
     /// The access log, which gets a record of every response.
     pub log: Option<&'a mut dyn LogSink>,
 }
@@ -66,8 +72,8 @@ pub struct Driver {
     records: PendingRecords,
     /// The turn's budget of requests is spent, and input is left.
     paused: bool,
-    /// The peer has taken [`READS_WELL`] bytes, and the kernel may queue more for it.
-    reads_well: bool,
+    /// The kernel may queue much for the peer, which reads well.
+    is_wide: bool,
 }
 
 impl Driver {
@@ -79,7 +85,7 @@ impl Driver {
             current: None,
             records: PendingRecords::default(),
             paused: false,
-            reads_well: false,
+            is_wide: false,
         }
     }
 
@@ -112,6 +118,12 @@ impl Driver {
     #[must_use]
     pub fn held(&self) -> usize {
         if self.paused { 0 } else { self.connection.held() }
+    }
+
+    /// Whether this connection is one of [`DriverContext::wide`].
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        self.is_wide
     }
 
     /// Makes the next response the last. (see [`Connection::drain`])
@@ -164,8 +176,10 @@ impl Driver {
             if sent.bytes > 0 {
                 self.connection.note_progress(cx.turn.now);
                 // The kernel queues little for a client that may never read; one that reads gets more.
-                if !self.reads_well && self.connection.output().taken() >= READS_WELL {
-                    self.reads_well = true;
+                let reads_well = self.connection.output().taken() >= READS_WELL;
+                if reads_well && !self.is_wide && *cx.wide < MOST_WIDE {
+                    self.is_wide = true;
+                    *cx.wide += 1;
                     io.widen();
                 }
             }

@@ -70,6 +70,7 @@ impl<'a, S: WorkerService> MemoryConnection<'a, S> {
             peer,
             frames: self.frames,
             spares: &mut self.spares,
+            wide: &mut 0,
             log: Some(&mut self.records),
         };
         call(&mut self.driver, &mut self.memory, &mut cx).expect("memory does not fail");

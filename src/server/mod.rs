@@ -80,6 +80,8 @@ pub struct Shared<S> {
 struct Resources {
     dates: DateCache,
     spares: Spares,
+    /// How many connections have much room in the kernel.
+    wide: u32,
     log: Option<AccessLog>,
 }
 
@@ -97,7 +99,12 @@ impl<S> Shared<S> {
             settings,
             service,
             draining: Cell::new(false),
-            resources: RefCell::new(Resources { dates: DateCache::new(), spares: Spares::default(), log }),
+            resources: RefCell::new(Resources {
+                dates: DateCache::new(),
+                spares: Spares::default(),
+                wide: 0,
+                log,
+            }),
             connections: Rc::new(ConnectionTable::new(capacity, waker)),
         }
     }

@@ -70,6 +70,11 @@ pub const TESTS: &[Lack] = &[
         why: "its EAGAIN for nothing: Tokio is edge-triggered, so the event is not repeated",
     },
     Lack {
+        what: "c6_few_readers_that_stop_hold_much_of_the_kernel",
+        fronts: TWINS,
+        why: "the twin does not count its connections that have much room in the kernel",
+    },
+    Lack {
         what: "c24_heads_that_are_not_whole_hold_little_together",
         fronts: TWINS,
         why: "the bound is the connection table's of the reactor",

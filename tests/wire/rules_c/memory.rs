@@ -27,6 +27,43 @@ fn c6_the_kernel_holds_little_for_a_stalled_reader() {
     holds("C6", format!("{} KiB a reader (50 of 200 MB)", each / 1024), "≤ 200 KiB");
 }
 
+/// RULES C6: readers that take 1.2 MB, for which the kernel keeps more, and then stop.
+#[test]
+fn c6_few_readers_that_stop_hold_much_of_the_kernel() {
+    if Front::lacks("c6_few_readers_that_stop_hold_much_of_the_kernel") {
+        return;
+    }
+    const COUNT: u64 = 60;
+    let (_folder, server) = serve(&[]);
+    let readers: Vec<_> = (0..COUNT)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /sparse HTTP/1.1\r\nHost: a\r\n\r\n");
+            let mut taken = 0;
+            while taken < 1_200_000 {
+                taken += client.read_some(&mut [0; 16 * 1024]);
+            }
+            client
+        })
+        .collect();
+    let (mut all, mut same) = (0, 0);
+    eventually("the memory is constant", || {
+        let now = send_memory(server.address().port());
+        same = if now == all { same + 1 } else { 0 };
+        all = now;
+        same > 20
+    });
+    drop(readers);
+    // 16 of them have 4 MiB, which the kernel may exceed by its own share, and the others what C6 allows.
+    let bound = (16 * 6 * 1024 + (COUNT - 16) * 400) * 1024;
+    assert!(all <= bound, "{} KiB", all / 1024);
+    holds(
+        "C6",
+        format!("{} KiB for {COUNT} readers that take 1.2 MB and stop", all / 1024),
+        "≤ 16 × 4 MiB and 200 KiB a reader",
+    );
+}
+
 /// The bars are for a release build; the layout is the same in this one.
 #[test]
 fn c7_a_connection_costs_little_memory() {
