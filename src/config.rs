@@ -208,7 +208,7 @@ fn root(values: &Values) -> Result<PathBuf, ConfigError> {
     let error =
         |what: String| Err(values.sources().start_error("--root", format!("cannot serve {given}: {what}")));
     let path = Path::new(given);
-    match path.canonicalize().and_then(|root| beneath::open_root(&root).map(|_| root)) {
+    match std::path::absolute(path).and_then(|root| beneath::open_root(&root).map(|_| root)) {
         Ok(root) => Ok(root),
         Err(failure) if failure.kind() == std::io::ErrorKind::NotADirectory => {
             error("it is not a directory; give one with -r".into())

@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stheno::chat::Spares;
@@ -31,6 +32,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Kit {
     root: OwnedFd,
+    path: Option<PathBuf>,
     options: Options,
     log: Option<AccessLog>,
 }
@@ -46,7 +48,7 @@ impl Kit {
         let options = Options { cached_files: options.cached_files / threads, ..options };
         let kit = |_| {
             let log = log.map(AccessLog::another);
-            Ok(Self { root: descriptor::duplicate(service.root())?, options, log })
+            Ok(Self { root: descriptor::duplicate(service.root())?, path: service.path(), options, log })
         };
         (0..threads).map(kit).collect()
     }
@@ -54,7 +56,7 @@ impl Kit {
     /// Gives it to this thread.
     pub(crate) fn install(self) {
         let local = Local {
-            service: FileService::of_directory(self.root, self.options),
+            service: FileService::of_directory(self.root, self.path.as_deref(), self.options),
             dates: DateCache::new(),
             log: self.log,
             scratch: vec![0; SCRATCH].into(),

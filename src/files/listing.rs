@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::path::{Dotfiles, OpenOutcome, ResolvedPath, Root, is_served};
+use super::path::{Dotfiles, ResolvedPath, is_served};
+use super::root::{OpenOutcome, Root};
 use crate::clock::Now;
 use crate::sys::descriptor::Metadata;
 use crate::sys::directory::{NameKind, read_names};
@@ -99,7 +100,7 @@ pub(super) fn read(
     listing.is_detailed = names <= MAX_DETAILED;
     let listing = Arc::new(listing);
     // The target of a symlink can change while the directory stays the same.
-    let is_settled = now.wall.duration_since(metadata.modified).is_ok_and(|age| age > SETTLED);
+    let is_settled = metadata.modified.age(now.wall).is_some_and(|age| age > SETTLED);
     if !listing.is_detailed && lookups == 0 && is_settled {
         *cache.0.borrow_mut() = Some((path.relative.clone(), metadata, Arc::clone(&listing)));
     }

@@ -15,33 +15,37 @@
 
 mod cache;
 mod conditional;
+mod content;
 mod document;
 mod encoding;
 mod listing;
 mod page;
 mod path;
 mod range;
+mod root;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use log::{debug, warn};
+use rustix::io::Errno;
 
 use crate::clock::Now;
 use crate::http1::{Method, Reply, Request, Response, Service, Status, Target};
 use crate::sys::beneath::Symlinks;
 
-use cache::{Bounds, Cache, Lookup};
-use document::Document;
+use cache::{Bounds, Cache};
+use content::Content;
+use document::{Document, Found};
 use encoding::{Coding, Order};
 use listing::ListingCache;
 use page::Page;
-use path::{File, OpenOutcome, Root};
+use root::{File, Lookup, OpenOutcome, Root};
 
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
@@ -68,7 +72,7 @@ pub struct Options {
     pub precompressed: bool,
     /// For how many seconds clients may cache a response (`Cache-Control: max-age`).
     pub max_age: Option<u32>,
-    /// How long a cached file is used without a check; zero for no cache.
+    /// How long a file stays in the cache without use; zero for no cache.
     pub file_cache: Duration,
     /// The most files that the cache keeps open.
     pub cached_files: usize,
@@ -95,6 +99,8 @@ pub struct FileService {
     options: Options,
     listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
+    /// Counts the received pieces of input.
+    piece: Cell<u64>,
 }
 
 fn symlinks(options: Options) -> Symlinks {
@@ -118,24 +124,40 @@ impl FileService {
         Ok(Self::of(Root::open(root, symlinks(options))?, options))
     }
 
-    /// Serves an open directory, such as [`FileService::root`] of a service in another thread. Each service has its own
-    /// cache.
+    /// Serves an open directory, such as [`FileService::root`] of a service in another thread; `path` is its path, if it
+    /// has one. Each service has its own cache.
     #[must_use]
-    pub fn of_directory(root: OwnedFd, options: Options) -> Self {
-        Self::of(Root::of(root, symlinks(options)), options)
+    pub fn of_directory(root: OwnedFd, path: Option<&Path>, options: Options) -> Self {
+        Self::of(Root::of(root, path, symlinks(options)), options)
     }
 
     fn of(root: Root, options: Options) -> Self {
-        let bounds =
-            Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
+        let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
-        Self { root, options, listings: ListingCache::default(), cache }
+        Self { root, options, listings: ListingCache::default(), cache, piece: Cell::new(0) }
     }
 
-    /// The directory that is served; renaming it changes nothing.
+    /// The directory that is served: the one that has the path of the root, unless the service was made without a path.
     #[must_use]
-    pub fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+    pub fn root(&self) -> Rc<OwnedFd> {
+        self.root.directory()
+    }
+
+    /// The absolute path of the root, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.root.path()
+    }
+
+    /// Notes that this process can open nothing outside of the root any more.
+    pub fn confine(&self) {
+        self.root.confine();
+    }
+
+    /// Whether another directory has the path of the root, which this confined process cannot open.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.root.is_replaced()
     }
 
     /// The options of this service.
@@ -145,20 +167,26 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
+        let piece = self.piece.get() + u64::from(!request.is_pipelined);
+        self.piece.set(piece);
         let key = self.cache_key(request, path);
-        let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
-            Lookup::Fresh(document) => return document::respond(request, &document, now),
-            Lookup::Stale(document) => Some(document),
-            Lookup::Nothing => None,
-        };
-        match self.find(request, path, query, now) {
-            Ok(document) => {
-                let document = self.update_cache(&key, known, document, now);
+        let known = self.cache.borrow_mut().get(&key, now.monotonic);
+        if let Some(document) = known
+            && document.is_current(&self.root, piece)
+        {
+            return document::respond(request, &document, now);
+        }
+        let found = self.find(request, path, query, now);
+        let mut cache = self.cache.borrow_mut();
+        match found {
+            Ok(document) if document.is_settled() => {
+                let (weight, document) = (document.weight(), Rc::new(document));
+                cache.insert(&key, Rc::clone(&document), weight, now.monotonic);
                 document::respond(request, &document, now)
             }
-            Err(response) => {
-                self.cache.borrow_mut().remove(&key);
-                response
+            found => {
+                cache.remove(&key);
+                found.map_or_else(|response| response, |document| document::respond(request, &document, now))
             }
         }
     }
@@ -180,24 +208,6 @@ impl FileService {
         key.into()
     }
 
-    /// Puts a found document into the cache. If the `known` one is still the same file, it stays and is returned.
-    fn update_cache(
-        &self,
-        key: &[u8],
-        known: Option<Rc<Document>>,
-        found: Document,
-        now: Now,
-    ) -> Rc<Document> {
-        let mut cache = self.cache.borrow_mut();
-        if let Some(known) = known.filter(|known| known.is_still(&found)) {
-            cache.confirm(key, now.monotonic);
-            return known;
-        }
-        let (weight, found) = (found.weight(), Rc::new(found));
-        cache.insert(key, Rc::clone(&found), weight, now.monotonic);
-        found
-    }
-
     /// Opens the document at a path, or returns the response for a path without one.
     fn find(
         &self,
@@ -211,12 +221,12 @@ impl FileService {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
             PathError::Hidden => Response::error(Status::NOT_FOUND),
         })?;
-        match self.root.find(&path) {
-            Ok(OpenOutcome::File(file)) => {
-                debug!("{} is {} bytes", path.relative.display(), file.slice.len);
-                Ok(self.choose_encoding(request, &path, file, now))
+        match self.read(request, &path) {
+            Ok(Some(found)) => {
+                debug!("{} is {} bytes", path.relative.display(), found.content.len());
+                Ok(Document::new(&path, found, self.options.max_age, now))
             }
-            Ok(OpenOutcome::Directory) => Err(redirect(&path, query)),
+            Ok(None) => Err(redirect(&path, query)),
             Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
                 let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
@@ -228,31 +238,50 @@ impl FileService {
         }
     }
 
-    /// The original file, or a sibling in an encoding that the client accepts.
+    /// Opens and reads one version of a file; `None` for a directory.
+    fn read(&self, request: &Request<'_>, path: &ResolvedPath) -> io::Result<Option<Found>> {
+        for _ in 0..MAX_CHANGES {
+            let OpenOutcome::File(original) = self.root.find(path)? else {
+                return Ok(None);
+            };
+            let (file, coding, varies, lookups) = self.choose_encoding(request, path, original);
+            let File { file, metadata } = file;
+            if let Some(content) = Content::read(file, &metadata, &path.relative)? {
+                return Ok(Some(Found { lookups, metadata, content, coding, varies }));
+            }
+        }
+        // It is written without a pause, and will be quiet later.
+        Err(Errno::AGAIN.into())
+    }
+
+    /// The original file, or a sibling in an encoding that the client accepts; whether others may get another one; and
+    /// what was looked up for that.
     fn choose_encoding(
         &self,
         request: &Request<'_>,
         path: &ResolvedPath,
         original: File,
-        now: Now,
-    ) -> Document {
-        let document =
-            |file, coding, varies| Document::new(path, file, coding, varies, self.options.max_age, now);
+    ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
+        let document = path.directory().join(path.name());
+        let mut lookups = vec![self.root.lookup(&document, Some(original.metadata))];
         if !self.options.precompressed {
-            return document(original, None, false);
+            return (original, None, false, lookups);
         }
         // Ranges are those of the original: a client that continues a download must not get bytes of another
         // encoding.
         let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
-        let not_before = original.metadata.modified;
-        let sibling = |coding: &&'static Coding| self.root.sibling(path, coding.suffix, not_before);
-        if let Some((file, coding)) =
-            order.accepted.iter().find_map(|coding| Some((sibling(coding)?, *coding)))
-        {
-            return document(file, Some(coding), true);
+        let mut sibling = |coding: &Coding| {
+            let (file, lookup) = self.root.sibling(path, coding.suffix);
+            lookups.push(lookup);
+            file.filter(|file| file.metadata.modified >= original.metadata.modified)
+        };
+        for coding in order.accepted {
+            if let Some(file) = sibling(coding) {
+                return (file, Some(coding), true, lookups);
+            }
         }
         let varies = order.others.iter().any(|coding| sibling(coding).is_some());
-        document(original, None, varies)
+        (original, None, varies, lookups)
     }
 }
 
@@ -276,7 +305,9 @@ impl FileService {
     /// until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
-        cache.sweep(now.monotonic);
+        let piece = self.piece.get() + 1;
+        self.piece.set(piece);
+        cache.sweep(now.monotonic, |document| document.is_current(&self.root, piece));
         (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
     }
 }
@@ -286,6 +317,9 @@ impl Service for FileService {
         Reply::Ready(self.respond(request, now))
     }
 }
+
+/// How often a file is read again that changes while it is read.
+const MAX_CHANGES: usize = 3;
 
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
@@ -301,11 +335,18 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// The status for a failed open: whether the client or the server is to blame (RULES B12).
 fn status_of(error: &io::Error) -> Status {
-    use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
-            Status::NOT_FOUND
-        }
+        // The last two: the file system cannot have the name.
+        Some(
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::NAMETOOLONG
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::ILSEQ
+            | Errno::INVAL,
+        ) => Status::NOT_FOUND,
         Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
         _ => Status::INTERNAL_SERVER_ERROR,
@@ -315,9 +356,13 @@ fn status_of(error: &io::Error) -> Status {
 fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
     if status.code() >= 500 {
-        warn!("cannot open {}: {error}", path.relative.display());
+        warn!("cannot serve {}: {error}", path.relative.display());
     }
-    Response::error(status)
+    let mut response = Response::error(status);
+    if status == Status::SERVICE_UNAVAILABLE {
+        response.field("Retry-After", 1);
+    }
+    response
 }
 
 /// Redirects `/dir` to `/dir/`, because links in its index are relative. The query stays. The location is an absolute
@@ -337,7 +382,6 @@ fn redirect(path: &ResolvedPath, query: Option<&[u8]>) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
 
     /// RULES B12, also for errors that no request can cause.
     #[test]
@@ -345,7 +389,16 @@ mod tests {
         for (want, errnos) in [
             (
                 404,
-                &[Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG, Errno::LOOP, Errno::XDEV, Errno::NXIO][..],
+                &[
+                    Errno::NOENT,
+                    Errno::NOTDIR,
+                    Errno::NAMETOOLONG,
+                    Errno::LOOP,
+                    Errno::XDEV,
+                    Errno::NXIO,
+                    Errno::ILSEQ,
+                    Errno::INVAL,
+                ][..],
             ),
             (403, &[Errno::ACCESS, Errno::PERM]),
             (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN]),

@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use percent_encoding::percent_encode;
 
@@ -18,7 +17,7 @@ use super::listing::{DirectoryEntry, Listing};
 use super::path::{ENCODED, ResolvedPath};
 use crate::chat::{Chunk, Producer};
 use crate::http1::{Body, Request, Response, Status};
-use crate::sys::descriptor::Metadata;
+use crate::sys::descriptor::{FileTime, Metadata};
 use crate::sys::directory::metadata_at;
 
 /// Rows in one piece of the page: about 30 KiB, and half a millisecond for their metadata.
@@ -231,11 +230,9 @@ pub(super) fn human_size(bytes: u64) -> String {
 }
 
 /// A time in UTC: `1994-11-06 08:49`.
-pub(super) fn human_time(time: SystemTime) -> String {
+pub(super) fn human_time(time: FileTime) -> String {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    /// The last second of the year 9999: httpdate has four digits for a year.
-    const LAST: Duration = Duration::from_secs(253_402_300_799);
-    let date = httpdate::fmt_http_date(time.min(UNIX_EPOCH + LAST));
+    let date = httpdate::fmt_http_date(time.to_system());
     // Sun, 06 Nov 1994 08:49:37 GMT
     let (day, month, year, clock) = (&date[5..7], &date[8..11], &date[12..16], &date[17..22]);
     let month = MONTHS.find(month).unwrap_or_default() / 3 + 1;
@@ -275,7 +272,6 @@ mod tests {
     use super::*;
     use crate::sys::descriptor::FileKind;
     use std::ffi::OsStr;
-    use std::time::{Duration, UNIX_EPOCH};
 
     fn entry(name: &[u8], is_directory: bool) -> DirectoryEntry {
         DirectoryEntry { name: OsStr::from_bytes(name).to_os_string(), is_directory, target: None }
@@ -289,8 +285,8 @@ mod tests {
             size,
             inode: 1,
             device: 1,
-            changed: UNIX_EPOCH,
-            modified: UNIX_EPOCH + Duration::from_secs(size),
+            changed: FileTime { seconds: 0, nanoseconds: 0 },
+            modified: FileTime { seconds: i64::try_from(size).expect("a time"), nanoseconds: 0 },
         };
         for entry in [entry(b"\xff<a> b", false), entry(b"folder", true)] {
             let row = |cells| {
@@ -343,9 +339,10 @@ mod tests {
 
     #[test]
     fn times() {
-        let time = |seconds| human_time(UNIX_EPOCH + Duration::from_secs(seconds));
+        let time = |seconds| human_time(FileTime { seconds, nanoseconds: 1 });
         assert_eq!(time(784_111_777), "1994-11-06 08:49");
         assert_eq!(time(0), "1970-01-01 00:00");
-        assert_eq!(time(u64::from(u32::MAX) << 8), "9999-12-31 23:59");
+        assert_eq!(time(i64::MAX), "9999-12-31 23:59");
+        assert_eq!(time(i64::MIN), "1970-01-01 00:00");
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 
 use super::conditional::Validators;
-use crate::chat::FileSlice;
+use super::content::Content;
 use crate::clock::Now;
 use crate::http1::{Body, Method, Part, Request, Response, list};
 
@@ -124,19 +124,19 @@ fn number(digits: &[u8]) -> Option<u64> {
 pub(super) fn write_multipart(
     ranges: &[ByteRange],
     content_type: &str,
-    file: &FileSlice,
+    content: &Content,
     now: Now,
     response: &mut Response,
 ) {
     // Random for each response, so that no file can be made to contain it.
     let boundary = format!("stheno-{:016x}", RandomState::new().hash_one(now.monotonic));
-    let size = file.len;
+    let size = content.len();
     let part = |(at, range): (usize, &ByteRange)| {
         let before = if at == 0 { "" } else { "\r\n" };
         let head = format!(
             "{before}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: bytes {range}/{size}\r\n\r\n"
         );
-        Part { head: head.into_bytes(), content: file.slice(range.first, range.len()) }
+        Part { head: head.into_bytes(), content: content.part(range.first, range.len(), now) }
     };
     response.field("Content-Type", format_args!("multipart/byteranges; boundary={boundary}"));
     response.body = Body::Parts {

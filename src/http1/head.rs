@@ -80,6 +80,7 @@ pub(super) fn parse<'a>(
         framing: checked.framing(version)?,
         keep_alive: checked.keep_alive(version),
         expects_continue: checked.expects_continue(version)?,
+        is_pipelined: false,
     })
 }
 

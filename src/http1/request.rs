@@ -109,6 +109,9 @@ pub struct Request<'a> {
     pub keep_alive: bool,
     /// Whether the client may wait for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
+    /// Whether it was received together with the request before it, after whose receipt the service has been called. The
+    /// driver knows; else it is `false`.
+    pub is_pipelined: bool,
 }
 
 impl Request<'_> {

@@ -35,6 +35,12 @@ impl Confinement {
         Self { identity, jail }
     }
 
+    /// Whether a worker can open nothing outside of its root.
+    #[must_use]
+    pub fn is_jail(&self) -> bool {
+        self.jail != Jail::Off
+    }
+
     /// Gives up what this worker does not need, after everything is open. `root` is the directory that it serves, known
     /// by its inode from here on, whatever it is renamed to.
     ///

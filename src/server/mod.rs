@@ -47,7 +47,7 @@ use crate::reactor::Waker;
 pub use acceptor::Acceptor;
 pub use access_log::AccessLog;
 pub use capacity::Capacity;
-pub use channel::HttpChannel;
+pub use channel::{HttpChannel, log_failure};
 pub use confinement::{Confinement, Jail};
 use connection_table::ConnectionTable;
 pub use driver::{Driver, DriverContext};

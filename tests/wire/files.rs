@@ -63,12 +63,44 @@ fn conditions() {
     assert_eq!(head.status, 304);
 }
 
+/// The date of all files in many container images: it identifies none, so they have a tag only.
 #[test]
-fn files_from_the_beginning_of_time_have_no_validators() {
+fn files_from_the_beginning_of_time_have_a_tag() {
     let (folder, server) = server();
-    set_modified(&folder, "ok", 1);
-    let response = server.connect().get("/ok", &format!("If-Modified-Since: {AFTER}\r\n"));
-    assert_eq!((response.status, response.field("ETag"), response.field("Last-Modified")), (200, None, None));
+    let mut client = server.connect();
+    for name in ["ok", "big"] {
+        let mut tags = Vec::new();
+        for content in [b"one", b"two"] {
+            fs::write(folder.root().join(name), content.repeat(if name == "ok" { 5 } else { 50_000 }))
+                .expect("it");
+            set_modified(&folder, name, 1);
+            let response = client.get(&format!("/{name}"), &format!("If-Modified-Since: {AFTER}\r\n"));
+            assert_eq!((response.status, response.field("Last-Modified")), (200, None), "{name}");
+            let tag = response.field("ETag").expect("a tag").to_string();
+            let again = client.get(&format!("/{name}"), &format!("If-None-Match: {tag}\r\n"));
+            assert_eq!(again.status, 304, "{name}");
+            tags.push(tag);
+        }
+        assert_ne!(tags[0], tags[1], "{name}: other content of the same size and date");
+    }
+}
+
+/// The same content has the same tag on every machine, if the times were copied, too, or the file is small.
+#[test]
+fn replicas_have_the_same_validators() {
+    let replicas = [server(), server()];
+    let validators = |target: &str| {
+        replicas.each_ref().map(|(folder, server)| {
+            set_modified(folder, "big", 784_111_777);
+            let response = server.connect().get(target, "");
+            (response.field("ETag").map(String::from), response.field("Last-Modified").map(String::from))
+        })
+    };
+    let [here, there] = validators("/big");
+    assert_eq!(here, there);
+    let [here, there] = validators("/ok");
+    assert_eq!(here.0, there.0, "written at different times");
+    assert!(here.0.is_some());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::sync::OnceLock;
 
-use stheno::chat::FileSlice;
+use stheno::chat::{Chunk, FileSlice};
 use stheno::clock::Now;
 use stheno::http1::{Body, Method, Part, Reply, Request, Response, Service, Status};
 use stheno::server::WorkerService;
@@ -90,7 +90,7 @@ impl SeenRequest {
             [ref parts @ .., (filler, length)] => {
                 let part = |pair: &[(u8, usize)]| Part {
                     head: vec![pair[0].0; pair[0].1],
-                    content: zeros(pair[1].1),
+                    content: Chunk::File(zeros(pair[1].1)),
                 };
                 Body::Parts { parts: parts.chunks(2).map(part).collect(), end: vec![filler; length] }
             }
