@@ -36,7 +36,7 @@ use log::{debug, warn};
 use rustix::io::Errno;
 
 use crate::clock::Now;
-use crate::http1::{Method, Reply, Request, Response, Service, Status, Target};
+use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
 use crate::sys::beneath::Symlinks;
 
 use cache::{Bounds, Cache};
@@ -230,7 +230,7 @@ impl FileService {
             Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
                 let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
-                    |error| refuse(&path, &error),
+                    |error| refuse_listing(&path, &error),
                     |(directory, listing)| page::respond(request, Page::new(directory, &path, listing)),
                 ))
             }
@@ -362,6 +362,18 @@ fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     if status == Status::SERVICE_UNAVAILABLE {
         response.field("Retry-After", 1);
     }
+    response
+}
+
+/// Refuses a listing; one that is too long with the reason, because no other request would tell.
+fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
+    if Errno::from_io_error(error) != Some(Errno::TOOBIG) {
+        return refuse(path, error);
+    }
+    let mut response = Response::error(Status::FORBIDDEN);
+    let (status, most) = (Status::FORBIDDEN, listing::MAX_NAMES);
+    let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
+    response.body = Body::Bytes(text.into_bytes());
     response
 }
 

@@ -82,8 +82,7 @@ pub enum Dotfiles {
 
 /// Whether a request for a name beneath a directory can succeed.
 pub(super) fn is_served(name: &OsStr, dotfiles: Dotfiles) -> bool {
-    let name = name.as_bytes();
-    !name.iter().any(u8::is_ascii_control) && (dotfiles == Dotfiles::Serve || !name.starts_with(b"."))
+    dotfiles == Dotfiles::Serve || !name.as_bytes().starts_with(b".")
 }
 
 /// Decodes and normalises the path of a target. (the seed's `url_normalize` and `translate_path`)
