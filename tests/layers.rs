@@ -103,7 +103,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("master/signals", &["mod", "stopping", "worker_slot"]),
     ("master/stopping", &["generation", "mod", "worker_slot"]),
     ("master/upgrade", &["mod", "stopping"]),
-    ("master/watch", &["mod", "worker_slot"]),
+    ("master/watch", &["mod", "stopping", "worker_slot"]),
     ("master/worker_slot", &[]),
     ("master/mod", &["generation", "pidfile", "reload", "stopping", "upgrade", "watch", "worker_slot"]),
     ("reactor/chat_channel", &["dispatcher", "socket"]),

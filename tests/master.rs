@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kill, getppid, kill_process};
 use stheno::master::{Assignment, Ended, Master, Plan, Surroundings, Work};
-use stheno::sys::fd_passing::PassedFile;
+use stheno::sys::orders::{self, MasterOrder, PassedFile};
 use stheno::sys::process::Pid;
-use stheno::sys::signal::Signal;
 use stheno::sys::{readiness, shared};
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
@@ -44,7 +43,11 @@ impl Work for Spinning {
             assignment.heartbeat.beat(Instant::now(), 0);
             let files = [assignment.signals.as_fd(), assignment.master_link.as_fd()];
             readiness::wait_any(&files, Some(assignment.heartbeat.every())).expect("a wait");
-            assignment.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
+            let link = assignment.master_link.as_fd();
+            let open = orders::receive(link, |order| {
+                over |= matches!(order, MasterOrder::Drain | MasterOrder::Stop)
+            });
+            assert!(open.expect("orders"), "the master has ended first");
         }
         0
     }

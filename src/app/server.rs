@@ -10,7 +10,7 @@ use crate::master::{
     Work,
 };
 use crate::server::{Inherited, Listeners, LogTarget};
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
 
 /// A program of this crate: what its configuration is, and what its workers serve.

@@ -11,7 +11,7 @@ use super::stopping::{ExitingWorker, FAST_STOP, StopMode};
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
 use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
-use crate::sys::fd_passing;
+use crate::sys::orders;
 use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
@@ -56,7 +56,7 @@ impl Master {
     }
 
     fn spawn_worker(&mut self, pending: bool, slot: usize) -> io::Result<Option<ChildSetup>> {
-        let (socket, master_link) = fd_passing::pair()?;
+        let (socket, master_link) = orders::pair()?;
         let report = descriptor::duplicate(&self.reports.1)?;
         let generation = match &mut self.pending {
             Some(reload) if pending => &mut reload.generation,
@@ -143,6 +143,21 @@ impl Master {
                 info!("worker {} has reached its limit and retires; another takes its place", worker.pid);
                 *slot = WorkerSlot::empty(now);
                 self.exiting.push(ExitingWorker::of(worker, mode, now));
+            }
+        }
+    }
+
+    /// Ends workers that hang. One that cannot be ended leaves its slot to another, but a disk that hangs must not fill
+    /// the machine with such workers: there are at most as many as slots.
+    pub(super) fn end_hanging(&mut self, now: Instant) {
+        let mut room = self.current.slots.len();
+        room -= self.exiting.iter().filter(|worker| worker.is_left_behind()).count().min(room);
+        for slot in &mut self.current.slots {
+            if let Some(worker) = slot.worker.take_if(|worker| self.watch.check(worker, now) && room > 0) {
+                room -= 1;
+                error!("worker {} does not end and is left behind; another takes its place", worker.pid);
+                *slot = WorkerSlot::empty(now);
+                self.exiting.push(ExitingWorker::left_behind(worker));
             }
         }
     }

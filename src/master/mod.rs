@@ -45,7 +45,7 @@ use std::time::{Duration, Instant};
 use log::error;
 
 use crate::heartbeat::{Heartbeat, Scoreboard};
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
@@ -112,8 +112,8 @@ pub struct Assignment {
     pub pending: bool,
     /// The signals of this process, queued from its first moment on.
     pub signals: Signals,
-    /// One of a pair of sockets whose other end only the master holds, so it closes with the master. Logs that the
-    /// master has reopened come through it ([`crate::sys::fd_passing`]).
+    /// One of a pair of sockets whose other end only the master holds, so it closes with the master. The master's
+    /// orders come through it ([`crate::sys::orders`]).
     pub master_link: OwnedFd,
     /// How the worker reports to the master.
     pub heartbeat: Heartbeat,
@@ -256,7 +256,7 @@ impl Master {
                 Err(error) => Err(error),
             };
             if let Phase::Stopping(ended) = self.phase
-                && self.exiting.is_empty()
+                && self.exiting.iter().all(ExitingWorker::is_left_behind)
             {
                 return Ok(ended);
             }
@@ -277,7 +277,7 @@ impl Master {
         let now = Instant::now();
         self.replace_retiring(now);
         self.watch.look(now);
-        self.current.workers_mut().for_each(|worker| self.watch.check(worker, now));
+        self.end_hanging(now);
         self.exiting.iter_mut().for_each(|worker| worker.escalate(now));
         if let Phase::Starting(deadline) = self.phase {
             self.check_started(deadline, now, work)?;

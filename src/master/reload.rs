@@ -46,8 +46,8 @@ impl Master {
     /// Whether a reload would make no third generation.
     fn can_begin_reload(&self) -> bool {
         let serving = (!self.current.slots.is_empty()).then_some(self.current.number);
-        let exiting =
-            self.exiting.iter().filter_map(|worker| Some(worker.link.as_ref()?.heartbeat.generation()));
+        let exiting = self.exiting.iter().filter(|worker| !worker.is_left_behind());
+        let exiting = exiting.filter_map(|worker| Some(worker.link.as_ref()?.heartbeat.generation()));
         let generations: BTreeSet<u64> = exiting.chain(serving).collect();
         let busy = self.pending.is_some() || self.upgrade.is_some() || self.phase != Phase::Serving;
         !busy && generations.len() <= 1

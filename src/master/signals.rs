@@ -1,7 +1,6 @@
 //! What each signal does (docs/DESIGN.md, "Processes"). The handlers only count; the master acts here.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use log::{debug, info, warn};
@@ -9,7 +8,7 @@ use log::{debug, info, warn};
 use super::stopping::{ExitingWorker, StopMode};
 use super::worker_slot::WorkerSlot;
 use super::{MAX_WORKERS, Master, Phase, Work, count};
-use crate::sys::fd_passing;
+use crate::sys::orders::MasterOrder;
 use crate::sys::process;
 use crate::sys::signal::Signal;
 
@@ -47,9 +46,9 @@ impl Master {
     }
 
     fn reopen_logs(&mut self, work: &mut dyn Work) {
-        let logs = work.reopen_logs();
+        let logs: Vec<MasterOrder> = work.reopen_logs().into_iter().map(MasterOrder::Log).collect();
         for (pid, link) in self.links() {
-            match logs.iter().try_for_each(|log| fd_passing::send(link.socket.as_fd(), log)) {
+            match logs.iter().try_for_each(|log| link.send(log)) {
                 // The worker has just ended, and is about to be reaped.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 Err(error) => warn!("worker {pid} goes on with the old logs: {error}"),

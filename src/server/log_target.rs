@@ -14,7 +14,7 @@ use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::sys::descriptor;
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
 
 /// A log never blocks, and is appended to.
 const FLAGS: OFlags =

@@ -82,15 +82,40 @@ pub fn current() -> Pid {
     Pid(rustix::process::getpid())
 }
 
-/// `kill(2)`.
+/// `kill(2)`. Without `CAP_KILL` root may signal only processes of its own user: then the call is made again as the
+/// user of `pid`, which needs `CAP_SETUID`. Call it while this process has one thread.
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
-    let signal = rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?;
-    Ok(rustix::process::kill_process(pid.0, signal)?)
+    deliver(pid, rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?)
 }
 
-/// `kill(2)` with SIGKILL, which cannot be caught.
+/// As [`send`] with SIGKILL, which cannot be caught.
 pub fn kill(pid: Pid) -> io::Result<()> {
-    Ok(rustix::process::kill_process(pid.0, rustix::process::Signal::KILL)?)
+    deliver(pid, rustix::process::Signal::KILL)
+}
+
+fn deliver(pid: Pid, signal: rustix::process::Signal) -> io::Result<()> {
+    let send = || rustix::process::kill_process(pid.0, signal);
+    match send() {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Err(Errno::PERM) if rustix::process::getuid().is_root() => {
+            as_owner_of(pid, send).unwrap_or(Err(Errno::PERM)).map_err(Into::into)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Runs `act` with the effective user of `pid` (setresuid(2)). The real user stays root, so the way back is free.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn as_owner_of<T>(pid: Pid, act: impl FnOnce() -> T) -> io::Result<T> {
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_res_uid;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let owner = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or(Errno::SRCH)?;
+    set_thread_res_uid(Uid::ROOT, Uid::from_raw(owner), Uid::ROOT)?;
+    let result = act();
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    Ok(result)
 }
 
 /// `waitpid(2)` without waiting: one child that has ended, if any. Call it until it returns `None`: one `SIGCHLD` may

@@ -311,7 +311,7 @@ pub fn halt(pid: i32) {
     eventually("all its threads have stopped", || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
         let mut folders = tasks.map(|task| task.expect("a thread").path());
-        folders.all(|task| matches!(state(&task), Some('T') | None))
+        folders.all(|task| matches!(state(&task), Some('T' | 't') | None))
     });
 }
 

@@ -4,6 +4,7 @@
 mod activation;
 mod logs;
 mod notify;
+mod orders;
 mod pidfile;
 mod regulars;
 mod reload;

@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{NO_STRACE, SECOND, Strace, serve};
+use super::{SECOND, serve};
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
+use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Front, parse_all};
 
 /// RULES E4, E7.
