@@ -1,6 +1,6 @@
 //! The master's side of a server: start, reload, upgrade, end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 
 use super::setup::{self, Setup};
@@ -12,6 +12,7 @@ use crate::master::{
 use crate::server::{Inherited, Listeners, LogTarget};
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
+use crate::sys::signal::{self, Signal};
 
 /// A program of this crate: what its configuration is, and what its workers serve.
 pub(crate) trait App {
@@ -56,7 +57,8 @@ impl StartLines {
         text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
         text +=
             &format!("  stop     Ctrl+C, or kill -TERM {} to finish responses first\n", process::current());
-        let _ = io::stderr().write_all(text.as_bytes());
+        // A start must not wait for a pipe or a terminal. Without standard error nothing is shown.
+        let _ = LogTarget::standard_error().map(|stderr| stderr.print(&text));
     }
 }
 
@@ -79,6 +81,10 @@ impl<A: App> Server<A> {
     /// # Errors
     /// The first thing that cannot be had.
     pub(crate) fn open(mut app: A) -> Result<Self, ConfigError> {
+        // A server acts on its signals, whatever its parent has blocked, and survives a log that reaches a limit.
+        signal::unblock_all();
+        let ignored = signal::ignore(Signal::FileSize);
+        ignored.map_err(|error| start_error("cannot set up signals", &error))?;
         // Inherited descriptors have fixed numbers: they are taken before anything else is opened.
         let inherited = Inherited::from_environment();
         let mut inherited = inherited.map_err(|error| ConfigError::Start(error.to_string()))?;

@@ -86,12 +86,13 @@ impl Master {
         let watch = self.pending.as_ref().filter(|_| pending).map_or(&self.watch, |reload| &reload.watch);
         let heartbeat = Heartbeat::new(heartbeat, watch.every(), report);
         let _ = signal::reset(&Signal::ALL);
+        let _ = signal::ignore(Signal::TtyOut);
         drop(self);
-        let signals = Signals::install(WORKER_SIGNALS);
-        drop(blocked);
-        let Ok(signals) = signals else {
+        let signals = Signals::install(WORKER_SIGNALS).unwrap_or_else(|error| {
+            error!("a worker cannot take signals: {error}");
             std::process::exit(BOOT_FAILURE);
-        };
+        });
+        drop(blocked);
         let assignment = Assignment { slot, pending, signals, master_link, heartbeat };
         let code = catch_unwind(AssertUnwindSafe(|| work.work(assignment))).unwrap_or(FAILURE);
         std::process::exit(code)

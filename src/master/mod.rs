@@ -75,9 +75,10 @@ const MAX_WORKERS: usize = 1024;
 /// Slots of the scoreboard: three generations (one of them being killed), and workers that drain.
 const SCOREBOARD_SLOTS: usize = 4 * MAX_WORKERS;
 
-/// The signals that a worker has a handler for: all but SIGCHLD. It acts on INT, QUIT and TERM; the others must not
-/// end it when they are sent to all processes of a group or of a name.
-const WORKER_SIGNALS: &[Signal] = Signal::ALL.split_at(Signal::ALL.len() - 1).0;
+/// The signals that a worker has a handler for: all but SIGCHLD, and SIGTTOU, which it ignores, because with a handler a
+/// write to a terminal in the background would never end. It acts on INT, QUIT and TERM; the others must not end it
+/// when they are sent to all processes of a group or of a name.
+const WORKER_SIGNALS: &[Signal] = Signal::ALL.split_at(Signal::ALL.len() - 2).0;
 
 /// What a configuration says about processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ impl Master {
             Signal::Window => self.drain_current(),
             Signal::TtyIn => self.add_worker(work),
             Signal::TtyOut => self.remove_worker(work),
-            Signal::Child | Signal::Abort => {}
+            Signal::Child | Signal::Abort | Signal::FileSize => {}
         }
     }
 

@@ -147,6 +147,12 @@ pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
     Ok(fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?)
 }
 
+/// Whether `O_NONBLOCK` is set (fcntl(2)).
+#[must_use]
+pub fn is_nonblocking(file: BorrowedFd<'_>) -> bool {
+    fs::fcntl_getfl(file).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
+}
+
 /// Whether an open descriptor may be read, and whether it may be written (`O_ACCMODE`, fcntl(2)).
 pub fn access(file: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
     let mode = fs::fcntl_getfl(file)? & OFlags::RWMODE;

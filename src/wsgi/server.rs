@@ -1,7 +1,7 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,9 @@ fn fork() -> io::Result<Forked> {
 fn complain(py: Python<'_>, error: &PyErr) {
     let line = error.value(py).getattr("line").and_then(|line| line.extract::<String>());
     match line {
-        Ok(line) => drop(writeln!(io::stderr(), "stheno-wsgi: {line}")),
+        Ok(line) => {
+            let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("stheno-wsgi: {line}\n")));
+        }
         Err(_) => error.display(py),
     }
 }

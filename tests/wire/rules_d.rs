@@ -10,6 +10,7 @@ mod regulars;
 mod reload;
 mod signals;
 mod stopping;
+mod streams;
 mod supervision;
 mod terminal;
 mod together;
