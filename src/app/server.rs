@@ -2,6 +2,9 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use log::warn;
 
 use super::setup::{self, Setup};
 use crate::config::{BaseConfig, ConfigError};
@@ -120,7 +123,15 @@ impl<A: App> Server<A> {
 
     /// Opens what the configuration asks for now, beside what is open.
     fn open_next(&mut self) -> Result<Plan, ConfigError> {
-        let (config, content) = self.app.load()?;
+        let (mut config, content) = self.app.load()?;
+        let pidfile = self.current.as_ref().and_then(|(setup, _)| setup.config.pidfile.clone());
+        if config.pidfile != pidfile {
+            let name = pidfile.as_deref().map_or("none".into(), Path::to_string_lossy);
+            warn!(
+                "the pid file stays as it is ({name}): a reload does not move it, a restart or an upgrade does"
+            );
+            config.pidfile.clone_from(&pidfile);
+        }
         let log = setup::open_log(&config)?;
         let kept = self.current.as_ref().map(|(setup, _)| setup.listeners.inherit()).transpose();
         let kept = kept.map_err(|error| start_error("cannot keep the sockets", &error))?;

@@ -9,7 +9,7 @@ use log::{error, info, warn};
 
 use super::stopping::{ExitingWorker, FAST_STOP, StopMode};
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
-use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
+use super::{Assignment, BLIND_LOOK, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
 use crate::sys::orders;
 use crate::sys::process::{self, Exit, Forked, Pid};
@@ -106,7 +106,9 @@ impl Master {
             let _ = process::kill(worker.pid);
         }
         while !self.exiting.is_empty() && now.elapsed() < FAST_STOP {
-            let _ = readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP));
+            if readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP)).is_err() {
+                std::thread::sleep(BLIND_LOOK);
+            }
             let _ = self.signals.take(|_| {});
             while let Some((pid, _)) = process::reap() {
                 self.exiting.retain(|worker| worker.pid != pid);

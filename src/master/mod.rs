@@ -42,7 +42,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{error, info};
 
 use crate::heartbeat::{Heartbeat, Scoreboard};
 use crate::sys::orders::PassedFile;
@@ -68,6 +68,9 @@ pub const FAILURE: i32 = 70;
 
 /// The longest time in which a worker may become ready: loading an application is slow, and this is very slow.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time between two looks of a master that cannot wait for events.
+const BLIND_LOOK: Duration = Duration::from_millis(100);
 
 /// The limit of workers, for the configuration and for SIGTTIN.
 const MAX_WORKERS: usize = 1024;
@@ -176,6 +179,8 @@ pub struct Master {
     /// The workers that have been told to exit.
     exiting: Vec<ExitingWorker>,
     reload_requested: bool,
+    /// The last wait has failed.
+    is_blind: bool,
     upgrade: Option<Upgrade>,
     watch: Watch,
     pidfile: Option<PidFile>,
@@ -229,6 +234,7 @@ impl Master {
             pending: None,
             exiting: Vec::new(),
             reload_requested: false,
+            is_blind: false,
             upgrade: None,
             pidfile: pidfile.transpose()?,
             notifier,
@@ -248,7 +254,7 @@ impl Master {
     /// Forks the workers and watches over them until a signal ends it. Call it while this process has one thread.
     ///
     /// # Errors
-    /// When the first workers cannot be forked, or this process cannot wait; no worker is left then.
+    /// When the first workers cannot be forked, or the pid file cannot be written; no worker is left then.
     pub fn run(mut self, work: &mut dyn Work) -> io::Result<Ended> {
         loop {
             let turn = match self.spawn_workers() {
@@ -270,8 +276,8 @@ impl Master {
 
     /// Waits until something happens, and acts on it.
     fn turn(&mut self, work: &mut dyn Work) -> io::Result<()> {
-        self.wait()?;
-        for signal in self.take_signals()? {
+        self.wait();
+        for signal in self.take_signals() {
             self.handle_signal(signal, work);
         }
         self.reap_workers(work);
@@ -291,7 +297,22 @@ impl Master {
         Ok(())
     }
 
-    fn wait(&self) -> io::Result<()> {
+    /// Waits for an event or a deadline. A master that cannot wait looks at everything ten times a second instead, with
+    /// one line in the log: workers that are well must not end because of it.
+    fn wait(&mut self) {
+        match self.wait_for_event() {
+            Ok(()) if std::mem::take(&mut self.is_blind) => info!("the master can wait for events again"),
+            Ok(()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_blind, true) {
+                    error!("the master cannot wait for events, and looks ten times a second: {error}");
+                }
+                std::thread::sleep(BLIND_LOOK);
+            }
+        }
+    }
+
+    fn wait_for_event(&self) -> io::Result<()> {
         let successor = self.upgrade.as_ref().and_then(Upgrade::report);
         let files = [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), successor];
         let files: Vec<BorrowedFd<'_>> = files.into_iter().flatten().collect();

@@ -43,6 +43,22 @@ impl Master {
         }
     }
 
+    /// Notes that a reload is asked for, and says what it waits for, if it has to wait.
+    pub(super) fn request_reload(&mut self) {
+        if std::mem::replace(&mut self.reload_requested, true) || self.can_begin_reload() {
+            return;
+        }
+        let grace = self.plan.grace.as_secs_f64();
+        match self.phase {
+            Phase::Starting(_) => info!("the reload waits until the first workers are ready"),
+            _ if self.pending.is_some() => info!("another reload follows the one that is under way"),
+            _ if self.upgrade.is_some() => info!("the reload waits for the end of the hand-over"),
+            _ => info!(
+                "the reload waits for workers of the configuration before this one, which have up to {grace} s"
+            ),
+        }
+    }
+
     /// Whether a reload would make no third generation.
     fn can_begin_reload(&self) -> bool {
         let serving = (!self.current.slots.is_empty()).then_some(self.current.number);
@@ -91,8 +107,14 @@ impl Master {
         self.notifier.ready(&self.status());
     }
 
-    fn keep_current(&self, reason: &str) {
+    /// The old configuration stays in force. If SIGWINCH has ended its workers, others begin: SIGHUP asks for workers, and
+    /// clients wait in the queue.
+    fn keep_current(&mut self, reason: &str) {
         error!("the new configuration is not used, and the old one stays in force: {reason}");
+        if self.current.slots.is_empty() {
+            self.current = Generation::new(self.current.number, self.plan.workers, Instant::now());
+            info!("{} of the old configuration begin", count(self.current.slots.len() as u64, "worker"));
+        }
         self.notifier.ready(&self.status());
     }
 }

@@ -7,16 +7,19 @@ use log::{debug, info, warn};
 
 use super::stopping::{ExitingWorker, StopMode};
 use super::worker_slot::WorkerSlot;
-use super::{MAX_WORKERS, Master, Phase, Work, count};
+use super::{BLIND_LOOK, MAX_WORKERS, Master, Phase, Work, count};
 use crate::sys::orders::MasterOrder;
 use crate::sys::process;
 use crate::sys::signal::Signal;
 
 impl Master {
-    pub(super) fn take_signals(&mut self) -> io::Result<Vec<Signal>> {
+    pub(super) fn take_signals(&mut self) -> Vec<Signal> {
         let mut taken = Vec::new();
-        self.signals.take(|signal| taken.push(signal))?;
-        Ok(taken)
+        if self.signals.take(|signal| taken.push(signal)).is_err() {
+            // The pipe stays readable, and no wait would last.
+            std::thread::sleep(BLIND_LOOK);
+        }
+        taken
     }
 
     pub(super) fn handle_signal(&mut self, signal: Signal, work: &mut dyn Work) {
@@ -30,7 +33,7 @@ impl Master {
                 info!("the terminal has been closed");
                 self.stop(StopMode::Drain(self.plan.grace), work);
             }
-            Signal::Hangup => self.reload_requested = true,
+            Signal::Hangup => self.request_reload(),
             Signal::User2 => self.begin_upgrade(work),
             Signal::Window => self.drain_current(),
             Signal::TtyIn => self.add_worker(work),

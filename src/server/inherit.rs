@@ -95,6 +95,15 @@ impl Inherited {
         self.promised = addresses;
     }
 
+    /// An address at which a socket without `SO_REUSEPORT` listens, if it is one of `wanted`, where port 0 is any port.
+    pub(super) fn without_reuse_port(&self, wanted: &[SocketAddr]) -> Option<SocketAddr> {
+        let is_wanted = |here: &SocketAddr| {
+            wanted.iter().any(|one| one.ip() == here.ip() && [0, here.port()].contains(&one.port()))
+        };
+        let mut there = self.sockets.iter().filter(|found| found.address(true).is_none());
+        there.find_map(|found| found.address(false).filter(is_wanted))
+    }
+
     /// Takes the sockets that listen at `address`, where port 0 is any port; with `reuse_port`, only those with
     /// `SO_REUSEPORT`.
     pub(super) fn take(&mut self, address: SocketAddr, reuse_port: bool) -> Vec<ListenSocket> {

@@ -134,6 +134,15 @@ pub fn bind(
     };
     let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
     inherited.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
+    if mode == AcceptMode::Reuseport
+        && let Some(address) = addresses.iter().find_map(|wanted| inherited.without_reuse_port(wanted))
+    {
+        let line = format!(
+            "cannot change to reuseport: this server listens on {address} without SO_REUSEPORT, and no other \
+             socket may join it there; restart the server, or keep the accept mode"
+        );
+        return Err(BindError { option: "--accept", line });
+    }
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
             ListenSpec::Listed(Endpoint::Unix(path)) => listeners

@@ -114,16 +114,16 @@ impl Signals {
         Ok(Self { read, write })
     }
 
-    /// Takes the counts and calls `each` for every signal, as often as it was delivered. Errors are those of read(2)
-    /// on the pipe.
+    /// Takes the counts and calls `each` for every signal, as often as it was delivered. Errors are those of read(2) on
+    /// the pipe, which only wakes the loop: the signals are taken all the same.
     pub fn take(&self, mut each: impl FnMut(Signal)) -> io::Result<()> {
-        descriptor::drain_pipe(self.read.as_fd(), |_| {})?;
+        let drained = descriptor::drain_pipe(self.read.as_fd(), |_| {});
         for signal in Signal::ALL {
             let number = usize::try_from(signal.number()).unwrap_or_default();
             let count = PENDING.get(number).map_or(0, |count| count.swap(0, Ordering::SeqCst));
             (0..count).for_each(|_| each(signal));
         }
-        Ok(())
+        drained.map(drop)
     }
 }
 

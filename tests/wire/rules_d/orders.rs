@@ -184,3 +184,33 @@ fn d32_a_worker_whose_line_fails_ends_its_service() {
         "no orphan",
     );
 }
+
+/// A master that cannot wait looks at everything from time to time.
+#[test]
+fn d36_a_master_that_cannot_wait_goes_on() {
+    for fault in ["error=ENOMEM:when=1", "error=ENOMEM"] {
+        let (_folder, mut server) = serve(&["-w", "2"]);
+        let Some(strace) = Strace::inject(server.master(), &[&format!("ppoll,poll:{fault}")]) else {
+            return not_run("D36", NO_STRACE);
+        };
+        let (dead, workers) = (server.workers[0], server.workers.len());
+        server.wait_for("cannot wait for events");
+        send(dead, Signal::KILL);
+        eventually("another takes its place", || {
+            let now = server.children();
+            now.len() == workers && !now.contains(&dead)
+        });
+        reload(&server);
+        assert_eq!(server.connect().get("/ok", "").status, 200);
+        assert_eq!(server.count_said("cannot wait for events"), 1, "one line: {:?}", server.said());
+        drop(strace);
+        server.wait_for("can wait for events again");
+        server.signal(Signal::TERM);
+        assert_eq!(server.wait().code(), Some(0));
+    }
+    holds(
+        "D36",
+        "ppoll(2) fails once, or always: one line; a dead worker is replaced, HUP and TERM work",
+        "0 healthy workers ended",
+    );
+}

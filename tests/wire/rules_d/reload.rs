@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -72,6 +73,77 @@ fn d9_a_broken_configuration_changes_nothing() {
         "D9",
         "a root that is not there: one line, the same workers serve; a root that was replaced: served",
         "rolled back",
+    );
+}
+
+/// HUP after WINCH asks for workers, and clients wait for them.
+#[test]
+fn d9_a_broken_configuration_without_workers() {
+    let folder = Folder::new();
+    let link = folder.beside("current");
+    symlink(folder.root(), &link).expect("a link");
+    let server = Server::start_with(&link, &["-w", "2"], |command| {
+        command.process_group(0);
+    });
+    let workers = server.workers.len();
+    server.signal(Signal::WINCH);
+    until_workers(server.master(), 0);
+    let mut waiting = server.connect();
+    waiting.send("GET /ok HTTP/1.1\r\nHost: a\r\n\r\n");
+    fs::remove_file(&link).expect("the link");
+    server.signal(Signal::HUP);
+    server.wait_for("the old one stays in force");
+    assert_eq!(waiting.read("GET").status, 200, "a worker of the old configuration");
+    until_workers(server.master(), workers);
+    server.wait_for("of the old configuration begin");
+    holds(
+        "D9",
+        "WINCH, then a root that is not there: the workers of the old configuration begin again",
+        "rolled back",
+    );
+}
+
+/// What a reload cannot do, or not yet, is one line.
+#[test]
+fn d9_a_reload_says_what_it_does_not_do() {
+    let folder = Folder::new();
+    folder.write_sparse("large", 1 << 30);
+    let (config, pid, other) = (folder.beside("stheno.toml"), folder.beside("pid"), folder.beside("other"));
+    let write = |port: u16, pidfile: &std::path::Path, accept: &str| {
+        let lines = format!(
+            "root = \"root\"\nport = {port}\nworkers = 2\ngrace = 2\naccess-log = \"off\"\n\
+             pidfile = {pidfile:?}\naccept = \"{accept}\"\n"
+        );
+        fs::write(&config, lines).expect("a file");
+    };
+    write(0, &pid, "shared");
+    let server = Server::start_from_file(config.to_str().expect("UTF-8"), &[]);
+    write(server.address().port(), &pid, "reuseport");
+    server.signal(Signal::HUP);
+    let line = server.wait_for("the old one stays in force");
+    assert!(line.contains("without SO_REUSEPORT") && line.contains("restart the server"), "{line}");
+    assert_eq!(server.children(), server.workers);
+    let mut stuck = server.connect();
+    stuck.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+    stuck.stream.read_exact(&mut [0; 1000]).expect("the beginning");
+    write(server.address().port(), &other, "shared");
+    reload(&server);
+    server.wait_for("the pid file stays as it is");
+    assert!(pid.exists() && !other.exists());
+    for _ in 0..3 {
+        server.signal(Signal::HUP);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let line = server.wait_for("the reload waits");
+    assert!(line.contains("which have up to 2 s"), "{line}");
+    eventually("the second reload", || server.count_said(RELOADED) == 2);
+    assert_eq!(server.count_said("the reload waits"), 1, "{:?}", server.said());
+    assert_eq!(server.count_said("the pid file stays as it is"), 2, "a line for each reload");
+    drop(stuck);
+    holds(
+        "D9",
+        "another pid file, another accept mode, a HUP that has to wait: a line each that says what and why",
+        "said",
     );
 }
 
