@@ -54,7 +54,11 @@ impl Work for Spinning {
 
     fn started(&mut self, _: &[Pid]) {}
 
-    fn reload(&mut self) -> Result<Plan, String> {
+    fn rehearse(&mut self) -> Result<String, String> {
+        Err("there is nothing to read".into())
+    }
+
+    fn reload(&mut self, _: &str) -> Result<Plan, String> {
         Err("there is nothing to read".into())
     }
 

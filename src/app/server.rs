@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
-use log::warn;
+use log::{LevelFilter, warn};
 
 use super::setup::{self, Setup};
 use crate::config::{BaseConfig, ConfigError};
@@ -12,7 +12,7 @@ use crate::master::{
     Assignment, BOOT_FAILURE, Ended, Executable, Fork, Master, Notifier, Plan, Predecessor, Surroundings,
     Work,
 };
-use crate::server::{Inherited, Listeners, LogTarget};
+use crate::server::{Inherited, Listeners, LogTarget, Resolved};
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::{self, Signal};
@@ -97,7 +97,8 @@ impl<A: App> Server<A> {
         log.take_the_log(config.log);
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
-        let current = Some((Setup::open(config, &mut inherited)?, content));
+        let resolved = setup::resolve(&config, inherited.is_activated())?;
+        let current = Some((Setup::open(config, resolved, &mut inherited)?, content));
         Ok(Self { app, notifier, predecessor, log, current, next: None })
     }
 
@@ -121,9 +122,13 @@ impl<A: App> Server<A> {
         ended.map_err(|error| start_error("cannot run worker processes", &error))
     }
 
-    /// Opens what the configuration asks for now, beside what is open.
-    fn open_next(&mut self) -> Result<Plan, ConfigError> {
+    /// Opens what the configuration asks for now, beside what is open. A rehearsal has found these addresses.
+    fn open_next(&mut self, rehearsed: &str) -> Result<Plan, ConfigError> {
         let (mut config, content) = self.app.load()?;
+        let is_activated = self.listeners().is_some_and(Listeners::is_activated);
+        let places = if is_activated { &[] } else { config.listen.as_slice() };
+        let resolved = Resolved::from_text(rehearsed, places)
+            .ok_or_else(|| ConfigError::Start("it has changed meanwhile; send SIGHUP again".into()))?;
         let pidfile = self.current.as_ref().and_then(|(setup, _)| setup.config.pidfile.clone());
         if config.pidfile != pidfile {
             let name = pidfile.as_deref().map_or("none".into(), Path::to_string_lossy);
@@ -135,7 +140,7 @@ impl<A: App> Server<A> {
         let log = setup::open_log(&config)?;
         let kept = self.current.as_ref().map(|(setup, _)| setup.listeners.inherit()).transpose();
         let kept = kept.map_err(|error| start_error("cannot keep the sockets", &error))?;
-        let setup = Setup::open(config, &mut kept.unwrap_or_default())?;
+        let setup = Setup::open(config, resolved, &mut kept.unwrap_or_default())?;
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
@@ -181,8 +186,19 @@ impl<A: App> Work for Server<A> {
         }
     }
 
-    fn reload(&mut self) -> Result<Plan, String> {
-        self.open_next().map_err(|error| {
+    fn rehearse(&mut self) -> Result<String, String> {
+        // The master logs the same when it reads the configuration.
+        log::set_max_level(LevelFilter::Off);
+        let is_activated = self.listeners().is_some_and(Listeners::is_activated);
+        let loaded = self
+            .app
+            .load()
+            .and_then(|(config, _)| Ok(setup::resolve(&config, is_activated)?.to_text(&config.listen)));
+        loaded.map_err(ConfigError::into_line)
+    }
+
+    fn reload(&mut self, rehearsed: &str) -> Result<Plan, String> {
+        self.open_next(rehearsed).map_err(|error| {
             self.app.settled();
             error.into_line()
         })

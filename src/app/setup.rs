@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
-use crate::server::{AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Worker, bind};
+use crate::server::{
+    AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
+};
 use crate::sys::process;
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
@@ -21,10 +23,16 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Opens all of it. Sockets that are already in `inherited` are not bound again.
-    pub(super) fn open(config: BaseConfig, inherited: &mut Inherited) -> Result<Self, ConfigError> {
+    /// Opens all of it. Sockets that are already in `inherited` are not bound again. The places to listen have the
+    /// addresses `resolved`.
+    pub(super) fn open(
+        config: BaseConfig,
+        resolved: Resolved,
+        inherited: &mut Inherited,
+    ) -> Result<Self, ConfigError> {
         let access_log = open_access_log(&config)?;
-        let listeners = bind(&config.listen, config.unix_mode, config.accept, config.workers, inherited)
+        let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
+        let listeners = bind(listen, resolved, *unix_mode, *accept, *workers, inherited)
             .map_err(|error| cannot_listen(&config, &error))?;
         listeners
             .defer_accept(config.defer_accept)
@@ -72,6 +80,11 @@ impl Setup {
             grace: self.config.grace,
         }
     }
+}
+
+/// Looks up the names of the places to listen, unless a service manager has chosen these.
+pub(super) fn resolve(config: &BaseConfig, activated: bool) -> Result<Resolved, ConfigError> {
+    Resolved::of(if activated { &[] } else { &config.listen }).map_err(|error| cannot_listen(config, &error))
 }
 
 /// Opens the target of the log.

@@ -128,8 +128,10 @@ impl Master {
             {
                 slot.vacate().into_iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
                 self.fail_reload(format!("its worker {pid} has ended ({exit})"));
-            } else if let Some(upgrade) = self.upgrade.as_mut().filter(|upgrade| upgrade.pid == pid) {
-                upgrade.exit = Some(exit);
+            } else if let Some(child) =
+                [&mut self.rehearsal, &mut self.upgrade].into_iter().flatten().find(|child| child.pid == pid)
+            {
+                child.exit = Some(exit);
             } else {
                 info!("a process {pid} that is no worker has ended: {exit}");
             }

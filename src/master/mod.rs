@@ -9,7 +9,7 @@
 //!              │                                   └── USR2: drain when the successor is ready ───►▲
 //!              └── a worker cannot start: stop ───────────────────────────────────────────────────►│
 //!
-//! workers:  HUP ──► pending reload ── all ready ──► current generation ── replaced, WINCH, TTOU ──► exiting workers
+//! workers:  HUP ──► rehearsal ──► pending reload ── all ready ──► current generation ── replaced, WINCH, TTOU ──► exiting workers
 //!                      └── not ready in time: stop ───────────────────────────────────────────────────►▲
 //! ```
 //!
@@ -20,6 +20,7 @@
 //! | `notify` | sd_notify(3) |
 //! | `pidfile` | the pid file |
 //! | `reload` | from one configuration to the next |
+//! | `reporter` | a child that is no worker |
 //! | `signals` | what each signal does |
 //! | `stopping` | workers that have been told to exit |
 //! | `upgrade` | handing over to another program |
@@ -31,6 +32,7 @@ mod generation;
 mod notify;
 mod pidfile;
 mod reload;
+mod reporter;
 mod signals;
 mod stopping;
 mod upgrade;
@@ -54,8 +56,8 @@ use generation::Generation;
 pub use notify::Notifier;
 use pidfile::PidFile;
 use reload::PendingReload;
+use reporter::Reporter;
 use stopping::{ExitingWorker, StopMode};
-use upgrade::Upgrade;
 pub use upgrade::{Executable, Predecessor};
 use watch::Watch;
 use worker_slot::WorkerSlot;
@@ -131,12 +133,19 @@ pub trait Work {
     /// Runs in the master, once, when the first workers are all ready.
     fn started(&mut self, workers: &[Pid]);
 
+    /// Runs in a child of the master, which ends then: does what a reload does and may wait for others to do, a resolver
+    /// or a disk. Returns what [`Work::reload`] needs of that.
+    ///
+    /// # Errors
+    /// A line that says why there is no new configuration.
+    fn rehearse(&mut self) -> Result<String, String>;
+
     /// Reads the configuration again and opens everything that it asks for, beside what is open. The workers of the
     /// pending reload are forked next.
     ///
     /// # Errors
     /// A line that says why there is no new configuration.
-    fn reload(&mut self) -> Result<Plan, String>;
+    fn reload(&mut self, rehearsed: &str) -> Result<Plan, String>;
 
     /// The reload has ended: the new configuration is in force, or given up. Closes what only the other one needs.
     fn reloaded(&mut self, in_force: bool);
@@ -181,7 +190,10 @@ pub struct Master {
     reload_requested: bool,
     /// The last wait has failed.
     is_blind: bool,
-    upgrade: Option<Upgrade>,
+    /// The child that tries the new configuration before this process reads it.
+    rehearsal: Option<Reporter>,
+    /// The successor.
+    upgrade: Option<Reporter>,
     watch: Watch,
     pidfile: Option<PidFile>,
     notifier: Notifier,
@@ -235,6 +247,7 @@ impl Master {
             exiting: Vec::new(),
             reload_requested: false,
             is_blind: false,
+            rehearsal: None,
             upgrade: None,
             pidfile: pidfile.transpose()?,
             notifier,
@@ -313,8 +326,8 @@ impl Master {
     }
 
     fn wait_for_event(&self) -> io::Result<()> {
-        let successor = self.upgrade.as_ref().and_then(Upgrade::report);
-        let files = [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), successor];
+        let [rehearsal, successor] = [&self.rehearsal, &self.upgrade].map(|child| child.as_ref()?.pipe());
+        let files = [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), rehearsal, successor];
         let files: Vec<BorrowedFd<'_>> = files.into_iter().flatten().collect();
         let timeout = self.next_deadline().saturating_duration_since(Instant::now());
         readiness::wait_any(&files, Some(timeout))?;
@@ -330,9 +343,10 @@ impl Master {
         let generations = [Some(&self.current), pending.map(|pending| &pending.generation)];
         let slots = generations.into_iter().flatten().flat_map(|generation| &generation.slots);
         let exiting = self.exiting.iter().filter_map(ExitingWorker::deadline);
-        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.deadline);
+        let [rehearsal, upgrade] =
+            [&self.rehearsal, &self.upgrade].map(|child| Some(child.as_ref()?.deadline));
         let pending = pending.map(|pending| pending.deadline);
-        let others = [starting, pending, upgrade, self.notifier.next_ping()].into_iter().flatten();
+        let others = [starting, pending, rehearsal, upgrade, self.notifier.next_ping()].into_iter().flatten();
         let all = slots.filter_map(WorkerSlot::due).chain(exiting).chain(others);
         all.fold(self.watch.next(), Instant::min)
     }

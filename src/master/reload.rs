@@ -1,19 +1,28 @@
 //! From one configuration to the next (SIGHUP), while the old workers serve.
 //!
-//! The master opens everything that the new configuration asks for, then forks its workers, and tells the old ones to
-//! drain when all of the new ones are ready. Any failure before that ends the reload, and the old workers have not
+//! A child tries the new configuration first, because a host name may have to be looked up, and a resolver or a disk may
+//! not answer. The master opens everything that the new configuration asks for, then forks its workers, and tells the
+//! old ones to drain when all of the new ones are ready. Any failure before that ends the reload, and the old workers have not
 //! stopped for a moment. There are at most two generations: a reload waits until the one before the last has gone,
 //! which takes no longer than its grace.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Instant;
 
 use log::{error, info};
 
 use super::generation::Generation;
-use super::stopping::StopMode;
+use super::reporter::Reporter;
+use super::stopping::{ExitingWorker, StopMode};
 use super::watch::Watch;
-use super::{Master, Phase, Plan, READY_TIMEOUT, Work, count};
+use super::{FAILURE, Master, Phase, Plan, READY_TIMEOUT, Work, count};
+use crate::sys::descriptor;
+use crate::sys::process::{self, Exit, Forked};
+use crate::sys::signal::{self, Blocked, Signal};
+
+/// The exit code of a rehearsal that has found a mistake; its report is the line for the log.
+const MISTAKE: i32 = 1;
 
 /// A generation that is to become the current one.
 #[derive(Debug)]
@@ -30,8 +39,9 @@ impl Master {
     pub(super) fn advance_reload(&mut self, now: Instant, work: &mut dyn Work) {
         if self.reload_requested && self.can_begin_reload() {
             self.reload_requested = false;
-            self.begin_reload(now, work);
+            self.begin_rehearsal(now, work);
         }
+        self.advance_rehearsal(now, work);
         let Some(pending) = &mut self.pending else {
             return;
         };
@@ -51,7 +61,9 @@ impl Master {
         let grace = self.plan.grace.as_secs_f64();
         match self.phase {
             Phase::Starting(_) => info!("the reload waits until the first workers are ready"),
-            _ if self.pending.is_some() => info!("another reload follows the one that is under way"),
+            _ if self.rehearsal.is_some() || self.pending.is_some() => {
+                info!("another reload follows the one that is under way")
+            }
             _ if self.upgrade.is_some() => info!("the reload waits for the end of the hand-over"),
             _ => info!(
                 "the reload waits for workers of the configuration before this one, which have up to {grace} s"
@@ -65,13 +77,64 @@ impl Master {
         let exiting = self.exiting.iter().filter(|worker| !worker.is_left_behind());
         let exiting = exiting.filter_map(|worker| Some(worker.link.as_ref()?.heartbeat.generation()));
         let generations: BTreeSet<u64> = exiting.chain(serving).collect();
-        let busy = self.pending.is_some() || self.upgrade.is_some() || self.phase != Phase::Serving;
+        let reloads = self.rehearsal.is_some() || self.pending.is_some();
+        let busy = reloads || self.upgrade.is_some() || self.phase != Phase::Serving;
         !busy && generations.len() <= 1
     }
 
-    fn begin_reload(&mut self, now: Instant, work: &mut dyn Work) {
+    fn begin_rehearsal(&mut self, now: Instant, work: &mut dyn Work) {
         self.notifier.reloading("Reading the configuration again");
-        match work.reload() {
+        match self.fork_rehearsal(now, work) {
+            Ok(rehearsal) => self.rehearsal = Some(rehearsal),
+            Err(error) => self.keep_current(&format!("it cannot be tried: {error}")),
+        }
+    }
+
+    fn fork_rehearsal(&mut self, now: Instant, work: &mut dyn Work) -> io::Result<Reporter> {
+        let (report, theirs) = descriptor::pipe()?;
+        let blocked = Blocked::all();
+        match process::fork()? {
+            Forked::Parent(pid) => Ok(Reporter::new(pid, report, now + READY_TIMEOUT)),
+            Forked::Child => {
+                process::end_with_parent();
+                let _ = signal::reset(&Signal::ALL);
+                drop(blocked);
+                // A worker sees the end of the master when no process holds the other end of its line.
+                self.current.slots.clear();
+                self.exiting.clear();
+                let (code, text) = match work.rehearse() {
+                    Ok(text) => (0, text),
+                    Err(line) => (MISTAKE, line),
+                };
+                let is_written = rustix::io::write(theirs, text.as_bytes()) == Ok(text.len());
+                std::process::exit(if is_written { code } else { FAILURE })
+            }
+        }
+    }
+
+    /// Begins the reload when its rehearsal has succeeded.
+    fn advance_rehearsal(&mut self, now: Instant, work: &mut dyn Work) {
+        let Some(rehearsal) = &mut self.rehearsal else {
+            return;
+        };
+        rehearsal.read();
+        let (text, pid) = (rehearsal.text(), rehearsal.pid);
+        match rehearsal.exit {
+            None if now < rehearsal.deadline => return,
+            None => {
+                self.exiting.push(ExitingWorker::new(pid, None, StopMode::Stop, now));
+                let seconds = READY_TIMEOUT.as_secs();
+                self.keep_current(&format!("a resolver or a disk has not answered for {seconds} s"));
+            }
+            Some(Exit::Code(0)) => self.begin_reload(&text, now, work),
+            Some(Exit::Code(MISTAKE)) => self.keep_current(&text),
+            Some(exit) => self.keep_current(&format!("the process that tries it has failed ({exit})")),
+        }
+        self.rehearsal = None;
+    }
+
+    fn begin_reload(&mut self, rehearsed: &str, now: Instant, work: &mut dyn Work) {
+        match work.reload(rehearsed) {
             Ok(plan) => {
                 let generation = Generation::new(self.current.number + 1, plan.workers, now);
                 let watch = Watch::new(plan.worker_timeout, self.notifier.watchdog(), now);

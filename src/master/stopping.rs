@@ -172,8 +172,9 @@ impl Master {
             self.stop_generation(pending.generation, StopMode::Stop, now);
         }
         // A successor that is not ready yet would be left alone.
-        if let Some(upgrade) = self.upgrade.take().filter(|upgrade| upgrade.exit.is_none()) {
-            self.exiting.push(ExitingWorker::new(upgrade.pid, None, mode, now));
+        let children = [self.rehearsal.take(), self.upgrade.take()].into_iter().flatten();
+        for child in children.filter(|child| child.exit.is_none()) {
+            self.exiting.push(ExitingWorker::new(child.pid, None, mode, now));
         }
     }
 

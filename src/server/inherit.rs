@@ -84,6 +84,12 @@ impl Inherited {
         Self { sockets, activated, promised: Vec::new() }
     }
 
+    /// Whether a service manager passed them.
+    #[must_use]
+    pub fn is_activated(&self) -> bool {
+        self.activated
+    }
+
     /// Takes all sockets, if a service manager passed them.
     pub(super) fn take_activated(&mut self) -> Option<Vec<ListenSocket>> {
         self.activated

@@ -149,6 +149,42 @@ impl ListenSpec {
     }
 }
 
+/// The addresses of each place of a list; a Unix socket has none. In a reload another process looks them up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved(pub(super) Vec<Vec<SocketAddr>>);
+
+impl Resolved {
+    /// Looks up the names; a resolver may take long.
+    ///
+    /// # Errors
+    /// When a host has no address.
+    pub fn of(places: &[ListenSpec]) -> Result<Self, BindError> {
+        places.iter().map(ListenSpec::resolve).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A text for another process: a line for each place.
+    #[must_use]
+    pub fn to_text(&self, places: &[ListenSpec]) -> String {
+        let line = |(place, addresses): (&ListenSpec, &Vec<SocketAddr>)| {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("{place:?}\t{}\n", addresses.join(" "))
+        };
+        places.iter().zip(&self.0).map(line).collect()
+    }
+
+    /// Reads the text; `None` unless it is about these places.
+    #[must_use]
+    pub fn from_text(text: &str, places: &[ListenSpec]) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().collect();
+        let read = |(line, place): (&&str, &ListenSpec)| {
+            let addresses = line.strip_prefix(&format!("{place:?}\t"))?;
+            addresses.split_whitespace().map(|address| address.parse().ok()).collect::<Option<Vec<_>>>()
+        };
+        let all: Option<Vec<_>> = lines.iter().zip(places).map(read).collect();
+        all.filter(|_| lines.len() == places.len()).map(Self)
+    }
+}
+
 /// The address of a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -201,6 +237,18 @@ impl BindError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_travel_as_a_text_about_their_places() {
+        let places =
+            ["[::1]:80", "127.0.0.1:0", "unix:/a b\nc"].map(|text| ListenSpec::parse(text).expect("a place"));
+        let resolved = Resolved::of(&places).expect("no name");
+        let text = resolved.to_text(&places);
+        assert_eq!(Resolved::from_text(&text, &places), Some(resolved));
+        assert_eq!(Resolved::from_text(&text, &places[1..]), None);
+        assert_eq!(Resolved::from_text(&text, &[&places[..], &places[..1]].concat()), None);
+        assert_eq!(Resolved::from_text("", &[]), Some(Resolved::default()));
+    }
 
     #[test]
     fn places_as_they_are_written() {

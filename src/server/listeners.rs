@@ -9,7 +9,7 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::inherit::{self, Inherited, InheritedSocket};
-use super::listen_spec::{Address, BindError, Endpoint, ListenSpec};
+use super::listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket};
 use crate::sys::socket;
@@ -56,6 +56,12 @@ impl Listeners {
     /// nothing accepts.
     pub fn keep_for(&mut self, workers: usize) {
         self.sockets.truncate(workers.max(1));
+    }
+
+    /// Whether a service manager passed them.
+    #[must_use]
+    pub fn is_activated(&self) -> bool {
+        self.activated
     }
 
     /// Makes this process the owner of the files of Unix sockets, also of those that another process has made: it
@@ -108,14 +114,15 @@ impl Listeners {
     }
 }
 
-/// Listens at `places` for `workers` workers. A name with several addresses is bound on all of them, on the same port;
-/// the files of Unix sockets get the permissions `unix_mode`. A socket of `inherited` is taken if it already listens at
+/// Listens at `places` for `workers` workers. A name with several addresses in `resolved` is bound on all of them, on the
+/// same port; the files of Unix sockets get the permissions `unix_mode`. A socket of `inherited` is taken if it already listens at
 /// one of the places.
 ///
 /// # Errors
-/// When a host has no address, or a place cannot be listened on.
+/// When a place cannot be listened on.
 pub fn bind(
     places: &[ListenSpec],
+    Resolved(addresses): Resolved,
     unix_mode: u32,
     mode: AcceptMode,
     workers: usize,
@@ -132,7 +139,6 @@ pub fn bind(
         sockets: (0..sets).map(|_| Vec::new()).collect(),
         activated: false,
     };
-    let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
     inherited.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
     if mode == AcceptMode::Reuseport
         && let Some(address) = addresses.iter().find_map(|wanted| inherited.without_reuse_port(wanted))
@@ -247,7 +253,8 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn bind_host(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Listeners, BindError> {
-        bind(&[ListenSpec::HostAndPort(host.into(), port)], 0o666, mode, workers, &mut Inherited::default())
+        let places = [ListenSpec::HostAndPort(host.into(), port)];
+        bind(&places, Resolved::of(&places)?, 0o666, mode, workers, &mut Inherited::default())
     }
 
     fn internet(address: &Address) -> SocketAddr {
@@ -279,12 +286,13 @@ mod tests {
         let named = internet(&first.addresses[0]);
         let places = [any, ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), named.port()))];
         let mut kept = first.inherit().expect("its sockets");
-        let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
+        let resolved = Resolved::of(&places).expect("addresses");
+        let second = bind(&places, resolved.clone(), 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_ne!(internet(&second.addresses[0]), named);
         assert_eq!(internet(&second.addresses[1]), named);
         // A second time, every place keeps its socket.
         let mut kept = second.inherit().expect("its sockets");
-        let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
+        let third = bind(&places, resolved, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_eq!(third.addresses, second.addresses);
     }
 }

@@ -52,7 +52,7 @@ pub use confinement::{Confinement, Jail};
 use connection_table::ConnectionTable;
 pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
-pub use listen_spec::{Address, BindError, Endpoint, ListenSpec};
+pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 pub use listeners::{Listeners, bind};
 pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;

@@ -137,6 +137,14 @@ pub fn reap() -> Option<(Pid, Exit)> {
     }
 }
 
+/// Lets the kernel kill this process when its parent ends (`PR_SET_PDEATHSIG`), on Linux only: a child that waits for
+/// others must not keep the sockets of a server that is gone.
+pub fn end_with_parent() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // It cannot fail with a valid signal.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+}
+
 /// Removes a variable from the environment, so that no child inherits it, and returns its value. Call it while this
 /// process has one thread.
 #[must_use]

@@ -164,7 +164,8 @@ impl Server {
         Some(Self::run(command))
     }
 
-    fn run(mut command: Command) -> Self {
+    /// Runs a command that becomes the server, with standard error as a pipe.
+    pub fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server");
         let said = Arc::new(Said::default());
         let stderr = child.stderr.take().expect("standard error");

@@ -3,18 +3,25 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::regulars::Regulars;
 use super::{RELOADED, serve, until_workers};
-use crate::support::process::{descriptors, memory};
-use crate::support::rules::holds;
-use crate::support::server::{eventually, is_alive};
+use crate::support::process::{descriptors, memory, title};
+use crate::support::rules::{holds, not_run};
+use crate::support::server::{children, command, eventually, is_alive, send};
 use crate::support::{Folder, Front, Server};
+
+/// The workers of a master, which may have a child that tries a configuration as well.
+fn workers_of(master: i32) -> Vec<i32> {
+    children(master).into_iter().filter(|pid| title(*pid).starts_with("stheno: ")).collect()
+}
 
 /// Sends HUP and waits until the new generation serves.
 pub(super) fn reload(server: &Server) {
@@ -147,6 +154,56 @@ fn d9_a_reload_says_what_it_does_not_do() {
     );
 }
 
+/// A resolver that takes questions and answers none; a mount of its own for the server's resolv.conf.
+#[test]
+fn d37_a_resolver_that_does_not_answer_stops_nothing() {
+    let mounts = Command::new("unshare").args(["-m", "true"]).output();
+    let folder = Folder::new();
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let name_server = Ipv4Addr::new(127, 100, high, low);
+    let resolver = UdpSocket::bind((name_server, 53));
+    let (true, Ok(resolver)) = (mounts.is_ok_and(|output| output.status.success()), resolver) else {
+        return not_run("D37", "only root has port 53 and a mount of its own");
+    };
+    let (config, resolv) = (folder.beside("stheno.toml"), folder.beside("resolv.conf"));
+    fs::write(&resolv, format!("nameserver {name_server}\n")).expect("a file");
+    let write = |listen: &str| {
+        let lines = format!("root = \"root\"\nlisten = {listen}\nworkers = 2\naccess-log = \"off\"\n");
+        fs::write(&config, lines).expect("a file");
+    };
+    write("[\"127.0.0.1:0\"]");
+    let mut start = Command::new("unshare");
+    let line = format!("mount --bind {} /etc/resolv.conf; exec \"$0\" \"$@\"", resolv.display());
+    start.args(["-m", "sh", "-c", &line]);
+    let program = command();
+    start.arg(program.get_program()).args(program.get_args()).arg("--config").arg(&config);
+    start.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut server = Server::run(start);
+    write("[\"127.0.0.1:0\", \"no.such.host.example:8080\"]");
+    server.signal(Signal::HUP);
+    resolver.recv(&mut [0; 512]).expect("a question");
+    let (dead, started) = (server.workers[0], Instant::now());
+    send(dead, Signal::KILL);
+    eventually("another takes its place", || {
+        let now = workers_of(server.master());
+        now.len() == server.workers.len() && !now.contains(&dead)
+    });
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    server.signal(Signal::USR1);
+    server.wait_for("the logs have been reopened");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    holds(
+        "D37",
+        format!(
+            "HUP with a name that is not answered: a dead worker is replaced, USR1 and TERM act, all in {took:.1?}"
+        ),
+        "the master waits for nothing",
+    );
+}
+
 #[test]
 fn d10_reloads_leak_nothing() {
     const RELOADS: usize = 200;
@@ -185,12 +242,12 @@ fn d11_old_workers_do_not_pile_up() {
     reload(&server);
     for _ in 0..20 {
         server.signal(Signal::HUP);
-        most = most.max(server.children().len());
+        most = most.max(workers_of(server.master()).len());
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(server.workers.iter().any(|pid| is_alive(*pid)), "the worker with the client has its grace");
     eventually("the second reload follows the end of the grace", || {
-        most = most.max(server.children().len());
+        most = most.max(workers_of(server.master()).len());
         server.count_said(RELOADED) >= 2
     });
     let took = started.elapsed();
