@@ -100,6 +100,7 @@ fn d15_a_worker_that_spins_is_ended() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("is told to abort").count(), 1, "one worker, once: {said}");
+    assert!(said.contains("is told to abort: it runs"), "{said}");
     assert_eq!(said.matches("has died").count(), 1, "{said}");
     assert!(!said.contains("is killed"), "SIGABRT ends a process that runs: {said}");
     rules::holds(

@@ -1,8 +1,9 @@
 //! Workers that hang: they run, but do not come back to their loop.
 //!
 //! A worker beats at least every [`Watch::every`]. One that has not for the worker time-out is told to abort, which
-//! leaves a trace of where it was, and is killed a second later. One that cannot be killed is left behind. A master that has not looked for a while was
-//! suspended itself, and so perhaps were its workers: it ignores the time before, and counts from then on.
+//! leaves a trace of where it was if its sandbox allows one, and is killed a second later; the master logs what it sees
+//! from outside. One that cannot be killed is left behind. A master that has not looked for a while was suspended
+//! itself, and so perhaps were its workers: it ignores the time before, and counts from then on.
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,10 @@ impl Watch {
         let is_over = |since: Instant, time| now.saturating_duration_since(since) >= time;
         match (worker.aborted, worker.killed) {
             (None, _) => {
-                error!("worker {pid} has not been at its loop for {seconds:.1} s and is told to abort");
+                let activity = process::activity(pid);
+                error!(
+                    "worker {pid} has not been at its loop for {seconds:.1} s and is told to abort: {activity}"
+                );
                 worker.aborted = Some(now);
                 // If it may not be signalled, it may not be killed either, which is reported then.
                 let _ = process::send(pid, Signal::Abort);

@@ -30,11 +30,12 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`.
+    /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`. A path does not begin with `@`: other programs mean an
+    /// abstract socket by that, which has no permissions.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return (!path.is_empty()).then(|| Self::Unix(path.into()));
+            return (!path.is_empty() && !path.starts_with('@')).then(|| Self::Unix(path.into()));
         }
         let (host, port) = text.rsplit_once(':')?;
         // Rust reads `+80` as a number, too; here it is a typing error.
@@ -261,6 +262,7 @@ mod tests {
             (":80", Some(Endpoint::Everywhere(80))),
             ("unix:/run/x.sock", Some(Endpoint::Unix("/run/x.sock".into()))),
             ("unix:x", Some(Endpoint::Unix("x".into()))),
+            ("unix:./@x", Some(Endpoint::Unix("./@x".into()))),
         ] {
             assert_eq!(Endpoint::parse(text), want, "{text}");
         }
@@ -279,6 +281,7 @@ mod tests {
             "[::1]",
             "[a]:1",
             "unix:",
+            "unix:@x",
             "http://a:1",
         ] {
             assert_eq!(Endpoint::parse(text), None, "{text}");

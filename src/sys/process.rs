@@ -137,6 +137,22 @@ pub fn reap() -> Option<(Pid, Exit)> {
     }
 }
 
+/// What a process does at this moment, in a few words from proc(5), for a log: it may be in a sandbox, and unable to tell.
+#[must_use]
+pub fn activity(pid: Pid) -> String {
+    let read = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    let what = match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
+        Some('R') => "it runs",
+        Some('S' | 'I') => "it waits",
+        Some('D') => "it waits for a disk",
+        Some('T' | 't') => "it is stopped",
+        _ => "its state is unknown",
+    };
+    let call = read("syscall").split(' ').next().and_then(|number| number.parse::<u32>().ok());
+    call.map_or_else(|| what.into(), |number| format!("{what} in system call {number}"))
+}
+
 /// Lets the kernel kill this process when its parent ends (`PR_SET_PDEATHSIG`), on Linux only: a child that waits for
 /// others must not keep the sockets of a server that is gone.
 pub fn end_with_parent() {
