@@ -100,7 +100,10 @@ fn open_access_log(config: &BaseConfig) -> Result<Option<LogTarget>, ConfigError
     match &config.access_log {
         AccessLogTo::Off => Ok(None),
         // A server without standard output serves without an access log.
-        AccessLogTo::Stdout => Ok(LogTarget::standard(&io::stdout()).ok()),
+        AccessLogTo::Stdout => LogTarget::standard(&io::stdout()).map_err(|error| {
+            let line = format!("cannot write the access log to standard output: {error}");
+            config.sources.start_error("--access-log", line)
+        }),
         AccessLogTo::File(path) => {
             let opened = LogTarget::open(path);
             opened.map(Some).map_err(|error| unwritable(config, "--access-log", path, &error))

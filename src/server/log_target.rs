@@ -143,32 +143,36 @@ impl LogTarget {
         }
     }
 
-    /// A standard stream. It is opened again where possible, so that it does not become non-blocking for the processes
+    /// A standard stream; `None` if this process was started without it. It is opened again where possible, so that it does not become non-blocking for the processes
     /// that share it. A regular file never blocks; it is shared with its position. Of the others that cannot be opened
     /// again, only pipes become non-blocking: a shell reads from its terminal.
     ///
     /// # Errors
-    /// When there is no such stream.
-    pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
-        if descriptor::metadata(stream.as_fd())?.kind == descriptor::FileKind::Regular {
-            return Ok(descriptor::duplicate(stream)?.into());
+    /// As fcntl(2): no descriptor is left.
+    pub fn standard(stream: &impl AsFd) -> io::Result<Option<Self>> {
+        match descriptor::metadata(stream.as_fd()) {
+            Ok(facts) if facts.kind == descriptor::FileKind::Regular => {
+                return Ok(Some(descriptor::duplicate(stream)?.into()));
+            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => return Ok(None),
+            _ => {}
         }
         if let Ok(own) = descriptor::reopen_for_append(stream.as_fd()) {
-            return Ok(own.into());
+            return Ok(Some(own.into()));
         }
         let opened = Opened::new(descriptor::duplicate(stream)?, None);
         if opened.sink == Sink::File {
             descriptor::set_nonblocking(opened.file.as_fd())?;
         }
-        Ok(Self(Arc::new(Mutex::new(opened))))
+        Ok(Some(Self(Arc::new(Mutex::new(opened)))))
     }
 
     /// Standard error, or `/dev/null`: a server without standard error serves without a log.
     ///
     /// # Errors
-    /// When there is not even `/dev/null`.
+    /// When there is not even `/dev/null`, or no descriptor is left.
     pub fn standard_error() -> io::Result<Self> {
-        Self::standard(&io::stderr()).or_else(|_| Self::open(Path::new("/dev/null")))
+        Self::standard(&io::stderr())?.map_or_else(|| Self::open(Path::new("/dev/null")), Ok)
     }
 
     /// Writes lines that are no part of the process's log.

@@ -16,6 +16,7 @@ use super::{RELOADED, serve, until_workers};
 use crate::support::process::{descriptors, memory, title};
 use crate::support::rules::{holds, not_run};
 use crate::support::server::{children, command, eventually, is_alive, send};
+use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Folder, Front, Server};
 
 /// The workers of a master, which may have a child that tries a configuration as well.
@@ -79,6 +80,43 @@ fn d9_a_broken_configuration_changes_nothing() {
     holds(
         "D9",
         "a root that is not there: one line, the same workers serve; a root that was replaced: served",
+        "rolled back",
+    );
+}
+
+/// A call of the reload that fails leaves everything as it was, the logs on standard streams among it.
+#[test]
+fn d9_a_reload_without_descriptors_changes_nothing() {
+    const CALLS: [&str; 4] = ["openat", "openat2", "fcntl", "pipe2"];
+    const TIMES: usize = 5;
+    let folder = Folder::new();
+    let (mut read, write) = std::io::pipe().expect("a pipe");
+    let server = Server::start_with(&folder.root(), &["-w", "1", "--access-log", "-"], |command| {
+        command.stdout(write);
+    });
+    let ended = || server.count_said(RELOADED) + server.count_said("the old one stays in force");
+    for (call, when) in CALLS.iter().flat_map(|call| (1..=TIMES).map(move |when| (call, when))) {
+        let Some(strace) = Strace::inject(server.master(), &[&format!("{call}:error=EMFILE:when={when}")])
+        else {
+            return not_run("D9", NO_STRACE);
+        };
+        let before = ended();
+        server.signal(Signal::HUP);
+        eventually("the reload ends", || ended() > before);
+        drop(strace);
+        assert_eq!(server.connect().get("/ok", "").status, 200);
+    }
+    let (failed, done) = (server.count_said("the old one stays in force"), server.count_said(RELOADED));
+    drop(server);
+    let mut lines = String::new();
+    read.read_to_string(&mut lines).expect("the access log");
+    assert_eq!(lines.lines().count(), CALLS.len() * TIMES, "{lines}");
+    assert!(failed > 0 && done > 0, "{failed} {done}");
+    holds(
+        "D9",
+        format!(
+            "EMFILE at the first {TIMES} of {CALLS:?}: {failed} reloads failed with a line, {done} were done; no log ended"
+        ),
         "rolled back",
     );
 }
