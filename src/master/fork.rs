@@ -9,7 +9,7 @@ use log::{error, info, warn};
 
 use super::stopping::{ExitingWorker, FAST_STOP, StopMode};
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
-use super::{Assignment, BLIND_LOOK, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
+use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, RETRY_PAUSE, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
 use crate::sys::orders;
 use crate::sys::process::{self, Exit, Forked, Pid};
@@ -107,7 +107,7 @@ impl Master {
         }
         while !self.exiting.is_empty() && now.elapsed() < FAST_STOP {
             if readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP)).is_err() {
-                std::thread::sleep(BLIND_LOOK);
+                std::thread::sleep(RETRY_PAUSE);
             }
             let _ = self.signals.take(|_| {});
             while let Some((pid, _)) = process::reap() {

@@ -72,7 +72,7 @@ pub const FAILURE: i32 = 70;
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time between two looks of a master that cannot wait for events.
-const BLIND_LOOK: Duration = Duration::from_millis(100);
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The limit of workers, for the configuration and for SIGTTIN.
 const MAX_WORKERS: usize = 1024;
@@ -189,7 +189,7 @@ pub struct Master {
     exiting: Vec<ExitingWorker>,
     reload_requested: bool,
     /// The last wait has failed.
-    is_blind: bool,
+    wait_fails: bool,
     /// The child that tries the new configuration before this process reads it.
     rehearsal: Option<Reporter>,
     /// The successor.
@@ -246,7 +246,7 @@ impl Master {
             pending: None,
             exiting: Vec::new(),
             reload_requested: false,
-            is_blind: false,
+            wait_fails: false,
             rehearsal: None,
             upgrade: None,
             pidfile: pidfile.transpose()?,
@@ -314,13 +314,13 @@ impl Master {
     /// one line in the log: workers that are well must not end because of it.
     fn wait(&mut self) {
         match self.wait_for_event() {
-            Ok(()) if std::mem::take(&mut self.is_blind) => info!("the master can wait for events again"),
+            Ok(()) if std::mem::take(&mut self.wait_fails) => info!("the master can wait for events again"),
             Ok(()) => {}
             Err(error) => {
-                if !std::mem::replace(&mut self.is_blind, true) {
+                if !std::mem::replace(&mut self.wait_fails, true) {
                     error!("the master cannot wait for events, and looks ten times a second: {error}");
                 }
-                std::thread::sleep(BLIND_LOOK);
+                std::thread::sleep(RETRY_PAUSE);
             }
         }
     }

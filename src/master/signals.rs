@@ -7,7 +7,7 @@ use log::{debug, info, warn};
 
 use super::stopping::{ExitingWorker, StopMode};
 use super::worker_slot::WorkerSlot;
-use super::{BLIND_LOOK, MAX_WORKERS, Master, Phase, Work, count};
+use super::{MAX_WORKERS, Master, Phase, RETRY_PAUSE, Work, count};
 use crate::sys::orders::MasterOrder;
 use crate::sys::process;
 use crate::sys::signal::Signal;
@@ -17,7 +17,7 @@ impl Master {
         let mut taken = Vec::new();
         if self.signals.take(|signal| taken.push(signal)).is_err() {
             // The pipe stays readable, and no wait would last.
-            std::thread::sleep(BLIND_LOOK);
+            std::thread::sleep(RETRY_PAUSE);
         }
         taken
     }

@@ -18,7 +18,7 @@ use rustix::net::{
 /// The longest name: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
 
-/// How often a call is tried that fails for want of memory.
+/// How often a call is tried for which the kernel has no memory.
 const TRIES: u32 = 3;
 
 /// Sockets that keep the boundaries of messages. Where the system has none, messages without a file may arrive as one:
@@ -124,7 +124,8 @@ pub fn receive(socket: BorrowedFd<'_>, mut each: impl FnMut(MasterOrder)) -> io:
     }
 }
 
-/// Calls again after a signal, and a few times after a want of memory, which a kernel has for a moment.
+/// Repeats a call that a signal has interrupted, and a few times one for which the kernel had no memory: it often has
+/// some a moment later.
 fn tried<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut left = TRIES;
     loop {
