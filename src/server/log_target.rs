@@ -291,3 +291,31 @@ impl Write for LogTarget {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that was taken in part is ended before the number of lost lines, and that comes before the next line.
+    #[test]
+    fn lost_lines_are_counted_and_a_torn_one_is_ended() {
+        let (read, to) = descriptor::pipe().expect("a pipe");
+        let mut log = LogTarget::from(to);
+        let take = || {
+            let mut text = Vec::new();
+            descriptor::drain_pipe(read.as_fd(), |bytes| text.extend_from_slice(bytes)).expect("text");
+            String::from_utf8(text).expect("text")
+        };
+        let long = "x".repeat(1 << 20) + "\n";
+        log.print("first\n");
+        log.write_all(long.as_bytes()).expect("a lost line is no error");
+        log.print("second\nthird\n");
+        let text = take();
+        assert!(text.starts_with("first\nxx") && text.ends_with('x'), "a part of the long line");
+        log.print("fourth\n");
+        let pid = std::process::id();
+        assert_eq!(take(), format!("\nstheno: {pid} lines lost here: 3\nfourth\n"));
+        log.print("fifth\n");
+        assert_eq!(take(), "fifth\n");
+    }
+}
