@@ -27,7 +27,7 @@ struct Spinning {
 }
 
 impl Work for Spinning {
-    fn work(&mut self, mut assignment: Assignment) -> i32 {
+    fn work(&mut self, assignment: Assignment) -> i32 {
         let births = if assignment.slot == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         assignment.heartbeat.ready();
         if births == 1 {

@@ -106,6 +106,9 @@ struct Heart {
 impl Heart {
     fn beat(&self) {
         self.heartbeat.beat(std::time::Instant::now(), self.connection_table.len());
+        if local::is_outdated() {
+            self.heartbeat.outdated();
+        }
     }
 }
 
@@ -147,7 +150,7 @@ fn boot(
         (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
     let (signals, master_link) = (Fd(worker.signals).watch()?, Fd(worker.master_link).watch()?);
     // Nothing can fail from here on.
-    let mut heartbeat = worker.heartbeat;
+    let heartbeat = worker.heartbeat;
     heartbeat.ready();
     let task = FirstTask {
         world,

@@ -154,6 +154,12 @@ impl FileService {
         self.root.confine();
     }
 
+    /// Whether [`FileService::confine`] was called.
+    #[must_use]
+    pub fn is_confined(&self) -> bool {
+        self.root.is_confined()
+    }
+
     /// Whether another directory has the path of the root, which this confined process cannot open.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
@@ -301,12 +307,14 @@ impl FileService {
         }
     }
 
-    /// Closes files that are no longer requested, so that the space of a removed file becomes free. Returns the time
+    /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the
+    /// root is still there. Returns the time
     /// until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
         let piece = self.piece.get() + 1;
         self.piece.set(piece);
+        self.root.refresh();
         cache.sweep(now.monotonic, |document| document.is_current(&self.root, piece));
         (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
     }

@@ -91,6 +91,10 @@ impl Root {
         self.is_confined.set(true);
     }
 
+    pub(super) fn is_confined(&self) -> bool {
+        self.is_confined.get()
+    }
+
     /// Whether another process, which can open the directory that is now at the path, should serve.
     pub(super) fn is_replaced(&self) -> bool {
         self.is_replaced.get()
@@ -230,14 +234,17 @@ impl Root {
 
     /// Compares the directory with the one at its path, and serves that one if it is another. Returns whether lookups
     /// begin elsewhere now.
-    fn refresh(&self) -> bool {
+    pub(super) fn refresh(&self) -> bool {
         let Some(Place { given, .. }) = self.place.borrow().clone() else {
             return false;
         };
         let directory = self.directory();
         let there = CString::new(given.as_os_str().as_bytes()).unwrap_or_default();
         match metadata_of_path(directory.as_fd(), &there) {
-            Ok(there) if metadata(directory.as_fd()).is_ok_and(|here| here.is_same_file(&there)) => false,
+            Ok(there) if metadata(directory.as_fd()).is_ok_and(|here| here.is_same_file(&there)) => {
+                self.is_replaced.set(false);
+                false
+            }
             Ok(there) if there.kind == FileKind::Directory && self.is_confined.get() => {
                 self.is_replaced.set(true);
                 false

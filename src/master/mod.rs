@@ -188,6 +188,8 @@ pub struct Master {
     /// The workers that have been told to exit.
     exiting: Vec<ExitingWorker>,
     reload_requested: bool,
+    /// The generation that was last found outdated, and when.
+    outdated: Option<(u64, Instant)>,
     /// The last wait has failed.
     wait_fails: bool,
     /// The child that tries the new configuration before this process reads it.
@@ -246,6 +248,7 @@ impl Master {
             pending: None,
             exiting: Vec::new(),
             reload_requested: false,
+            outdated: None,
             wait_fails: false,
             rehearsal: None,
             upgrade: None,
@@ -296,6 +299,7 @@ impl Master {
         self.reap_workers(work);
         let now = Instant::now();
         self.replace_retiring(now);
+        self.reload_outdated(now);
         self.watch.look(now);
         self.end_hanging(now);
         self.exiting.iter_mut().for_each(|worker| worker.escalate(now));

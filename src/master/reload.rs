@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use log::{error, info};
 
@@ -20,6 +20,9 @@ use super::{FAILURE, Master, Phase, Plan, READY_TIMEOUT, Work, count};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Exit, Forked};
 use crate::sys::signal::{self, Blocked, Signal};
+
+/// The time after which a reload is tried again that did not help outdated workers.
+const OUTDATED_AGAIN: Duration = Duration::from_secs(10);
 
 /// The exit code of a rehearsal that has found a mistake; its report is the line for the log.
 const MISTAKE: i32 = 1;
@@ -68,6 +71,20 @@ impl Master {
             _ => info!(
                 "the reload waits for workers of the configuration before this one, which have up to {grace} s"
             ),
+        }
+    }
+
+    /// Asks for a reload when a worker has found another directory in the place of its root. A reload that did not help is
+    /// not repeated at once.
+    pub(super) fn reload_outdated(&mut self, now: Instant) {
+        let number = self.current.number;
+        if self.current.workers().filter(|worker| worker.link.heartbeat.take_outdated()).count() == 0 {
+            return;
+        }
+        if self.outdated.is_none_or(|(then, at)| then != number || now.duration_since(at) >= OUTDATED_AGAIN) {
+            self.outdated = Some((number, now));
+            info!("another directory has the path of the root; the configuration is read again");
+            self.request_reload();
         }
     }
 

@@ -195,6 +195,9 @@ impl<S: WorkerService> Running<S> {
         for handed in self.commands.logs.take() {
             self.change_log(&handed);
         }
+        if self.shared.service.is_outdated() {
+            self.heartbeat.outdated();
+        }
         if self.shared.service.is_retiring() && drained_by.is_none() {
             self.heartbeat.retire();
             self.commands.drain.set(true);

@@ -179,9 +179,6 @@ impl WsgiApp {
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        if options.max_requests > 0 {
-            assignment.heartbeat = assignment.heartbeat.which_may_retire();
-        }
         let worker = setup.into_worker(assignment, log, service);
         let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));

@@ -12,7 +12,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Asker;
 use crate::support::rules::holds;
-use crate::support::{Client, Folder, Response, Server, parse_all, with_both_backends};
+use crate::support::server::eventually;
+use crate::support::{Client, Folder, Front, Response, Server, parse_all, with_both_backends};
 
 /// More than any socket buffers.
 const LARGE: usize = 20 << 20;
@@ -242,4 +243,47 @@ fn b20_a_root_that_is_moved_or_removed() {
         "root switched, moved, removed, made again × both backends: the next request sees it, 0 crashes",
         "seen, no crash",
     );
+}
+
+/// A worker in its jail cannot open another root; it has the master start workers that can, without a request, too.
+#[test]
+fn b20_new_workers_for_a_new_root() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["-w", "2"]);
+    let get = || {
+        let response = server.connect().get("/ok", "");
+        (response.status, response.text().to_string())
+    };
+    assert_eq!(get(), (200, "hello\n".into()));
+    fs::rename(folder.root(), folder.beside("moved")).expect("a rename");
+    assert_eq!(get().0, 404);
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("ok", "new\n");
+    eventually("new workers serve the new root", || get() == (200, "new\n".into()));
+    assert_eq!(server.count_said("another directory has the path of the root"), 1);
+    // The old one has a file that the new one lacks, and the new one a file that the old one lacks.
+    fs::rename(folder.root(), folder.beside("moved-2")).expect("a rename");
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("added", "added\n");
+    eventually("a missing file is missing", || get().0 == 404);
+    eventually("an added file is there", || {
+        let response = server.connect().get("/added", "");
+        assert!([200, 503].contains(&response.status), "not found, and it is there: {}", response.status);
+        response.status == 200
+    });
+    holds("B20", "a root made again under workers in their jail: new workers serve it", "seen");
+}
+
+#[test]
+fn b20_a_new_root_is_seen_without_requests() {
+    if Front::lacks("b20_a_new_root_is_seen_without_requests") {
+        return;
+    }
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &[]);
+    fs::rename(folder.root(), folder.beside("moved")).expect("a rename");
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("ok", "new\n");
+    server.wait_for("has been read again");
+    eventually("the new root is served", || server.connect().get("/ok", "").text() == "new\n");
 }
