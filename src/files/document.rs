@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::conditional::{self, PreconditionOutcome, Validators};
 use super::encoding::Coding;
+use super::multipart::Multipart;
 use super::path::{File, ResolvedPath};
 use super::range::{self, ByteRange, RangeOutcome};
 use crate::chat::FileSlice;
@@ -150,7 +151,7 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
             response.body = document.body();
             response
         }
-        RangeOutcome::Parts(ranges) => parts(document, &ranges, now),
+        RangeOutcome::Parts(ranges) => parts(document, ranges, now),
         RangeOutcome::Unsatisfiable => {
             let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
             response.field("Content-Range", format_args!("bytes */{}", document.size()));
@@ -159,17 +160,19 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
     }
 }
 
-fn parts(document: &Document, ranges: &[ByteRange], now: Now) -> Response {
+fn parts(document: &Document, ranges: Vec<ByteRange>, now: Now) -> Response {
     let mut response = Response::new(Status::PARTIAL_CONTENT);
     document.write_fields(&mut response);
-    match ranges {
+    match ranges[..] {
         [range] => {
             response.field("Content-Type", &document.content_type);
             response.field("Content-Range", format_args!("bytes {range}/{}", document.size()));
             response.body = Body::File(document.slice.slice(range.first, range.len()));
         }
-        several => {
-            range::write_multipart(several, &document.content_type, &document.slice, now, &mut response);
+        _ => {
+            let parts = Multipart::new(ranges, &document.content_type, &document.slice, now);
+            response.field("Content-Type", parts.content_type());
+            response.body = Body::Made(Box::new(parts));
         }
     }
     response

@@ -18,6 +18,7 @@ mod conditional;
 mod document;
 mod encoding;
 mod listing;
+mod multipart;
 mod page;
 mod path;
 mod range;
