@@ -76,6 +76,11 @@ impl Document {
             && self.varies == found.varies
     }
 
+    /// Whether this is a sibling in another encoding. No part of it is sent, since ranges are those of the original.
+    pub(super) fn is_encoded(&self) -> bool {
+        self.coding.is_some()
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.slice.len
     }
@@ -145,7 +150,11 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
         }
         PreconditionOutcome::Send => {}
     }
-    match range::evaluate(request, &document.validators, document.size()) {
+    let ranges = match document.coding {
+        None => range::evaluate(request, &document.validators, document.size()),
+        Some(_) => RangeOutcome::Whole,
+    };
+    match ranges {
         RangeOutcome::Whole => {
             let mut response = Response::with_shared_fields(Status::OK, document.fields());
             response.body = document.body();

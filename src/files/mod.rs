@@ -98,6 +98,15 @@ pub struct FileService {
     cache: RefCell<Cache<Rc<Document>>>,
 }
 
+/// Which of the encodings of a file is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// The one that the client prefers.
+    Accepted,
+    /// The file itself.
+    Original,
+}
+
 fn symlinks(options: Options) -> Symlinks {
     if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse }
 }
@@ -146,37 +155,73 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
-        let key = self.cache_key(request, path);
+        match self.look_up(request, path, query, Variant::Accepted, now) {
+            Ok(document) if document.is_encoded() && is_ranged(request) => {
+                self.get_range(request, path, query, &document, now)
+            }
+            Ok(document) => document::respond(request, &document, now),
+            Err(response) => response,
+        }
+    }
+
+    /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
+    /// original, because most clients continue a download of decoded bytes.
+    fn get_range(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        encoded: &Document,
+        now: Now,
+    ) -> Response {
+        let original = match self.look_up(request, path, query, Variant::Original, now) {
+            Ok(original) => original,
+            Err(response) => return response,
+        };
+        let (theirs, ours) = (&encoded.validators, &original.validators);
+        let is_of_original = range::is_of_original(request, theirs, ours, original.size());
+        document::respond(request, if is_of_original { &original } else { encoded }, now)
+    }
+
+    /// Returns the document at a path, from the cache or opened, or the response for a path without one.
+    fn look_up(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        variant: Variant,
+        now: Now,
+    ) -> Result<Rc<Document>, Response> {
+        let key = self.cache_key(request, path, variant);
         let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
-            Lookup::Fresh(document) => return document::respond(request, &document, now),
+            Lookup::Fresh(document) => return Ok(document),
             Lookup::Stale(document) => Some(document),
             Lookup::Nothing => None,
         };
-        match self.find(request, path, query, now) {
-            Ok(document) => {
-                let document = self.update_cache(&key, known, document, now);
-                document::respond(request, &document, now)
-            }
+        match self.find(request, path, query, variant, now) {
+            Ok(document) => Ok(self.update_cache(&key, known, document, now)),
             Err(response) => {
                 self.cache.borrow_mut().remove(&key);
-                response
+                Err(response)
             }
         }
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
-    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
+    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8], variant: Variant) -> Cow<'p, [u8]> {
         if !self.options.precompressed {
             return path.into();
         }
         // A target has no spaces, so no path contains this.
         let mut key = path.to_vec();
-        for line in request.fields.all("Accept-Encoding") {
-            key.push(b' ');
-            key.extend_from_slice(line);
-        }
-        if is_ranged(request) {
-            key.extend_from_slice(b" range");
+        match variant {
+            Variant::Original => key.extend_from_slice(b" original"),
+            Variant::Accepted => {
+                for line in request.fields.all("Accept-Encoding") {
+                    key.push(b' ');
+                    key.extend_from_slice(line);
+                }
+            }
         }
         key.into()
     }
@@ -205,6 +250,7 @@ impl FileService {
         request: &Request<'_>,
         path: &[u8],
         query: Option<&[u8]>,
+        variant: Variant,
         now: Now,
     ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
@@ -215,7 +261,7 @@ impl FileService {
         match self.root.find(&path) {
             Ok(OpenOutcome::File(file)) => {
                 debug!("{} is {} bytes", path.relative.display(), file.slice.len);
-                Ok(self.choose_encoding(request, &path, file, now))
+                Ok(self.choose_encoding(request, &path, file, variant, now))
             }
             Ok(OpenOutcome::Directory) => Err(redirect(&path, query)),
             Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
@@ -235,6 +281,7 @@ impl FileService {
         request: &Request<'_>,
         path: &ResolvedPath,
         original: File,
+        variant: Variant,
         now: Now,
     ) -> Document {
         let document =
@@ -242,9 +289,10 @@ impl FileService {
         if !self.options.precompressed {
             return document(original, None, false);
         }
-        // Ranges are those of the original: a client that continues a download must not get bytes of another
-        // encoding.
-        let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
+        let order = match variant {
+            Variant::Accepted => Order::of(request.fields),
+            Variant::Original => Order::none(),
+        };
         let not_before = original.metadata.modified;
         let sibling = |coding: &&'static Coding| self.root.sibling(path, coding.suffix, not_before);
         if let Some((file, coding)) =

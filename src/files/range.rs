@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::conditional::Validators;
+use super::conditional::{self, PreconditionOutcome, Validators};
 use crate::http1::{Method, Request, list};
 
 /// The most ranges of a request, as many as fill a field line of 8 KiB with eight bytes each (`100-199,`). It bounds the
@@ -57,6 +57,29 @@ pub(super) fn evaluate(request: &Request<'_>, validators: &Validators, size: u64
         }
     }
     parse_range(value, size)
+}
+
+/// Whether the range of a request is taken from the original of a file, where `encoded`, a sibling in another encoding,
+/// would be sent if there were no range. `size` is that of the original.
+///
+/// Preconditions are evaluated as if there were none (RFC 9110 §14.2), so they may name the sibling. The client then has
+/// bytes of the sibling, and must not get bytes of the original to join with them: the range is ignored. Dates do not tell
+/// the two apart, because `gzip -k` gives the sibling the time of the original.
+pub(super) fn is_of_original(
+    request: &Request<'_>,
+    encoded: &Validators,
+    original: &Validators,
+    size: u64,
+) -> bool {
+    let fields = request.fields;
+    let names_no_sibling = match (fields.get("If-Range"), fields.get("If-Match")) {
+        (Some(value), _) => value.starts_with(b"\""),
+        (None, Some(_)) => conditional::evaluate(request, original) != PreconditionOutcome::Failed,
+        (None, None) => fields.get("If-Unmodified-Since").is_none(),
+    };
+    names_no_sibling
+        && conditional::evaluate(request, encoded) != PreconditionOutcome::NotModified
+        && evaluate(request, original, size) != RangeOutcome::Whole
 }
 
 /// Parses the value of `Range` for a file of `size` bytes: `bytes=` and a list of `first-last`, `first-`, `-suffix`.
