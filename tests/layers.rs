@@ -74,6 +74,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("files/page", &["conditional", "listing", "path"]),
     ("files/path", &[]),
     ("files/range", &["conditional"]),
+    ("files/redirect", &[]),
     ("files/mod", &["cache", "document", "encoding", "listing", "page", "path", "range"]),
     ("http1/body", &["error", "framing", "grammar"]),
     ("http1/connection", &["body", "error", "head", "scan", "settings"]),

@@ -22,6 +22,7 @@ mod multipart;
 mod page;
 mod path;
 mod range;
+mod redirect;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -46,6 +47,7 @@ use path::{File, OpenOutcome, Root};
 
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
+pub use redirect::redirect_to_directory;
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -254,24 +256,24 @@ impl FileService {
         now: Now,
     ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let path = normalise(path, dotfiles).map_err(|error| match error {
+        let resolved = normalise(path, dotfiles).map_err(|error| match error {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
             PathError::Hidden => Response::error(Status::NOT_FOUND),
         })?;
-        match self.root.find(&path) {
+        match self.root.find(&resolved) {
             Ok(OpenOutcome::File(file)) => {
-                debug!("{} is {} bytes", path.relative.display(), file.slice.len);
-                Ok(self.choose_encoding(request, &path, file, variant, now))
+                debug!("{} is {} bytes", resolved.relative.display(), file.slice.len);
+                Ok(self.choose_encoding(request, &resolved, file, variant, now))
             }
-            Ok(OpenOutcome::Directory) => Err(redirect(&path, query)),
-            Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
+            Ok(OpenOutcome::Directory) => Err(redirect_to_directory(path, query)),
+            Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
+                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
-                    |error| refuse(&path, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &path, listing)),
+                    |error| refuse(&resolved, &error),
+                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
                 ))
             }
-            Err(error) => Err(refuse(&path, &error)),
+            Err(error) => Err(refuse(&resolved, &error)),
         }
     }
 
@@ -367,20 +369,6 @@ fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
         warn!("cannot open {}: {error}", path.relative.display());
     }
     Response::error(status)
-}
-
-/// Redirects `/dir` to `/dir/`, because links in its index are relative. The query stays. The location is an absolute
-/// path, so that it contains neither the client's `Host` nor `//other.host` (RULES B10, B11).
-fn redirect(path: &ResolvedPath, query: Option<&[u8]>) -> Response {
-    let mut location = path.url() + "/";
-    if let Some(query) = query {
-        // The query was checked with the target: it is graphic ASCII.
-        location.push('?');
-        location.push_str(&String::from_utf8_lossy(query));
-    }
-    let mut response = Response::error(Status::MOVED_PERMANENTLY);
-    response.field("Location", location);
-    response
 }
 
 #[cfg(test)]

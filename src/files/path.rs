@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
 use rustix::io::Errno;
 
 use crate::chat::FileSlice;
 use crate::sys::beneath::{self, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, read_at};
 
-/// The characters that are encoded in a segment of a `Location`: all but `unreserved` (RFC 3986 §2.3).
+/// The characters that are encoded in a segment of a link: all but `unreserved` (RFC 3986 §2.3).
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The name of a directory's own document.
@@ -51,17 +51,6 @@ impl ResolvedPath {
     /// Iterates over the names of the path.
     pub fn segments(&self) -> impl Iterator<Item = &[u8]> {
         self.relative.iter().map(OsStr::as_bytes)
-    }
-
-    /// Returns the path of the URL without a slash at its end, encoded.
-    #[must_use]
-    pub fn url(&self) -> String {
-        let mut url = String::new();
-        for segment in self.segments() {
-            url.push('/');
-            url.extend(percent_encode(segment, ENCODED));
-        }
-        url
     }
 
     /// The directory of the document.

@@ -11,8 +11,9 @@ use stheno::files::{Dotfiles, PathError, ResolvedPath, normalise};
 pub(crate) fn path(data: &[u8]) {
     if let Ok(path) = normalise(data, Dotfiles::Hide) {
         check_path(&path);
-        let target = path.url() + if path.as_directory { "/" } else { "" };
-        assert!(!target.starts_with("//"), "another host: {target}");
+        let encoded =
+            path.segments().map(|segment| format!("/{}", percent_encode(segment, NON_ALPHANUMERIC)));
+        let target = encoded.collect::<String>() + if path.as_directory { "/" } else { "" };
         assert_eq!(
             normalise(target.as_bytes(), Dotfiles::Hide),
             Ok(path),

@@ -234,38 +234,80 @@ fn b9_dotfiles_do_not_exist() {
     holds("B9", format_args!("{} dotfiles × both backends: 0 served", hidden.len()), "0 served");
 }
 
+/// The target that a client requests next, after it has asked for `base` (RFC 3986 §5.2). Like a browser, it takes a
+/// backslash for a slash, and `%2e` for a dot.
+fn resolve(base: &str, location: &str) -> String {
+    let (path, query) =
+        location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
+    assert!(
+        !path.starts_with('/') && !path.split('/').next().unwrap_or_default().contains(':'),
+        "{location}"
+    );
+    let base = base.split('?').next().unwrap_or_default().replace('\\', "/");
+    let merged = format!("{}{}", &base[..=base.rfind('/').expect("a path")], path.replace('\\', "/"));
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in merged[1..].split('/') {
+        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
+            "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", segments.join("/"))
+}
+
+/// Targets of directories without their slash, the location, and the directory. Bytes above 7E are as in UTF-8.
+const REDIRECTS: [(&str, &str, &str); 23] = [
+    ("/sub", "./sub/", "sub"),
+    ("/sub?", "./sub/?", "sub"),
+    ("/sub?a=b&c", "./sub/?a=b&c", "sub"),
+    ("/sub?next=//evil.com/%0d%0a", "./sub/?next=//evil.com/%0d%0a", "sub"),
+    ("//sub", "./sub/", "sub"),
+    ("///sub?x", "./sub/?x", "sub"),
+    ("//evil.com/sub", "./sub/", "evil.com/sub"),
+    ("http://elsewhere/sub", "./sub/", "sub"),
+    ("http://elsewhere//sub?y", "./sub/?y", "sub"),
+    ("https://elsewhere/sub/deep", "./deep/", "sub/deep"),
+    ("/./sub", "./sub/", "sub"),
+    ("/sub/../sub", "./sub/", "sub"),
+    ("/sub/./deep", "./deep/", "sub/deep"),
+    ("//evil.com/../sub", "./sub/", "sub"),
+    ("/%73ub/d%65ep", "./d%65ep/", "sub/deep"),
+    ("/evil%20%22%20%D0%BC", "./evil%20%22%20%D0%BC/", "evil \" \u{43c}"),
+    ("/\\evil.com", "./%5Cevil.com/", "\\evil.com"),
+    ("/%5cevil.com", "./%5cevil.com/", "\\evil.com"),
+    ("/sub:8080", "./sub:8080/", "sub:8080"),
+    ("/javascript:alert(1)", "./javascript:alert(1)/", "javascript:alert(1)"),
+    ("/sub?\"<>\\^`{|}[]", "./sub/?%22%3C%3E%5C%5E%60%7B%7C%7D[]", "sub"),
+    ("/%25", "./%25/", "%"),
+    ("/@?@", "./@/?@", "@"),
+];
+
 #[test]
 fn b10_b11_redirects_stay_here() {
-    let redirects = [
-        ("/sub", "/sub/"),
-        ("/sub?", "/sub/?"),
-        ("/sub?a=b&c", "/sub/?a=b&c"),
-        ("/sub?next=//evil.com/%0d%0a", "/sub/?next=//evil.com/%0d%0a"),
-        ("//sub", "/sub/"),
-        ("///sub?x", "/sub/?x"),
-        ("http://elsewhere/sub", "/sub/"),
-        ("http://elsewhere//sub?y", "/sub/?y"),
-        ("/./sub", "/sub/"),
-        ("/sub/../sub", "/sub/"),
-        ("//evil.com/../sub", "/sub/"),
-        ("/evil%20%22%20%D0%BC", "/evil%20%22%20%D0%BC/"),
-        ("/\\evil.com", "/%5Cevil.com/"),
-        ("/%5cevil.com", "/%5Cevil.com/"),
-        ("/sub:8080", "/sub%3A8080/"),
-    ];
     with_both_backends(|start| {
         let folder = Folder::new();
-        for name in ["evil \" \u{43c}", "\\evil.com", "sub:8080"] {
-            fs::create_dir(folder.root().join(name)).expect("a folder");
+        for (_, _, name) in REDIRECTS {
+            fs::create_dir_all(folder.root().join(name)).expect("a folder");
+            folder.write(format!("{name}/index.html"), name);
         }
         let server = start(&folder.root(), &[]);
         let mut client = server.connect();
-        for (target, location) in redirects {
+        for (target, location, name) in REDIRECTS {
             let request = format!("GET {target} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
             let response = client.ask(&request);
             assert_eq!((response.status, response.field("Location")), (301, Some(location)), "{target}");
             let bytes = format!("{response:?}");
             assert!(!bytes.contains("evil.example"), "{target} echoes the host: {bytes}");
+            // As the client sees it, and as it sees it through a proxy that removes a prefix.
+            let path = target.split_once("://elsewhere").map_or(target, |(_, path)| path);
+            for prefix in ["", "/app", "/a/b"] {
+                let next = resolve(&format!("{prefix}{path}"), location);
+                let next = next.strip_prefix(prefix).unwrap_or_else(|| panic!("{target} leads to {next}"));
+                let index = client.get(next, "");
+                assert_eq!((index.status, index.text()), (200, name), "{target}, then {next}");
+            }
         }
         let mut asker = Asker::new(&server);
         for target in ["/ok/", "/ok//", "/ok/.", "/ok/x", "/none/"] {
@@ -282,8 +324,11 @@ fn b10_b11_redirects_stay_here() {
     });
     hold(
         "B10 B11",
-        format_args!("{} redirects × both backends: exact, 0 with `//` or a host", redirects.len()),
-        "one leading slash, query kept, no Host echoed",
+        format_args!(
+            "{} redirects × both backends × 3 prefixes: each leads to its directory",
+            REDIRECTS.len()
+        ),
+        "relative, one segment, query kept, no Host echoed",
     );
 }
 
