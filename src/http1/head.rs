@@ -119,8 +119,11 @@ fn well_formed(line: &[u8]) -> Option<RequestLine<'_>> {
     let target = rest.iter().take_while(is_part).count();
     let (target, version) = rest.split_at(target);
     let version = version.strip_prefix(b" ").and_then(known_version)?;
-    let is_valid =
-        !method.is_empty() && !target.is_empty() && (!has_encoded || is_percent_encoding_valid(target));
+    // A query means what the application makes of it: `?q=50%` is not malformed (RULES A20).
+    let before_query = || target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let is_valid = !method.is_empty()
+        && !target.is_empty()
+        && (!has_encoded || is_percent_encoding_valid(before_query()));
     is_valid.then_some(RequestLine { method, target, version })
 }
 

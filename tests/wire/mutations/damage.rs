@@ -151,13 +151,14 @@ fn insert_space(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
 }
 
 fn insert_in_target(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
-    const BAD: [&[u8]; 10] = [b"#", b"%", b"%g1", b"%4", b"\x80", b"\xff", b"\xc3\xa4", b" ", b"\t", b"\0"];
+    const BAD: [&[u8]; 9] = [b"#", b"%", b"%g1", b"%4", b"\x7f", b"\x1b", b" ", b"\t", b"\0"];
     let text = text(&mut pieces[0]);
     let first = text.iter().position(|byte| *byte == b' ')?;
     let last = text.iter().rposition(|byte| *byte == b' ')?;
     let bad = dice.pick(&BAD);
-    // At the end of the target no digits follow, so the percent sign stays incomplete.
-    let at = if bad.starts_with(b"%") { last } else { first + 1 + dice.below(last - first) };
+    // At the end of the path no digits follow, so the percent sign stays incomplete; in a query it means nothing.
+    let path_end = text[..last].iter().position(|byte| *byte == b'?').unwrap_or(last);
+    let at = if bad.starts_with(b"%") { path_end } else { first + 1 + dice.below(last - first) };
     insert(text, at, bad);
     Some(())
 }

@@ -352,6 +352,19 @@ fn b18_names_are_bytes() {
         let server = start(&folder.root(), &["--listing"]);
         let mut asker = Asker::new(&server);
         assert_eq!(asker.get("/odd/%ff%3Cscript%3E.txt").text(), "0");
+        // `busybox wget` and others send a name as it is.
+        let mut client = server.connect();
+        let raw = |name: &[u8]| [b"GET /odd/", name, b"?\xd0\xbc=\xff HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        client.send(raw(names[2]));
+        assert_eq!(client.read("GET").text(), "2");
+        client.send(raw(b"\xff<script>.txt"));
+        assert_eq!(client.read("GET").text(), "0");
+        client.send(b"GET /odd/\xff?\xd0\xbc=\xff HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.read("GET").status, 404);
+        fs::create_dir(folder.root().join("odd/\u{43c}")).expect("a folder");
+        client.send(b"GET /odd/\xd0\xbc?\xd0\xbc=\xff%zz HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.read("GET").field("Location"), Some("./%D0%BC/?%D0%BC=%FF%zz"));
+        fs::remove_dir(folder.root().join("odd/\u{43c}")).expect("no folder");
         let page = asker.get("/odd/");
         let page = page.text();
         assert!(!page.contains("<script"), "{page}");
