@@ -262,7 +262,7 @@ impl FileService {
         })?;
         match self.root.find(&resolved) {
             Ok(OpenOutcome::File(file)) => {
-                debug!("{} is {} bytes", resolved.relative.display(), file.slice.len);
+                debug!("{} is {} bytes", resolved.shown(), file.slice.len);
                 Ok(self.choose_encoding(request, &resolved, file, variant, now))
             }
             Ok(OpenOutcome::Directory) => Err(redirect_to_directory(path, query)),
@@ -366,7 +366,7 @@ fn status_of(error: &io::Error) -> Status {
 fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
     if status.code() >= 500 {
-        warn!("cannot open {}: {error}", path.relative.display());
+        warn!("cannot open {}: {error}", path.shown());
     }
     Response::error(status)
 }

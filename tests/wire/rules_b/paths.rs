@@ -78,25 +78,89 @@ fn b2_names_are_decoded_once() {
 }
 
 #[test]
-fn b3_control_bytes_are_refused() {
+fn b3_nul_is_in_no_name() {
     let mut targets = Vec::new();
-    for byte in (0..0x20u8).chain([0x7f]) {
+    for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok"), ("/../ok", "")] {
+        targets.push((format!("{before}%00{after}"), 400));
+    }
+    // Other control bytes may be in a name, of which none here has any.
+    for byte in (1..0x20u8).chain([0x7f]) {
         for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok")] {
-            targets.push(format!("{before}%{byte:02x}{after}"));
+            targets.push((format!("{before}%{byte:02x}{after}"), 404));
         }
     }
     with_both_backends(|start| {
         let folder = Folder::new();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
-        for target in &targets {
-            assert_eq!(asker.get(target).status, 400, "{target}");
+        for (target, want) in &targets {
+            assert_eq!(asker.get(target).status, *want, "{target}");
         }
     });
     holds(
         "B3",
-        format_args!("{} targets with a control byte × both backends: all 400", targets.len()),
-        "400",
+        format_args!("{} targets with a control byte × both backends: 400 with NUL, else 404", targets.len()),
+        "400, never truncated",
+    );
+}
+
+#[test]
+fn b24_an_encoded_slash_separates_names() {
+    let targets = [
+        ("/npm/@s%2fp", 200),
+        ("/npm/@s%2Fp", 200),
+        ("/npm%2f@s%2fp", 200),
+        ("/npm/@s%2f%2fp", 200),
+        ("/npm/x%2f..%2f@s/p", 200),
+        ("/npm/@s%2fp%2f", 404),
+        ("/npm/@s%252fp", 404),
+        ("/npm%2f.env", 404),
+        ("/npm/%2eenv", 404),
+        ("/.%2f.env", 404),
+        ("/..%2fsecret", 400),
+        ("/%2f..%2fsecret", 400),
+        ("/npm%2f..%2f..%2fsecret", 400),
+        ("/npm/..%2f..%2f..%2fetc%2fpasswd", 400),
+        ("/%2fetc%2fpasswd", 404),
+        ("/npm%2f%00", 400),
+    ];
+    // The location, and the directory that it leads to.
+    let redirects = [
+        ("/npm%2f@s", "./npm%2f@s/"),
+        ("/%2f%2fnpm", "./%2f%2fnpm/"),
+        ("/npm/..%2fnpm", "./..%2fnpm/"),
+        ("/x%2f..%2fnpm", "./x%2f..%2fnpm/"),
+        ("/npm/x%2F..%2f@s?a/b", "./x%2F..%2f@s/?a/b"),
+    ];
+    with_both_backends(|start| {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.root().join("npm/@s")).expect("folders");
+        folder.write("npm/.env", "hidden");
+        folder.write("npm/@s/p", "a package");
+        folder.write("npm/index.html", "npm");
+        folder.write("npm/@s/index.html", "@s");
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for (target, want) in targets {
+            let response = asker.get(target);
+            assert_eq!(response.status, want, "{target}");
+            assert_eq!(want == 200, response.text() == "a package", "{target}");
+        }
+        for (target, location) in redirects {
+            let moved = asker.get(target);
+            assert_eq!((moved.status, moved.field("Location")), (301, Some(location)), "{target}");
+            let index = asker.get(&resolve(target, location));
+            let want = if target.contains("@s") { "@s" } else { "npm" };
+            assert_eq!((index.status, index.text()), (200, want), "{target}");
+        }
+    });
+    holds(
+        "B24",
+        format_args!(
+            "{} targets × both backends: decoded once, then split, then normalised",
+            targets.len() + redirects.len()
+        ),
+        "as a slash; no way out of the root",
     );
 }
 
@@ -200,6 +264,8 @@ fn b9_dotfiles_do_not_exist() {
         "/.well-knownx",
         "/x/../.env",
         "/.%2fenv",
+        "/sub%2f.env",
+        "/.git%2fconfig",
         "/..env",
     ];
     with_both_backends(|start| {
@@ -225,9 +291,7 @@ fn b9_dotfiles_do_not_exist() {
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
         for target in hidden {
-            let status = asker.get(target).status;
-            let want = if target.contains("%2f") { 400 } else { 404 };
-            assert_eq!(status, want, "{target}");
+            assert_eq!(asker.get(target).status, 404, "{target}");
         }
         assert_eq!(asker.get("/.well-known/security.txt").status, 200);
     });
