@@ -21,7 +21,7 @@ const DAMAGED: [Damage; 17] = [
     ("a control character", &[400], insert_control),
     ("a second Host", &[400], |pieces, dice| repeat(pieces, "Host", &["a", "b", ""], dice)),
     ("a second length", &[400], |pieces, dice| repeat(pieces, "Content-Length", &["0", "3", "3, 3"], dice)),
-    ("a second coding", &[400], |pieces, dice| {
+    ("a second coding", &[400, 501], |pieces, dice| {
         repeat(pieces, "Transfer-Encoding", &["chunked", "x", ""], dice)
     }),
     ("both framings", &[400], both_framings),
@@ -252,12 +252,13 @@ fn damage_chunk_size(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
         (0, b"\r\n"),
         (0, b"0000000000000000"),
         (0, b"g"),
-        (digits, b" "),
-        (digits, b"\t"),
+        (text.len(), b" "),
+        (text.len(), b"\t"),
         (digits, b";"),
         (digits, b".0"),
         (digits, b"h"),
-        (digits, b" ;a"),
+        (digits, b" ;"),
+        (digits, b" a;b"),
         (digits, b";a=\""),
         (digits, b";a b"),
         (digits, b";\0"),
