@@ -1,16 +1,14 @@
 //! A file that is ready to be sent, and the responses with it: with parts of it, or without it (304, 412, 416).
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::conditional::{self, PreconditionOutcome, Validators};
 use super::encoding::Coding;
+use super::media_type::MediaType;
 use super::multipart::Multipart;
-use super::path::{File, ResolvedPath};
+use super::path::File;
 use super::range::{self, ByteRange, RangeOutcome};
 use crate::chat::FileSlice;
 use crate::clock::Now;
@@ -34,7 +32,7 @@ pub(super) struct Document {
     max_age: Option<u32>,
     pub(super) validators: Validators,
     /// The type of the original, also for a sibling: that of the decoded content.
-    pub(super) content_type: Cow<'static, str>,
+    media_type: MediaType,
     /// Whether the last change was at least [`TICK`] before the file was opened.
     settled: bool,
     /// Made for the first response that needs them.
@@ -45,7 +43,7 @@ pub(super) struct Document {
 
 impl Document {
     pub(super) fn new(
-        path: &ResolvedPath,
+        media_type: MediaType,
         file: File,
         coding: Option<&'static Coding>,
         varies: bool,
@@ -55,7 +53,7 @@ impl Document {
         let File { metadata, slice } = file;
         Self {
             validators: Validators::of(&metadata, coding.map(|coding| coding.token), now),
-            content_type: content_type(path.name()),
+            media_type,
             settled: metadata.changed + TICK < now.wall,
             metadata,
             slice,
@@ -106,8 +104,8 @@ impl Document {
     pub(super) fn write_fields(&self, response: &mut Response) {
         self.write_caching_fields(response);
         response.field("Accept-Ranges", "bytes");
-        if let Some(coding) = self.coding {
-            response.field("Content-Encoding", coding.token);
+        if let Some(token) = self.coding.map(|coding| coding.token).or(self.media_type.coding) {
+            response.field("Content-Encoding", token);
         }
     }
 
@@ -126,7 +124,7 @@ impl Document {
         let make = || {
             let mut response = Response::new(Status::OK);
             self.write_fields(&mut response);
-            response.field("Content-Type", &self.content_type);
+            response.field("Content-Type", &self.media_type.value);
             response.into_fields()
         };
         Arc::clone(self.fields.get_or_init(make))
@@ -174,70 +172,15 @@ fn parts(document: &Document, ranges: Vec<ByteRange>, now: Now) -> Response {
     document.write_fields(&mut response);
     match ranges[..] {
         [range] => {
-            response.field("Content-Type", &document.content_type);
+            response.field("Content-Type", &document.media_type.value);
             response.field("Content-Range", format_args!("bytes {range}/{}", document.size()));
             response.body = Body::File(document.slice.slice(range.first, range.len()));
         }
         _ => {
-            let parts = Multipart::new(ranges, &document.content_type, &document.slice, now);
+            let parts = Multipart::new(ranges, &document.media_type.value, &document.slice, now);
             response.field("Content-Type", parts.content_type());
             response.body = Body::Made(Box::new(parts));
         }
     }
     response
-}
-
-/// The type of a file with an unknown extension.
-const UNKNOWN: &str = "application/octet-stream";
-
-/// Types that differ from those of `mime_guess`.
-const OVERRIDES: &[(&str, &str)] =
-    &[("js", "text/javascript"), ("mjs", "text/javascript"), ("swf", "application/x-shockwave-flash")];
-
-/// Types that declare their charset in the file, or have one by definition.
-const BARE: [&str; 3] = ["text/html", "text/css", "text/javascript"];
-
-/// The value of `Content-Type` for a file of this name.
-pub(super) fn content_type(name: &OsStr) -> Cow<'static, str> {
-    let Some(extension) = Path::new(name).extension().and_then(OsStr::to_str) else {
-        return UNKNOWN.into();
-    };
-    let known = OVERRIDES.iter().find(|(this, _)| extension.eq_ignore_ascii_case(this));
-    let media_type = match known {
-        Some((_, media_type)) => media_type,
-        None => mime_guess::from_ext(extension).first_raw().unwrap_or(UNKNOWN),
-    };
-    if media_type.starts_with("text/") && !BARE.contains(&media_type) {
-        return format!("{media_type}; charset=utf-8").into();
-    }
-    media_type.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// SEED §3 and RULES §0 name exactly these types.
-    #[test]
-    fn types() {
-        for (want, names) in [
-            ("text/html", "a.html a.htm"),
-            ("text/css", "a.css"),
-            ("text/javascript", "a.js a.MJS"),
-            ("image/jpeg", "a.jpg a.jpeg a.JPG"),
-            ("image/png", "a.png"),
-            ("image/gif", "a.gif"),
-            ("image/svg+xml", "a.svg"),
-            ("application/x-shockwave-flash", "a.swf"),
-            ("text/plain; charset=utf-8", "a.txt text..txt"),
-            ("text/markdown; charset=utf-8", "a.md"),
-            ("application/json", "a.json"),
-            ("application/wasm", "a.wasm"),
-            (UNKNOWN, "a.nothing-known a a."),
-        ] {
-            for name in names.split(' ') {
-                assert_eq!(content_type(OsStr::new(name)), want, "{name}");
-            }
-        }
-    }
 }

@@ -10,7 +10,7 @@
 //!             └────────► listing ──► page ─────────────────────────────────────────┘
 //! ```
 //!
-//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
+//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Kind, size and times come
 //! from the open descriptor, never from the name.
 
 mod cache;
@@ -18,6 +18,7 @@ mod conditional;
 mod document;
 mod encoding;
 mod listing;
+mod media_type;
 mod multipart;
 mod page;
 mod path;
@@ -42,6 +43,7 @@ use cache::{Bounds, Cache, Lookup};
 use document::Document;
 use encoding::{Coding, Order};
 use listing::ListingCache;
+use media_type::MediaType;
 use page::Page;
 use path::{File, OpenOutcome, Root};
 
@@ -263,7 +265,7 @@ impl FileService {
         match self.root.find(&resolved) {
             Ok(OpenOutcome::File(file)) => {
                 debug!("{} is {} bytes", resolved.shown(), file.slice.len);
-                Ok(self.choose_encoding(request, &resolved, file, variant, now))
+                self.choose_encoding(request, &resolved, file, variant, now)
             }
             Ok(OpenOutcome::Directory) => Err(redirect_to_directory(path, query)),
             Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
@@ -285,10 +287,17 @@ impl FileService {
         original: File,
         variant: Variant,
         now: Now,
-    ) -> Document {
-        let document =
-            |file, coding, varies| Document::new(path, file, coding, varies, self.options.max_age, now);
-        if !self.options.precompressed {
+    ) -> Result<Document, Response> {
+        let media_type = MediaType::of(path.name(), &original.slice).map_err(|error| {
+            warn!("cannot read {}: {error}", path.shown());
+            Response::error(Status::INTERNAL_SERVER_ERROR)
+        })?;
+        // A file that is compressed already has no sibling that is more so.
+        let may_vary = self.options.precompressed && media_type.coding.is_none();
+        let document = |file, coding, varies| {
+            Ok(Document::new(media_type, file, coding, varies, self.options.max_age, now))
+        };
+        if !may_vary {
             return document(original, None, false);
         }
         let order = match variant {

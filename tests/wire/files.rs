@@ -219,3 +219,84 @@ fn files_over_four_gigabytes() {
         }
     });
 }
+
+/// Names and contents, and their `Content-Type`.
+#[test]
+fn b25_types_and_charsets() {
+    let cyrillic = "\u{43f}\u{440}\u{438}\u{432}\u{435}\u{442}";
+    // In windows-1251.
+    let old = b"\xef\xf0\xe8\xe2\xe5\xf2".to_vec();
+    let with = |before: &str, content: &[u8]| [before.as_bytes(), content].concat();
+    let long = |at: usize, content: &[u8]| [&vec![b'a'; at][..], content, &vec![b'b'; 100_000][..]].concat();
+    let files: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("old.xml", with("<?xml version=\"1.0\" encoding=\"windows-1251\"?>", &old), "text/xml"),
+        ("new.xml", with("<?xml version=\"1.0\"?>", cyrillic.as_bytes()), "text/xml"),
+        ("page.xhtml", cyrillic.into(), "application/xhtml+xml"),
+        ("new.html", cyrillic.into(), "text/html; charset=utf-8"),
+        ("old.html", old.clone(), "text/html"),
+        ("said.html", with("<meta charset=utf-8>", cyrillic.as_bytes()), "text/html"),
+        ("ascii.html", b"<p>ASCII".to_vec(), "text/html"),
+        ("new.css", with("/* ", cyrillic.as_bytes()), "text/css; charset=utf-8"),
+        ("said.css", with("@charset \"utf-8\"; ", cyrillic.as_bytes()), "text/css"),
+        ("new.js", with("// ", cyrillic.as_bytes()), "text/javascript; charset=utf-8"),
+        ("old.txt", old.clone(), "text/plain"),
+        ("new.txt", cyrillic.into(), "text/plain; charset=utf-8"),
+        ("ascii.txt", b"ASCII".to_vec(), "text/plain; charset=utf-8"),
+        ("empty.txt", Vec::new(), "text/plain; charset=utf-8"),
+        ("utf16.txt", b"\xff\xfea\0b\0".to_vec(), "text/plain"),
+        // The first 4 KiB end within a character.
+        ("long.txt", long(4095, "\u{e4}".as_bytes()), "text/plain; charset=utf-8"),
+        ("long_old.txt", long(4000, &old), "text/plain"),
+        ("a.go", b"package a".to_vec(), "text/plain; charset=utf-8"),
+        ("Dockerfile", b"FROM scratch".to_vec(), "text/plain; charset=utf-8"),
+        ("a.m4a", b"sound".to_vec(), "audio/mp4"),
+        ("a.tgz", b"archive".to_vec(), "application/gzip"),
+        ("a.html.gz", b"archive".to_vec(), "application/gzip"),
+        ("\u{44f}.rb", cyrillic.into(), "text/plain; charset=utf-8"),
+    ];
+    with_both_backends(|start| {
+        let folder = Folder::new();
+        for (name, content, _) in &files {
+            folder.write(name, content);
+        }
+        for cache in ["0", "1"] {
+            let server = start(&folder.root(), &["--file-cache", cache]);
+            let mut client = server.connect();
+            for (name, content, want) in &files {
+                for _ in 0..2 {
+                    client.send(format!("GET /{name} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                    let response = client.read("GET");
+                    assert_eq!(response.field("Content-Type"), Some(*want), "{name}");
+                    assert!(response.body == *content, "{name}");
+                    assert_eq!(response.field("Content-Encoding"), None, "{name}");
+                }
+                let part = client.get(&format!("/{name}"), "Range: bytes=1-1\r\n");
+                assert_eq!(part.field("Content-Type"), Some(*want), "a part of {name}");
+            }
+        }
+    });
+    holds(
+        "B25",
+        format!("{} files × both backends × file cache off and on: exact", files.len()),
+        "a charset only where the first 4 KiB show it",
+    );
+}
+
+/// An image that browsers decode only with its coding, and never a second time.
+#[test]
+fn an_image_that_is_compressed_by_definition() {
+    let folder = Folder::new();
+    folder.write("a.svgz", "as if compressed");
+    folder.write("a.svgz.gz", "compressed twice");
+    let server = Server::start(&folder.root(), &["--precompressed"]);
+    let mut client = server.connect();
+    for codings in ["gzip, br", "identity", "*"] {
+        let image = client.get("/a.svgz", &format!("Accept-Encoding: {codings}\r\n"));
+        assert_eq!(image.field("Content-Type"), Some("image/svg+xml"), "{codings}");
+        assert_eq!((image.field("Content-Encoding"), image.text()), (Some("gzip"), "as if compressed"));
+        assert_eq!(image.field("Vary"), None);
+    }
+    let part = client.get("/a.svgz", "Range: bytes=3-4\r\nAccept-Encoding: gzip\r\n");
+    assert_eq!((part.status, part.text(), part.field("Content-Encoding")), (206, "if", Some("gzip")));
+    assert_eq!(client.get("/a.svgz.gz", "").field("Content-Encoding"), None);
+}

@@ -110,6 +110,24 @@ fn e17_interrupted_and_broken_sends() {
     );
 }
 
+/// The charset of a text is decided by its first bytes; when they cannot be read, neither can the rest.
+#[test]
+fn a_text_that_cannot_be_read_is_an_error() {
+    let (folder, server) = serve(&[]);
+    folder.write("large.txt", vec![b'x'; 100_000]);
+    {
+        let Some(_strace) = Strace::inject(server.workers[0], &["pread64:error=EIO"]) else {
+            return println!("not run: {NO_STRACE}");
+        };
+        for request in ["", "Range: bytes=0-9\r\n", "If-None-Match: *\r\n"] {
+            assert_eq!(server.connect().get("/large.txt", request).status, 500, "{request}");
+        }
+        assert_eq!(server.count_said("cannot read large.txt: "), 3);
+    }
+    let response = server.connect().get("/large.txt", "");
+    assert_eq!((response.status, response.body.len()), (200, 100_000));
+}
+
 #[test]
 fn e18_a_long_turn_is_logged() {
     if Front::lacks("e18_a_long_turn_is_logged") {
