@@ -159,18 +159,43 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
-        match self.look_up(request, path, query, Variant::Accepted, now) {
-            Ok(document) if document.is_encoded() && is_ranged(request) => {
-                self.get_range(request, path, query, &document, now)
+        let key = self.cache_key(request, path);
+        let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
+            Lookup::Fresh(document) => return self.send(request, path, query, &document, now),
+            Lookup::Stale(document) => Some(document),
+            Lookup::Nothing => None,
+        };
+        match self.find(request, path, query, Variant::Accepted, now) {
+            Ok(document) => {
+                let document = self.update_cache(&key, known, document, now);
+                self.send(request, path, query, &document, now)
             }
-            Ok(document) => document::respond(request, &document, now),
-            Err(response) => response,
+            Err(response) => {
+                self.cache.borrow_mut().remove(&key);
+                response
+            }
         }
     }
 
+    #[inline]
+    fn send(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        document: &Document,
+        now: Now,
+    ) -> Response {
+        if document.is_encoded() && is_ranged(request) {
+            return self.send_range(request, path, query, document, now);
+        }
+        document::respond(request, document, now)
+    }
+
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
-    /// original, because most clients continue a download of decoded bytes.
-    fn get_range(
+    /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
+    /// a file that is small enough to have siblings.
+    fn send_range(
         &self,
         request: &Request<'_>,
         path: &[u8],
@@ -178,54 +203,30 @@ impl FileService {
         encoded: &Document,
         now: Now,
     ) -> Response {
-        let original = match self.look_up(request, path, query, Variant::Original, now) {
+        let original = match self.find(request, path, query, Variant::Original, now) {
             Ok(original) => original,
             Err(response) => return response,
         };
-        let (theirs, ours) = (&encoded.validators, &original.validators);
-        let is_of_original = range::is_of_original(request, theirs, ours, original.size());
-        document::respond(request, if is_of_original { &original } else { encoded }, now)
-    }
-
-    /// Returns the document at a path, from the cache or opened, or the response for a path without one.
-    fn look_up(
-        &self,
-        request: &Request<'_>,
-        path: &[u8],
-        query: Option<&[u8]>,
-        variant: Variant,
-        now: Now,
-    ) -> Result<Rc<Document>, Response> {
-        let key = self.cache_key(request, path, variant);
-        let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
-            Lookup::Fresh(document) => return Ok(document),
-            Lookup::Stale(document) => Some(document),
-            Lookup::Nothing => None,
-        };
-        match self.find(request, path, query, variant, now) {
-            Ok(document) => Ok(self.update_cache(&key, known, document, now)),
-            Err(response) => {
-                self.cache.borrow_mut().remove(&key);
-                Err(response)
+        if range::is_of_original(request, &encoded.validators, &original.validators) {
+            let response = document::respond(request, &original, now);
+            if response.status != Status::OK {
+                return response;
             }
         }
+        // The range is ignored, as if there were none.
+        document::respond(request, encoded, now)
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
-    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8], variant: Variant) -> Cow<'p, [u8]> {
+    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
         if !self.options.precompressed {
             return path.into();
         }
         // A target has no spaces, so no path contains this.
         let mut key = path.to_vec();
-        match variant {
-            Variant::Original => key.extend_from_slice(b" original"),
-            Variant::Accepted => {
-                for line in request.fields.all("Accept-Encoding") {
-                    key.push(b' ');
-                    key.extend_from_slice(line);
-                }
-            }
+        for line in request.fields.all("Accept-Encoding") {
+            key.push(b' ');
+            key.extend_from_slice(line);
         }
         key.into()
     }

@@ -59,27 +59,20 @@ pub(super) fn evaluate(request: &Request<'_>, validators: &Validators, size: u64
     parse_range(value, size)
 }
 
-/// Whether the range of a request is taken from the original of a file, where `encoded`, a sibling in another encoding,
-/// would be sent if there were no range. `size` is that of the original.
+/// Whether the range of a request may be taken from the original of a file, where `encoded`, a sibling in another
+/// encoding, would be sent if there were no range.
 ///
 /// Preconditions are evaluated as if there were none (RFC 9110 §14.2), so they may name the sibling. The client then has
 /// bytes of the sibling, and must not get bytes of the original to join with them: the range is ignored. Dates do not tell
 /// the two apart, because `gzip -k` gives the sibling the time of the original.
-pub(super) fn is_of_original(
-    request: &Request<'_>,
-    encoded: &Validators,
-    original: &Validators,
-    size: u64,
-) -> bool {
+pub(super) fn is_of_original(request: &Request<'_>, encoded: &Validators, original: &Validators) -> bool {
     let fields = request.fields;
     let names_no_sibling = match (fields.get("If-Range"), fields.get("If-Match")) {
         (Some(value), _) => value.starts_with(b"\""),
         (None, Some(_)) => conditional::evaluate(request, original) != PreconditionOutcome::Failed,
         (None, None) => fields.get("If-Unmodified-Since").is_none(),
     };
-    names_no_sibling
-        && conditional::evaluate(request, encoded) != PreconditionOutcome::NotModified
-        && evaluate(request, original, size) != RangeOutcome::Whole
+    names_no_sibling && conditional::evaluate(request, encoded) != PreconditionOutcome::NotModified
 }
 
 /// Parses the value of `Range` for a file of `size` bytes: `bytes=` and a list of `first-last`, `first-`, `-suffix`.
