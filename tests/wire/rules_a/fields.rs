@@ -226,7 +226,7 @@ fn a35_too_many_and_too_long_fields() {
 
 #[test]
 fn a36_repeated_fields() {
-    row("A36", "400, 0 canaries", |row| {
+    row("A36", "400 (501 for unknown codings), 0 canaries", |row| {
         for (name, values) in [
             ("Host", ["a", "b"]),
             ("Content-Length", ["3", "4"]),
