@@ -257,6 +257,17 @@ mod tests {
         assert_eq!(longer.write_grace, Duration::from_secs(1));
     }
 
+    /// A longer time-out is not cut short by a silence, and a short one is no shorter for it.
+    #[test]
+    fn a_lingering_peer_may_be_silent_for_a_share_of_the_time() {
+        let idle = |seconds| {
+            config(&["--linger-timeout", seconds]).expect("times").base.settings.timeouts.linger_idle
+        };
+        for (seconds, want) in [("0.5", 500), ("5", 2_000), ("10", 2_000), ("60", 12_000)] {
+            assert_eq!(idle(seconds).as_millis(), want, "{seconds}");
+        }
+    }
+
     #[test]
     fn no_workers_means_one_per_core() {
         assert_eq!(config(&["-w", "0"]).expect("a number").base.workers, process::cores());

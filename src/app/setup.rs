@@ -37,6 +37,9 @@ impl Setup {
         listeners
             .defer_accept(config.defer_accept)
             .map_err(|error| config.sources.start_error("--defer-accept", error.to_string()))?;
+        listeners
+            .set_user_timeout(config.settings.timeouts.write_idle)
+            .map_err(|error| config.sources.start_error("--write-timeout", error.to_string()))?;
         let capacity = capacity(&config)?;
         Ok(Self { config, listeners, access_log, capacity })
     }

@@ -11,6 +11,10 @@ use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 /// peer that pauses for less than its time-out, if that is a long one.
 const GRACES: u32 = 2;
 
+/// The share of `--linger-timeout` that a peer may be silent for: that of the defaults, 2 s of 10 s. A fixed time would
+/// end a slow upload whatever the option says.
+const SILENCES: u32 = 5;
+
 /// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
 const MAX_HEAD: usize = 1024 * 1024;
 
@@ -36,7 +40,7 @@ fn timeouts(values: &Values) -> Result<Timeouts, ConfigError> {
         write_grace: write_idle * GRACES,
         write_rate: values.number("min-write-rate", 1..=u64::MAX)?,
         linger,
-        linger_idle: default.linger_idle.min(linger),
+        linger_idle: default.linger_idle.max(linger / SILENCES).min(linger),
         ..default
     })
 }

@@ -31,7 +31,7 @@ const HOT: Duration = Duration::from_secs(10);
 const SAMPLE: usize = 4 * 1024;
 
 /// The content of one version of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Content {
     Small(Arc<[u8]>),
     Large(FileSlice, FileTime),
@@ -51,7 +51,10 @@ impl Content {
             }
             None => {
                 let (size, modified) = (found.size, found.modified);
-                let ends = hash_of_ends(file.as_fd(), size)?;
+                let ends = match hash_of_ends(file.as_fd(), size) {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                    ends => ends?,
+                };
                 let version = FileVersion { size, modified, ends, name: name.into() };
                 return Ok(Some(Self::Large(FileSlice::checked(file, size, version), modified)));
             }

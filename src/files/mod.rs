@@ -10,7 +10,7 @@
 //!             └────────► listing ──► page ─────────────────────────────────────────┘
 //! ```
 //!
-//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
+//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Kind, size and times come
 //! from the open descriptor, never from the name.
 
 mod cache;
@@ -19,15 +19,18 @@ mod content;
 mod document;
 mod encoding;
 mod listing;
+mod media_type;
+mod multipart;
 mod page;
 mod path;
 mod range;
+mod redirect;
 mod root;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,11 +47,13 @@ use content::Content;
 use document::{Document, Found};
 use encoding::{Coding, Order};
 use listing::ListingCache;
+use media_type::MediaType;
 use page::Page;
 use root::{File, Lookup, OpenOutcome, Root};
 
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
+pub use redirect::redirect_to_directory;
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -101,6 +106,15 @@ pub struct FileService {
     cache: RefCell<Cache<Rc<Document>>>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
+}
+
+/// Which of the encodings of a file is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// The one that the client prefers.
+    Accepted,
+    /// The file itself.
+    Original,
 }
 
 fn symlinks(options: Options) -> Symlinks {
@@ -180,21 +194,62 @@ impl FileService {
         if let Some(document) = known
             && document.is_current(&self.root, piece)
         {
-            return document::respond(request, &document, now);
+            return self.send(request, path, query, &document, now);
         }
-        let found = self.find(request, path, query, now);
-        let mut cache = self.cache.borrow_mut();
-        match found {
+        match self.find(request, path, query, Variant::Accepted, now) {
             Ok(document) if document.is_settled() => {
                 let (weight, document) = (document.weight(), Rc::new(document));
-                cache.insert(&key, Rc::clone(&document), weight, now.monotonic);
-                document::respond(request, &document, now)
+                self.cache.borrow_mut().insert(&key, Rc::clone(&document), weight, now.monotonic);
+                self.send(request, path, query, &document, now)
             }
             found => {
-                cache.remove(&key);
-                found.map_or_else(|response| response, |document| document::respond(request, &document, now))
+                self.cache.borrow_mut().remove(&key);
+                found.map_or_else(
+                    |response| response,
+                    |document| self.send(request, path, query, &document, now),
+                )
             }
         }
+    }
+
+    #[inline]
+    fn send(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        document: &Document,
+        now: Now,
+    ) -> Response {
+        if document.is_encoded() && is_ranged(request) {
+            return self.send_range(request, path, query, document, now);
+        }
+        document::respond(request, document, now)
+    }
+
+    /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
+    /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
+    /// a file that is small enough to have siblings.
+    fn send_range(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        encoded: &Document,
+        now: Now,
+    ) -> Response {
+        let original = match self.find(request, path, query, Variant::Original, now) {
+            Ok(original) => original,
+            Err(response) => return response,
+        };
+        if range::is_of_original(request, &encoded.validators, &original.validators) {
+            let response = document::respond(request, &original, now);
+            if response.status != Status::OK {
+                return response;
+            }
+        }
+        // The range is ignored, as if there were none.
+        document::respond(request, encoded, now)
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
@@ -208,9 +263,6 @@ impl FileService {
             key.push(b' ');
             key.extend_from_slice(line);
         }
-        if is_ranged(request) {
-            key.extend_from_slice(b" range");
-        }
         key.into()
     }
 
@@ -220,40 +272,53 @@ impl FileService {
         request: &Request<'_>,
         path: &[u8],
         query: Option<&[u8]>,
+        variant: Variant,
         now: Now,
     ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let path = normalise(path, dotfiles).map_err(|error| match error {
+        let resolved = normalise(path, dotfiles).map_err(|error| match error {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
             PathError::Hidden => Response::error(Status::NOT_FOUND),
         })?;
-        match self.read(request, &path) {
+        match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
-                debug!("{} is {} bytes", path.relative.display(), found.content.len());
-                Ok(Document::new(&path, found, self.options.max_age, now))
+                debug!("{} is {} bytes", resolved.shown(), found.content.len());
+                Ok(Document::new(found, self.options.max_age, now))
             }
-            Ok(None) => Err(redirect(&path, query)),
-            Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
+            Ok(None) => Err(redirect_to_directory(path, query)),
+            Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
+                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
-                    |error| refuse_listing(&path, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &path, listing)),
+                    |error| refuse_listing(&resolved, &error),
+                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
                 ))
             }
-            Err(error) => Err(refuse(&path, &error)),
+            Err(error) => Err(refuse(&resolved, &error)),
         }
     }
 
     /// Opens and reads one version of a file; `None` for a directory.
-    fn read(&self, request: &Request<'_>, path: &ResolvedPath) -> io::Result<Option<Found>> {
+    fn read(
+        &self,
+        request: &Request<'_>,
+        path: &ResolvedPath,
+        variant: Variant,
+    ) -> io::Result<Option<Found>> {
         for _ in 0..MAX_CHANGES {
             let OpenOutcome::File(original) = self.root.find(path)? else {
                 return Ok(None);
             };
-            let (file, coding, varies, lookups) = self.choose_encoding(request, path, original);
+            let media_type = MediaType::of(path.name(), original.file.as_fd(), original.metadata.size)?;
+            // A file that is compressed already has no sibling that is more so.
+            let order = match variant {
+                _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
+                Variant::Accepted => Order::of(request.fields),
+                Variant::Original => Order::none(),
+            };
+            let (file, coding, varies, lookups) = self.choose_encoding(path, original, order);
             let File { file, metadata } = file;
             if let Some(content) = Content::read(file, &metadata, &path.relative)? {
-                return Ok(Some(Found { lookups, metadata, content, coding, varies }));
+                return Ok(Some(Found { lookups, metadata, content, media_type, coding, varies }));
             }
         }
         // It is written without a pause, and will be quiet later.
@@ -264,22 +329,17 @@ impl FileService {
     /// what was looked up for that.
     fn choose_encoding(
         &self,
-        request: &Request<'_>,
         path: &ResolvedPath,
         original: File,
+        order: Order,
     ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
         let document = path.directory().join(path.name());
         let mut lookups = vec![self.root.lookup(&document, Some(original.metadata))];
-        if !self.options.precompressed {
-            return (original, None, false, lookups);
-        }
-        // Ranges are those of the original: a client that continues a download must not get bytes of another
-        // encoding.
-        let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
+        let not_before = original.metadata.modified;
         let mut sibling = |coding: &Coding| {
             let (file, lookup) = self.root.sibling(path, coding.suffix);
             lookups.push(lookup);
-            file.filter(|file| file.metadata.modified >= original.metadata.modified)
+            file.filter(|file| file.metadata.modified >= not_before)
         };
         for coding in order.accepted {
             if let Some(file) = sibling(coding) {
@@ -308,8 +368,7 @@ impl FileService {
     }
 
     /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the
-    /// root is still there. Returns the time
-    /// until the next call, unless the cache is empty.
+    /// root is still there. Returns the time until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
         let piece = self.piece.get() + 1;
@@ -364,7 +423,7 @@ fn status_of(error: &io::Error) -> Status {
 fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
     if status.code() >= 500 {
-        warn!("cannot serve {}: {error}", path.relative.display());
+        warn!("cannot serve {}: {error}", path.shown());
     }
     let mut response = Response::error(status);
     if status == Status::SERVICE_UNAVAILABLE {
@@ -382,20 +441,6 @@ fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
     let (status, most) = (Status::FORBIDDEN, listing::MAX_NAMES);
     let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
     response.body = Body::Bytes(text.into_bytes());
-    response
-}
-
-/// Redirects `/dir` to `/dir/`, because links in its index are relative. The query stays. The location is an absolute
-/// path, so that it contains neither the client's `Host` nor `//other.host` (RULES B10, B11).
-fn redirect(path: &ResolvedPath, query: Option<&[u8]>) -> Response {
-    let mut location = path.url() + "/";
-    if let Some(query) = query {
-        // The query was checked with the target: it is graphic ASCII.
-        location.push('?');
-        location.push_str(&String::from_utf8_lossy(query));
-    }
-    let mut response = Response::error(Status::MOVED_PERMANENTLY);
-    response.field("Location", location);
     response
 }
 

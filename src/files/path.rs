@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
-/// The characters that are encoded in a segment of a `Location`: all but `unreserved` (RFC 3986 §2.3).
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
+
+/// The characters that are encoded in a segment of a link: all but `unreserved` (RFC 3986 §2.3).
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The name of a directory's own document.
@@ -21,7 +23,7 @@ const WELL_KNOWN: &[u8] = b".well-known";
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
-    /// A control character, an encoded slash, or `..` above the root: 400.
+    /// A NUL, or `..` above the root: 400.
     Malformed,
     /// A name that begins with a dot: 404, as if it did not exist.
     Hidden,
@@ -42,15 +44,9 @@ impl ResolvedPath {
         self.relative.iter().map(OsStr::as_bytes)
     }
 
-    /// Returns the path of the URL without a slash at its end, encoded.
-    #[must_use]
-    pub fn url(&self) -> String {
-        let mut url = String::new();
-        for segment in self.segments() {
-            url.push('/');
-            url.extend(percent_encode(segment, ENCODED));
-        }
-        url
+    /// The path for a log, where no byte of it may end the line or control a terminal.
+    pub(super) fn shown(&self) -> impl fmt::Display {
+        self.relative.as_os_str().as_bytes().escape_ascii()
     }
 
     /// The directory of the document.
@@ -85,17 +81,22 @@ pub(super) fn is_served(name: &OsStr, dotfiles: Dotfiles) -> bool {
     dotfiles == Dotfiles::Serve || !name.as_bytes().starts_with(b".")
 }
 
+/// Whether no file can have a name with this byte, so that it cannot be meant. The kernel takes a NUL for the end of the
+/// path; every other control byte may be in a name.
+fn is_in_no_path(byte: u8) -> bool {
+    byte == 0
+}
+
 /// Decodes and normalises the path of a target. (the seed's `url_normalize` and `translate_path`)
+///
+/// An encoded slash separates names, as everywhere but in Apache: no name has a slash, and npm encodes the one in
+/// `@scope%2fname`. The path is decoded before it is split, so `..%2f..` is two names.
 ///
 /// # Errors
 /// [`PathError`], which says what is wrong with the path.
 pub fn normalise(path: &[u8], dotfiles: Dotfiles) -> Result<ResolvedPath, PathError> {
-    // A decoded slash would become a separator that the client has not sent as one (RFC 3986 §2.2).
-    if path.windows(3).any(|three| three.eq_ignore_ascii_case(b"%2f")) {
-        return Err(PathError::Malformed);
-    }
     let decoded: Cow<'_, [u8]> = percent_decode(path).into();
-    if decoded.iter().any(u8::is_ascii_control) {
+    if decoded.iter().copied().any(is_in_no_path) {
         return Err(PathError::Malformed);
     }
     let mut segments: Vec<&[u8]> = Vec::new();

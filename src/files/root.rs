@@ -68,7 +68,7 @@ impl Root {
 
     /// The root at an open directory: as long as it has the `path`, or for ever without one.
     pub(super) fn of(directory: OwnedFd, path: Option<&Path>, symlinks: Symlinks) -> Self {
-        let place = path.and_then(|path| Place::of(std::path::absolute(path).ok()?));
+        let place = path.and_then(|path| std::path::absolute(path).ok()).map(Place::of);
         Self {
             directory: RefCell::new(Rc::new(directory)),
             place: RefCell::new(place),
@@ -252,7 +252,7 @@ impl Root {
             Ok(_) => match beneath::open_root(&given) {
                 Ok(new) => {
                     *self.directory.borrow_mut() = Rc::new(new);
-                    *self.place.borrow_mut() = Place::of(given);
+                    *self.place.borrow_mut() = Some(Place::of(given));
                     true
                 }
                 Err(_) => false,
@@ -273,8 +273,8 @@ fn homes(place: &Option<Place>) -> Vec<&Path> {
 }
 
 impl Place {
-    fn of(given: PathBuf) -> Option<Self> {
-        let real = given.canonicalize().ok()?;
-        Some(Self { given, real })
+    fn of(given: PathBuf) -> Self {
+        let real = given.canonicalize().unwrap_or_else(|_| given.clone());
+        Self { given, real }
     }
 }

@@ -50,9 +50,9 @@ pub enum Version {
 pub enum Target<'a> {
     /// Origin-form or absolute-form.
     Path {
-        /// Begins with `/`; still percent-encoded.
+        /// Begins with `/`; percent-encoded as far as the client has done so: it may have any byte above 7F.
         path: &'a [u8],
-        /// The part after the first `?`.
+        /// The part after the first `?`, as it was sent; a percent sign in it may mean nothing.
         query: Option<&'a [u8]>,
     },
     /// `host:port`; only with CONNECT.

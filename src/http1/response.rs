@@ -17,24 +17,8 @@ pub enum Body {
     Shared(Arc<[u8]>),
     /// A slice of a file, which the kernel sends (sendfile(2)).
     File(FileSlice),
-    /// Several parts of a file (multipart/byteranges, RFC 9110 §14.6).
-    Parts {
-        /// The parts, each with the bytes before it.
-        parts: Vec<Part>,
-        /// The bytes after the last part.
-        end: Vec<u8>,
-    },
     /// A body that is made while it is sent. [`Producer::remaining`] is its exact length in bytes.
     Made(Box<dyn Producer>),
-}
-
-/// One part of a multipart body.
-#[derive(Debug)]
-pub struct Part {
-    /// The delimiter and the fields of the part.
-    pub head: Vec<u8>,
-    /// The content of the part.
-    pub content: Chunk,
 }
 
 impl From<Chunk> for Body {
@@ -60,10 +44,6 @@ impl Body {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Shared(bytes) => bytes.len() as u64,
             Self::File(slice) => slice.len,
-            Self::Parts { parts, end } => {
-                let part = |part: &Part| part.head.len() as u64 + part.content.len();
-                parts.iter().map(part).sum::<u64>() + end.len() as u64
-            }
             Self::Made(producer) => producer.remaining(),
         }
     }
@@ -79,16 +59,6 @@ impl Body {
             Self::Bytes(bytes) => queue.push(&bytes),
             Self::Shared(bytes) => queue.push(&bytes),
             Self::File(slice) => queue.push_file(slice),
-            Self::Parts { parts, end } => {
-                for part in parts {
-                    queue.push(&part.head);
-                    match part.content {
-                        Chunk::Bytes(bytes) => queue.push(&bytes),
-                        Chunk::File(slice) => queue.push_file(slice),
-                    }
-                }
-                queue.push(&end);
-            }
             Self::Made(producer) => queue.push_with_producer(producer),
         }
     }

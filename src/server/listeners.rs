@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -16,6 +17,12 @@ use crate::sys::socket;
 
 /// Connections that may wait to be accepted; `net.core.somaxconn` is the kernel's own limit.
 const BACKLOG: i32 = 4096;
+
+/// The time that the kernel waits longer for a peer than the connection does.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The shortest time that the kernel waits for a peer.
+const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The listening sockets of a server.
 #[derive(Debug)]
@@ -40,8 +47,23 @@ impl Listeners {
     /// # Errors
     /// As [`socket::defer_accept`].
     pub fn defer_accept(&self, on: bool) -> io::Result<()> {
-        let mut tcp = self.sockets.iter().flatten().filter(|socket| matches!(socket, ListenSocket::Tcp(_)));
-        tcp.try_for_each(|listener| socket::defer_accept(listener.as_fd(), on))
+        self.tcp().try_for_each(|listener| socket::defer_accept(listener, on))
+    }
+
+    /// Sets how long the kernel waits for a peer that acknowledges nothing or has no room: `write_idle`, the time that the
+    /// connection itself waits, and a little longer, because the kernel does not tell the peer that it gives up. At least
+    /// 30 s, since a short time-out is no statement about the network. Unix sockets are not affected.
+    ///
+    /// # Errors
+    /// As [`socket::set_user_timeout`].
+    pub fn set_user_timeout(&self, write_idle: Duration) -> io::Result<()> {
+        let time = (write_idle + KERNEL_PATIENCE).max(LEAST_USER_TIMEOUT);
+        self.tcp().try_for_each(|listener| socket::set_user_timeout(listener, time))
+    }
+
+    fn tcp(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let all = self.sockets.iter().flatten();
+        all.filter(|socket| matches!(socket, ListenSocket::Tcp(_))).map(ListenSocket::as_fd)
     }
 
     /// The sockets of the worker in this slot; those of other workers are closed. Call it in the worker, which leaves

@@ -21,9 +21,11 @@ impl Strace {
         let mut command = Command::new("strace");
         // -f: all of its threads.
         command.args(["-f", "-o", "/dev/null", "-p", &pid.to_string()]).stderr(Stdio::piped());
+        // A later `trace` replaces an earlier one.
+        let calls: Vec<&str> = what.iter().filter_map(|inject| inject.split(':').next()).collect();
+        command.args(["-e", &format!("trace={}", calls.join(","))]);
         for inject in what {
-            let call = inject.split(':').next().expect("a call");
-            command.args(["-e", &format!("trace={call}"), "-e", &format!("inject={inject}")]);
+            command.args(["-e", &format!("inject={inject}")]);
         }
         let mut child = command.spawn().ok()?;
         let mut said = String::new();

@@ -1,7 +1,7 @@
-//! B22: a response is one version of a file, and the next request after a change has the new one.
+//! B26: a response is one version of a file, and the next request after a change has the new one.
 //!
 //! [`Model`] changes files as programs do (in place, by rename, by links, with the folder, with the root) and requests
-//! them in between, on one thread, so that the right response is known. [`b22_versions_are_not_mixed`] has writers and
+//! them in between, on one thread, so that the right response is known. [`b26_versions_are_not_mixed`] has writers and
 //! readers at the same time, and looks for bytes of two versions in one response.
 
 use std::collections::HashMap;
@@ -219,7 +219,7 @@ impl Model {
 
 /// The sandbox is off, so that a worker can open a new root by itself, in time for the next request.
 #[test]
-fn b22_the_next_request_sees_a_change() {
+fn b26_the_next_request_sees_a_change() {
     let mut counts = Vec::new();
     for (seed, seconds) in [(1, "0"), (2, "1"), (3, "60")] {
         let mut model = Model::new(seed);
@@ -234,7 +234,7 @@ fn b22_the_next_request_sees_a_change() {
         }
         counts.push(format!("{} changes, {} requests", model.changes, model.requests));
     }
-    holds("B22", format_args!("--file-cache 0, 1, 60: {}: 0 violations", counts.join("; ")), "0");
+    holds("B26", format_args!("--file-cache 0, 1, 60: {}: 0 violations", counts.join("; ")), "0");
 }
 
 /// What a reader got: a whole response, or nothing that could be taken for one.
@@ -280,7 +280,7 @@ fn version_of(body: &[u8]) -> Option<u64> {
 
 /// Readers, of which some are slow, and a writer that truncates and writes in pieces as `cp` does, or renames.
 #[test]
-fn b22_versions_are_not_mixed() {
+fn b26_versions_are_not_mixed() {
     let seconds = std::env::var("STHENO_VERSIONS").map_or(2, |_| 60);
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &["-w", "2"]);
@@ -356,5 +356,5 @@ fn b22_versions_are_not_mixed() {
     });
     let (whole, cut) = (whole.into_inner(), cut.into_inner());
     assert!(whole > 50, "{whole} whole responses prove nothing");
-    holds("B22", format_args!("{whole} responses beside a writer: 0 mixed; {cut} cut short"), "0 mixed");
+    holds("B26", format_args!("{whole} responses beside a writer: 0 mixed; {cut} cut short"), "0 mixed");
 }

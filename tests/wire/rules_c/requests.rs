@@ -98,6 +98,7 @@ fn c17_a_request_is_one_printable_line() {
         b"GET /ok HTTP/1.1\r\nHost: a\r\nUser-Agent: \xff\xfe\x80\r\nReferer: \" 200 0 \"\r\n\r\n",
         b"GET /\x1b]0;x\x07 HTTP/1.1\r\nHost: a\r\nUser-Agent: \x1b]\r\n\r\n",
         b"GET /\r127.0.0.1 - - HTTP/1.1\r\n\r\n",
+        b"GET /\xc2\x9b\xe2\x80\xae?\xc2\x85\xff HTTP/1.1\r\nHost: a\r\n\r\n",
     ];
     for request in requests {
         let mut client = server.connect();

@@ -138,7 +138,7 @@ fn d9_a_broken_configuration_without_workers() {
     fs::remove_file(&link).expect("the link");
     server.signal(Signal::HUP);
     server.wait_for("the old one stays in force");
-    assert_eq!(waiting.read("GET").status, 200, "a worker of the old configuration");
+    assert_eq!(waiting.read("GET").status, 404, "a worker of the old configuration, whose root is gone");
     until_workers(server.master(), workers);
     server.wait_for("of the old configuration begin");
     holds(
