@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::error::ConfigError;
 use super::values::Values;
-use crate::files::Options;
+use crate::files::{Options, Symlinks};
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 
 /// How many of its time-outs a body, or a response, may take before its rate counts. Otherwise the rate would end a
@@ -60,6 +60,19 @@ fn limits(values: &Values) -> Result<Limits, ConfigError> {
     })
 }
 
+fn symlinks(values: &Values) -> Result<Symlinks, ConfigError> {
+    match (values.has("no-symlinks"), values.has("follow-symlinks")) {
+        (false, false) => Ok(Symlinks::Inside),
+        (true, false) => Ok(Symlinks::Refuse),
+        (false, true) if values.text("sandbox") == "off" => Ok(Symlinks::Anywhere),
+        (false, true) => Err(values.usage(
+            "follow-symlinks",
+            "give --sandbox off as well: a worker in its sandbox can read the root and nothing else",
+        )),
+        (true, true) => Err(values.usage("follow-symlinks", "leave it or --no-symlinks out")),
+    }
+}
+
 pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
     let max_age = values
         .get("max-age")
@@ -67,7 +80,7 @@ pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
     Ok(Options {
         listing: values.has("listing"),
         dotfiles: values.has("dotfiles"),
-        symlinks: !values.has("no-symlinks"),
+        symlinks: symlinks(values)?,
         precompressed: values.has("precompressed"),
         max_age: max_age.transpose()?,
         file_cache: values.seconds_or_zero("file-cache")?,

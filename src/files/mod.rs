@@ -38,9 +38,8 @@ use std::time::Duration;
 use log::{debug, warn};
 use rustix::io::Errno;
 
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
-use crate::sys::beneath::Symlinks;
 
 use cache::{Bounds, Cache};
 use content::Content;
@@ -51,6 +50,7 @@ use media_type::MediaType;
 use page::Page;
 use root::{File, Lookup, OpenOutcome, Root};
 
+pub use crate::sys::beneath::Symlinks;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
@@ -71,8 +71,8 @@ pub struct Options {
     pub listing: bool,
     /// Whether names with a leading dot are served. Many are not meant to be: `.git`, `.env`.
     pub dotfiles: bool,
-    /// Whether symbolic links inside the root are followed.
-    pub symlinks: bool,
+    /// Which symbolic links are followed.
+    pub symlinks: Symlinks,
     /// Whether a sibling with the suffix `.br`, `.zst` or `.gz` may be sent in place of a file.
     pub precompressed: bool,
     /// For how many seconds clients may cache a response (`Cache-Control: max-age`).
@@ -88,7 +88,7 @@ impl Default for Options {
         Self {
             listing: false,
             dotfiles: false,
-            symlinks: true,
+            symlinks: Symlinks::Inside,
             precompressed: false,
             max_age: None,
             file_cache: Duration::ZERO,
@@ -106,6 +106,8 @@ pub struct FileService {
     cache: RefCell<Cache<Rc<Document>>>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
+    /// When a link out of the root was last logged.
+    complained: Cell<Option<Instant>>,
 }
 
 /// Which of the encodings of a file is looked up.
@@ -115,10 +117,6 @@ enum Variant {
     Accepted,
     /// The file itself.
     Original,
-}
-
-fn symlinks(options: Options) -> Symlinks {
-    if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse }
 }
 
 impl FileService {
@@ -135,20 +133,27 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        Ok(Self::of(Root::open(root, symlinks(options))?, options))
+        Ok(Self::of(Root::open(root, options.symlinks)?, options))
     }
 
     /// Serves an open directory, such as [`FileService::root`] of a service in another thread; `path` is its path, if it
     /// has one. Each service has its own cache.
     #[must_use]
     pub fn of_directory(root: OwnedFd, path: Option<&Path>, options: Options) -> Self {
-        Self::of(Root::of(root, path, symlinks(options)), options)
+        Self::of(Root::of(root, path, options.symlinks), options)
     }
 
     fn of(root: Root, options: Options) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
-        Self { root, options, listings: ListingCache::default(), cache, piece: Cell::new(0) }
+        Self {
+            root,
+            options,
+            listings: ListingCache::default(),
+            cache,
+            piece: Cell::new(0),
+            complained: Cell::new(None),
+        }
     }
 
     /// The directory that is served: the one that has the path of the root, unless the service was made without a path.
@@ -293,7 +298,23 @@ impl FileService {
                     |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
                 ))
             }
-            Err(error) => Err(refuse(&resolved, &error)),
+            Err(error) => {
+                self.note_link_out(&resolved, &error, now);
+                Err(refuse(&resolved, &error))
+            }
+        }
+    }
+
+    /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
+    /// the log with it.
+    fn note_link_out(&self, path: &ResolvedPath, error: &io::Error, now: Now) {
+        let is_quiet = || self.complained.get().is_some_and(|at| now.monotonic - at < COMPLAINT);
+        if Errno::from_io_error(error) == Some(Errno::XDEV) && !is_quiet() {
+            self.complained.set(Some(now.monotonic));
+            warn!(
+                "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
+                path.shown()
+            );
         }
     }
 
@@ -384,6 +405,9 @@ impl Service for FileService {
         Reply::Ready(self.respond(request, now))
     }
 }
+
+/// The time between two lines about links that lead out of the root.
+const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// How often a file is read again that changes while it is read.
 const MAX_CHANGES: usize = 3;

@@ -53,7 +53,9 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     /// They are followed if they stay beneath the root.
-    Follow,
+    Inside,
+    /// They are followed wherever they lead.
+    Anywhere,
     /// A path that contains one is refused with `ELOOP`, wherever it leads.
     Refuse,
 }
@@ -90,6 +92,9 @@ fn open_with(
     flags: OFlags,
     symlinks: Symlinks,
 ) -> io::Result<OwnedFd> {
+    if symlinks == Symlinks::Anywhere {
+        return Ok(fs::openat(root, path, flags, Mode::empty())?);
+    }
     #[cfg(target_os = "linux")]
     if !fallback::without_openat2() {
         match open_by_kernel(root, path, flags, symlinks) {
@@ -281,7 +286,7 @@ mod tests {
             ("none", Err(Errno::NOENT)),
         ];
         for (path, want) in wanted {
-            agree(&root, path, Symlinks::Follow, want.map(String::from));
+            agree(&root, path, Symlinks::Inside, want.map(String::from));
         }
     }
 
@@ -320,11 +325,11 @@ mod tests {
         ] {
             let open: Open =
                 |root, path, _, symlinks| open(root, &[Path::new("/nowhere/site")], path, symlinks);
-            assert_eq!(outcome(open, &root, name, Symlinks::Follow), want.map(String::from), "{name}");
+            assert_eq!(outcome(open, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
             let walk: Open = |root, path, flags, symlinks| {
                 walk(root, &[Path::new("/nowhere/site")], path, flags, symlinks)
             };
-            assert_eq!(outcome(walk, &root, name, Symlinks::Follow), want.map(String::from), "{name}");
+            assert_eq!(outcome(walk, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
         }
         assert!(open(root.as_fd(), &[home], Path::new("home_file"), Symlinks::Refuse).is_err());
     }

@@ -150,7 +150,7 @@ impl WsgiApp {
         &self,
         application: &Arc<Application>,
         (setup, mounts): (Setup, Vec<Mount>),
-        mut assignment: Assignment,
+        assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);

@@ -58,6 +58,49 @@ fn symlinks_are_refused() {
 }
 
 #[test]
+fn symlinks_lead_where_they_may() {
+    with_both_backends(|start| {
+        let folder = Folder::new();
+        let root = folder.root();
+        fs::create_dir(folder.beside("outside")).expect("a folder");
+        fs::write(folder.beside("outside/file"), "outside").expect("a file");
+        symlink(root.join("ok"), root.join("absolute")).expect("a link");
+        symlink(root.join("sub"), root.join("dir")).expect("a link");
+        symlink("../outside/file", root.join("out")).expect("a link");
+        symlink(folder.beside("outside"), root.join("away")).expect("a link");
+        symlink("nothing", root.join("broken")).expect("a link");
+        fs::remove_file(root.join("index.html")).expect("no index");
+        let inside = ["dir/", "sub/", "absolute", "big", "ok"];
+        let server = start(&root, &["--listing"]);
+        let mut client = server.connect();
+        for (target, want) in [
+            ("/absolute", 200),
+            ("/dir", 301),
+            ("/dir/", 200),
+            ("/out", 404),
+            ("/away/file", 404),
+            ("/away/", 404),
+            ("/broken", 404),
+        ] {
+            assert_eq!(client.get(target, "").status, want, "{target}");
+        }
+        assert_eq!(links(&client.get("/", "")), inside);
+        assert_eq!(
+            server.count_said("leads out of the root by a symbolic link"),
+            1,
+            "a line, and not one each"
+        );
+        let server = start(&root, &["--listing", "--follow-symlinks", "--sandbox", "off"]);
+        let mut client = server.connect();
+        for (target, want) in [("/out", 200), ("/away/file", 200), ("/away/", 200), ("/broken", 404)] {
+            assert_eq!(client.get(target, "").status, want, "{target}");
+        }
+        assert_eq!(client.get("/../outside/file", "").status, 400, "only links lead out");
+        assert_eq!(links(&client.get("/", "")), [&["away/"], &inside[..4], &["ok", "out"]].concat());
+    });
+}
+
+#[test]
 fn max_age() {
     let folder = Folder::new();
     let server = crate::support::Server::start(&folder.root(), &["--max-age", "3600"]);
