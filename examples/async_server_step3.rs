@@ -246,7 +246,7 @@ impl AsyncHTTPRequestHandler {
 
     /// Opens a regular file beneath the root; the kernel refuses every other path, links and races included.
     fn open(&self, path: &Path) -> Option<(File, u64)> {
-        let file = beneath::open(self.root.as_fd(), path, Symlinks::Follow).ok()?;
+        let file = beneath::open(self.root.as_fd(), &[], path, Symlinks::Inside).ok()?;
         let metadata = descriptor::metadata(file.as_fd()).ok()?;
         match metadata.kind {
             FileKind::Regular => Some((file.into(), metadata.size)),

@@ -151,7 +151,7 @@ pub trait OptionWords: FromArgs {
 macro_rules! option_words {
     ($(#[$doc:meta])* $visible:vis struct $name:ident { $($more:ident),* }) => {
         $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
-            switches: defer_accept, listing, dotfiles, no_symlinks, precompressed, no_server_header, check, version,
+            switches: defer_accept, listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header, check, version,
                 require_sandbox;
             values: host, port, unix_mode, workers ('w'), root ('r'), accept, max_age, file_cache, config, log, logfile,
                 access_log, pidfile, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,

@@ -208,7 +208,7 @@ fn root(values: &Values) -> Result<PathBuf, ConfigError> {
     let error =
         |what: String| Err(values.sources().start_error("--root", format!("cannot serve {given}: {what}")));
     let path = Path::new(given);
-    match path.canonicalize().and_then(|root| beneath::open_root(&root).map(|_| root)) {
+    match std::path::absolute(path).and_then(|root| beneath::open_root(&root).map(|_| root)) {
         Ok(root) => Ok(root),
         Err(failure) if failure.kind() == std::io::ErrorKind::NotADirectory => {
             error("it is not a directory; give one with -r".into())
@@ -255,6 +255,17 @@ mod tests {
         let longer = timeouts(&["--body-timeout", "60", "--write-timeout", "0.5"]);
         assert_eq!(longer.body_grace, Duration::from_secs(120));
         assert_eq!(longer.write_grace, Duration::from_secs(1));
+    }
+
+    /// A longer time-out is not cut short by a silence, and a short one is no shorter for it.
+    #[test]
+    fn a_lingering_peer_may_be_silent_for_a_share_of_the_time() {
+        let idle = |seconds| {
+            config(&["--linger-timeout", seconds]).expect("times").base.settings.timeouts.linger_idle
+        };
+        for (seconds, want) in [("0.5", 500), ("5", 2_000), ("10", 2_000), ("60", 12_000)] {
+            assert_eq!(idle(seconds).as_millis(), want, "{seconds}");
+        }
     }
 
     #[test]

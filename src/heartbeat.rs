@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! worker: Heartbeat ──stores──► HeartbeatSlot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
-//!           └── one byte when it is ready, or retires ──► pipe ──► master: "all first workers are ready"
+//!           └── one byte when it is ready, retires, is outdated ──► pipe ──► master: "all first workers are ready"
 //! ```
 
 use std::io;
@@ -27,6 +27,7 @@ const BEAT: usize = 0;
 const STATE: usize = 1;
 const CONNECTIONS: usize = 2;
 const GENERATION: usize = 3;
+const OUTDATED: usize = 4;
 
 /// What a worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,7 @@ impl Scoreboard {
         slot.set(STATE, WorkerState::Booting as u64);
         slot.set(CONNECTIONS, 0);
         slot.set(GENERATION, generation);
+        slot.set(OUTDATED, 0);
         slot.beat(Instant::now());
         Some(slot)
     }
@@ -114,6 +116,13 @@ impl HeartbeatSlot {
         }
     }
 
+    /// Whether the worker has noticed that what it serves is no longer what the configuration names; true once for each
+    /// report.
+    #[must_use]
+    pub fn take_outdated(&self) -> bool {
+        self.words[OUTDATED].swap(0, Ordering::Relaxed) != 0
+    }
+
     /// The number of the worker's open connections.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -132,17 +141,16 @@ impl HeartbeatSlot {
 pub struct Heartbeat {
     slot: HeartbeatSlot,
     every: Duration,
-    /// The pipe that wakes the master when this worker is ready, or retires.
+    /// The pipe that wakes the master when it should look at the slot.
     report: Option<OwnedFd>,
-    may_retire: bool,
 }
 
 impl Heartbeat {
     /// For the worker that `slot` was taken for. It beats at least once in the time `every`, and writes to the pipe
-    /// `report` when it is ready.
+    /// `report` when the master should look.
     #[must_use]
     pub fn new(slot: HeartbeatSlot, every: Duration, report: OwnedFd) -> Self {
-        Self { slot, every, report: Some(report), may_retire: false }
+        Self { slot, every, report: Some(report) }
     }
 
     /// For a worker without a master.
@@ -151,13 +159,7 @@ impl Heartbeat {
     /// As [`Scoreboard::new`].
     pub fn unwatched() -> io::Result<Self> {
         let slot = Scoreboard::new(1)?.take(0).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { slot, every: RESTING_BEAT, report: None, may_retire: false })
-    }
-
-    /// For a worker that may call [`Heartbeat::retire`]: it keeps the pipe open for that.
-    #[must_use]
-    pub fn which_may_retire(self) -> Self {
-        Self { may_retire: true, ..self }
+        Ok(Self { slot, every: RESTING_BEAT, report: None })
     }
 
     /// The longest time between two beats.
@@ -167,16 +169,20 @@ impl Heartbeat {
     }
 
     /// Reports that the worker serves from now on.
-    pub fn ready(&mut self) {
+    pub fn ready(&self) {
         self.slot.set(STATE, WorkerState::Ready as u64);
         self.wake_master();
-        if !self.may_retire {
-            self.report = None;
+    }
+
+    /// Reports that what the worker serves is no longer what the configuration names: the master reads it again.
+    pub fn outdated(&self) {
+        if self.slot.words[OUTDATED].swap(1, Ordering::Relaxed) == 0 {
+            self.wake_master();
         }
     }
 
     /// Reports that the worker has reached its limit: the master forks a replacement and lets this one drain.
-    pub fn retire(&mut self) {
+    pub fn retire(&self) {
         self.slot.set(STATE, WorkerState::Draining as u64);
         self.wake_master();
     }
@@ -211,7 +217,7 @@ mod tests {
         let mut board = Scoreboard::new(2).expect("a board");
         let (read, write) = descriptor::pipe().expect("a pipe");
         let slot = board.take(7).expect("a slot");
-        let mut heartbeat = Heartbeat::new(slot, RESTING_BEAT, write).which_may_retire();
+        let heartbeat = Heartbeat::new(slot, RESTING_BEAT, write);
         assert_eq!((slot.state(), slot.generation(), slot.connections()), (WorkerState::Booting, 7, 0));
         heartbeat.ready();
         let mut bytes = 0;
@@ -227,18 +233,11 @@ mod tests {
         heartbeat.retire();
         descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
         assert_eq!((bytes, slot.state()), (2, WorkerState::Draining));
-    }
-
-    /// RULES D27: a worker that will not retire closes the pipe.
-    #[test]
-    fn the_pipe_is_closed_after_the_report() {
-        let (read, write) = descriptor::pipe().expect("a pipe");
-        let slot = Scoreboard::new(1).expect("a board").take(1).expect("a slot");
-        let mut heartbeat = Heartbeat::new(slot, RESTING_BEAT, write);
-        heartbeat.ready();
-        let mut bytes = 0;
-        assert!(!descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
-        assert_eq!(bytes, 1);
+        assert!(!slot.take_outdated());
+        heartbeat.outdated();
+        heartbeat.outdated();
+        descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
+        assert_eq!((bytes, slot.take_outdated(), slot.take_outdated()), (3, true, false));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stheno::files::{FileService, Options};
 use stheno::http1::Settings;
@@ -106,6 +106,10 @@ fn requests_allocate_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("small"), vec![b'x'; 1024]).expect("a file");
     std::fs::write(folder.path().join("large"), vec![b'x'; 100 * 1024]).expect("a file");
+    for name in ["small", "large"] {
+        let file = std::fs::File::options().write(true).open(folder.path().join(name)).expect("the file");
+        file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).expect("an old date");
+    }
     let (address, server) = serve(folder.path().to_owned(), &STOP);
     let mut counted = Vec::new();
     for (what, fields, target, body, at_once) in [
@@ -119,9 +123,12 @@ fn requests_allocate_nothing() {
         client.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out");
         let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let length = length_of(&mut client, &request, body);
-        // What is made once and kept is made here.
-        for _ in 0..20 {
+        // What is made once and kept is made here, as soon as the last change of the file is no longer a recent one.
+        let (begun, mut rounds) = (Instant::now(), 0);
+        while rounds < 20 && begun.elapsed() < Duration::from_secs(5) {
+            let before = COUNT.load(Ordering::Relaxed);
             ask(&mut client, &request, at_once, length);
+            rounds = if COUNT.load(Ordering::Relaxed) == before { rounds + 1 } else { 0 };
         }
         let before = COUNT.load(Ordering::Relaxed);
         for _ in 0..200 {

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal as Kill, getppid, kill_process};
 use stheno::master::{Assignment, Ended, Master, Plan, Surroundings, Work};
-use stheno::sys::fd_passing::PassedFile;
+use stheno::sys::orders::{self, MasterOrder, PassedFile};
 use stheno::sys::process::Pid;
-use stheno::sys::signal::Signal;
 use stheno::sys::{readiness, shared};
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
@@ -28,7 +27,7 @@ struct Spinning {
 }
 
 impl Work for Spinning {
-    fn work(&mut self, mut assignment: Assignment) -> i32 {
+    fn work(&mut self, assignment: Assignment) -> i32 {
         let births = if assignment.slot == 0 { self.births.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         assignment.heartbeat.ready();
         if births == 1 {
@@ -44,14 +43,22 @@ impl Work for Spinning {
             assignment.heartbeat.beat(Instant::now(), 0);
             let files = [assignment.signals.as_fd(), assignment.master_link.as_fd()];
             readiness::wait_any(&files, Some(assignment.heartbeat.every())).expect("a wait");
-            assignment.signals.take(|signal| over |= signal == Signal::Terminate).expect("signals");
+            let link = assignment.master_link.as_fd();
+            let open = orders::receive(link, |order| {
+                over |= matches!(order, MasterOrder::Drain | MasterOrder::Stop)
+            });
+            assert!(open.expect("orders"), "the master has ended first");
         }
         0
     }
 
     fn started(&mut self, _: &[Pid]) {}
 
-    fn reload(&mut self) -> Result<Plan, String> {
+    fn rehearse(&mut self) -> Result<String, String> {
+        Err("there is nothing to read".into())
+    }
+
+    fn reload(&mut self, _: &str) -> Result<Plan, String> {
         Err("there is nothing to read".into())
     }
 
@@ -93,6 +100,7 @@ fn d15_a_worker_that_spins_is_ended() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches("is told to abort").count(), 1, "one worker, once: {said}");
+    assert!(said.contains("is told to abort: it runs"), "{said}");
     assert_eq!(said.matches("has died").count(), 1, "{said}");
     assert!(!said.contains("is killed"), "SIGABRT ends a process that runs: {said}");
     rules::holds(

@@ -18,7 +18,7 @@ use stheno::heartbeat::Heartbeat;
 use stheno::http1::{Body, Reply, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
 use stheno::server::{Capacity, Worker, WorkerService};
-use stheno::sys::fd_passing;
+use stheno::sys::orders;
 use stheno::sys::signal::Signals;
 
 /// The stacks of the service and of the producer.
@@ -77,7 +77,7 @@ fn serve_one(stacks: &Stacks) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
-    let (master, link) = fd_passing::pair().expect("sockets");
+    let (master, link) = orders::pair().expect("sockets");
     let service = FollowedService(stacks.clone());
     let worker = thread::spawn(move || {
         let worker = Worker {

@@ -10,7 +10,7 @@ use stheno::heartbeat::Heartbeat;
 use stheno::http1::{Body, Reply, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
 use stheno::server::{Capacity, Worker, WorkerService};
-use stheno::sys::fd_passing;
+use stheno::sys::orders;
 use stheno::sys::signal::Signals;
 
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
@@ -53,7 +53,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
     listener.set_nonblocking(true).expect("non-blocking");
     let address = listener.local_addr().expect("an address");
     let worker = thread::spawn(move || {
-        let (_held_open, master_link) = fd_passing::pair().expect("sockets");
+        let (_held_open, master_link) = orders::pair().expect("sockets");
         let worker = Worker {
             settings: Settings::default(),
             capacity: Capacity { connections: 100, per_address: None },

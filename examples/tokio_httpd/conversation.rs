@@ -20,7 +20,7 @@ use stheno::clock::{Instant, Now};
 use stheno::files::FileService;
 use stheno::http1::Turn;
 use stheno::reactor::{FRAMES_PER_TURN, READ_PER_TURN, Stream, WRITE_PER_TURN};
-use stheno::server::{Driver, DriverContext, LogSink, PeerInfo};
+use stheno::server::{Driver, DriverContext, LogSink, PeerInfo, log_failure};
 use stheno::slab::Key;
 use stheno::sys;
 use tokio::io::Interest;
@@ -82,8 +82,7 @@ impl Conversation {
                 let spent = match turn {
                     Ok(spent) => spent,
                     Err(error) => {
-                        let state = self.driver.connection().state();
-                        debug!(target: LOG, "{}: {error} in {state}", self.permit.peer());
+                        log_failure(self.permit.peer(), self.driver.connection().state(), &error);
                         break;
                     }
                 };

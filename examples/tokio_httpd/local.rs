@@ -9,6 +9,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stheno::chat::Spares;
@@ -31,6 +32,8 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Kit {
     root: OwnedFd,
+    path: Option<PathBuf>,
+    is_confined: bool,
     options: Options,
     log: Option<AccessLog>,
 }
@@ -46,15 +49,25 @@ impl Kit {
         let options = Options { cached_files: options.cached_files / threads, ..options };
         let kit = |_| {
             let log = log.map(AccessLog::another);
-            Ok(Self { root: descriptor::duplicate(service.root())?, options, log })
+            Ok(Self {
+                root: descriptor::duplicate(service.root())?,
+                path: service.path(),
+                is_confined: service.is_confined(),
+                options,
+                log,
+            })
         };
         (0..threads).map(kit).collect()
     }
 
     /// Gives it to this thread.
     pub(crate) fn install(self) {
+        let service = FileService::of_directory(self.root, self.path.as_deref(), self.options);
+        if self.is_confined {
+            service.confine();
+        }
         let local = Local {
-            service: FileService::of_directory(self.root, self.options),
+            service,
             dates: DateCache::new(),
             log: self.log,
             scratch: vec![0; SCRATCH].into(),
@@ -98,6 +111,13 @@ pub(crate) fn try_with(call: impl FnOnce(&mut Local)) {
 /// For a thread that is about to wait: what the reactor does between two turns.
 pub(crate) fn flush_log() {
     try_with(|local| local.log.as_mut().map_or((), AccessLog::flush));
+}
+
+/// Whether the service of this thread has found that another directory has the path of the root.
+pub(crate) fn is_outdated() -> bool {
+    let mut is_outdated = false;
+    try_with(|local| is_outdated = local.service.is_outdated());
+    is_outdated
 }
 
 impl Local {

@@ -12,7 +12,7 @@ use stheno::http1::Settings;
 use stheno::master::{BOOT_FAILURE, FAILURE};
 use stheno::reactor::Peer;
 use stheno::server::{AccessLog, LogTarget, Worker};
-use stheno::sys::fd_passing::{self, PassedFile, Received};
+use stheno::sys::orders::{self, MasterOrder, PassedFile};
 use stheno::sys::process;
 use stheno::sys::signal::{Signal, Signals};
 use tokio::io::unix::AsyncFd;
@@ -106,6 +106,9 @@ struct Heart {
 impl Heart {
     fn beat(&self) {
         self.heartbeat.beat(std::time::Instant::now(), self.connection_table.len());
+        if local::is_outdated() {
+            self.heartbeat.outdated();
+        }
     }
 }
 
@@ -147,7 +150,7 @@ fn boot(
         (acceptors.collect::<io::Result<_>>()?, Arc::clone(&world.connection_table));
     let (signals, master_link) = (Fd(worker.signals).watch()?, Fd(worker.master_link).watch()?);
     // Nothing can fail from here on.
-    let mut heartbeat = worker.heartbeat;
+    let heartbeat = worker.heartbeat;
     heartbeat.ready();
     let task = FirstTask {
         world,
@@ -228,8 +231,8 @@ struct Commands {
 }
 
 impl FirstTask {
-    /// Serves until it is told to stop. SIGTERM, and the end of the master, mean: accept no more, finish the
-    /// responses that are due, close. SIGINT and SIGQUIT mean: close.
+    /// Serves until it is told to stop. [`MasterOrder::Drain`], SIGTERM, and the end of the master, mean: accept no more,
+    /// finish the responses that are due, close. [`MasterOrder::Stop`], SIGINT and SIGQUIT mean: close.
     async fn run(mut self, kind: Runtime) -> io::Result<()> {
         let world = Arc::clone(&self.world);
         let mut acceptors = JoinSet::new();
@@ -308,16 +311,19 @@ impl FirstTask {
 async fn commands_of_master(master_link: &AsyncFd<Fd<OwnedFd>>) -> io::Result<Commands> {
     master_link.readable().await?.clear_ready();
     let mut commands = Commands::default();
-    loop {
-        match fd_passing::receive(master_link.get_ref().0.as_fd())? {
-            Received::File(handed) => commands.logs.push(handed),
-            Received::Nothing => return Ok(commands),
-            Received::End => {
-                debug!(target: LOG, "the master is gone");
-                return Ok(Commands { drain: true, orphaned: true, ..commands });
-            }
+    let open = orders::receive(master_link.get_ref().0.as_fd(), |order| match order {
+        MasterOrder::Drain => commands.drain = true,
+        MasterOrder::Stop => commands.stop = true,
+        MasterOrder::Log(handed) => commands.logs.push(handed),
+    });
+    match open {
+        Ok(true) => return Ok(commands),
+        Ok(false) => debug!(target: LOG, "the master is gone"),
+        Err(error) => {
+            warn!(target: LOG, "the line to the master fails, and this worker ends its service: {error}");
         }
     }
+    Ok(Commands { drain: true, orphaned: true, ..commands })
 }
 
 /// Waits for the end of a drain: of all acceptors, and then of all connections.

@@ -1,6 +1,7 @@
 //! The file server as the master sees it: one directory, served by a [`Front`].
 
 use std::io;
+use std::os::fd::AsFd;
 
 use log::{error, info};
 
@@ -100,7 +101,10 @@ impl<F: Front> App for FileApp<F> {
     fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
         let FileContent { service, confinement, threads, .. } = content;
         // After everything is open, and before the first connection is accepted.
-        let confined = confinement.enter(service.root()).map_err(|error| (BOOT_FAILURE, error));
+        if confinement.is_jail() {
+            service.confine();
+        }
+        let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
         let served =
             confined.and_then(|()| self.front.serve(setup.into_worker(assignment, log, service), threads));
         served.map_or_else(

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use crate::cli;
 use crate::config::{self, ConfigError};
 use crate::master::{Ended, Executable};
+use crate::server::LogTarget;
 use crate::sys::{fallback, process};
 
 use files::FileApp;
@@ -40,7 +41,7 @@ pub fn run<F: Front>(front: F) -> ExitCode {
 
 fn fail(name: &str, line: &str, code: u8) -> ExitCode {
     // Nothing can report that standard error is closed.
-    let _ = writeln!(io::stderr(), "{name}: {line}");
+    let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("{name}: {line}\n")));
     ExitCode::from(code)
 }
 

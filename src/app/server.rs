@@ -1,7 +1,10 @@
 //! The master's side of a server: start, reload, upgrade, end.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use log::{LevelFilter, warn};
 
 use super::setup::{self, Setup};
 use crate::config::{BaseConfig, ConfigError};
@@ -9,9 +12,10 @@ use crate::master::{
     Assignment, BOOT_FAILURE, Ended, Executable, Fork, Master, Notifier, Plan, Predecessor, Surroundings,
     Work,
 };
-use crate::server::{Inherited, Listeners, LogTarget};
-use crate::sys::fd_passing::PassedFile;
+use crate::server::{Inherited, Listeners, LogTarget, Resolved};
+use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
+use crate::sys::signal::{self, Signal};
 
 /// A program of this crate: what its configuration is, and what its workers serve.
 pub(crate) trait App {
@@ -56,7 +60,8 @@ impl StartLines {
         text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
         text +=
             &format!("  stop     Ctrl+C, or kill -TERM {} to finish responses first\n", process::current());
-        let _ = io::stderr().write_all(text.as_bytes());
+        // A start must not wait for a pipe or a terminal. Without standard error nothing is shown.
+        let _ = LogTarget::standard_error().map(|stderr| stderr.print(&text));
     }
 }
 
@@ -79,6 +84,10 @@ impl<A: App> Server<A> {
     /// # Errors
     /// The first thing that cannot be had.
     pub(crate) fn open(mut app: A) -> Result<Self, ConfigError> {
+        // A server acts on its signals, whatever its parent has blocked, and survives a log that reaches a limit.
+        signal::unblock_all();
+        let ignored = signal::ignore(Signal::FileSize);
+        ignored.map_err(|error| start_error("cannot set up signals", &error))?;
         // Inherited descriptors have fixed numbers: they are taken before anything else is opened.
         let inherited = Inherited::from_environment();
         let mut inherited = inherited.map_err(|error| ConfigError::Start(error.to_string()))?;
@@ -88,7 +97,8 @@ impl<A: App> Server<A> {
         log.take_the_log(config.log);
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
-        let current = Some((Setup::open(config, &mut inherited)?, content));
+        let resolved = setup::resolve(&config, inherited.is_activated())?;
+        let current = Some((Setup::open(config, resolved, &mut inherited)?, content));
         Ok(Self { app, notifier, predecessor, log, current, next: None })
     }
 
@@ -112,13 +122,25 @@ impl<A: App> Server<A> {
         ended.map_err(|error| start_error("cannot run worker processes", &error))
     }
 
-    /// Opens what the configuration asks for now, beside what is open.
-    fn open_next(&mut self) -> Result<Plan, ConfigError> {
-        let (config, content) = self.app.load()?;
+    /// Opens what the configuration asks for now, beside what is open. A rehearsal has found these addresses.
+    fn open_next(&mut self, rehearsed: &str) -> Result<Plan, ConfigError> {
+        let (mut config, content) = self.app.load()?;
+        let is_activated = self.listeners().is_some_and(Listeners::is_activated);
+        let places = if is_activated { &[] } else { config.listen.as_slice() };
+        let resolved = Resolved::from_text(rehearsed, places)
+            .ok_or_else(|| ConfigError::Start("it has changed meanwhile; send SIGHUP again".into()))?;
+        let pidfile = self.current.as_ref().and_then(|(setup, _)| setup.config.pidfile.clone());
+        if config.pidfile != pidfile {
+            let name = pidfile.as_deref().map_or("none".into(), Path::to_string_lossy);
+            warn!(
+                "the pid file stays as it is ({name}): a reload does not move it, a restart or an upgrade does"
+            );
+            config.pidfile.clone_from(&pidfile);
+        }
         let log = setup::open_log(&config)?;
         let kept = self.current.as_ref().map(|(setup, _)| setup.listeners.inherit()).transpose();
         let kept = kept.map_err(|error| start_error("cannot keep the sockets", &error))?;
-        let setup = Setup::open(config, &mut kept.unwrap_or_default())?;
+        let setup = Setup::open(config, resolved, &mut kept.unwrap_or_default())?;
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
@@ -164,8 +186,19 @@ impl<A: App> Work for Server<A> {
         }
     }
 
-    fn reload(&mut self) -> Result<Plan, String> {
-        self.open_next().map_err(|error| {
+    fn rehearse(&mut self) -> Result<String, String> {
+        // The master logs the same when it reads the configuration.
+        log::set_max_level(LevelFilter::Off);
+        let is_activated = self.listeners().is_some_and(Listeners::is_activated);
+        let loaded = self
+            .app
+            .load()
+            .and_then(|(config, _)| Ok(setup::resolve(&config, is_activated)?.to_text(&config.listen)));
+        loaded.map_err(ConfigError::into_line)
+    }
+
+    fn reload(&mut self, rehearsed: &str) -> Result<Plan, String> {
+        self.open_next(rehearsed).map_err(|error| {
             self.app.settled();
             error.into_line()
         })

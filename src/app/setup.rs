@@ -5,7 +5,9 @@ use std::path::Path;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
-use crate::server::{AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Worker, bind};
+use crate::server::{
+    AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
+};
 use crate::sys::process;
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
@@ -21,14 +23,23 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Opens all of it. Sockets that are already in `inherited` are not bound again.
-    pub(super) fn open(config: BaseConfig, inherited: &mut Inherited) -> Result<Self, ConfigError> {
+    /// Opens all of it. Sockets that are already in `inherited` are not bound again. The places to listen have the
+    /// addresses `resolved`.
+    pub(super) fn open(
+        config: BaseConfig,
+        resolved: Resolved,
+        inherited: &mut Inherited,
+    ) -> Result<Self, ConfigError> {
         let access_log = open_access_log(&config)?;
-        let listeners = bind(&config.listen, config.unix_mode, config.accept, config.workers, inherited)
+        let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
+        let listeners = bind(listen, resolved, *unix_mode, *accept, *workers, inherited)
             .map_err(|error| cannot_listen(&config, &error))?;
         listeners
             .defer_accept(config.defer_accept)
             .map_err(|error| config.sources.start_error("--defer-accept", error.to_string()))?;
+        listeners
+            .set_user_timeout(config.settings.timeouts.write_idle)
+            .map_err(|error| config.sources.start_error("--write-timeout", error.to_string()))?;
         let capacity = capacity(&config)?;
         Ok(Self { config, listeners, access_log, capacity })
     }
@@ -74,6 +85,11 @@ impl Setup {
     }
 }
 
+/// Looks up the names of the places to listen, unless a service manager has chosen these.
+pub(super) fn resolve(config: &BaseConfig, activated: bool) -> Result<Resolved, ConfigError> {
+    Resolved::of(if activated { &[] } else { &config.listen }).map_err(|error| cannot_listen(config, &error))
+}
+
 /// Opens the target of the log.
 pub(super) fn open_log(config: &BaseConfig) -> Result<LogTarget, ConfigError> {
     match &config.logfile {
@@ -87,7 +103,10 @@ fn open_access_log(config: &BaseConfig) -> Result<Option<LogTarget>, ConfigError
     match &config.access_log {
         AccessLogTo::Off => Ok(None),
         // A server without standard output serves without an access log.
-        AccessLogTo::Stdout => Ok(LogTarget::standard(&io::stdout()).ok()),
+        AccessLogTo::Stdout => LogTarget::standard(&io::stdout()).map_err(|error| {
+            let line = format!("cannot write the access log to standard output: {error}");
+            config.sources.start_error("--access-log", line)
+        }),
         AccessLogTo::File(path) => {
             let opened = LogTarget::open(path);
             opened.map(Some).map_err(|error| unwritable(config, "--access-log", path, &error))

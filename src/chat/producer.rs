@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+
+use super::file_slice::FileSlice;
 
 /// Makes output piece by piece, each when the previous one has left.
 ///
@@ -40,49 +40,15 @@ pub enum Chunk {
     File(FileSlice),
 }
 
-/// A slice of an open file. Clones share the descriptor; the position of the file is not used.
-#[derive(Clone)]
-pub struct FileSlice {
-    file: Arc<OwnedFd>,
-    /// The position of the slice in the file, in bytes.
-    pub offset: u64,
-    /// The length of the slice in bytes.
-    pub len: u64,
-}
-
-impl FileSlice {
-    /// A slice of `len` bytes from `offset` on.
+impl Chunk {
+    /// Returns the length in bytes.
     #[must_use]
-    pub fn new(file: OwnedFd, offset: u64, len: u64) -> Self {
-        let file = Arc::new(file);
-        Self { file, offset, len }
-    }
-
-    /// Another slice of the same file.
-    #[must_use]
-    pub fn slice(&self, offset: u64, len: u64) -> Self {
-        let file = Arc::clone(&self.file);
-        Self { file, offset, len }
-    }
-
-    /// Removes the first `count` bytes.
-    pub(super) fn advance(&mut self, count: u64) {
-        debug_assert!(count <= self.len, "sent more than there is");
-        self.offset += count;
-        self.len -= count;
-    }
-}
-
-impl AsFd for FileSlice {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
-impl fmt::Debug for FileSlice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, offset, len } = self;
-        write!(f, "FileSlice({file:?}, {offset}..{})", offset + len)
+    #[allow(clippy::len_without_is_empty, reason = "an empty piece is as good as another")]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(slice) => slice.len,
+        }
     }
 }
 

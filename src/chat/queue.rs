@@ -6,9 +6,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 
-use super::producer::{Chunk, FileSlice, Producer};
+use super::file_slice::FileSlice;
+use super::producer::{Chunk, Producer};
 
 /// The number of queued bytes from which on a connection makes no output and reads no input. It is the size of one send,
 /// and the memory that a client costs which asks much and reads nothing.
@@ -27,15 +27,8 @@ pub enum Segment<'a> {
         /// Whether more output certainly follows, so that the kernel may wait to fill the segment (`MSG_MORE`).
         more: bool,
     },
-    /// A slice of a file, for sendfile(2).
-    File {
-        /// The open file.
-        file: BorrowedFd<'a>,
-        /// The position of the slice in the file, in bytes.
-        offset: u64,
-        /// The length of the slice in bytes, at least 1.
-        len: u64,
-    },
+    /// A slice of a file, at least one byte, for sendfile(2).
+    File(&'a FileSlice),
 }
 
 #[derive(Debug)]
@@ -47,8 +40,7 @@ enum QueueItem {
 impl QueueItem {
     fn remaining(&self) -> u64 {
         match self {
-            Self::Chunk(Chunk::Bytes(bytes)) => bytes.len() as u64,
-            Self::Chunk(Chunk::File(slice)) => slice.len,
+            Self::Chunk(chunk) => chunk.len(),
             Self::Producer(producer) => producer.remaining(),
         }
     }
@@ -268,9 +260,7 @@ impl Fifo {
             Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => {
                 Some(Segment::Bytes { bytes: &bytes[self.sent..], more })
             }
-            Some(QueueItem::Chunk(Chunk::File(slice))) => {
-                Some(Segment::File { file: slice.as_fd(), offset: slice.offset, len: slice.len })
-            }
+            Some(QueueItem::Chunk(Chunk::File(slice))) => Some(Segment::File(slice)),
             Some(QueueItem::Producer(_)) | None => None,
         })
     }
@@ -331,7 +321,7 @@ mod tests {
     fn front(queue: &mut OutQueue) -> (Vec<u8>, bool) {
         match queue.front().expect("front").expect("a segment") {
             Segment::Bytes { bytes, more } => (bytes.to_vec(), more),
-            segment @ Segment::File { .. } => panic!("not {segment:?}"),
+            segment @ Segment::File(_) => panic!("not {segment:?}"),
         }
     }
 

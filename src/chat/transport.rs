@@ -2,10 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
+use super::file_slice::FileSlice;
 use super::queue::{OutQueue, Segment};
+
+/// The bytes of a file that are copied at a time.
+const COPIED: usize = 16 * 1024;
 
 /// A byte stream under a protocol: a socket on a loop, a socket on a runtime, or memory.
 ///
@@ -59,8 +63,8 @@ pub struct Transmitted {
 /// (`async_chat.initiate_send`)
 ///
 /// # Errors
-/// As the transport and the producers; `UnexpectedEof` if a file has become shorter than its slice: the response cannot
-/// be completed, and padding would be false content.
+/// As the transport, the producers and [`FileSlice::check`](super::FileSlice::check); `UnexpectedEof` if a file has become
+/// shorter than its slice: the response cannot be completed, and padding would be false content.
 pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Result<Transmitted> {
     let before = queue.taken();
     let mut drained = false;
@@ -71,12 +75,11 @@ pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Res
                 break;
             }
             Some(Segment::Bytes { bytes, more }) => transport.send(bytes, more)?,
-            Some(Segment::File { file, offset, len }) => match transport.send_file(file, offset, len)? {
-                Some(0) => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
-                }
-                sent => sent,
-            },
+            Some(Segment::File(slice)) if slice.is_copied => copy(transport, slice)?,
+            Some(Segment::File(slice)) => {
+                slice.check()?;
+                not_cut(transport.send_file(slice.as_fd(), slice.offset, slice.len)?)?
+            }
         };
         match sent {
             Some(count) => queue.advance(count),
@@ -84,6 +87,22 @@ pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Res
         }
     }
     Ok(Transmitted { bytes: queue.taken() - before, drained })
+}
+
+/// Sends the first bytes of a slice from memory. Bytes that the transport does not take are read again next time.
+fn copy(transport: &mut impl Transport, slice: &FileSlice) -> io::Result<Option<usize>> {
+    let mut piece = [0; COPIED];
+    let count = slice.read(&mut piece)?;
+    not_cut(Some(count))?;
+    transport.send(&piece[..count], (count as u64) < slice.len)
+}
+
+/// Fails for the end of a file before the end of its slice.
+fn not_cut(sent: Option<usize>) -> io::Result<Option<usize>> {
+    if sent == Some(0) {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was cut short"));
+    }
+    Ok(sent)
 }
 
 impl OutQueue {

@@ -119,7 +119,10 @@ fn text(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Strin
         }
         (Path, DeValue::String(path)) => Ok(from_folder(folder, path)),
         (Place, DeValue::String(place)) => Ok(match place.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() => format!("unix:{}", from_folder(folder, path)),
+            // A path with `@` is refused as it is written.
+            Some(path) if !path.is_empty() && !path.starts_with('@') => {
+                format!("unix:{}", from_folder(folder, path))
+            }
             _ => place.to_string(),
         }),
         (Text | Id | Octal, DeValue::String(text)) => Ok(text.to_string()),

@@ -4,12 +4,16 @@ use std::num::NonZeroU64;
 
 use super::error::ConfigError;
 use super::values::Values;
-use crate::files::Options;
+use crate::files::{Options, Symlinks};
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
 
 /// How many of its time-outs a body, or a response, may take before its rate counts. Otherwise the rate would end a
 /// peer that pauses for less than its time-out, if that is a long one.
 const GRACES: u32 = 2;
+
+/// The share of `--linger-timeout` that a peer may be silent for: that of the defaults, 2 s of 10 s. A fixed time would
+/// end a slow upload whatever the option says.
+const SILENCES: u32 = 5;
 
 /// No head is larger, whatever is asked for: it is held in memory, for each connection that sends one.
 const MAX_HEAD: usize = 1024 * 1024;
@@ -36,7 +40,7 @@ fn timeouts(values: &Values) -> Result<Timeouts, ConfigError> {
         write_grace: write_idle * GRACES,
         write_rate: values.number("min-write-rate", 1..=u64::MAX)?,
         linger,
-        linger_idle: default.linger_idle.min(linger),
+        linger_idle: default.linger_idle.max(linger / SILENCES).min(linger),
         ..default
     })
 }
@@ -56,6 +60,19 @@ fn limits(values: &Values) -> Result<Limits, ConfigError> {
     })
 }
 
+fn symlinks(values: &Values) -> Result<Symlinks, ConfigError> {
+    match (values.has("no-symlinks"), values.has("follow-symlinks")) {
+        (false, false) => Ok(Symlinks::Inside),
+        (true, false) => Ok(Symlinks::Refuse),
+        (false, true) if values.text("sandbox") == "off" => Ok(Symlinks::Anywhere),
+        (false, true) => Err(values.usage(
+            "follow-symlinks",
+            "give --sandbox off as well: a worker in its sandbox can read the root and nothing else",
+        )),
+        (true, true) => Err(values.usage("follow-symlinks", "leave it or --no-symlinks out")),
+    }
+}
+
 pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
     let max_age = values
         .get("max-age")
@@ -63,7 +80,7 @@ pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
     Ok(Options {
         listing: values.has("listing"),
         dotfiles: values.has("dotfiles"),
-        symlinks: !values.has("no-symlinks"),
+        symlinks: symlinks(values)?,
         precompressed: values.has("precompressed"),
         max_age: max_age.transpose()?,
         file_cache: values.seconds_or_zero("file-cache")?,

@@ -5,7 +5,8 @@ use super::values::Values;
 use crate::server::ListenSpec;
 
 /// The advice for a place that cannot be read.
-pub(crate) const PLACES: &str = "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH";
+pub(crate) const PLACES: &str =
+    "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH (a file; unix:./@NAME for one that begins with @)";
 
 /// Every place of `--listen`, after the one of `--host` and `--port`, if these are given or there is no `--listen`.
 pub(super) fn places(values: &Values) -> Result<Vec<ListenSpec>, ConfigError> {

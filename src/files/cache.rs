@@ -1,8 +1,8 @@
 //! A cache of opened files, by the path in the request target.
 //!
-//! Decoding a path, opening a file and fstat(2) cost four system calls and more instructions than all the rest of a
-//! response. So an entry is used without a check for a moment (`--file-cache`, one second by default); after that the
-//! file is opened again, and the entry stays if it is the same file.
+//! Decoding a path, opening a file and reading it cost more system calls and instructions than all the rest of a response.
+//! Each use of an entry is preceded by one call, which shows whether its path still leads to the same file, unchanged; so
+//! the cache never shows. An entry that is not used for a moment (`--file-cache`, one second by default) is closed.
 //!
 //! Only files that were found are cached. A missing one costs one system call, and a client that requests a million
 //! missing paths must not evict the entries of others.
@@ -21,12 +21,12 @@ use crate::clock::Instant;
 /// The longest cached path: longer ones would be most of what the cache holds.
 const MAX_KEY: usize = 512;
 
-/// The size of a cache, and how long its entries are valid.
+/// The size of a cache, and how long an entry stays without use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) entries: usize,
     pub(super) bytes: usize,
-    pub(super) validity: Duration,
+    pub(super) rest: Duration,
 }
 
 #[derive(Debug)]
@@ -34,20 +34,9 @@ struct CacheEntry<V> {
     key: Rc<[u8]>,
     value: V,
     bytes: usize,
-    /// When the value was last known to be current.
-    checked: Instant,
+    last_use: Instant,
     /// Used since the hand passed.
     used: bool,
-}
-
-/// The result of a lookup.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Lookup<V> {
-    /// The value is valid.
-    Fresh(V),
-    /// The value has to be compared with the current file.
-    Stale(V),
-    Nothing,
 }
 
 /// Values by path.
@@ -69,25 +58,18 @@ impl<V: Clone> Cache<V> {
         self.index.get(key).and_then(|at| self.entries.get_mut(*at))
     }
 
-    pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Lookup<V> {
-        let validity = self.bounds.validity;
-        let Some(entry) = self.entry(key) else {
-            return Lookup::Nothing;
-        };
-        entry.used = true;
-        if now.saturating_duration_since(entry.checked) < validity {
-            Lookup::Fresh(entry.value.clone())
-        } else {
-            Lookup::Stale(entry.value.clone())
-        }
+    pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Option<V> {
+        let entry = self.entry(key)?;
+        (entry.used, entry.last_use) = (true, now);
+        Some(entry.value.clone())
     }
 
     /// Inserts or replaces the value of `key`. The value uses `bytes` of memory.
     pub(super) fn insert(&mut self, key: &[u8], value: V, bytes: usize, now: Instant) {
         self.remove(key);
         let bytes = bytes + 2 * key.len();
-        let Bounds { entries: max_entries, bytes: max_bytes, validity } = self.bounds;
-        if max_entries == 0 || bytes > max_bytes || key.len() > MAX_KEY || validity.is_zero() {
+        let Bounds { entries: max_entries, bytes: max_bytes, rest } = self.bounds;
+        if max_entries == 0 || bytes > max_bytes || key.len() > MAX_KEY || rest.is_zero() {
             return;
         }
         while self.entries.len() >= max_entries || self.bytes + bytes > max_bytes {
@@ -95,7 +77,7 @@ impl<V: Clone> Cache<V> {
         }
         let key: Rc<[u8]> = key.into();
         self.index.insert(Rc::clone(&key), self.entries.len());
-        self.entries.push(CacheEntry { key, value, bytes, checked: now, used: false });
+        self.entries.push(CacheEntry { key, value, bytes, last_use: now, used: false });
         self.bytes += bytes;
     }
 
@@ -103,20 +85,13 @@ impl<V: Clone> Cache<V> {
         self.entries.is_empty()
     }
 
-    /// Removes entries that were not checked for twice their validity.
-    pub(super) fn sweep(&mut self, now: Instant) {
-        let oldest = 2 * self.bounds.validity;
+    /// Removes entries that were not used for the time that they may rest, and those that are no longer `current`.
+    pub(super) fn sweep(&mut self, now: Instant, current: impl Fn(&V) -> bool) {
         for at in (0..self.entries.len()).rev() {
-            if now.saturating_duration_since(self.entries[at].checked) >= oldest {
+            let CacheEntry { last_use, value, .. } = &self.entries[at];
+            if now.saturating_duration_since(*last_use) >= self.bounds.rest || !current(value) {
                 self.remove_at(at);
             }
-        }
-    }
-
-    /// Makes the value of `key` fresh: the file has not changed.
-    pub(super) fn confirm(&mut self, key: &[u8], now: Instant) {
-        if let Some(entry) = self.entry(key) {
-            entry.checked = now;
         }
     }
 
@@ -161,22 +136,22 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn cache(entries: usize, bytes: usize) -> Cache<u32> {
-        Cache::new(Bounds { entries, bytes, validity: SECOND })
+        Cache::new(Bounds { entries, bytes, rest: SECOND })
     }
 
     #[test]
-    fn a_value_is_fresh_for_its_validity() {
+    fn an_entry_rests_for_a_while() {
         let (mut cache, now) = (cache(4, 1000), Instant::now());
-        assert_eq!(cache.get(b"/a", now), Lookup::Nothing);
+        assert_eq!(cache.get(b"/a", now), None);
         cache.insert(b"/a", 1, 10, now);
-        assert_eq!(cache.get(b"/a", now + SECOND / 2), Lookup::Fresh(1));
-        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Stale(1));
-        cache.confirm(b"/a", now + SECOND);
-        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Fresh(1));
-        cache.insert(b"/a", 2, 10, now + SECOND);
-        assert_eq!(cache.get(b"/a", now + SECOND), Lookup::Fresh(2));
+        cache.insert(b"/b", 2, 10, now);
+        cache.insert(b"/c", 3, 10, now);
+        assert_eq!(cache.get(b"/a", now + SECOND / 2), Some(1));
+        cache.insert(b"/b", 4, 10, now + SECOND / 2);
+        cache.sweep(now + SECOND, |value| *value != 4);
+        assert_eq!(["/a", "/b", "/c"].map(|key| cache.get(key.as_bytes(), now)), [Some(1), None, None]);
         cache.remove(b"/a");
-        assert_eq!(cache.get(b"/a", now), Lookup::Nothing);
+        assert!(cache.get(b"/a", now).is_none() && cache.is_empty());
     }
 
     #[test]
@@ -184,7 +159,7 @@ mod tests {
         let (mut cache, now) = (cache(4, 1_000_000), Instant::now());
         cache.insert(b"/hot", 0, 10, now);
         for number in 1..1000_u32 {
-            assert_eq!(cache.get(b"/hot", now), Lookup::Fresh(0), "before {number}");
+            assert_eq!(cache.get(b"/hot", now), Some(0), "before {number}");
             cache.insert(format!("/{number}").as_bytes(), number, 10, now);
             assert!(cache.entries.len() <= 4 && cache.index.len() == cache.entries.len());
         }
@@ -194,7 +169,7 @@ mod tests {
     fn bytes_are_bounded_and_counted() {
         let (mut cache, now) = (cache(1000, 100), Instant::now());
         cache.insert(b"/too large", 0, 101, now);
-        assert_eq!(cache.get(b"/too large", now), Lookup::Nothing);
+        assert_eq!(cache.get(b"/too large", now), None);
         for number in 0..100_u32 {
             cache.insert(format!("/{}", number % 7).as_bytes(), number, 16, now);
             assert!(cache.bytes <= 100);
@@ -204,13 +179,13 @@ mod tests {
         assert!(!cache.entries.is_empty());
         let long = vec![b'x'; MAX_KEY + 1];
         cache.insert(&long, 0, 0, now);
-        assert_eq!(cache.get(&long, now), Lookup::Nothing);
+        assert_eq!(cache.get(&long, now), None);
     }
 
     #[test]
-    fn without_validity_nothing_is_cached() {
-        let mut cache = Cache::new(Bounds { entries: 4, bytes: 1000, validity: Duration::ZERO });
+    fn without_rest_nothing_is_cached() {
+        let mut cache = Cache::new(Bounds { entries: 4, bytes: 1000, rest: Duration::ZERO });
         cache.insert(b"/a", 1, 10, Instant::now());
-        assert_eq!(cache.get(b"/a", Instant::now()), Lookup::Nothing);
+        assert_eq!(cache.get(b"/a", Instant::now()), None);
     }
 }

@@ -5,13 +5,25 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Now;
 use crate::http1::{Request, Response};
-use crate::sys::descriptor::Metadata;
+use crate::sys::descriptor::{FileTime, Metadata};
 
-/// The validators of a file (RFC 9110 §8.8). Both are missing for a file from 1970: container images and build systems
-/// give that date to all their files, so it identifies none.
+/// A file that was modified less than this ago may be modified again with the same time: the clocks of file systems tick
+/// every 4 to 10 ms, and a write that has begun moves the time before the bytes.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The same for a time without a fraction: some file systems count in steps of one or two seconds.
+const COARSE_TICK: Duration = Duration::from_secs(3);
+
+/// Whether a later change would show in a time of the file that is `time` now.
+pub(super) fn is_settled(time: FileTime, now: SystemTime) -> bool {
+    let tick = if time.nanoseconds == 0 { COARSE_TICK } else { TICK };
+    time.age(now).is_some_and(|age| age > tick)
+}
+
+/// The validators of a file (RFC 9110 §8.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Validators {
-    /// The entity tag, quotes included. It is strong: it changes with every change that fstat(2) shows.
+    /// The entity tag, quotes included.
     etag: Option<String>,
     /// To the second, and never later than now (RFC 9110 §8.8.2.1).
     last_modified: Option<SystemTime>,
@@ -29,21 +41,35 @@ pub(super) enum PreconditionOutcome {
 }
 
 impl Validators {
-    /// The validators of a file. `coding` distinguishes the encodings of one file, even links to the same inode.
-    pub(super) fn of(metadata: &Metadata, coding: Option<&str>, now: Now) -> Self {
-        let since_epoch = metadata.modified.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if since_epoch <= Duration::from_secs(1) {
-            return Self::default();
-        }
-        let mut etag = String::with_capacity(40);
+    /// The validators of a file. `hash` is that of its content, if it is known; `coding` distinguishes the encodings of one
+    /// file, even links to the same inode.
+    ///
+    /// The tag is that of the content, or of size and modification time: replicas of a file have the same. Container images
+    /// and build systems give all their files a date in 1970, which identifies none: the time of the last change, which no
+    /// call can set, is then in the tag of a large file, and there is no date. A tag is weak, and matches none, as long as
+    /// a later change could have the same.
+    pub(super) fn of(metadata: &Metadata, hash: Option<u64>, coding: Option<&str>, now: Now) -> Self {
+        let Metadata { modified, changed, size, .. } = *metadata;
+        let has_date = modified.seconds > 1;
+        let nanoseconds =
+            |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
+        let mut etag = String::with_capacity(48);
         // Writing into a String cannot fail.
-        let _ = write!(etag, "\"{:x}-{:x}-{:x}", since_epoch.as_nanos(), metadata.size, metadata.inode);
+        let _ = match hash {
+            Some(hash) => write!(etag, "\"{hash:016x}-{size:x}"),
+            None if !is_settled(modified, now.wall) => {
+                write!(etag, "W/\"{:x}-{size:x}", nanoseconds(changed))
+            }
+            None if has_date => write!(etag, "\"{:x}-{size:x}", nanoseconds(modified)),
+            None => write!(etag, "\"{:x}-{size:x}-{:x}", nanoseconds(changed), metadata.inode),
+        };
         if let Some(coding) = coding {
             etag.push('-');
             etag.push_str(coding);
         }
         etag.push('"');
-        Self { etag: Some(etag), last_modified: Some(to_seconds(metadata.modified.min(now.wall))) }
+        let last_modified = has_date.then(|| to_seconds(modified.to_system().min(now.wall)));
+        Self { etag: Some(etag), last_modified }
     }
 
     /// Adds `ETag` and `Last-Modified`.
@@ -60,8 +86,13 @@ impl Validators {
     pub(super) fn matches_if_range(&self, value: &[u8]) -> bool {
         match parse_date(value) {
             Some(date) => self.last_modified == Some(date),
-            None => self.etag.as_deref().is_some_and(|etag| etag.as_bytes() == value),
+            None => self.matches(value),
         }
+    }
+
+    /// Whether this is the tag of the file; a weak one is that of no version.
+    fn matches(&self, tag: &[u8]) -> bool {
+        self.etag.as_deref().is_some_and(|etag| etag.as_bytes() == tag && !tag.starts_with(b"W/"))
     }
 
     fn modified_after(&self, date: SystemTime) -> Option<bool> {
@@ -121,8 +152,7 @@ fn any_tag<'a>(
 ) -> bool {
     let matches = |tag: &[u8]| {
         let weak = tag.strip_prefix(b"W/").filter(|_| comparison == Comparison::Weak);
-        // The tag of a file is strong, so it never equals one that keeps its `W/`.
-        validators.etag.as_deref().is_some_and(|etag| etag.as_bytes() == weak.unwrap_or(tag))
+        validators.matches(weak.unwrap_or(tag))
     };
     lines.any(|line| line == b"*" || tags(line).any(matches))
 }
@@ -160,25 +190,49 @@ mod tests {
         assert_eq!(tags(""), [""; 0]);
     }
 
-    fn metadata(seconds: u64) -> Metadata {
+    fn metadata(seconds: i64) -> Metadata {
         Metadata {
             kind: crate::sys::descriptor::FileKind::Regular,
             size: 5,
             inode: 7,
             device: 1,
-            changed: UNIX_EPOCH,
-            modified: UNIX_EPOCH + Duration::new(seconds, 123_456_789),
+            changed: FileTime { seconds: i64::MAX, nanoseconds: 5 },
+            modified: FileTime { seconds, nanoseconds: 123_456_789 },
         }
     }
 
     #[test]
     fn validators_of_odd_times() {
         let now = Now::ask();
-        assert_eq!(Validators::of(&metadata(0), None, now), Validators::default());
-        let future = Validators::of(&metadata(u64::from(u32::MAX) * 100), None, now);
-        assert_eq!(future.last_modified, Some(to_seconds(now.wall)), "never later than now");
-        let etag = |coding| Validators::of(&metadata(1_000_000_000), coding, now).etag;
-        assert_eq!(etag(None).as_deref(), Some("\"de0b6b3aebfcd15-5-7\""));
-        assert_eq!(etag(Some("br")).as_deref(), Some("\"de0b6b3aebfcd15-5-7-br\""));
+        for early in [i64::MIN, -1, 0, 1] {
+            let validators = Validators::of(&metadata(early), None, None, now);
+            assert_eq!(validators.etag.as_deref(), Some("\"1dcd64ffffffffffc4653605-5-7\""));
+            assert_eq!(validators.last_modified, None, "{early}");
+        }
+        for late in [i64::MAX, i64::from(u32::MAX) * 100] {
+            let validators = Validators::of(&metadata(late), None, None, now);
+            assert_eq!(validators.last_modified, Some(to_seconds(now.wall)), "never later than now");
+            assert!(validators.etag.is_some_and(|etag| etag.starts_with("W/")));
+        }
+        let etag = |hash, coding| Validators::of(&metadata(1_000_000_000), hash, coding, now).etag;
+        assert_eq!(etag(None, None).as_deref(), Some("\"de0b6b3aebfcd15-5\""));
+        assert_eq!(etag(None, Some("br")).as_deref(), Some("\"de0b6b3aebfcd15-5-br\""));
+        assert_eq!(etag(Some(0xab), Some("gzip")).as_deref(), Some("\"00000000000000ab-5-gzip\""));
+    }
+
+    /// A change within the same tick of the clock could have the same tag.
+    #[test]
+    fn a_tag_of_a_file_that_may_still_change_matches_nothing() {
+        let now = Now { wall: UNIX_EPOCH + Duration::new(1_000_000_000, 130_000_000), ..Now::ask() };
+        let fresh = Validators::of(&metadata(1_000_000_000), None, None, now);
+        let tag = fresh.etag.clone().expect("a tag");
+        assert!(tag.starts_with("W/") && !fresh.matches_if_range(tag.as_bytes()));
+        for comparison in [Comparison::Weak, Comparison::Strong] {
+            assert!(!any_tag([tag.as_bytes()].into_iter(), &fresh, comparison));
+            assert!(any_tag([&b"*"[..]].into_iter(), &fresh, comparison));
+        }
+        assert!(is_settled(FileTime { seconds: 999_999_996, nanoseconds: 0 }, now.wall));
+        assert!(!is_settled(FileTime { seconds: 999_999_998, nanoseconds: 0 }, now.wall));
+        assert!(is_settled(FileTime { seconds: 999_999_998, nanoseconds: 1 }, now.wall));
     }
 }

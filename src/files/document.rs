@@ -1,88 +1,97 @@
-//! A file that is ready to be sent, and the responses with it: with parts of it, or without it (304, 412, 416).
+//! One version of a file that is ready to be sent, and the responses with it: with parts of it, or without it (304, 412,
+//! 416).
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
-use std::ffi::OsStr;
-use std::path::Path;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::conditional::{self, PreconditionOutcome, Validators};
+use super::conditional::{self, PreconditionOutcome, Validators, is_settled};
+use super::content::Content;
 use super::encoding::Coding;
-use super::path::{File, ResolvedPath};
+use super::media_type::MediaType;
+use super::multipart::Multipart;
 use super::range::{self, ByteRange, RangeOutcome};
-use crate::chat::FileSlice;
+use super::root::{Lookup, Root};
 use crate::clock::Now;
 use crate::http1::{Body, Request, Response, Status};
 use crate::sys::descriptor::Metadata;
 
-/// A file that changed less than this before it was opened may change again with the same times: the clocks of file
-/// systems tick every 4 to 10 ms.
-const TICK: Duration = Duration::from_millis(50);
-
 /// A file, or its sibling in another encoding, with its field lines.
 #[derive(Debug)]
 pub(super) struct Document {
-    metadata: Metadata,
-    /// The whole file.
-    pub(super) slice: FileSlice,
-    /// The encoding of the sibling.
-    coding: Option<&'static Coding>,
-    /// Whether other clients may get another encoding.
+    /// What was looked up. The document is current as long as all of these find the same.
+    lookups: Vec<Lookup>,
+    /// The number of the last received piece of input at which it was current.
+    checked: Cell<u64>,
+    /// Whether a later change would show in the time of the last one.
+    is_settled: bool,
+    pub(super) content: Content,
     varies: bool,
+    coding: Option<&'static Coding>,
     max_age: Option<u32>,
     pub(super) validators: Validators,
-    /// The type of the original, also for a sibling: that of the decoded content.
-    pub(super) content_type: Cow<'static, str>,
-    /// Whether the last change was at least [`TICK`] before the file was opened.
-    settled: bool,
+    media_type: MediaType,
     /// Made for the first response that needs them.
     fields: OnceCell<Arc<[u8]>>,
     caching_fields: OnceCell<Arc<[u8]>>,
-    content: OnceCell<Option<Arc<[u8]>>>,
+}
+
+/// What a path led to.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) lookups: Vec<Lookup>,
+    pub(super) metadata: Metadata,
+    pub(super) content: Content,
+    /// The type of the original, also for a sibling: that of the decoded content.
+    pub(super) media_type: MediaType,
+    /// The encoding of the sibling.
+    pub(super) coding: Option<&'static Coding>,
+    /// Whether other clients may get another encoding.
+    pub(super) varies: bool,
 }
 
 impl Document {
-    pub(super) fn new(
-        path: &ResolvedPath,
-        file: File,
-        coding: Option<&'static Coding>,
-        varies: bool,
-        max_age: Option<u32>,
-        now: Now,
-    ) -> Self {
-        let File { metadata, slice } = file;
+    pub(super) fn new(found: Found, max_age: Option<u32>, now: Now) -> Self {
+        let Found { lookups, metadata, content, media_type, coding, varies } = found;
         Self {
-            validators: Validators::of(&metadata, coding.map(|coding| coding.token), now),
-            content_type: content_type(path.name()),
-            settled: metadata.changed + TICK < now.wall,
-            metadata,
-            slice,
+            validators: Validators::of(&metadata, content.hash(), coding.map(|coding| coding.token), now),
+            media_type,
+            is_settled: is_settled(metadata.changed, now.wall),
+            checked: Cell::new(0),
+            lookups,
+            content,
             coding,
             varies,
             max_age,
             fields: OnceCell::new(),
             caching_fields: OnceCell::new(),
-            content: OnceCell::new(),
         }
     }
 
-    /// Whether `found`, opened later, is the same unchanged file, so that this document is still valid.
-    pub(super) fn is_still(&self, found: &Self) -> bool {
-        self.settled
-            && self.metadata == found.metadata
-            && self.coding == found.coding
-            && self.varies == found.varies
+    /// Whether its path still leads to this version. The answer holds for all requests of one received piece of input,
+    /// which has the number `piece`.
+    pub(super) fn is_current(&self, root: &Root, piece: u64) -> bool {
+        self.checked.get() == piece || {
+            let is_current = self.lookups.iter().all(|lookup| root.still_finds(lookup));
+            if is_current {
+                self.checked.set(piece);
+            }
+            is_current
+        }
     }
 
-    pub(super) fn size(&self) -> u64 {
-        self.slice.len
+    /// Whether [`Document::is_current`] would notice every change.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    /// Whether this is a sibling in another encoding. No part of it is sent, since ranges are those of the original.
+    pub(super) fn is_encoded(&self) -> bool {
+        self.coding.is_some()
     }
 
     /// The memory that the document uses, about.
     pub(super) fn weight(&self) -> usize {
-        let content = usize::try_from(self.size()).ok().filter(|_| self.slice.len <= File::SMALL);
-        1024 + content.unwrap_or(0)
+        1024 + self.content.weight()
     }
 
     /// The fields for caches, of every response about the file.
@@ -100,8 +109,8 @@ impl Document {
     pub(super) fn write_fields(&self, response: &mut Response) {
         self.write_caching_fields(response);
         response.field("Accept-Ranges", "bytes");
-        if let Some(coding) = self.coding {
-            response.field("Content-Encoding", coding.token);
+        if let Some(token) = self.coding.map(|coding| coding.token).or(self.media_type.coding) {
+            response.field("Content-Encoding", token);
         }
     }
 
@@ -120,18 +129,10 @@ impl Document {
         let make = || {
             let mut response = Response::new(Status::OK);
             self.write_fields(&mut response);
-            response.field("Content-Type", &self.content_type);
+            response.field("Content-Type", &self.media_type.value);
             response.into_fields()
         };
         Arc::clone(self.fields.get_or_init(make))
-    }
-
-    /// The body: the bytes of a small file, which leave together with the head, or the file itself.
-    pub(super) fn body(&self) -> Body {
-        match self.content.get_or_init(|| File::read_small(&self.slice)) {
-            Some(bytes) => Body::Shared(Arc::clone(bytes)),
-            None => Body::File(self.slice.clone()),
-        }
     }
 }
 
@@ -144,88 +145,39 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
         }
         PreconditionOutcome::Send => {}
     }
-    match range::evaluate(request, &document.validators, document.size()) {
+    let ranges = match document.coding {
+        None => range::evaluate(request, &document.validators, document.content.len()),
+        Some(_) => RangeOutcome::Whole,
+    };
+    match ranges {
         RangeOutcome::Whole => {
             let mut response = Response::with_shared_fields(Status::OK, document.fields());
-            response.body = document.body();
+            response.body = document.content.whole(now);
             response
         }
-        RangeOutcome::Parts(ranges) => parts(document, &ranges, now),
+        RangeOutcome::Parts(ranges) => parts(document, ranges, now),
         RangeOutcome::Unsatisfiable => {
             let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
-            response.field("Content-Range", format_args!("bytes */{}", document.size()));
+            response.field("Content-Range", format_args!("bytes */{}", document.content.len()));
             response
         }
     }
 }
 
-fn parts(document: &Document, ranges: &[ByteRange], now: Now) -> Response {
+fn parts(document: &Document, ranges: Vec<ByteRange>, now: Now) -> Response {
     let mut response = Response::new(Status::PARTIAL_CONTENT);
     document.write_fields(&mut response);
-    match ranges {
+    match ranges[..] {
         [range] => {
-            response.field("Content-Type", &document.content_type);
-            response.field("Content-Range", format_args!("bytes {range}/{}", document.size()));
-            response.body = Body::File(document.slice.slice(range.first, range.len()));
+            response.field("Content-Type", &document.media_type.value);
+            response.field("Content-Range", format_args!("bytes {range}/{}", document.content.len()));
+            response.body = document.content.part(range.first, range.len(), now).into();
         }
-        several => {
-            range::write_multipart(several, &document.content_type, &document.slice, now, &mut response);
+        _ => {
+            let parts = Multipart::new(ranges, &document.media_type.value, document.content.clone(), now);
+            response.field("Content-Type", parts.content_type());
+            response.body = Body::Made(Box::new(parts));
         }
     }
     response
-}
-
-/// The type of a file with an unknown extension.
-const UNKNOWN: &str = "application/octet-stream";
-
-/// Types that differ from those of `mime_guess`.
-const OVERRIDES: &[(&str, &str)] =
-    &[("js", "text/javascript"), ("mjs", "text/javascript"), ("swf", "application/x-shockwave-flash")];
-
-/// Types that declare their charset in the file, or have one by definition.
-const BARE: [&str; 3] = ["text/html", "text/css", "text/javascript"];
-
-/// The value of `Content-Type` for a file of this name.
-pub(super) fn content_type(name: &OsStr) -> Cow<'static, str> {
-    let Some(extension) = Path::new(name).extension().and_then(OsStr::to_str) else {
-        return UNKNOWN.into();
-    };
-    let known = OVERRIDES.iter().find(|(this, _)| extension.eq_ignore_ascii_case(this));
-    let media_type = match known {
-        Some((_, media_type)) => media_type,
-        None => mime_guess::from_ext(extension).first_raw().unwrap_or(UNKNOWN),
-    };
-    if media_type.starts_with("text/") && !BARE.contains(&media_type) {
-        return format!("{media_type}; charset=utf-8").into();
-    }
-    media_type.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// SEED §3 and RULES §0 name exactly these types.
-    #[test]
-    fn types() {
-        for (want, names) in [
-            ("text/html", "a.html a.htm"),
-            ("text/css", "a.css"),
-            ("text/javascript", "a.js a.MJS"),
-            ("image/jpeg", "a.jpg a.jpeg a.JPG"),
-            ("image/png", "a.png"),
-            ("image/gif", "a.gif"),
-            ("image/svg+xml", "a.svg"),
-            ("application/x-shockwave-flash", "a.swf"),
-            ("text/plain; charset=utf-8", "a.txt text..txt"),
-            ("text/markdown; charset=utf-8", "a.md"),
-            ("application/json", "a.json"),
-            ("application/wasm", "a.wasm"),
-            (UNKNOWN, "a.nothing-known a a."),
-        ] {
-            for name in names.split(' ') {
-                assert_eq!(content_type(OsStr::new(name)), want, "{name}");
-            }
-        }
-    }
 }

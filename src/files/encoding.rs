@@ -46,7 +46,7 @@ impl Order {
         order
     }
 
-    /// No encoding is accepted, as for a range.
+    /// No encoding is accepted: the original is wanted.
     pub(super) fn none() -> Self {
         Self { accepted: Vec::new(), others: CODINGS.iter().collect() }
     }

@@ -1,8 +1,8 @@
 //! Reading a directory to list it.
 //!
-//! A directory can have a million names, and all other connections wait while it is read. So at most [`MAX_NAMES`] are
-//! read, in the directory's own order, and only these are sorted. The page asks for sizes and times while it is sent,
-//! row by row, and only in a short listing. The last long listing is cached, so that repeated or concurrent requests
+//! A directory can have a million names, and all other connections wait while it is read. So one with more than
+//! [`MAX_NAMES`] is refused: a program that mirrors the directory must not take a part of it for all. The page asks for
+//! sizes and times while it is sent, row by row. The last long listing is cached, so that repeated or concurrent requests
 //! for it cost as much as one.
 
 use std::cell::RefCell;
@@ -16,20 +16,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::path::{Dotfiles, OpenOutcome, ResolvedPath, Root, is_served};
+use rustix::io::Errno;
+
+use super::path::{Dotfiles, ResolvedPath, is_served};
+use super::root::{OpenOutcome, Root};
 use crate::clock::Now;
 use crate::sys::descriptor::Metadata;
 use crate::sys::directory::{NameKind, read_names};
 
-/// The most names that are read of one directory, shown or not (RULES B21): 5 to 10 ms.
-const MAX_NAMES: usize = 10_000;
+/// The most names of one directory, shown or not (RULES B21): 5 to 10 ms.
+pub(super) const MAX_NAMES: usize = 10_000;
 
 /// The most symlinks (and names of unknown type) that are opened to check whether they are served: 5 µs each.
 const MAX_LOOKUPS: usize = 1_000;
 
-/// The most entries that are shown with size and time, 3 µs each. A directory of at most this many is read again for
-/// each request, because that is quick.
-const MAX_DETAILED: usize = 2_000;
+/// A directory of at most this many names is read again for each request, because that is quick.
+const QUICK: usize = 2_000;
 
 /// A directory that changed less than this before it was read may change again with the same time: the clocks of file
 /// systems have steps of up to two seconds (FAT).
@@ -49,10 +51,6 @@ pub(super) struct DirectoryEntry {
 pub(super) struct Listing {
     /// Directories first, then by name.
     pub(super) entries: Vec<DirectoryEntry>,
-    /// Whether the directory has more names than were read.
-    pub(super) is_cut: bool,
-    /// Whether sizes and times are shown.
-    pub(super) is_detailed: bool,
     /// Bytes of all rows, which the first page of this listing counts.
     pub(super) rows_len: OnceLock<u64>,
 }
@@ -69,7 +67,8 @@ impl ListingCache {
     }
 }
 
-/// Reads the directory at `path`. Returns it open, so that the page can ask for sizes and times.
+/// Reads the directory at `path`. Returns it open, so that the page can ask for sizes and times. Fails with `E2BIG` if it
+/// has too many names.
 pub(super) fn read(
     root: &Root,
     path: &ResolvedPath,
@@ -86,8 +85,7 @@ pub(super) fn read(
     read_names(directory.as_fd(), |name, kind| {
         names += 1;
         lookups += usize::from(kind == NameKind::Unclear);
-        listing.is_cut = names > MAX_NAMES || lookups > MAX_LOOKUPS;
-        if listing.is_cut {
+        if is_too_long(names, lookups) {
             return ControlFlow::Break(());
         }
         if is_served(name, dotfiles) {
@@ -95,15 +93,21 @@ pub(super) fn read(
         }
         ControlFlow::Continue(())
     })?;
+    if is_too_long(names, lookups) {
+        return Err(Errno::TOOBIG.into());
+    }
     listing.entries.sort_unstable_by(in_order);
-    listing.is_detailed = names <= MAX_DETAILED;
     let listing = Arc::new(listing);
     // The target of a symlink can change while the directory stays the same.
-    let is_settled = now.wall.duration_since(metadata.modified).is_ok_and(|age| age > SETTLED);
-    if !listing.is_detailed && lookups == 0 && is_settled {
+    let is_settled = metadata.modified.age(now.wall).is_some_and(|age| age > SETTLED);
+    if names > QUICK && lookups == 0 && is_settled {
         *cache.0.borrow_mut() = Some((path.relative.clone(), metadata, Arc::clone(&listing)));
     }
     Ok((directory, listing))
+}
+
+fn is_too_long(names: usize, lookups: usize) -> bool {
+    names > MAX_NAMES || lookups > MAX_LOOKUPS
 }
 
 /// The entry for a name, if it is served.

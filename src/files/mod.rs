@@ -10,41 +10,50 @@
 //!             └────────► listing ──► page ─────────────────────────────────────────┘
 //! ```
 //!
-//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
+//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Kind, size and times come
 //! from the open descriptor, never from the name.
 
 mod cache;
 mod conditional;
+mod content;
 mod document;
 mod encoding;
 mod listing;
+mod media_type;
+mod multipart;
 mod page;
 mod path;
 mod range;
+mod redirect;
+mod root;
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use log::{debug, warn};
+use rustix::io::Errno;
 
-use crate::clock::Now;
-use crate::http1::{Method, Reply, Request, Response, Service, Status, Target};
-use crate::sys::beneath::Symlinks;
+use crate::clock::{Instant, Now};
+use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
 
-use cache::{Bounds, Cache, Lookup};
-use document::Document;
+use cache::{Bounds, Cache};
+use content::Content;
+use document::{Document, Found};
 use encoding::{Coding, Order};
 use listing::ListingCache;
+use media_type::MediaType;
 use page::Page;
-use path::{File, OpenOutcome, Root};
+use root::{File, Lookup, OpenOutcome, Root};
 
+pub use crate::sys::beneath::Symlinks;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
+pub use redirect::redirect_to_directory;
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -62,13 +71,13 @@ pub struct Options {
     pub listing: bool,
     /// Whether names with a leading dot are served. Many are not meant to be: `.git`, `.env`.
     pub dotfiles: bool,
-    /// Whether symbolic links inside the root are followed.
-    pub symlinks: bool,
+    /// Which symbolic links are followed.
+    pub symlinks: Symlinks,
     /// Whether a sibling with the suffix `.br`, `.zst` or `.gz` may be sent in place of a file.
     pub precompressed: bool,
     /// For how many seconds clients may cache a response (`Cache-Control: max-age`).
     pub max_age: Option<u32>,
-    /// How long a cached file is used without a check; zero for no cache.
+    /// How long a file stays in the cache without use; zero for no cache.
     pub file_cache: Duration,
     /// The most files that the cache keeps open.
     pub cached_files: usize,
@@ -79,7 +88,7 @@ impl Default for Options {
         Self {
             listing: false,
             dotfiles: false,
-            symlinks: true,
+            symlinks: Symlinks::Inside,
             precompressed: false,
             max_age: None,
             file_cache: Duration::ZERO,
@@ -95,10 +104,19 @@ pub struct FileService {
     options: Options,
     listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
+    /// Counts the received pieces of input.
+    piece: Cell<u64>,
+    /// When a link out of the root was last logged.
+    complained: Cell<Option<Instant>>,
 }
 
-fn symlinks(options: Options) -> Symlinks {
-    if options.symlinks { Symlinks::Follow } else { Symlinks::Refuse }
+/// Which of the encodings of a file is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// The one that the client prefers.
+    Accepted,
+    /// The file itself.
+    Original,
 }
 
 impl FileService {
@@ -115,27 +133,56 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        Ok(Self::of(Root::open(root, symlinks(options))?, options))
+        Ok(Self::of(Root::open(root, options.symlinks)?, options))
     }
 
-    /// Serves an open directory, such as [`FileService::root`] of a service in another thread. Each service has its own
-    /// cache.
+    /// Serves an open directory, such as [`FileService::root`] of a service in another thread; `path` is its path, if it
+    /// has one. Each service has its own cache.
     #[must_use]
-    pub fn of_directory(root: OwnedFd, options: Options) -> Self {
-        Self::of(Root::of(root, symlinks(options)), options)
+    pub fn of_directory(root: OwnedFd, path: Option<&Path>, options: Options) -> Self {
+        Self::of(Root::of(root, path, options.symlinks), options)
     }
 
     fn of(root: Root, options: Options) -> Self {
-        let bounds =
-            Bounds { entries: options.cached_files, bytes: CACHED_BYTES, validity: options.file_cache };
+        let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
-        Self { root, options, listings: ListingCache::default(), cache }
+        Self {
+            root,
+            options,
+            listings: ListingCache::default(),
+            cache,
+            piece: Cell::new(0),
+            complained: Cell::new(None),
+        }
     }
 
-    /// The directory that is served; renaming it changes nothing.
+    /// The directory that is served: the one that has the path of the root, unless the service was made without a path.
     #[must_use]
-    pub fn root(&self) -> BorrowedFd<'_> {
-        self.root.as_fd()
+    pub fn root(&self) -> Rc<OwnedFd> {
+        self.root.directory()
+    }
+
+    /// The absolute path of the root, if it has one.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        self.root.path()
+    }
+
+    /// Notes that this process can open nothing outside of the root any more.
+    pub fn confine(&self) {
+        self.root.confine();
+    }
+
+    /// Whether [`FileService::confine`] was called.
+    #[must_use]
+    pub fn is_confined(&self) -> bool {
+        self.root.is_confined()
+    }
+
+    /// Whether another directory has the path of the root, which this confined process cannot open.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        self.root.is_replaced()
     }
 
     /// The options of this service.
@@ -145,22 +192,69 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
+        let piece = self.piece.get() + u64::from(!request.is_pipelined);
+        self.piece.set(piece);
         let key = self.cache_key(request, path);
-        let known = match self.cache.borrow_mut().get(&key, now.monotonic) {
-            Lookup::Fresh(document) => return document::respond(request, &document, now),
-            Lookup::Stale(document) => Some(document),
-            Lookup::Nothing => None,
-        };
-        match self.find(request, path, query, now) {
-            Ok(document) => {
-                let document = self.update_cache(&key, known, document, now);
-                document::respond(request, &document, now)
+        let known = self.cache.borrow_mut().get(&key, now.monotonic);
+        if let Some(document) = known
+            && document.is_current(&self.root, piece)
+        {
+            return self.send(request, path, query, &document, now);
+        }
+        match self.find(request, path, query, Variant::Accepted, now) {
+            Ok(document) if document.is_settled() => {
+                let (weight, document) = (document.weight(), Rc::new(document));
+                self.cache.borrow_mut().insert(&key, Rc::clone(&document), weight, now.monotonic);
+                self.send(request, path, query, &document, now)
             }
-            Err(response) => {
+            found => {
                 self.cache.borrow_mut().remove(&key);
-                response
+                found.map_or_else(
+                    |response| response,
+                    |document| self.send(request, path, query, &document, now),
+                )
             }
         }
+    }
+
+    #[inline]
+    fn send(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        document: &Document,
+        now: Now,
+    ) -> Response {
+        if document.is_encoded() && is_ranged(request) {
+            return self.send_range(request, path, query, document, now);
+        }
+        document::respond(request, document, now)
+    }
+
+    /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
+    /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
+    /// a file that is small enough to have siblings.
+    fn send_range(
+        &self,
+        request: &Request<'_>,
+        path: &[u8],
+        query: Option<&[u8]>,
+        encoded: &Document,
+        now: Now,
+    ) -> Response {
+        let original = match self.find(request, path, query, Variant::Original, now) {
+            Ok(original) => original,
+            Err(response) => return response,
+        };
+        if range::is_of_original(request, &encoded.validators, &original.validators) {
+            let response = document::respond(request, &original, now);
+            if response.status != Status::OK {
+                return response;
+            }
+        }
+        // The range is ignored, as if there were none.
+        document::respond(request, encoded, now)
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
@@ -174,28 +268,7 @@ impl FileService {
             key.push(b' ');
             key.extend_from_slice(line);
         }
-        if is_ranged(request) {
-            key.extend_from_slice(b" range");
-        }
         key.into()
-    }
-
-    /// Puts a found document into the cache. If the `known` one is still the same file, it stays and is returned.
-    fn update_cache(
-        &self,
-        key: &[u8],
-        known: Option<Rc<Document>>,
-        found: Document,
-        now: Now,
-    ) -> Rc<Document> {
-        let mut cache = self.cache.borrow_mut();
-        if let Some(known) = known.filter(|known| known.is_still(&found)) {
-            cache.confirm(key, now.monotonic);
-            return known;
-        }
-        let (weight, found) = (found.weight(), Rc::new(found));
-        cache.insert(key, Rc::clone(&found), weight, now.monotonic);
-        found
     }
 
     /// Opens the document at a path, or returns the response for a path without one.
@@ -204,55 +277,98 @@ impl FileService {
         request: &Request<'_>,
         path: &[u8],
         query: Option<&[u8]>,
+        variant: Variant,
         now: Now,
     ) -> Result<Document, Response> {
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let path = normalise(path, dotfiles).map_err(|error| match error {
+        let resolved = normalise(path, dotfiles).map_err(|error| match error {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
             PathError::Hidden => Response::error(Status::NOT_FOUND),
         })?;
-        match self.root.find(&path) {
-            Ok(OpenOutcome::File(file)) => {
-                debug!("{} is {} bytes", path.relative.display(), file.slice.len);
-                Ok(self.choose_encoding(request, &path, file, now))
+        match self.read(request, &resolved, variant) {
+            Ok(Some(found)) => {
+                debug!("{} is {} bytes", resolved.shown(), found.content.len());
+                Ok(Document::new(found, self.options.max_age, now))
             }
-            Ok(OpenOutcome::Directory) => Err(redirect(&path, query)),
-            Err(error) if self.options.listing && path.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &path, dotfiles, &self.listings, now);
+            Ok(None) => Err(redirect_to_directory(path, query)),
+            Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
+                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
-                    |error| refuse(&path, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &path, listing)),
+                    |error| refuse_listing(&resolved, &error),
+                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
                 ))
             }
-            Err(error) => Err(refuse(&path, &error)),
+            Err(error) => {
+                self.note_link_out(&resolved, &error, now);
+                Err(refuse(&resolved, &error))
+            }
         }
     }
 
-    /// The original file, or a sibling in an encoding that the client accepts.
-    fn choose_encoding(
+    /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
+    /// the log with it.
+    fn note_link_out(&self, path: &ResolvedPath, error: &io::Error, now: Now) {
+        let is_quiet = || self.complained.get().is_some_and(|at| now.monotonic - at < COMPLAINT);
+        if Errno::from_io_error(error) == Some(Errno::XDEV) && !is_quiet() {
+            self.complained.set(Some(now.monotonic));
+            warn!(
+                "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
+                path.shown()
+            );
+        }
+    }
+
+    /// Opens and reads one version of a file; `None` for a directory.
+    fn read(
         &self,
         request: &Request<'_>,
         path: &ResolvedPath,
-        original: File,
-        now: Now,
-    ) -> Document {
-        let document =
-            |file, coding, varies| Document::new(path, file, coding, varies, self.options.max_age, now);
-        if !self.options.precompressed {
-            return document(original, None, false);
+        variant: Variant,
+    ) -> io::Result<Option<Found>> {
+        for _ in 0..MAX_CHANGES {
+            let OpenOutcome::File(original) = self.root.find(path)? else {
+                return Ok(None);
+            };
+            let media_type = MediaType::of(path.name(), original.file.as_fd(), original.metadata.size)?;
+            // A file that is compressed already has no sibling that is more so.
+            let order = match variant {
+                _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
+                Variant::Accepted => Order::of(request.fields),
+                Variant::Original => Order::none(),
+            };
+            let (file, coding, varies, lookups) = self.choose_encoding(path, original, order);
+            let File { file, metadata } = file;
+            if let Some(content) = Content::read(file, &metadata, &path.relative)? {
+                return Ok(Some(Found { lookups, metadata, content, media_type, coding, varies }));
+            }
         }
-        // Ranges are those of the original: a client that continues a download must not get bytes of another
-        // encoding.
-        let order = if is_ranged(request) { Order::none() } else { Order::of(request.fields) };
+        // It is written without a pause, and will be quiet later.
+        Err(Errno::AGAIN.into())
+    }
+
+    /// The original file, or a sibling in an encoding that the client accepts; whether others may get another one; and
+    /// what was looked up for that.
+    fn choose_encoding(
+        &self,
+        path: &ResolvedPath,
+        original: File,
+        order: Order,
+    ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
+        let document = path.directory().join(path.name());
+        let mut lookups = vec![self.root.lookup(&document, Some(original.metadata))];
         let not_before = original.metadata.modified;
-        let sibling = |coding: &&'static Coding| self.root.sibling(path, coding.suffix, not_before);
-        if let Some((file, coding)) =
-            order.accepted.iter().find_map(|coding| Some((sibling(coding)?, *coding)))
-        {
-            return document(file, Some(coding), true);
+        let mut sibling = |coding: &Coding| {
+            let (file, lookup) = self.root.sibling(path, coding.suffix);
+            lookups.push(lookup);
+            file.filter(|file| file.metadata.modified >= not_before)
+        };
+        for coding in order.accepted {
+            if let Some(file) = sibling(coding) {
+                return (file, Some(coding), true, lookups);
+            }
         }
         let varies = order.others.iter().any(|coding| sibling(coding).is_some());
-        document(original, None, varies)
+        (original, None, varies, lookups)
     }
 }
 
@@ -272,11 +388,14 @@ impl FileService {
         }
     }
 
-    /// Closes files that are no longer requested, so that the space of a removed file becomes free. Returns the time
-    /// until the next call, unless the cache is empty.
+    /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the
+    /// root is still there. Returns the time until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
-        cache.sweep(now.monotonic);
+        let piece = self.piece.get() + 1;
+        self.piece.set(piece);
+        self.root.refresh();
+        cache.sweep(now.monotonic, |document| document.is_current(&self.root, piece));
         (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
     }
 }
@@ -286,6 +405,12 @@ impl Service for FileService {
         Reply::Ready(self.respond(request, now))
     }
 }
+
+/// The time between two lines about links that lead out of the root.
+const COMPLAINT: Duration = Duration::from_secs(10);
+
+/// How often a file is read again that changes while it is read.
+const MAX_CHANGES: usize = 3;
 
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
@@ -301,11 +426,18 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// The status for a failed open: whether the client or the server is to blame (RULES B12).
 fn status_of(error: &io::Error) -> Status {
-    use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::XDEV | Errno::NXIO) => {
-            Status::NOT_FOUND
-        }
+        // The last two: the file system cannot have the name.
+        Some(
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::NAMETOOLONG
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::ILSEQ
+            | Errno::INVAL,
+        ) => Status::NOT_FOUND,
         Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
         _ => Status::INTERNAL_SERVER_ERROR,
@@ -315,29 +447,30 @@ fn status_of(error: &io::Error) -> Status {
 fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
     if status.code() >= 500 {
-        warn!("cannot open {}: {error}", path.relative.display());
+        warn!("cannot serve {}: {error}", path.shown());
     }
-    Response::error(status)
+    let mut response = Response::error(status);
+    if status == Status::SERVICE_UNAVAILABLE {
+        response.field("Retry-After", 1);
+    }
+    response
 }
 
-/// Redirects `/dir` to `/dir/`, because links in its index are relative. The query stays. The location is an absolute
-/// path, so that it contains neither the client's `Host` nor `//other.host` (RULES B10, B11).
-fn redirect(path: &ResolvedPath, query: Option<&[u8]>) -> Response {
-    let mut location = path.url() + "/";
-    if let Some(query) = query {
-        // The query was checked with the target: it is graphic ASCII.
-        location.push('?');
-        location.push_str(&String::from_utf8_lossy(query));
+/// Refuses a listing; one that is too long with the reason, because no other request would tell.
+fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
+    if Errno::from_io_error(error) != Some(Errno::TOOBIG) {
+        return refuse(path, error);
     }
-    let mut response = Response::error(Status::MOVED_PERMANENTLY);
-    response.field("Location", location);
+    let mut response = Response::error(Status::FORBIDDEN);
+    let (status, most) = (Status::FORBIDDEN, listing::MAX_NAMES);
+    let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
+    response.body = Body::Bytes(text.into_bytes());
     response
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
 
     /// RULES B12, also for errors that no request can cause.
     #[test]
@@ -345,7 +478,16 @@ mod tests {
         for (want, errnos) in [
             (
                 404,
-                &[Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG, Errno::LOOP, Errno::XDEV, Errno::NXIO][..],
+                &[
+                    Errno::NOENT,
+                    Errno::NOTDIR,
+                    Errno::NAMETOOLONG,
+                    Errno::LOOP,
+                    Errno::XDEV,
+                    Errno::NXIO,
+                    Errno::ILSEQ,
+                    Errno::INVAL,
+                ][..],
             ),
             (403, &[Errno::ACCESS, Errno::PERM]),
             (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN]),

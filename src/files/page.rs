@@ -9,7 +9,6 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use percent_encoding::percent_encode;
 
@@ -18,7 +17,7 @@ use super::listing::{DirectoryEntry, Listing};
 use super::path::{ENCODED, ResolvedPath};
 use crate::chat::{Chunk, Producer};
 use crate::http1::{Body, Request, Response, Status};
-use crate::sys::descriptor::Metadata;
+use crate::sys::descriptor::{FileTime, Metadata};
 use crate::sys::directory::metadata_at;
 
 /// Rows in one piece of the page: about 30 KiB, and half a millisecond for their metadata.
@@ -52,9 +51,6 @@ impl Page {
 
     /// Size and time of an entry. An entry that was removed meanwhile keeps its row: the length is promised.
     fn cells(&self, entry: &DirectoryEntry) -> Cells {
-        if !self.listing.is_detailed {
-            return None;
-        }
         let metadata = match &entry.target {
             Some(target) => Some(**target),
             None => metadata_at(self.directory.as_fd(), &entry.name).ok(),
@@ -88,7 +84,7 @@ impl Producer for Page {
 
 /// The bytes of all rows.
 fn rows_len(listing: &Listing) -> u64 {
-    let cells = if listing.is_detailed { blank() } else { None };
+    let cells = blank();
     let mut length = Counter(0);
     for entry in &listing.entries {
         // Counting cannot fail.
@@ -108,13 +104,12 @@ fn top(path: &ResolvedPath, listing: &Listing) -> String {
         let _ = write!(title, "{name}/");
         let _ = write!(crumbs, "<wbr><a href=\"{}\">{name}/</a>", up(above));
     }
-    let columns = if listing.is_detailed { "<th>Size<th>Changed (UTC)" } else { "" };
     let parent = if title == "/" { "" } else { "<tr><td><a href=\"../\">../</a>\n" };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
          <style>\n{STYLE}</style>\n<h1>{crumbs}</h1>\n<p>{}</p>\n<table>\n\
-         <tr><th>Name{columns}\n{parent}",
+         <tr><th>Name<th>Size<th>Changed (UTC)\n{parent}",
         summary(listing)
     )
 }
@@ -124,11 +119,8 @@ fn up(levels: usize) -> String {
     if levels == 0 { "./".into() } else { "../".repeat(levels) }
 }
 
-/// How many entries there are, and whether the listing has all of them.
+/// How many entries there are.
 fn summary(listing: &Listing) -> String {
-    if listing.is_cut {
-        return format!("{} of more names: the rest is left out", Thousands(listing.entries.len()));
-    }
     let folders = listing.entries.iter().filter(|entry| entry.is_directory).count();
     let counts = [(folders, "folder"), (listing.entries.len() - folders, "file")];
     let counts: Vec<String> = (counts.into_iter().filter(|(count, _)| *count > 0))
@@ -149,25 +141,24 @@ fn write_row(out: &mut impl fmt::Write, entry: &DirectoryEntry, cells: &Cells) -
     write_escaped(out, name)?;
     out.write_str(slash)?;
     out.write_str("</a>")?;
-    if let Some((size, time)) = cells {
-        write!(out, "<td>{size:>8}<td>{time:16}")?;
-    }
-    out.write_str("\n")
+    let (size, time) = cells;
+    writeln!(out, "<td>{size:>8}<td>{time:16}")
 }
 
-/// The cells of constant width: a size of at most 8 bytes, a time of 16 or 0. A long listing has none.
-type Cells = Option<(String, String)>;
+/// The cells of constant width: a size of at most 8 bytes, a time of 16 or 0.
+type Cells = (String, String);
 
 fn blank() -> Cells {
-    Some(Default::default())
+    Cells::default()
 }
 
 fn cells_of(entry: &DirectoryEntry, metadata: &Metadata) -> Cells {
     let size = if entry.is_directory { String::new() } else { human_size(metadata.size) };
-    Some((size, human_time(metadata.modified)))
+    (size, human_time(metadata.modified))
 }
 
-/// A name as HTML text. Bytes that are not UTF-8 cannot be shown; the link is exact.
+/// A name as HTML text. Bytes that are not UTF-8 cannot be shown, and neither can characters that change how the text
+/// around them is shown; the link is exact.
 fn escaped(name: &[u8]) -> String {
     let mut text = String::new();
     // Writing into a String cannot fail.
@@ -178,11 +169,15 @@ fn escaped(name: &[u8]) -> String {
 fn write_escaped(out: &mut impl fmt::Write, name: &[u8]) -> fmt::Result {
     for chunk in name.utf8_chunks() {
         let mut text = chunk.valid();
-        let special = |text: &str| text.bytes().enumerate().find_map(|(at, byte)| Some((at, entity(byte)?)));
-        while let Some((at, entity)) = special(text) {
+        let special = |text: &str| {
+            let mut characters = text.char_indices();
+            let (at, shown) = characters.find_map(|(at, character)| Some((at, substitute(character)?)))?;
+            Some((at, shown, characters.offset()))
+        };
+        while let Some((at, shown, after)) = special(text) {
             out.write_str(&text[..at])?;
-            out.write_str(entity)?;
-            text = &text[at + 1..];
+            out.write_str(shown)?;
+            text = &text[after..];
         }
         out.write_str(text)?;
         if !chunk.invalid().is_empty() {
@@ -192,13 +187,17 @@ fn write_escaped(out: &mut impl fmt::Write, name: &[u8]) -> fmt::Result {
     Ok(())
 }
 
-fn entity(byte: u8) -> Option<&'static str> {
-    Some(match byte {
-        b'&' => "&amp;",
-        b'<' => "&lt;",
-        b'>' => "&gt;",
-        b'"' => "&quot;",
-        b'\'' => "&#39;",
+/// What stands for a character that HTML or a reader would take for more than a character.
+fn substitute(character: char) -> Option<&'static str> {
+    Some(match character {
+        '&' => "&amp;",
+        '<' => "&lt;",
+        '>' => "&gt;",
+        '"' => "&quot;",
+        '\'' => "&#39;",
+        // Line ends, and the direction of the text that follows.
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "\u{fffd}",
+        control if control.is_control() => "\u{fffd}",
         _ => return None,
     })
 }
@@ -231,11 +230,9 @@ pub(super) fn human_size(bytes: u64) -> String {
 }
 
 /// A time in UTC: `1994-11-06 08:49`.
-pub(super) fn human_time(time: SystemTime) -> String {
+pub(super) fn human_time(time: FileTime) -> String {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    /// The last second of the year 9999: httpdate has four digits for a year.
-    const LAST: Duration = Duration::from_secs(253_402_300_799);
-    let date = httpdate::fmt_http_date(time.min(UNIX_EPOCH + LAST));
+    let date = httpdate::fmt_http_date(time.to_system());
     // Sun, 06 Nov 1994 08:49:37 GMT
     let (day, month, year, clock) = (&date[5..7], &date[8..11], &date[12..16], &date[17..22]);
     let month = MONTHS.find(month).unwrap_or_default() / 3 + 1;
@@ -275,7 +272,6 @@ mod tests {
     use super::*;
     use crate::sys::descriptor::FileKind;
     use std::ffi::OsStr;
-    use std::time::{Duration, UNIX_EPOCH};
 
     fn entry(name: &[u8], is_directory: bool) -> DirectoryEntry {
         DirectoryEntry { name: OsStr::from_bytes(name).to_os_string(), is_directory, target: None }
@@ -289,8 +285,8 @@ mod tests {
             size,
             inode: 1,
             device: 1,
-            changed: UNIX_EPOCH,
-            modified: UNIX_EPOCH + Duration::from_secs(size),
+            changed: FileTime { seconds: 0, nanoseconds: 0 },
+            modified: FileTime { seconds: i64::try_from(size).expect("a time"), nanoseconds: 0 },
         };
         for entry in [entry(b"\xff<a> b", false), entry(b"folder", true)] {
             let row = |cells| {
@@ -307,19 +303,20 @@ mod tests {
         write_row(&mut row, &entry(b"\xff<a>&\"'.txt", false), &blank()).expect("a row");
         let link = "<a href=\"%FF%3Ca%3E%26%22%27.txt\">\u{fffd}&lt;a&gt;&amp;&quot;&#39;.txt</a>";
         assert!(row.starts_with(&format!("<tr><td>{link}<td>")), "{row}");
+        let name = "a\nb\t\u{1b}[31m\u{202e}gpj.\u{85}\u{7f}\u{2066}\u{2028}é";
+        assert_eq!(escaped(name.as_bytes()), "a�b��[31m�gpj.����é");
     }
 
     #[test]
     fn summaries() {
-        let summary = |folders, files, is_cut| {
+        let summary = |folders, files| {
             let entries = (0..folders + files).map(|n| entry(b"x", n < folders)).collect();
-            super::summary(&Listing { entries, is_cut, ..Listing::default() })
+            super::summary(&Listing { entries, ..Listing::default() })
         };
-        assert_eq!(summary(0, 0, false), "Nothing here");
-        assert_eq!(summary(1, 2, false), "1 folder, 2 files");
-        assert_eq!(summary(0, 1234, false), "1,234 files");
-        assert_eq!(summary(2, 0, false), "2 folders");
-        assert_eq!(summary(0, 10_000, true), "10,000 of more names: the rest is left out");
+        assert_eq!(summary(0, 0), "Nothing here");
+        assert_eq!(summary(1, 2), "1 folder, 2 files");
+        assert_eq!(summary(0, 1234), "1,234 files");
+        assert_eq!(summary(2, 0), "2 folders");
     }
 
     #[test]
@@ -343,9 +340,10 @@ mod tests {
 
     #[test]
     fn times() {
-        let time = |seconds| human_time(UNIX_EPOCH + Duration::from_secs(seconds));
+        let time = |seconds| human_time(FileTime { seconds, nanoseconds: 1 });
         assert_eq!(time(784_111_777), "1994-11-06 08:49");
         assert_eq!(time(0), "1970-01-01 00:00");
-        assert_eq!(time(u64::from(u32::MAX) << 8), "9999-12-31 23:59");
+        assert_eq!(time(i64::MAX), "9999-12-31 23:59");
+        assert_eq!(time(i64::MIN), "1970-01-01 00:00");
     }
 }

@@ -1,7 +1,7 @@
 //! The reader of request bodies: Content-Length and chunked framing (RFC 9112 §6, §7.1).
 //!
-//! Malformed framing is refused at once, with its white space, signs and bare line ends: two servers in a row have read
-//! each of them differently.
+//! Malformed framing is refused at once, with its signs, bare line ends, and white space where the grammar has none: two
+//! servers in a row have read each of them differently.
 
 use std::num::NonZeroU64;
 
@@ -206,26 +206,33 @@ impl BodyReader {
     }
 }
 
-/// Whether `bytes` is `*( ";" chunk-ext-name [ "=" chunk-ext-val ] )` (RFC 9112 §7.1.1), without the white space that
-/// the RFC calls bad.
+/// Whether `bytes` is `*( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )` (RFC 9112 §7.1.1). A recipient must
+/// parse BWS, the bad white space (RFC 9110 §5.6.3); at the end of the line it is none, and is refused.
 fn are_extensions(mut bytes: &[u8]) -> bool {
-    while let [b';', rest @ ..] = bytes {
-        let Some(rest) = skip_token(rest) else {
-            return false;
-        };
-        bytes = match rest {
-            [b'=', b'"', rest @ ..] => match skip_quoted(rest) {
-                Some(rest) => rest,
-                None => return false,
-            },
-            [b'=', rest @ ..] => match skip_token(rest) {
-                Some(rest) => rest,
-                None => return false,
-            },
-            _ => rest,
-        };
+    while !bytes.is_empty() {
+        match skip_extension(bytes) {
+            Some(rest) => bytes = rest,
+            None => return false,
+        }
     }
-    bytes.is_empty()
+    true
+}
+
+fn skip_extension(bytes: &[u8]) -> Option<&[u8]> {
+    let after_name = skip_token(skip_bws(skip_bws(bytes).strip_prefix(b";")?))?;
+    match skip_bws(after_name).strip_prefix(b"=").map(skip_bws) {
+        Some([b'"', quoted @ ..]) => skip_quoted(quoted),
+        Some(token) => skip_token(token),
+        None => Some(after_name),
+    }
+}
+
+/// Skips `BWS = *( SP / HTAB )`.
+fn skip_bws(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 fn skip_token(bytes: &[u8]) -> Option<&[u8]> {

@@ -25,6 +25,16 @@ impl ByteSet {
         Self(set)
     }
 
+    /// The set, and all bytes above 7F.
+    const fn and_obs_text(mut self) -> Self {
+        let mut byte = 0x80;
+        while byte < self.0.len() {
+            self.0[byte] = true;
+            byte += 1;
+        }
+        self
+    }
+
     const fn has(&self, byte: u8) -> bool {
         self.0[byte as usize]
     }
@@ -33,8 +43,8 @@ impl ByteSet {
 /// `tchar` (RFC 9110 §5.6.2).
 static TCHAR: ByteSet = ByteSet::alphanumeric_and(b"!#$%&'*+-.^_`|~");
 
-/// All graphic ASCII except `#`. (see [`is_target_byte`])
-static TARGET: ByteSet = ByteSet::alphanumeric_and(b"!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~");
+/// All graphic ASCII except `#`, and all bytes above 7F. (see [`is_target_byte`])
+static TARGET: ByteSet = ByteSet::alphanumeric_and(b"!\"$%&'()*+,-./:;<=>?@[\\]^_`{|}~").and_obs_text();
 
 /// The bytes of `reg-name = *( unreserved / pct-encoded / sub-delims )` (RFC 3986 §3.2.2), without the comma.
 static REG_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._~%!$&'()*+;=");
@@ -69,8 +79,9 @@ pub(super) fn is_field_value_byte(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
-/// Whether `byte` may be in a request target. Control characters and bytes above 7E are no part of a URI (RFC 3986 §2),
-/// and a client does not send the fragment (RFC 9112 §3.2).
+/// Whether `byte` may be in a request target. Control characters and spaces end it, or end it for another server, and a
+/// client does not send the fragment (RFC 9112 §3.2). Bytes above 7F are no part of a URI either (RFC 3986 §2), but some
+/// clients send names as they are, and no reader takes such a byte for the end of anything.
 pub(super) fn is_target_byte(byte: u8) -> bool {
     TARGET.has(byte)
 }
@@ -156,7 +167,8 @@ mod tests {
     fn byte_sets() {
         for byte in 0..=u8::MAX {
             let alphanumeric = byte.is_ascii_alphanumeric();
-            assert_eq!(is_target_byte(byte), byte.is_ascii_graphic() && byte != b'#', "{byte}");
+            let in_target = byte.is_ascii_graphic() && byte != b'#' || byte >= 0x80;
+            assert_eq!(is_target_byte(byte), in_target, "{byte}");
             assert_eq!(is_tchar(byte), alphanumeric || b"!#$%&'*+-.^_`|~".contains(&byte), "{byte}");
             assert_eq!(REG_NAME.has(byte), alphanumeric || b"-._~%!$&'()*+;=".contains(&byte), "{byte}");
         }

@@ -80,6 +80,7 @@ pub(super) fn parse<'a>(
         framing: checked.framing(version)?,
         keep_alive: checked.keep_alive(version),
         expects_continue: checked.expects_continue(version)?,
+        is_pipelined: false,
     })
 }
 
@@ -119,8 +120,11 @@ fn well_formed(line: &[u8]) -> Option<RequestLine<'_>> {
     let target = rest.iter().take_while(is_part).count();
     let (target, version) = rest.split_at(target);
     let version = version.strip_prefix(b" ").and_then(known_version)?;
-    let is_valid =
-        !method.is_empty() && !target.is_empty() && (!has_encoded || is_percent_encoding_valid(target));
+    // A query means what the application makes of it: `?q=50%` is not malformed (RULES A20).
+    let before_query = || target.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let is_valid = !method.is_empty()
+        && !target.is_empty()
+        && (!has_encoded || is_percent_encoding_valid(before_query()));
     is_valid.then_some(RequestLine { method, target, version })
 }
 
@@ -158,7 +162,7 @@ fn request_line_error(line: &[u8], limits: &Limits) -> Error {
 struct CheckedFields<'a> {
     host: Option<&'a [u8]>,
     content_length: Option<&'a [u8]>,
-    transfer_encoding: Option<&'a [u8]>,
+    codings: TransferCodings,
     content_type: Option<&'a [u8]>,
     close: bool,
     keep_alive: bool,
@@ -191,7 +195,8 @@ impl<'a> CheckedFields<'a> {
             12 if is("content-type") => once(&mut self.content_type, value, Error::Repeated),
             14 if is("content-length") => once(&mut self.content_length, value, Error::ContentLength),
             17 if is("transfer-encoding") => {
-                once(&mut self.transfer_encoding, value, Error::TransferEncoding)
+                self.codings.add_line(value);
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -239,15 +244,15 @@ impl<'a> CheckedFields<'a> {
 
     /// Returns the framing of the body (RFC 9112 §6.3). Where the RFC lets a server repair a request, it is refused.
     fn framing(&self, version: Version) -> Result<BodyFraming, Error> {
-        match (self.transfer_encoding, self.content_length) {
-            (Some(_), Some(_)) => Err(Error::TransferEncoding),
-            (Some(_), None) if version < Version::Http11 => Err(Error::TransferEncoding),
-            (Some(codings), None) => transfer_coding(codings),
-            (None, Some(length)) => {
+        match (self.codings.count, self.content_length) {
+            (1.., Some(_)) => Err(Error::TransferEncoding),
+            (1.., None) if version < Version::Http11 => Err(Error::TransferEncoding),
+            (1.., None) => self.codings.framing(),
+            (0, Some(length)) => {
                 let length = parse_decimal(length).ok_or(Error::ContentLength)?;
                 Ok(if length == 0 { BodyFraming::None } else { BodyFraming::Length(length) })
             }
-            (None, None) => Ok(BodyFraming::None),
+            (0, None) => Ok(BodyFraming::None),
         }
     }
 }
@@ -259,19 +264,31 @@ fn once<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8], error: Error) -> Resul
     }
 }
 
-/// Accepts `chunked` only: other well-formed codings are 501, and malformed ones 400 (RULES A52 to A54).
-fn transfer_coding(value: &[u8]) -> Result<BodyFraming, Error> {
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(BodyFraming::Chunked);
+/// The list of codings in `Transfer-Encoding`, over any number of lines (RFC 9110 §5.3).
+#[derive(Debug, Default)]
+struct TransferCodings {
+    count: usize,
+    has_chunked: bool,
+    /// Whether a coding is malformed, or follows `chunked`.
+    is_malformed: bool,
+}
+
+impl TransferCodings {
+    fn add_line(&mut self, value: &[u8]) {
+        for coding in value.split(|byte| *byte == b',').map(trim_ows) {
+            self.count += 1;
+            self.is_malformed |= self.has_chunked || !is_token(coding);
+            self.has_chunked |= coding.eq_ignore_ascii_case(b"chunked");
+        }
     }
-    let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
-    let codings: Vec<&[u8]> = value.split(|byte| *byte == b',').map(trim_ows).collect();
-    let well_formed = codings.iter().all(|coding| is_token(coding));
-    let before_last = &codings[..codings.len() - 1];
-    if well_formed && !before_last.iter().any(is_chunked) {
-        Err(Error::Coding)
-    } else {
-        Err(Error::TransferEncoding)
+
+    /// Accepts `chunked` only: other well-formed lists are 501, and malformed ones 400 (RULES A52 to A54).
+    fn framing(&self) -> Result<BodyFraming, Error> {
+        match self {
+            Self { is_malformed: true, .. } => Err(Error::TransferEncoding),
+            Self { count: 1, has_chunked: true, .. } => Ok(BodyFraming::Chunked),
+            _ => Err(Error::Coding),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub use head::{FEW_FIELDS, FieldSpace, Head, MAX_FIELDS, field_space};
 pub use request::{Fields, Method, Request, RequestNeeds, Target, Version};
 #[cfg(feature = "wsgi")]
 pub(crate) use response::decimal;
-pub use response::{Body, Part, Response, ResponseHead};
+pub use response::{Body, Response, ResponseHead};
 pub use service::{Completion, PendingResponse, Progress, Reply, Service};
 pub use settings::{Limits, Settings, Timeouts};
 pub use status::Status;

@@ -50,9 +50,9 @@ pub enum Version {
 pub enum Target<'a> {
     /// Origin-form or absolute-form.
     Path {
-        /// Begins with `/`; still percent-encoded.
+        /// Begins with `/`; percent-encoded as far as the client has done so: it may have any byte above 7F.
         path: &'a [u8],
-        /// The part after the first `?`.
+        /// The part after the first `?`, as it was sent; a percent sign in it may mean nothing.
         query: Option<&'a [u8]>,
     },
     /// `host:port`; only with CONNECT.
@@ -109,6 +109,9 @@ pub struct Request<'a> {
     pub keep_alive: bool,
     /// Whether the client may wait for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
+    /// Whether it was received together with the request before it, after whose receipt the service has been called. The
+    /// driver knows; else it is `false`.
+    pub is_pipelined: bool,
 }
 
 impl Request<'_> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::framing::BodyFraming;
 use super::status::Status;
-use crate::chat::{FileSlice, OutQueue, Producer};
+use crate::chat::{Chunk, FileSlice, OutQueue, Producer};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -17,24 +17,17 @@ pub enum Body {
     Shared(Arc<[u8]>),
     /// A slice of a file, which the kernel sends (sendfile(2)).
     File(FileSlice),
-    /// Several slices of a file (multipart/byteranges, RFC 9110 §14.6).
-    Parts {
-        /// The slices, each with the bytes before it.
-        parts: Vec<Part>,
-        /// The bytes after the last part.
-        end: Vec<u8>,
-    },
     /// A body that is made while it is sent. [`Producer::remaining`] is its exact length in bytes.
     Made(Box<dyn Producer>),
 }
 
-/// One part of a multipart body.
-#[derive(Debug)]
-pub struct Part {
-    /// The delimiter and the fields of the part.
-    pub head: Vec<u8>,
-    /// The slice of the file.
-    pub content: FileSlice,
+impl From<Chunk> for Body {
+    fn from(chunk: Chunk) -> Self {
+        match chunk {
+            Chunk::Bytes(bytes) => Self::Bytes(bytes),
+            Chunk::File(slice) => Self::File(slice),
+        }
+    }
 }
 
 impl Body {
@@ -51,10 +44,6 @@ impl Body {
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::Shared(bytes) => bytes.len() as u64,
             Self::File(slice) => slice.len,
-            Self::Parts { parts, end } => {
-                let part = |part: &Part| part.head.len() as u64 + part.content.len;
-                parts.iter().map(part).sum::<u64>() + end.len() as u64
-            }
             Self::Made(producer) => producer.remaining(),
         }
     }
@@ -70,13 +59,6 @@ impl Body {
             Self::Bytes(bytes) => queue.push(&bytes),
             Self::Shared(bytes) => queue.push(&bytes),
             Self::File(slice) => queue.push_file(slice),
-            Self::Parts { parts, end } => {
-                for part in parts {
-                    queue.push(&part.head);
-                    queue.push_file(part.content);
-                }
-                queue.push(&end);
-            }
             Self::Made(producer) => queue.push_with_producer(producer),
         }
     }

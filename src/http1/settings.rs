@@ -81,8 +81,9 @@ impl Default for Timeouts {
             body_grace: Duration::from_secs(20),
             // Apache's figure; every modem is faster.
             body_rate: 500,
-            write_idle: Duration::from_secs(30),
-            write_grace: Duration::from_secs(60),
+            // nginx's figure: a video that is paused for half a minute is not cut.
+            write_idle: Duration::from_secs(60),
+            write_grace: Duration::from_secs(120),
             // A client that reads a byte now and then only holds memory.
             write_rate: 1024,
             drain_quiet: Duration::from_secs(1),

@@ -9,9 +9,9 @@ use log::{error, info, warn};
 
 use super::stopping::{ExitingWorker, FAST_STOP, StopMode};
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
-use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, WORKER_SIGNALS, Work};
+use super::{Assignment, BOOT_FAILURE, Ended, FAILURE, Master, Phase, RETRY_PAUSE, WORKER_SIGNALS, Work};
 use crate::heartbeat::{Heartbeat, HeartbeatSlot, WorkerState};
-use crate::sys::fd_passing;
+use crate::sys::orders;
 use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
@@ -56,7 +56,7 @@ impl Master {
     }
 
     fn spawn_worker(&mut self, pending: bool, slot: usize) -> io::Result<Option<ChildSetup>> {
-        let (socket, master_link) = fd_passing::pair()?;
+        let (socket, master_link) = orders::pair()?;
         let report = descriptor::duplicate(&self.reports.1)?;
         let generation = match &mut self.pending {
             Some(reload) if pending => &mut reload.generation,
@@ -86,12 +86,13 @@ impl Master {
         let watch = self.pending.as_ref().filter(|_| pending).map_or(&self.watch, |reload| &reload.watch);
         let heartbeat = Heartbeat::new(heartbeat, watch.every(), report);
         let _ = signal::reset(&Signal::ALL);
+        let _ = signal::ignore(Signal::TtyOut);
         drop(self);
-        let signals = Signals::install(WORKER_SIGNALS);
-        drop(blocked);
-        let Ok(signals) = signals else {
+        let signals = Signals::install(WORKER_SIGNALS).unwrap_or_else(|error| {
+            error!("a worker cannot take signals: {error}");
             std::process::exit(BOOT_FAILURE);
-        };
+        });
+        drop(blocked);
         let assignment = Assignment { slot, pending, signals, master_link, heartbeat };
         let code = catch_unwind(AssertUnwindSafe(|| work.work(assignment))).unwrap_or(FAILURE);
         std::process::exit(code)
@@ -105,7 +106,9 @@ impl Master {
             let _ = process::kill(worker.pid);
         }
         while !self.exiting.is_empty() && now.elapsed() < FAST_STOP {
-            let _ = readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP));
+            if readiness::wait_readable(self.signals.as_fd(), Some(FAST_STOP)).is_err() {
+                std::thread::sleep(RETRY_PAUSE);
+            }
             let _ = self.signals.take(|_| {});
             while let Some((pid, _)) = process::reap() {
                 self.exiting.retain(|worker| worker.pid != pid);
@@ -125,8 +128,10 @@ impl Master {
             {
                 slot.vacate().into_iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
                 self.fail_reload(format!("its worker {pid} has ended ({exit})"));
-            } else if let Some(upgrade) = self.upgrade.as_mut().filter(|upgrade| upgrade.pid == pid) {
-                upgrade.exit = Some(exit);
+            } else if let Some(child) =
+                [&mut self.rehearsal, &mut self.upgrade].into_iter().flatten().find(|child| child.pid == pid)
+            {
+                child.exit = Some(exit);
             } else {
                 info!("a process {pid} that is no worker has ended: {exit}");
             }
@@ -143,6 +148,21 @@ impl Master {
                 info!("worker {} has reached its limit and retires; another takes its place", worker.pid);
                 *slot = WorkerSlot::empty(now);
                 self.exiting.push(ExitingWorker::of(worker, mode, now));
+            }
+        }
+    }
+
+    /// Ends workers that hang. One that cannot be ended leaves its slot to another, but a disk that hangs must not fill
+    /// the machine with such workers: there are at most as many as slots.
+    pub(super) fn end_hanging(&mut self, now: Instant) {
+        let mut room = self.current.slots.len();
+        room -= self.exiting.iter().filter(|worker| worker.is_left_behind()).count().min(room);
+        for slot in &mut self.current.slots {
+            if let Some(worker) = slot.worker.take_if(|worker| self.watch.check(worker, now) && room > 0) {
+                room -= 1;
+                error!("worker {} does not end and is left behind; another takes its place", worker.pid);
+                *slot = WorkerSlot::empty(now);
+                self.exiting.push(ExitingWorker::left_behind(worker));
             }
         }
     }

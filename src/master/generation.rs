@@ -23,10 +23,6 @@ impl Generation {
         self.slots.iter().filter_map(|slot| slot.worker.as_ref())
     }
 
-    pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut WorkerProcess> {
-        self.slots.iter_mut().filter_map(|slot| slot.worker.as_mut())
-    }
-
     pub(super) fn slot_of(&mut self, pid: Pid) -> Option<&mut WorkerSlot> {
         self.slots.iter_mut().find(|slot| slot.worker.as_ref().is_some_and(|worker| worker.pid == pid))
     }

@@ -9,7 +9,7 @@
 //!              │                                   └── USR2: drain when the successor is ready ───►▲
 //!              └── a worker cannot start: stop ───────────────────────────────────────────────────►│
 //!
-//! workers:  HUP ──► pending reload ── all ready ──► current generation ── replaced, WINCH, TTOU ──► exiting workers
+//! workers:  HUP ──► rehearsal ──► pending reload ── all ready ──► current generation ── replaced, WINCH, TTOU ──► exiting workers
 //!                      └── not ready in time: stop ───────────────────────────────────────────────────►▲
 //! ```
 //!
@@ -20,6 +20,7 @@
 //! | `notify` | sd_notify(3) |
 //! | `pidfile` | the pid file |
 //! | `reload` | from one configuration to the next |
+//! | `reporter` | a child that is no worker |
 //! | `signals` | what each signal does |
 //! | `stopping` | workers that have been told to exit |
 //! | `upgrade` | handing over to another program |
@@ -31,6 +32,7 @@ mod generation;
 mod notify;
 mod pidfile;
 mod reload;
+mod reporter;
 mod signals;
 mod stopping;
 mod upgrade;
@@ -42,10 +44,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{error, info};
 
 use crate::heartbeat::{Heartbeat, Scoreboard};
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
@@ -54,8 +56,8 @@ use generation::Generation;
 pub use notify::Notifier;
 use pidfile::PidFile;
 use reload::PendingReload;
+use reporter::Reporter;
 use stopping::{ExitingWorker, StopMode};
-use upgrade::Upgrade;
 pub use upgrade::{Executable, Predecessor};
 use watch::Watch;
 use worker_slot::WorkerSlot;
@@ -69,15 +71,19 @@ pub const FAILURE: i32 = 70;
 /// The longest time in which a worker may become ready: loading an application is slow, and this is very slow.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The time between two looks of a master that cannot wait for events.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
 /// The limit of workers, for the configuration and for SIGTTIN.
 const MAX_WORKERS: usize = 1024;
 
 /// Slots of the scoreboard: three generations (one of them being killed), and workers that drain.
 const SCOREBOARD_SLOTS: usize = 4 * MAX_WORKERS;
 
-/// The signals that a worker has a handler for: all but SIGCHLD. It acts on INT, QUIT and TERM; the others must not
-/// end it when they are sent to all processes of a group or of a name.
-const WORKER_SIGNALS: &[Signal] = Signal::ALL.split_at(Signal::ALL.len() - 1).0;
+/// The signals that a worker has a handler for: all but SIGCHLD, and SIGTTOU, which it ignores, because with a handler a
+/// write to a terminal in the background would never end. It acts on INT, QUIT and TERM; the others must not end it
+/// when they are sent to all processes of a group or of a name.
+const WORKER_SIGNALS: &[Signal] = Signal::ALL.split_at(Signal::ALL.len() - 2).0;
 
 /// What a configuration says about processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +118,8 @@ pub struct Assignment {
     pub pending: bool,
     /// The signals of this process, queued from its first moment on.
     pub signals: Signals,
-    /// One of a pair of sockets whose other end only the master holds, so it closes with the master. Logs that the
-    /// master has reopened come through it ([`crate::sys::fd_passing`]).
+    /// One of a pair of sockets whose other end only the master holds, so it closes with the master. The master's
+    /// orders come through it ([`crate::sys::orders`]).
     pub master_link: OwnedFd,
     /// How the worker reports to the master.
     pub heartbeat: Heartbeat,
@@ -127,12 +133,19 @@ pub trait Work {
     /// Runs in the master, once, when the first workers are all ready.
     fn started(&mut self, workers: &[Pid]);
 
+    /// Runs in a child of the master, which ends then: does what a reload does and may wait for others to do, a resolver
+    /// or a disk. Returns what [`Work::reload`] needs of that.
+    ///
+    /// # Errors
+    /// A line that says why there is no new configuration.
+    fn rehearse(&mut self) -> Result<String, String>;
+
     /// Reads the configuration again and opens everything that it asks for, beside what is open. The workers of the
     /// pending reload are forked next.
     ///
     /// # Errors
     /// A line that says why there is no new configuration.
-    fn reload(&mut self) -> Result<Plan, String>;
+    fn reload(&mut self, rehearsed: &str) -> Result<Plan, String>;
 
     /// The reload has ended: the new configuration is in force, or given up. Closes what only the other one needs.
     fn reloaded(&mut self, in_force: bool);
@@ -175,7 +188,14 @@ pub struct Master {
     /// The workers that have been told to exit.
     exiting: Vec<ExitingWorker>,
     reload_requested: bool,
-    upgrade: Option<Upgrade>,
+    /// The generation that was last found outdated, and when.
+    outdated: Option<(u64, Instant)>,
+    /// The last wait has failed.
+    wait_fails: bool,
+    /// The child that tries the new configuration before this process reads it.
+    rehearsal: Option<Reporter>,
+    /// The successor.
+    upgrade: Option<Reporter>,
     watch: Watch,
     pidfile: Option<PidFile>,
     notifier: Notifier,
@@ -228,6 +248,9 @@ impl Master {
             pending: None,
             exiting: Vec::new(),
             reload_requested: false,
+            outdated: None,
+            wait_fails: false,
+            rehearsal: None,
             upgrade: None,
             pidfile: pidfile.transpose()?,
             notifier,
@@ -247,7 +270,7 @@ impl Master {
     /// Forks the workers and watches over them until a signal ends it. Call it while this process has one thread.
     ///
     /// # Errors
-    /// When the first workers cannot be forked, or this process cannot wait; no worker is left then.
+    /// When the first workers cannot be forked, or the pid file cannot be written; no worker is left then.
     pub fn run(mut self, work: &mut dyn Work) -> io::Result<Ended> {
         loop {
             let turn = match self.spawn_workers() {
@@ -256,7 +279,7 @@ impl Master {
                 Err(error) => Err(error),
             };
             if let Phase::Stopping(ended) = self.phase
-                && self.exiting.is_empty()
+                && self.exiting.iter().all(ExitingWorker::is_left_behind)
             {
                 return Ok(ended);
             }
@@ -269,15 +292,16 @@ impl Master {
 
     /// Waits until something happens, and acts on it.
     fn turn(&mut self, work: &mut dyn Work) -> io::Result<()> {
-        self.wait()?;
-        for signal in self.take_signals()? {
+        self.wait();
+        for signal in self.take_signals() {
             self.handle_signal(signal, work);
         }
         self.reap_workers(work);
         let now = Instant::now();
         self.replace_retiring(now);
+        self.reload_outdated(now);
         self.watch.look(now);
-        self.current.workers_mut().for_each(|worker| self.watch.check(worker, now));
+        self.end_hanging(now);
         self.exiting.iter_mut().for_each(|worker| worker.escalate(now));
         if let Phase::Starting(deadline) = self.phase {
             self.check_started(deadline, now, work)?;
@@ -290,9 +314,24 @@ impl Master {
         Ok(())
     }
 
-    fn wait(&self) -> io::Result<()> {
-        let successor = self.upgrade.as_ref().and_then(Upgrade::report);
-        let files = [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), successor];
+    /// Waits for an event or a deadline. A master that cannot wait looks at everything ten times a second instead, with
+    /// one line in the log: workers that are well must not end because of it.
+    fn wait(&mut self) {
+        match self.wait_for_event() {
+            Ok(()) if std::mem::take(&mut self.wait_fails) => info!("the master can wait for events again"),
+            Ok(()) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut self.wait_fails, true) {
+                    error!("the master cannot wait for events, and looks ten times a second: {error}");
+                }
+                std::thread::sleep(RETRY_PAUSE);
+            }
+        }
+    }
+
+    fn wait_for_event(&self) -> io::Result<()> {
+        let [rehearsal, successor] = [&self.rehearsal, &self.upgrade].map(|child| child.as_ref()?.pipe());
+        let files = [Some(self.signals.as_fd()), Some(self.reports.0.as_fd()), rehearsal, successor];
         let files: Vec<BorrowedFd<'_>> = files.into_iter().flatten().collect();
         let timeout = self.next_deadline().saturating_duration_since(Instant::now());
         readiness::wait_any(&files, Some(timeout))?;
@@ -308,9 +347,10 @@ impl Master {
         let generations = [Some(&self.current), pending.map(|pending| &pending.generation)];
         let slots = generations.into_iter().flatten().flat_map(|generation| &generation.slots);
         let exiting = self.exiting.iter().filter_map(ExitingWorker::deadline);
-        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.deadline);
+        let [rehearsal, upgrade] =
+            [&self.rehearsal, &self.upgrade].map(|child| Some(child.as_ref()?.deadline));
         let pending = pending.map(|pending| pending.deadline);
-        let others = [starting, pending, upgrade, self.notifier.next_ping()].into_iter().flatten();
+        let others = [starting, pending, rehearsal, upgrade, self.notifier.next_ping()].into_iter().flatten();
         let all = slots.filter_map(WorkerSlot::due).chain(exiting).chain(others);
         all.fold(self.watch.next(), Instant::min)
     }

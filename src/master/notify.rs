@@ -1,12 +1,14 @@
 //! Messages to a service manager (sd_notify(3)): one datagram for each change, to the socket that `NOTIFY_SOCKET`
 //! names. Without the variable nothing is sent; the server never waits for a service manager.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
 use log::warn;
+use rustix::io::Errno;
 
 use crate::sys::process::{self, Pid, take_variable};
 
@@ -21,6 +23,8 @@ pub struct Notifier {
     /// The longest time between two messages that all is well.
     watchdog: Option<Duration>,
     pinged: Option<Instant>,
+    /// The last state that the service manager has not taken: without READY it would end the server.
+    unsent: RefCell<Option<String>>,
     /// The variables for a successor.
     environment: Vec<(&'static str, OsString)>,
 }
@@ -44,7 +48,7 @@ impl Notifier {
                 let mut environment = vec![(SOCKET, name)];
                 environment.extend(watchdog.map(|micros| (WATCHDOG, micros)));
                 let watchdog = micros.filter(|micros| *micros > 0).map(Duration::from_micros);
-                Self { socket: Some(socket), watchdog, pinged: None, environment }
+                Self { socket: Some(socket), watchdog, environment, ..Self::default() }
             }
             Err(error) => {
                 warn!("cannot notify a service manager at {SOCKET}={}: {error}", name.display());
@@ -92,22 +96,34 @@ impl Notifier {
         self.pinged.map(|at| at + half)
     }
 
-    /// Resets the watchdog of the service manager if it is time, and if all is well.
+    /// Sends what was not taken before. Resets the watchdog of the service manager if it is time, and if all is well.
     pub(super) fn ping(&mut self, now: Instant, all_is_well: impl FnOnce() -> bool) {
+        if let Some(state) = self.unsent.take() {
+            self.send(&state);
+        }
         if self.watchdog.is_none() || self.next_ping().is_some_and(|at| at > now) {
             return;
         }
         self.pinged = Some(now);
         if all_is_well() {
-            self.send("WATCHDOG=1");
+            self.deliver("WATCHDOG=1");
         }
     }
 
-    fn send(&self, message: &str) {
-        if let Some((socket, address)) = &self.socket {
-            // A service manager that is too slow for a few short datagrams is not waited for.
-            let _ = socket.send_to_addr(message.as_bytes(), address);
-        }
+    /// Sends a state. A service manager whose queue is full is not waited for; [`Notifier::ping`] sends it again, unless
+    /// another state has taken its place.
+    fn send(&self, state: &str) {
+        self.unsent.replace((!self.deliver(state)).then(|| state.into()));
+    }
+
+    /// Returns whether there is no reason to send it again.
+    fn deliver(&self, message: &str) -> bool {
+        let Some((socket, address)) = &self.socket else {
+            return true;
+        };
+        let sent =
+            socket.send_to_addr(message.as_bytes(), address).map_err(|error| Errno::from_io_error(&error));
+        !matches!(sent, Err(Some(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)))
     }
 }
 

@@ -1,23 +1,25 @@
 //! What each signal does (docs/DESIGN.md, "Processes"). The handlers only count; the master acts here.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 use log::{debug, info, warn};
 
 use super::stopping::{ExitingWorker, StopMode};
 use super::worker_slot::WorkerSlot;
-use super::{MAX_WORKERS, Master, Phase, Work, count};
-use crate::sys::fd_passing;
+use super::{MAX_WORKERS, Master, Phase, RETRY_PAUSE, Work, count};
+use crate::sys::orders::MasterOrder;
 use crate::sys::process;
 use crate::sys::signal::Signal;
 
 impl Master {
-    pub(super) fn take_signals(&mut self) -> io::Result<Vec<Signal>> {
+    pub(super) fn take_signals(&mut self) -> Vec<Signal> {
         let mut taken = Vec::new();
-        self.signals.take(|signal| taken.push(signal))?;
-        Ok(taken)
+        if self.signals.take(|signal| taken.push(signal)).is_err() {
+            // The pipe stays readable, and no wait would last.
+            std::thread::sleep(RETRY_PAUSE);
+        }
+        taken
     }
 
     pub(super) fn handle_signal(&mut self, signal: Signal, work: &mut dyn Work) {
@@ -31,12 +33,12 @@ impl Master {
                 info!("the terminal has been closed");
                 self.stop(StopMode::Drain(self.plan.grace), work);
             }
-            Signal::Hangup => self.reload_requested = true,
+            Signal::Hangup => self.request_reload(),
             Signal::User2 => self.begin_upgrade(work),
             Signal::Window => self.drain_current(),
             Signal::TtyIn => self.add_worker(work),
             Signal::TtyOut => self.remove_worker(work),
-            Signal::Child | Signal::Abort => {}
+            Signal::Child | Signal::Abort | Signal::FileSize => {}
         }
     }
 
@@ -47,9 +49,9 @@ impl Master {
     }
 
     fn reopen_logs(&mut self, work: &mut dyn Work) {
-        let logs = work.reopen_logs();
+        let logs: Vec<MasterOrder> = work.reopen_logs().into_iter().map(MasterOrder::Log).collect();
         for (pid, link) in self.links() {
-            match logs.iter().try_for_each(|log| fd_passing::send(link.socket.as_fd(), log)) {
+            match logs.iter().try_for_each(|log| link.send(log)) {
                 // The worker has just ended, and is about to be reaped.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 Err(error) => warn!("worker {pid} goes on with the old logs: {error}"),

@@ -1,18 +1,23 @@
 //! Workers that have been told to exit.
 //!
 //! ```text
-//! drain: TERM ──────────────────────────── grace + 1 s ──► KILL ──► reaped
-//!          └── second signal: INT after 1 s ── 1 s ──────────┘
-//! stop:  INT ── 1 s ──► KILL ──► reaped
+//! drain ────────────────────────────────── grace + 1 s ──► KILL ──► reaped, or left behind after 5 s
+//!   └── second signal: stop after 1 s ── 1 s ────────────────┘
+//! stop ── 1 s ──► KILL ──► reaped, or left behind after 5 s
 //! ```
+//!
+//! Workers are told over their links, which needs no right to send signals. SIGKILL is for those that hang. A process
+//! that it does not end waits for a disk, or the master may not kill it: it is left behind, and ends with its link when
+//! it comes back to its loop.
 
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::{error, info, warn};
 
 use super::generation::Generation;
 use super::worker_slot::{WorkerLink, WorkerProcess, WorkerSlot};
 use super::{Ended, Master, Phase, Work, count};
+use crate::sys::orders::MasterOrder;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
@@ -24,6 +29,9 @@ pub(super) const FAST_STOP: Duration = Duration::from_secs(1);
 
 /// How long a draining worker has left after a second signal: gunicorn's figure.
 const SECOND_SIGNAL_GRACE: Duration = Duration::from_secs(2);
+
+/// How long a process that was killed may take to end; then nothing waits for it any more.
+pub(super) const LEAVE_DELAY: Duration = Duration::from_secs(5);
 
 /// How a worker is told to exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +50,8 @@ pub(super) struct ExitingWorker {
     pub(super) link: Option<WorkerLink>,
     stop_at: Option<Instant>,
     kill_at: Option<Instant>,
+    /// Without any of the three times, the process is left behind.
+    leave_at: Option<Instant>,
 }
 
 impl ExitingWorker {
@@ -52,13 +62,23 @@ impl ExitingWorker {
 
     /// Tells a process to exit.
     pub(super) fn new(pid: Pid, link: Option<WorkerLink>, mode: StopMode, now: Instant) -> Self {
-        let (signal, time) = match mode {
-            StopMode::Drain(grace) => (Signal::Terminate, grace + KILL_DELAY),
-            StopMode::Stop => (Signal::Interrupt, FAST_STOP),
+        let time = match mode {
+            StopMode::Drain(grace) => grace + KILL_DELAY,
+            StopMode::Stop => FAST_STOP,
         };
-        // An error means that it has just ended, and is about to be reaped.
-        let _ = process::send(pid, signal);
-        Self { pid, link, stop_at: None, kill_at: Some(now + time) }
+        tell(pid, link.as_ref(), mode);
+        Self { pid, link, stop_at: None, kill_at: Some(now + time), leave_at: None }
+    }
+
+    /// A worker that hangs, and that SIGKILL does not end.
+    pub(super) fn left_behind(worker: WorkerProcess) -> Self {
+        tell(worker.pid, Some(&worker.link), StopMode::Stop);
+        Self { pid: worker.pid, link: Some(worker.link), stop_at: None, kill_at: None, leave_at: None }
+    }
+
+    /// Whether nothing waits for its end any more.
+    pub(super) fn is_left_behind(&self) -> bool {
+        self.deadline().is_none()
     }
 
     /// Shortens the grace after a second signal: what can be finished in a second still is.
@@ -71,19 +91,43 @@ impl ExitingWorker {
 
     /// When [`ExitingWorker::escalate`] is due next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        [self.stop_at, self.kill_at].into_iter().flatten().min()
+        [self.stop_at, self.kill_at, self.leave_at].into_iter().flatten().min()
     }
 
-    /// Sends INT and KILL when their time has come. A process that KILL does not end waits for a disk, and the
-    /// master waits for the process.
+    /// Stops, kills and gives up the process when their time has come.
     pub(super) fn escalate(&mut self, now: Instant) {
+        let pid = self.pid;
         if self.stop_at.take_if(|at| *at <= now).is_some() {
-            let _ = process::send(self.pid, Signal::Interrupt);
+            tell(pid, self.link.as_ref(), StopMode::Stop);
         }
         if self.kill_at.take_if(|at| *at <= now).is_some() {
-            warn!("process {} did not stop in time and is killed", self.pid);
-            let _ = process::kill(self.pid);
+            match process::kill(pid) {
+                Ok(()) => {
+                    warn!("process {pid} did not stop in time and is killed");
+                    self.leave_at = Some(now + LEAVE_DELAY);
+                }
+                Err(error) => {
+                    error!(
+                        "process {pid} did not stop in time, cannot be killed, and is left behind: {error}"
+                    );
+                }
+            }
         }
+        if self.leave_at.take_if(|at| *at <= now).is_some() {
+            error!("process {pid} was killed and has not ended: it is left behind");
+        }
+    }
+}
+
+/// Tells a process to exit: a worker over its link, a successor, which has none, by a signal.
+fn tell(pid: Pid, link: Option<&WorkerLink>, mode: StopMode) {
+    let (order, signal) = match mode {
+        StopMode::Drain(_) => (MasterOrder::Drain, Signal::Terminate),
+        StopMode::Stop => (MasterOrder::Stop, Signal::Interrupt),
+    };
+    let told = link.is_some_and(|link| link.send(&order).is_ok());
+    if !told && let Err(error) = process::send(pid, signal) {
+        warn!("process {pid} cannot be told to exit: {error}");
     }
 }
 
@@ -128,8 +172,9 @@ impl Master {
             self.stop_generation(pending.generation, StopMode::Stop, now);
         }
         // A successor that is not ready yet would be left alone.
-        if let Some(upgrade) = self.upgrade.take().filter(|upgrade| upgrade.exit.is_none()) {
-            self.exiting.push(ExitingWorker::new(upgrade.pid, None, mode, now));
+        let children = [self.rehearsal.take(), self.upgrade.take()].into_iter().flatten();
+        for child in children.filter(|child| child.exit.is_none()) {
+            self.exiting.push(ExitingWorker::new(child.pid, None, mode, now));
         }
     }
 

@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
 
+use super::reporter::Reporter;
 use super::stopping::{ExitingWorker, StopMode};
 use super::{Ended, Master, Phase, Work};
 use crate::sys::descriptor::{self, FIRST_PASSED};
-use crate::sys::process::{self, Exit, Forked, Pid, take_variable};
+use crate::sys::process::{self, Forked, take_variable};
 use crate::sys::signal::{self, Blocked, Signal};
 
 /// The variable that names the descriptor on which a successor reports that it is ready.
@@ -65,19 +66,6 @@ impl Predecessor {
     }
 }
 
-/// A successor that has been started.
-#[derive(Debug)]
-pub(super) struct Upgrade {
-    pub(super) pid: Pid,
-    report: OwnedFd,
-    pub(super) deadline: Instant,
-    received: Vec<u8>,
-    /// The other end of the pipe is closed.
-    closed: bool,
-    /// How the successor has ended, if it has.
-    pub(super) exit: Option<Exit>,
-}
-
 #[derive(Debug)]
 enum UpgradeProgress {
     Waiting,
@@ -85,45 +73,33 @@ enum UpgradeProgress {
     Failed(String),
 }
 
-impl Upgrade {
-    /// Starts the program with these sockets under these names, and with these variables.
-    fn start(
-        executable: &Executable,
-        sockets: &[(BorrowedFd<'_>, &str)],
-        variables: &[(&'static str, OsString)],
-        now: Instant,
-    ) -> io::Result<Self> {
-        let (report, theirs) = descriptor::pipe()?;
-        let blocked = Blocked::all();
-        match process::fork()? {
-            Forked::Parent(pid) => {
-                let deadline = now + UPGRADE_TIMEOUT;
-                Ok(Self { pid, report, deadline, received: Vec::new(), closed: false, exit: None })
-            }
-            Forked::Child => exec_successor(executable, sockets, variables, &theirs, blocked),
-        }
+/// Starts the program with these sockets under these names, and with these variables.
+fn start(
+    executable: &Executable,
+    sockets: &[(BorrowedFd<'_>, &str)],
+    variables: &[(&'static str, OsString)],
+    now: Instant,
+) -> io::Result<Reporter> {
+    let (report, theirs) = descriptor::pipe()?;
+    let blocked = Blocked::all();
+    match process::fork()? {
+        Forked::Parent(pid) => Ok(Reporter::new(pid, report, now + UPGRADE_TIMEOUT)),
+        Forked::Child => exec_successor(executable, sockets, variables, &theirs, blocked),
     }
+}
 
-    /// The pipe on which the successor reports, while it is open.
-    pub(super) fn report(&self) -> Option<BorrowedFd<'_>> {
-        (!self.closed).then_some(self.report.as_fd())
+fn progress(successor: &mut Reporter, now: Instant) -> UpgradeProgress {
+    successor.read();
+    if successor.received.starts_with(READY_LINE) {
+        return UpgradeProgress::Ready;
     }
-
-    fn progress(&mut self, now: Instant) -> UpgradeProgress {
-        let received = &mut self.received;
-        let open = descriptor::drain_pipe(self.report.as_fd(), |bytes| received.extend_from_slice(bytes));
-        self.closed |= !matches!(open, Ok(true));
-        if self.received.starts_with(READY_LINE) {
-            return UpgradeProgress::Ready;
+    match successor.exit {
+        Some(exit) if successor.received.is_empty() => {
+            UpgradeProgress::Failed(format!("it has ended: {exit}"))
         }
-        match self.exit {
-            Some(exit) if self.received.is_empty() => {
-                UpgradeProgress::Failed(format!("it has ended: {exit}"))
-            }
-            Some(_) => UpgradeProgress::Failed(String::from_utf8_lossy(&self.received).trim().into()),
-            None if now >= self.deadline => UpgradeProgress::Failed("it takes too long".into()),
-            None => UpgradeProgress::Waiting,
-        }
+        Some(_) => UpgradeProgress::Failed(successor.text().trim().into()),
+        None if now >= successor.deadline => UpgradeProgress::Failed("it takes too long".into()),
+        None => UpgradeProgress::Waiting,
     }
 }
 
@@ -160,7 +136,8 @@ impl Master {
     /// Starts the program that is now at the path this one was started from.
     pub(super) fn begin_upgrade(&mut self, work: &mut dyn Work) {
         let program = self.executable.program.display();
-        if self.upgrade.is_some() || self.pending.is_some() || self.phase != Phase::Serving {
+        let reloads = self.rehearsal.is_some() || self.pending.is_some();
+        if self.upgrade.is_some() || reloads || self.phase != Phase::Serving {
             warn!(
                 "no hand-over to {program}: a start, reload or hand-over is under way; send SIGUSR2 again later"
             );
@@ -177,7 +154,7 @@ impl Master {
         {
             warn!("the pid file cannot be renamed: {error}");
         }
-        match Upgrade::start(&self.executable, &work.sockets(), self.notifier.environment(), Instant::now()) {
+        match start(&self.executable, &work.sockets(), self.notifier.environment(), Instant::now()) {
             Ok(upgrade) => self.upgrade = Some(upgrade),
             Err(error) => self.fail_upgrade(&error.to_string()),
         }
@@ -189,7 +166,7 @@ impl Master {
             return;
         };
         let pid = upgrade.pid;
-        match upgrade.progress(now) {
+        match progress(upgrade, now) {
             UpgradeProgress::Waiting => {}
             UpgradeProgress::Ready => {
                 self.upgrade = None;

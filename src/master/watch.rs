@@ -1,14 +1,16 @@
 //! Workers that hang: they run, but do not come back to their loop.
 //!
 //! A worker beats at least every [`Watch::every`]. One that has not for the worker time-out is told to abort, which
-//! leaves a trace of where it was, and is killed a second later. A master that has not looked for a while was
-//! suspended itself, and so perhaps were its workers: it ignores the time before, and counts from then on.
+//! leaves a trace of where it was if its sandbox allows one, and is killed a second later; the master logs what it sees
+//! from outside. One that cannot be killed is left behind. A master that has not looked for a while was suspended
+//! itself, and so perhaps were its workers: it ignores the time before, and counts from then on.
 
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
 
 use super::READY_TIMEOUT;
+use super::stopping::LEAVE_DELAY;
 use super::worker_slot::WorkerProcess;
 use crate::heartbeat::{RESTING_BEAT, WorkerState};
 use crate::sys::process;
@@ -72,30 +74,40 @@ impl Watch {
         self.silence(worker, now) <= self.alive_within
     }
 
-    /// Ends a worker that hangs. One that boots may have much to load, and does not beat meanwhile.
-    pub(super) fn check(&self, worker: &mut WorkerProcess, now: Instant) {
+    /// Ends a worker that hangs. One that boots may have much to load, and does not beat meanwhile. Returns whether it
+    /// cannot be ended.
+    pub(super) fn check(&self, worker: &mut WorkerProcess, now: Instant) -> bool {
         let silence = self.silence(worker, now);
         let limit = match worker.link.heartbeat.state() {
             WorkerState::Booting => self.timeout.max(READY_TIMEOUT),
             WorkerState::Ready | WorkerState::Draining => self.timeout,
         };
         if self.timeout.is_zero() || silence < limit {
-            return;
+            (worker.aborted, worker.killed) = (None, None);
+            return false;
         }
         let (pid, seconds) = (worker.pid, silence.as_secs_f64());
-        match worker.aborted {
-            None => {
-                error!("worker {pid} has not been at its loop for {seconds:.1} s and is told to abort");
+        let is_over = |since: Instant, time| now.saturating_duration_since(since) >= time;
+        match (worker.aborted, worker.killed) {
+            (None, _) => {
+                let activity = process::activity(pid);
+                error!(
+                    "worker {pid} has not been at its loop for {seconds:.1} s and is told to abort: {activity}"
+                );
                 worker.aborted = Some(now);
+                // If it may not be signalled, it may not be killed either, which is reported then.
                 let _ = process::send(pid, Signal::Abort);
             }
-            Some(at) if !worker.killed && now.saturating_duration_since(at) >= ABORT_TIME => {
-                warn!("worker {pid} has not aborted either and is killed");
-                worker.killed = true;
-                let _ = process::kill(pid);
+            (Some(at), None) if is_over(at, ABORT_TIME) => {
+                worker.killed = Some(now);
+                match process::kill(pid) {
+                    Ok(()) => warn!("worker {pid} has not aborted either and is killed"),
+                    Err(error) => error!("worker {pid} has not aborted either and cannot be killed: {error}"),
+                }
             }
-            Some(_) => {}
+            _ => {}
         }
+        worker.killed.is_some_and(|at| is_over(at, LEAVE_DELAY))
     }
 }
 
@@ -104,7 +116,7 @@ mod tests {
     use super::*;
     use crate::heartbeat::Scoreboard;
     use crate::master::worker_slot::{WorkerLink, WorkerSlot};
-    use crate::sys::fd_passing;
+    use crate::sys::orders;
 
     #[test]
     fn beats_fit_into_the_shorter_limit() {
@@ -122,7 +134,7 @@ mod tests {
         let start = Instant::now();
         let mut slot = WorkerSlot::empty(start);
         let heartbeat = Scoreboard::new(1).expect("memory").take(1).expect("a slot");
-        let link = WorkerLink { heartbeat, socket: fd_passing::pair().expect("sockets").0 };
+        let link = WorkerLink { heartbeat, socket: orders::pair().expect("sockets").0 };
         slot.fill(process::current(), link, start);
         let worker = slot.worker.expect("a worker");
         let mut watch = Watch::new(Duration::from_secs(10), None, start);

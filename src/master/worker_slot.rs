@@ -1,9 +1,11 @@
 //! One worker of a generation, and when the next one takes its place.
 
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::heartbeat::{HeartbeatSlot, WorkerState};
+use crate::sys::orders::{self, MasterOrder};
 use crate::sys::process::{self, Pid};
 
 /// A worker that ends earlier than this counts as a failure.
@@ -21,8 +23,15 @@ const JITTER: u32 = 4;
 #[derive(Debug)]
 pub(super) struct WorkerLink {
     pub(super) heartbeat: HeartbeatSlot,
-    /// It is closed when the master ends, however it ends.
+    /// Orders go through it. It is closed when the master ends, however it ends.
     pub(super) socket: OwnedFd,
+}
+
+impl WorkerLink {
+    /// Sends an order; it never waits for the worker.
+    pub(super) fn send(&self, order: &MasterOrder) -> io::Result<()> {
+        orders::send(self.socket.as_fd(), order)
+    }
 }
 
 #[derive(Debug)]
@@ -32,8 +41,8 @@ pub(super) struct WorkerProcess {
     started: Instant,
     /// When it was told to abort because it does not come back to its loop.
     pub(super) aborted: Option<Instant>,
-    /// Whether it was killed because it did not abort.
-    pub(super) killed: bool,
+    /// When it was killed because it did not abort.
+    pub(super) killed: Option<Instant>,
 }
 
 /// The place of one worker. The first worker that dies is replaced at once; workers that keep dying young are
@@ -62,7 +71,7 @@ impl WorkerSlot {
     }
 
     pub(super) fn fill(&mut self, pid: Pid, link: WorkerLink, now: Instant) {
-        self.worker = Some(WorkerProcess { pid, link, started: now, aborted: None, killed: false });
+        self.worker = Some(WorkerProcess { pid, link, started: now, aborted: None, killed: None });
         self.due = None;
     }
 
@@ -103,12 +112,11 @@ fn random_fraction() -> f64 {
 mod tests {
     use super::*;
     use crate::heartbeat::Scoreboard;
-    use crate::sys::fd_passing;
 
     #[test]
     fn a_crash_loop_is_slowed_down_and_a_long_life_clears_it() {
         let heartbeat = Scoreboard::new(1).expect("memory").take(0).expect("a slot");
-        let link = || WorkerLink { heartbeat, socket: fd_passing::pair().expect("sockets").0 };
+        let link = || WorkerLink { heartbeat, socket: orders::pair().expect("sockets").0 };
         let mut now = Instant::now();
         let mut slot = WorkerSlot::empty(now);
         let mut live = |life| {

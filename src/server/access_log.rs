@@ -22,7 +22,7 @@ use rustix::io::Errno;
 
 use super::{LogRecord, LogSink, LogTarget};
 use crate::reactor::Peer;
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
 
 /// Bytes that a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 const PIECE: usize = 4096;

@@ -5,14 +5,14 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 
-use log::debug;
+use log::{debug, warn};
 use mio::event::Source;
 
 use super::connection_table::{Activity, Eviction, Permit};
 use super::{Driver, DriverContext, PeerInfo, Resources, Shared, WorkerService};
 use crate::clock::{Instant, Now};
 use crate::http1::Turn;
-use crate::reactor::{Context, Dispatcher, SocketTransport, Stream};
+use crate::reactor::{Context, Dispatcher, Peer, SocketTransport, Stream};
 use crate::slab::Key;
 
 /// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
@@ -157,7 +157,7 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_error(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        debug!("{}: {error} in {}", self.permit.peer(), self.driver.connection().state());
+        log_failure(self.permit.peer(), self.driver.connection().state(), error);
         cx.close();
     }
 
@@ -181,6 +181,19 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
 
     fn unsent(&self) -> u64 {
         self.driver.connection().output().len()
+    }
+}
+
+/// Logs why a connection ends: as an error, unless the reason is the peer or its network.
+pub fn log_failure(peer: Peer, state: &str, error: &io::Error) {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
+        NotConnected, TimedOut,
+    };
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkDown
+        | NetworkUnreachable | NotConnected | TimedOut => debug!("{peer}: {error} in {state}"),
+        _ => warn!("{peer}: a response is cut short: {error}"),
     }
 }
 

@@ -54,6 +54,12 @@ impl Confinement {
         Some(self.jail).filter(|jail| *jail == Jail::BestEffort).and_then(|_| Jail::missing())
     }
 
+    /// Whether a worker can open nothing outside of its root.
+    #[must_use]
+    pub fn is_jail(&self) -> bool {
+        self.jail != Jail::Off
+    }
+
     /// Gives up what this worker does not need, after everything is open. `root` is the directory that it serves, known
     /// by its inode from here on, whatever it is renamed to.
     ///

@@ -468,7 +468,7 @@ mod tests {
         assert_eq!(asked(&staying), [0], "the other is still listed");
     }
 
-    /// RULES C24: those that hold most give way, as many as have to, and are told once.
+    /// RULES C25: those that hold most give way, as many as have to, and are told once.
     #[test]
     fn held_input_is_bounded() {
         let mut bench = Bench::new(1000, 0);

@@ -72,6 +72,8 @@ pub struct Driver {
     records: PendingRecords,
     /// The turn's budget of requests is spent, and input is left.
     paused: bool,
+    /// The service has been called for a request of the current piece of input.
+    is_pipelined: bool,
     /// The kernel may queue much for the peer, which reads well.
     is_wide: bool,
 }
@@ -85,6 +87,7 @@ impl Driver {
             current: None,
             records: PendingRecords::default(),
             paused: false,
+            is_pipelined: false,
             is_wide: false,
         }
     }
@@ -301,7 +304,7 @@ impl Driver {
     /// it.
     fn receive<S: WorkerService>(&mut self, bytes: &[u8], cx: &mut DriverContext<'_, S>) {
         cx.spares.lend(self.connection.output_mut());
-        self.paused = false;
+        (self.paused, self.is_pipelined) = (false, false);
         let mut window = self.connection.open(bytes, cx.turn.now);
         while self.take_event(&mut window, cx) {}
         self.connection.store(window);
@@ -343,13 +346,14 @@ impl Driver {
     ) {
         cx.frames -= 1;
         let mut space = field_space::<FIELDS>();
-        let request = match head.parse(window.bytes(), &mut space, &cx.turn.settings.limits) {
+        let mut request = match head.parse(window.bytes(), &mut space, &cx.turn.settings.limits) {
             Ok(request) => request,
             Err(error) => {
                 debug!("{error}");
                 return self.refuse(error.status(), window, cx);
             }
         };
+        request.is_pipelined = std::mem::replace(&mut self.is_pipelined, true);
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
         let record = cx.log.is_some().then(|| LogRecord::of(&request));

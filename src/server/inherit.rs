@@ -84,6 +84,12 @@ impl Inherited {
         Self { sockets, activated, promised: Vec::new() }
     }
 
+    /// Whether a service manager passed them.
+    #[must_use]
+    pub fn is_activated(&self) -> bool {
+        self.activated
+    }
+
     /// Takes all sockets, if a service manager passed them.
     pub(super) fn take_activated(&mut self) -> Option<Vec<ListenSocket>> {
         self.activated
@@ -93,6 +99,15 @@ impl Inherited {
     /// Reserves the sockets at these addresses for places that name the port.
     pub(super) fn promise(&mut self, addresses: Vec<SocketAddr>) {
         self.promised = addresses;
+    }
+
+    /// An address at which a socket without `SO_REUSEPORT` listens, if it is one of `wanted`, where port 0 is any port.
+    pub(super) fn without_reuse_port(&self, wanted: &[SocketAddr]) -> Option<SocketAddr> {
+        let is_wanted = |here: &SocketAddr| {
+            wanted.iter().any(|one| one.ip() == here.ip() && [0, here.port()].contains(&one.port()))
+        };
+        let mut there = self.sockets.iter().filter(|found| found.address(true).is_none());
+        there.find_map(|found| found.address(false).filter(is_wanted))
     }
 
     /// Takes the sockets that listen at `address`, where port 0 is any port; with `reuse_port`, only those with

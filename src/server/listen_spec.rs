@@ -30,11 +30,12 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`.
+    /// Reads `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:PATH`. A path does not begin with `@`: other programs mean an
+    /// abstract socket by that, which has no permissions.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
-            return (!path.is_empty()).then(|| Self::Unix(path.into()));
+            return (!path.is_empty() && !path.starts_with('@')).then(|| Self::Unix(path.into()));
         }
         let (host, port) = text.rsplit_once(':')?;
         // Rust reads `+80` as a number, too; here it is a typing error.
@@ -149,6 +150,42 @@ impl ListenSpec {
     }
 }
 
+/// The addresses of each place of a list; a Unix socket has none. In a reload another process looks them up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved(pub(super) Vec<Vec<SocketAddr>>);
+
+impl Resolved {
+    /// Looks up the names; a resolver may take long.
+    ///
+    /// # Errors
+    /// When a host has no address.
+    pub fn of(places: &[ListenSpec]) -> Result<Self, BindError> {
+        places.iter().map(ListenSpec::resolve).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A text for another process: a line for each place.
+    #[must_use]
+    pub fn to_text(&self, places: &[ListenSpec]) -> String {
+        let line = |(place, addresses): (&ListenSpec, &Vec<SocketAddr>)| {
+            let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+            format!("{place:?}\t{}\n", addresses.join(" "))
+        };
+        places.iter().zip(&self.0).map(line).collect()
+    }
+
+    /// Reads the text; `None` unless it is about these places.
+    #[must_use]
+    pub fn from_text(text: &str, places: &[ListenSpec]) -> Option<Self> {
+        let lines: Vec<&str> = text.lines().collect();
+        let read = |(line, place): (&&str, &ListenSpec)| {
+            let addresses = line.strip_prefix(&format!("{place:?}\t"))?;
+            addresses.split_whitespace().map(|address| address.parse().ok()).collect::<Option<Vec<_>>>()
+        };
+        let all: Option<Vec<_>> = lines.iter().zip(places).map(read).collect();
+        all.filter(|_| lines.len() == places.len()).map(Self)
+    }
+}
+
 /// The address of a listening socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -203,6 +240,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn addresses_travel_as_a_text_about_their_places() {
+        let places =
+            ["[::1]:80", "127.0.0.1:0", "unix:/a b\nc"].map(|text| ListenSpec::parse(text).expect("a place"));
+        let resolved = Resolved::of(&places).expect("no name");
+        let text = resolved.to_text(&places);
+        assert_eq!(Resolved::from_text(&text, &places), Some(resolved));
+        assert_eq!(Resolved::from_text(&text, &places[1..]), None);
+        assert_eq!(Resolved::from_text(&text, &[&places[..], &places[..1]].concat()), None);
+        assert_eq!(Resolved::from_text("", &[]), Some(Resolved::default()));
+    }
+
+    #[test]
     fn places_as_they_are_written() {
         let host = |host: &str, port| Some(Endpoint::Host(host.into(), port));
         for (text, want) in [
@@ -213,6 +262,7 @@ mod tests {
             (":80", Some(Endpoint::Everywhere(80))),
             ("unix:/run/x.sock", Some(Endpoint::Unix("/run/x.sock".into()))),
             ("unix:x", Some(Endpoint::Unix("x".into()))),
+            ("unix:./@x", Some(Endpoint::Unix("./@x".into()))),
         ] {
             assert_eq!(Endpoint::parse(text), want, "{text}");
         }
@@ -231,6 +281,7 @@ mod tests {
             "[::1]",
             "[a]:1",
             "unix:",
+            "unix:@x",
             "http://a:1",
         ] {
             assert_eq!(Endpoint::parse(text), None, "{text}");

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::inherit::{self, Inherited, InheritedSocket};
-use super::listen_spec::{Address, BindError, Endpoint, ListenSpec};
+use super::listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket, SharedListener};
 use crate::sys::bell::Bell;
@@ -17,6 +18,12 @@ use crate::sys::socket;
 
 /// Connections that may wait to be accepted; `net.core.somaxconn` is the kernel's own limit.
 const BACKLOG: i32 = 4096;
+
+/// The time that the kernel waits longer for a peer than the connection does.
+const KERNEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The shortest time that the kernel waits for a peer.
+const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The listening sockets of a server.
 #[derive(Debug)]
@@ -43,8 +50,23 @@ impl Listeners {
     /// # Errors
     /// As [`socket::defer_accept`].
     pub fn defer_accept(&self, on: bool) -> io::Result<()> {
-        let mut tcp = self.sockets.iter().flatten().filter(|socket| matches!(socket, ListenSocket::Tcp(_)));
-        tcp.try_for_each(|listener| socket::defer_accept(listener.as_fd(), on))
+        self.tcp().try_for_each(|listener| socket::defer_accept(listener, on))
+    }
+
+    /// Sets how long the kernel waits for a peer that acknowledges nothing or has no room: `write_idle`, the time that the
+    /// connection itself waits, and a little longer, because the kernel does not tell the peer that it gives up. At least
+    /// 30 s, since a short time-out is no statement about the network. Unix sockets are not affected.
+    ///
+    /// # Errors
+    /// As [`socket::set_user_timeout`].
+    pub fn set_user_timeout(&self, write_idle: Duration) -> io::Result<()> {
+        let time = (write_idle + KERNEL_PATIENCE).max(LEAST_USER_TIMEOUT);
+        self.tcp().try_for_each(|listener| socket::set_user_timeout(listener, time))
+    }
+
+    fn tcp(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let all = self.sockets.iter().flatten();
+        all.filter(|socket| matches!(socket, ListenSocket::Tcp(_))).map(ListenSocket::as_fd)
     }
 
     /// The sockets of the worker in this slot; those of other workers are closed. Call it in the worker, which leaves
@@ -61,6 +83,12 @@ impl Listeners {
     /// nothing accepts.
     pub fn keep_for(&mut self, workers: usize) {
         self.sockets.truncate(workers.max(1));
+    }
+
+    /// Whether a service manager passed them.
+    #[must_use]
+    pub fn is_activated(&self) -> bool {
+        self.activated
     }
 
     /// Makes this process the owner of the files of Unix sockets, also of those that another process has made: it
@@ -122,14 +150,15 @@ impl Listeners {
     }
 }
 
-/// Listens at `places` for `workers` workers. A name with several addresses is bound on all of them, on the same port;
-/// the files of Unix sockets get the permissions `unix_mode`. A socket of `inherited` is taken if it already listens at
+/// Listens at `places` for `workers` workers. A name with several addresses in `resolved` is bound on all of them, on the
+/// same port; the files of Unix sockets get the permissions `unix_mode`. A socket of `inherited` is taken if it already listens at
 /// one of the places.
 ///
 /// # Errors
-/// When a host has no address, or a place cannot be listened on.
+/// When a place cannot be listened on.
 pub fn bind(
     places: &[ListenSpec],
+    Resolved(addresses): Resolved,
     unix_mode: u32,
     mode: AcceptMode,
     workers: usize,
@@ -147,8 +176,16 @@ pub fn bind(
         bells: Vec::new(),
         activated: false,
     };
-    let addresses = places.iter().map(ListenSpec::resolve).collect::<Result<Vec<_>, _>>()?;
     inherited.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
+    if mode == AcceptMode::Reuseport
+        && let Some(address) = addresses.iter().find_map(|wanted| inherited.without_reuse_port(wanted))
+    {
+        let line = format!(
+            "cannot change to reuseport: this server listens on {address} without SO_REUSEPORT, and no other \
+             socket may join it there; restart the server, or keep the accept mode"
+        );
+        return Err(BindError { option: "--accept", line });
+    }
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
             ListenSpec::Listed(Endpoint::Unix(path)) => listeners
@@ -253,7 +290,8 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn bind_host(host: &str, port: u16, mode: AcceptMode, workers: usize) -> Result<Listeners, BindError> {
-        bind(&[ListenSpec::HostAndPort(host.into(), port)], 0o666, mode, workers, &mut Inherited::default())
+        let places = [ListenSpec::HostAndPort(host.into(), port)];
+        bind(&places, Resolved::of(&places)?, 0o666, mode, workers, &mut Inherited::default())
     }
 
     fn internet(address: &Address) -> SocketAddr {
@@ -285,12 +323,13 @@ mod tests {
         let named = internet(&first.addresses[0]);
         let places = [any, ListenSpec::Listed(Endpoint::Host("127.0.0.1".into(), named.port()))];
         let mut kept = first.inherit().expect("its sockets");
-        let second = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
+        let resolved = Resolved::of(&places).expect("addresses");
+        let second = bind(&places, resolved.clone(), 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_ne!(internet(&second.addresses[0]), named);
         assert_eq!(internet(&second.addresses[1]), named);
         // A second time, every place keeps its socket.
         let mut kept = second.inherit().expect("its sockets");
-        let third = bind(&places, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
+        let third = bind(&places, resolved, 0o600, AcceptMode::Shared, 1, &mut kept).expect("both");
         assert_eq!(third.addresses, second.addresses);
     }
 }

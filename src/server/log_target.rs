@@ -1,4 +1,5 @@
-//! Files for log lines. Writing never waits: a log that takes nothing must not stop the server.
+//! Files for log lines. Writing never waits: a log that takes nothing must not stop the server. Lines that it does not
+//! take are counted, and the first line that it takes again is preceded by their number.
 //!
 //! A file can be opened again by its path ([`LogTarget::reopen`]): log rotation renames the file and asks for that, and
 //! the next line is in a new file. A process without the right to open it receives the new file from one that has it
@@ -8,14 +9,18 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use log::{LevelFilter, error};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 use super::printable::Printable;
 use crate::sys::descriptor;
-use crate::sys::fd_passing::PassedFile;
+use crate::sys::orders::PassedFile;
+use crate::sys::readiness;
+use crate::sys::signal::{Blocked, Signal};
 
 /// A log never blocks, and is appended to.
 const FLAGS: OFlags =
@@ -29,8 +34,89 @@ pub struct LogTarget(Arc<Mutex<Opened>>);
 #[derive(Debug)]
 struct Opened {
     file: OwnedFd,
+    sink: Sink,
     /// The path that it was opened by; a standard stream has none.
     path: Option<PathBuf>,
+    /// Lines of the process's log that the file has not taken since the last one that it took.
+    lost: u64,
+    /// Whether the last write ended within a line.
+    torn: bool,
+}
+
+/// What a file is, which decides how it is written to without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sink {
+    /// Anything that is non-blocking, or a regular file.
+    File,
+    /// Sockets cannot be opened again, and the flags of the open one belong to others, too.
+    Socket,
+    /// With `stty tostop` the kernel stops a background process that writes, unless it blocks SIGTTOU.
+    Terminal {
+        /// Whether the flags belong to others, too, because it could not be opened again.
+        shared: bool,
+    },
+}
+
+impl Opened {
+    fn new(file: OwnedFd, path: Option<PathBuf>) -> Self {
+        let sink = if rustix::termios::isatty(&file) {
+            let shared = !descriptor::is_nonblocking(file.as_fd());
+            Sink::Terminal { shared }
+        } else if rustix::net::sockopt::socket_type(&file).is_ok() {
+            Sink::Socket
+        } else {
+            Sink::File
+        };
+        Self { file, sink, path, lost: 0, torn: false }
+    }
+
+    /// Writes to `file` from now on.
+    fn change(&mut self, file: OwnedFd, path: Option<PathBuf>) {
+        *self = Self { lost: self.lost, ..Self::new(file, path) };
+    }
+
+    /// Writes once, and does not wait.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        let write = || loop {
+            match rustix::io::write(&self.file, bytes) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        };
+        match self.sink {
+            Sink::File => write(),
+            Sink::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Sink::Terminal { shared } => {
+                let _blocked = Blocked::one(Signal::TtyOut);
+                match readiness::wait_writable(self.file.as_fd(), Duration::ZERO) {
+                    Ok(false) if shared => Err(Errno::AGAIN),
+                    _ => write(),
+                }
+            }
+        }
+    }
+
+    /// Writes a line of the process's log, and before it the number of lines that were lost.
+    fn log(&mut self, line: &[u8]) {
+        if self.lost > 0 {
+            let end = if self.torn { "\n" } else { "" };
+            let notice = format!("{end}stheno: {} lines lost here: {}\n", std::process::id(), self.lost);
+            if !self.takes(notice.as_bytes()) {
+                return;
+            }
+            self.lost = 0;
+        }
+        self.takes(line);
+    }
+
+    /// Writes a line, and counts it if it is not taken whole.
+    fn takes(&mut self, line: &[u8]) -> bool {
+        let written = self.write(line);
+        let is_whole = written == Ok(line.len());
+        self.lost += u64::from(!is_whole);
+        self.torn = !is_whole && (self.torn || written.is_ok_and(|written| written > 0));
+        is_whole
+    }
 }
 
 impl LogTarget {
@@ -39,8 +125,7 @@ impl LogTarget {
     /// # Errors
     /// As open(2); a FIFO without a reader is an error.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let opened = Opened { file: open(path)?, path: Some(path.into()) };
-        Ok(Self(Arc::new(Mutex::new(opened))))
+        Ok(Self(Arc::new(Mutex::new(Opened::new(open(path)?, Some(path.into()))))))
     }
 
     /// Checks whether [`LogTarget::open`] would succeed, without creating a file.
@@ -59,33 +144,46 @@ impl LogTarget {
         }
     }
 
-    /// A standard stream. It is opened again where possible, so that it does not become non-blocking for the processes
-    /// that share it. A regular file never blocks; it is shared with its position.
+    /// A standard stream; `None` if this process was started without it. It is opened again where possible, so that it does not become non-blocking for the processes
+    /// that share it. A regular file never blocks; it is shared with its position. Of the others that cannot be opened
+    /// again, only pipes become non-blocking: a shell reads from its terminal.
     ///
     /// # Errors
-    /// When there is no such stream.
-    pub fn standard(stream: &impl AsFd) -> io::Result<Self> {
-        if descriptor::metadata(stream.as_fd())?.kind == descriptor::FileKind::Regular {
-            return Ok(descriptor::duplicate(stream)?.into());
+    /// As fcntl(2): no descriptor is left.
+    pub fn standard(stream: &impl AsFd) -> io::Result<Option<Self>> {
+        match descriptor::metadata(stream.as_fd()) {
+            Ok(facts) if facts.kind == descriptor::FileKind::Regular => {
+                return Ok(Some(descriptor::duplicate(stream)?.into()));
+            }
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => return Ok(None),
+            _ => {}
         }
-        let own = descriptor::reopen_for_append(stream.as_fd()).or_else(|_| {
-            let own = descriptor::duplicate(stream)?;
-            descriptor::set_nonblocking(own.as_fd())?;
-            io::Result::Ok(own)
-        });
-        own.map(Self::from)
+        if let Ok(own) = descriptor::reopen_for_append(stream.as_fd()) {
+            return Ok(Some(own.into()));
+        }
+        let opened = Opened::new(descriptor::duplicate(stream)?, None);
+        if opened.sink == Sink::File {
+            descriptor::set_nonblocking(opened.file.as_fd())?;
+        }
+        Ok(Some(Self(Arc::new(Mutex::new(opened)))))
     }
 
     /// Standard error, or `/dev/null`: a server without standard error serves without a log.
     ///
     /// # Errors
-    /// When there is not even `/dev/null`.
+    /// When there is not even `/dev/null`, or no descriptor is left.
     pub fn standard_error() -> io::Result<Self> {
-        Self::standard(&io::stderr()).or_else(|_| Self::open(Path::new("/dev/null")))
+        Self::standard(&io::stderr())?.map_or_else(|| Self::open(Path::new("/dev/null")), Ok)
     }
 
-    /// Makes this the target of the process's log, in the seed's format: `name: pid message`. A second server in the
-    /// same process keeps the log of the first.
+    /// Writes lines that are no part of the process's log.
+    pub fn print(&self, text: &str) {
+        let mut opened = self.opened();
+        text.split_inclusive('\n').for_each(|line| opened.log(line.as_bytes()));
+    }
+
+    /// Makes this the target of the process's log, in the seed's format: `name: pid message`, and of panics, which would
+    /// wait for standard error. A second server in the same process keeps the log of the first.
     pub fn take_the_log(&self, level: LevelFilter) {
         let mut builder = env_logger::Builder::new();
         // A reload may change the level, so it is set for the whole process, below; libraries log warnings only.
@@ -95,7 +193,11 @@ impl LogTarget {
             writeln!(out, "{name}: {} {}", std::process::id(), Printable(record.args()))
         });
         builder.target(env_logger::Target::Pipe(Box::new(self.clone())));
-        let _ = builder.try_init();
+        if builder.try_init().is_ok() {
+            std::panic::set_hook(Box::new(|info| {
+                error!("{}", info.to_string().replace('\n', " "));
+            }));
+        }
         log::set_max_level(level);
     }
 
@@ -113,7 +215,8 @@ impl LogTarget {
         let file = open(path).map_err(named)?;
         let copy = descriptor::duplicate(&file)?;
         let name = path.as_os_str().as_encoded_bytes().to_vec();
-        opened.file = file;
+        let path = opened.path.clone();
+        opened.change(file, path);
         Ok(Some(PassedFile { name, file: copy }))
     }
 
@@ -137,7 +240,8 @@ impl LogTarget {
         let ours =
             opened.path.as_ref().is_some_and(|path| path.as_os_str().as_encoded_bytes() == handed.name);
         if ours {
-            opened.file = descriptor::duplicate(&handed.file)?;
+            let path = opened.path.clone();
+            opened.change(descriptor::duplicate(&handed.file)?, path);
         }
         Ok(ours)
     }
@@ -151,20 +255,13 @@ impl LogTarget {
             return Ok(());
         }
         let other = other.opened();
-        let next = Opened { file: descriptor::duplicate(&other.file)?, path: other.path.clone() };
-        *self.opened() = next;
+        self.opened().change(descriptor::duplicate(&other.file)?, other.path.clone());
         Ok(())
     }
 
     /// One write(2).
     pub(super) fn write_once(&self, bytes: &[u8]) -> Result<usize, Errno> {
-        let opened = self.opened();
-        loop {
-            match rustix::io::write(&opened.file, bytes) {
-                Err(Errno::INTR) => {}
-                result => return result,
-            }
-        }
+        self.opened().write(bytes)
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
@@ -180,20 +277,46 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
 impl From<OwnedFd> for LogTarget {
     /// `file` must not block.
     fn from(file: OwnedFd) -> Self {
-        Self(Arc::new(Mutex::new(Opened { file, path: None })))
+        Self(Arc::new(Mutex::new(Opened::new(file, None))))
     }
 }
 
-/// For the log of the process. A line that would block counts as written.
+/// For the log of the process. A line that is lost counts as written.
 impl Write for LogTarget {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.write_once(line) {
-            Err(Errno::AGAIN) => Ok(line.len()),
-            result => Ok(result?),
-        }
+        self.opened().log(line);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line that was taken in part is ended before the number of lost lines, and that comes before the next line.
+    #[test]
+    fn lost_lines_are_counted_and_a_torn_one_is_ended() {
+        let (read, to) = descriptor::pipe().expect("a pipe");
+        let mut log = LogTarget::from(to);
+        let take = || {
+            let mut text = Vec::new();
+            descriptor::drain_pipe(read.as_fd(), |bytes| text.extend_from_slice(bytes)).expect("text");
+            String::from_utf8(text).expect("text")
+        };
+        let long = "x".repeat(1 << 20) + "\n";
+        log.print("first\n");
+        log.write_all(long.as_bytes()).expect("a lost line is no error");
+        log.print("second\nthird\n");
+        let text = take();
+        assert!(text.starts_with("first\nxx") && text.ends_with('x'), "a part of the long line");
+        log.print("fourth\n");
+        let pid = std::process::id();
+        assert_eq!(take(), format!("\nstheno: {pid} lines lost here: 3\nfourth\n"));
+        log.print("fifth\n");
+        assert_eq!(take(), "fifth\n");
     }
 }

@@ -41,6 +41,11 @@ pub trait WorkerService: Service {
         false
     }
 
+    /// Whether what this worker serves is no longer what the configuration names, and only a new worker can serve that.
+    fn is_outdated(&self) -> bool {
+        false
+    }
+
     /// Runs before each wait of the loop, at the end of a turn. Returns the longest time that the loop may wait.
     fn before_waiting(&self) -> Option<Duration> {
         None
@@ -56,6 +61,10 @@ pub trait WorkerService: Service {
 impl<F: Fn(&Request<'_>, Now) -> Response> WorkerService for F {}
 
 impl WorkerService for FileService {
+    fn is_outdated(&self) -> bool {
+        Self::is_outdated(self)
+    }
+
     fn tend(&self, now: Now) -> Option<Duration> {
         Self::tend(self, now)
     }

@@ -14,7 +14,7 @@ use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
 use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor, SharedListener};
-use crate::sys::fd_passing::{self, PassedFile, Received};
+use crate::sys::orders::{self, MasterOrder, PassedFile};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
 
@@ -58,8 +58,8 @@ pub struct Worker<S> {
     pub accept: AcceptMode,
     /// The signals of this process.
     pub signals: Signals,
-    /// One of a pair of sockets whose other end only the master holds, so that its end shows the end of the master. Logs
-    /// that have been opened again come through it.
+    /// One of a pair of sockets whose other end only the master holds, so that its end shows the end of the master. The
+    /// master's orders come through it.
     pub master_link: OwnedFd,
     /// The signs of life for the master.
     pub heartbeat: Heartbeat,
@@ -67,7 +67,7 @@ pub struct Worker<S> {
     pub grace: Duration,
 }
 
-/// What signals and the end of the master ask for; the loop looks at it before every turn.
+/// What signals, the master and its end ask for; the loop looks at it before every turn.
 #[derive(Debug, Default)]
 struct Commands {
     stop: Cell<bool>,
@@ -158,8 +158,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
 }
 
 impl<S: WorkerService> Running<S> {
-    /// Serves until it is told to stop. SIGTERM, the end of the master, and a service that retires mean: accept no more,
-    /// finish the responses that are due, close. SIGINT and SIGQUIT mean: close.
+    /// Serves until it is told to stop. [`MasterOrder::Drain`], SIGTERM, the end of the master, and a service that retires
+    /// mean: accept no more, finish the responses that are due, close. [`MasterOrder::Stop`], SIGINT and SIGQUIT mean: close.
     ///
     /// # Errors
     /// When the kernel refuses to wait, or a listening socket is lost: another process has to take over.
@@ -194,6 +194,9 @@ impl<S: WorkerService> Running<S> {
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
         for handed in self.commands.logs.take() {
             self.change_log(&handed);
+        }
+        if self.shared.service.is_outdated() {
+            self.heartbeat.outdated();
         }
         if self.shared.service.is_retiring() && drained_by.is_none() {
             self.heartbeat.retire();
@@ -349,18 +352,19 @@ impl Dispatcher for MasterLink {
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
-        loop {
-            match fd_passing::receive(self.socket.0.as_fd())? {
-                Received::File(handed) => self.commands.logs.borrow_mut().push(handed),
-                Received::Nothing => return Ok(()),
-                Received::End => {
-                    if !self.commands.drain.replace(true) {
-                        debug!("the master is gone");
-                    }
-                    return Ok(());
-                }
-            }
+        let open = orders::receive(self.socket.0.as_fd(), |order| match order {
+            MasterOrder::Drain => self.commands.drain.set(true),
+            MasterOrder::Stop => self.commands.stop.set(true),
+            MasterOrder::Log(handed) => self.commands.logs.borrow_mut().push(handed),
+        });
+        match open {
+            Ok(true) => return Ok(()),
+            Ok(false) => debug!("the master is gone"),
+            // Nothing else would tell this worker that its master is gone.
+            Err(error) => warn!("the line to the master fails, and this worker ends its service: {error}"),
         }
+        self.commands.drain.set(true);
+        Ok(())
     }
 
     fn handle_shutdown(&mut self, _: &mut Context<'_>) -> io::Result<()> {

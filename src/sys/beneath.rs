@@ -8,7 +8,7 @@
 //! itself, never above the directory it began in. Both give the same results.
 
 use std::collections::VecDeque;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -17,6 +17,7 @@ use std::path::{Component, Path};
 use rustix::fs::{self, Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::descriptor::{Metadata, metadata};
 #[cfg(target_os = "linux")]
 use super::fallback;
 
@@ -28,6 +29,12 @@ const MAX_RACES: usize = 3;
 
 /// `O_NONBLOCK` so that a FIFO cannot hold the caller, `O_NOCTTY` so that a terminal cannot adopt it.
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Finds a file without opening it, where the system has a flag for that.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const LOOK: OFlags = FLAGS;
 
 /// A directory on the way: needs only search permission, where the system has a flag for that.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
@@ -46,36 +53,59 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
     /// They are followed if they stay beneath the root.
-    Follow,
+    Inside,
+    /// They are followed wherever they lead.
+    Anywhere,
     /// A path that contains one is refused with `ELOOP`, wherever it leads.
     Refuse,
 }
 
-/// Opens `path`, relative to and beneath `root`, for reading, without blocking.
+/// Opens `path`, relative to and beneath `root`, for reading, without blocking. An absolute symlink is followed if it
+/// leads into one of `homes`, the absolute paths of `root`: as if it were relative to the root.
 ///
 /// # Errors
 /// `EXDEV` when the path leads out of `root`, `ELOOP` at a refused symlink, `EAGAIN` when renames interfered with
 /// every try, otherwise as open(2).
-pub fn open(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> io::Result<OwnedFd> {
-    open_with(root, path, FLAGS, symlinks)
+pub fn open(root: BorrowedFd<'_>, homes: &[&Path], path: &Path, symlinks: Symlinks) -> io::Result<OwnedFd> {
+    open_with(root, homes, path, FLAGS, symlinks)
+}
+
+/// `fstat(2)` of what is at `path` beneath `root`, without opening it for reading. A path with a symlink is refused.
+///
+/// # Errors
+/// As [`open`] with [`Symlinks::Refuse`].
+pub fn look(root: BorrowedFd<'_>, path: &CStr) -> io::Result<Metadata> {
+    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+    metadata(open_with(root, &[], path, LOOK, Symlinks::Refuse)?.as_fd())
 }
 
 /// Whether `path` is a directory beneath `root`, even one that may not be read.
 #[must_use]
-pub fn is_directory(root: BorrowedFd<'_>, path: &Path, symlinks: Symlinks) -> bool {
-    open_with(root, path, DIRECTORY, symlinks).is_ok()
+pub fn is_directory(root: BorrowedFd<'_>, homes: &[&Path], path: &Path, symlinks: Symlinks) -> bool {
+    open_with(root, homes, path, DIRECTORY, symlinks).is_ok()
 }
 
-fn open_with(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) -> io::Result<OwnedFd> {
+fn open_with(
+    root: BorrowedFd<'_>,
+    homes: &[&Path],
+    path: &Path,
+    flags: OFlags,
+    symlinks: Symlinks,
+) -> io::Result<OwnedFd> {
+    if symlinks == Symlinks::Anywhere {
+        return Ok(fs::openat(root, path, flags, Mode::empty())?);
+    }
     #[cfg(target_os = "linux")]
     if !fallback::without_openat2() {
         match open_by_kernel(root, path, flags, symlinks) {
             // This kernel has no openat2, or a container's seccomp filter forbids it (some with EPERM).
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
+            // An absolute symlink may lead into the root again, which this call cannot know.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) && !homes.is_empty() => {}
             result => return result,
         }
     }
-    walk(root, path, flags, symlinks)
+    walk(root, homes, path, flags, symlinks)
 }
 
 #[cfg(target_os = "linux")]
@@ -99,7 +129,13 @@ fn open_by_kernel(
 }
 
 /// The portable twin: a stack of open directories, and a queue of the components that are left.
-fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) -> io::Result<OwnedFd> {
+fn walk(
+    root: BorrowedFd<'_>,
+    homes: &[&Path],
+    path: &Path,
+    flags: OFlags,
+    symlinks: Symlinks,
+) -> io::Result<OwnedFd> {
     let mut above: Vec<OwnedFd> = Vec::new();
     let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
     let mut followed = 0;
@@ -119,7 +155,12 @@ fn walk(root: BorrowedFd<'_>, path: &Path, flags: OFlags, symlinks: Symlinks) ->
             if symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
                 return Err(Errno::LOOP.into());
             }
-            push_front(&mut todo, Path::new(OsStr::from_bytes(target.as_bytes())))?;
+            let mut target = Path::new(OsStr::from_bytes(target.as_bytes()));
+            if let Some(inside) = homes.iter().find_map(|home| target.strip_prefix(home).ok()) {
+                above.clear();
+                target = inside;
+            }
+            push_front(&mut todo, target)?;
             continue;
         }
         // A symlink that was put here after the check above makes this open fail (ELOOP): it is never followed.
@@ -170,6 +211,15 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     type Open = fn(BorrowedFd<'_>, &Path, OFlags, Symlinks) -> io::Result<OwnedFd>;
+
+    fn walk_without_home(
+        root: BorrowedFd<'_>,
+        path: &Path,
+        flags: OFlags,
+        symlinks: Symlinks,
+    ) -> io::Result<OwnedFd> {
+        walk(root, &[], path, flags, symlinks)
+    }
 
     /// A folder with a root that has links of every kind, and a secret file beside the root.
     fn folder_with_root() -> tempfile::TempDir {
@@ -236,13 +286,51 @@ mod tests {
             ("none", Err(Errno::NOENT)),
         ];
         for (path, want) in wanted {
-            agree(&root, path, Symlinks::Follow, want.map(String::from));
+            agree(&root, path, Symlinks::Inside, want.map(String::from));
         }
     }
 
     fn agree(root: &OwnedFd, path: &str, symlinks: Symlinks, want: Result<String, Errno>) {
         #[cfg(target_os = "linux")]
         assert_eq!(outcome(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
-        assert_eq!(outcome(walk, root, path, symlinks), want, "walk {path}");
+        assert_eq!(outcome(walk_without_home, root, path, symlinks), want, "walk {path}");
+    }
+
+    /// An absolute link into the root is followed there, never to the place that it names.
+    #[test]
+    fn absolute_links_into_the_root() {
+        let folder = folder_with_root();
+        let (path, home) = (folder.path().join("root"), Path::new("/nowhere/site"));
+        let root = open_root(&path).expect("root");
+        for (name, target) in [
+            ("home_file", "/nowhere/site/a/b/file"),
+            ("home_up", "/nowhere/site/a/../in"),
+            ("home_out", "/nowhere/site/../secret"),
+            ("home_beside", "/nowhere/site2/in"),
+            ("home", "/nowhere/site"),
+            ("a/home_chain", "/nowhere/site/home_file"),
+        ] {
+            symlink(target, path.join(name)).expect("symlink");
+        }
+        for (name, want) in [
+            ("home_file", Ok("inside")),
+            ("home_up", Ok("inside")),
+            ("home_out", Err(Errno::XDEV)),
+            ("home_beside", Err(Errno::XDEV)),
+            ("home", Ok("(directory)")),
+            ("a/home_chain", Ok("inside")),
+            ("home/a/home_chain", Ok("inside")),
+            ("abs", Err(Errno::XDEV)),
+            ("out", Err(Errno::XDEV)),
+        ] {
+            let open: Open =
+                |root, path, _, symlinks| open(root, &[Path::new("/nowhere/site")], path, symlinks);
+            assert_eq!(outcome(open, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
+            let walk: Open = |root, path, flags, symlinks| {
+                walk(root, &[Path::new("/nowhere/site")], path, flags, symlinks)
+            };
+            assert_eq!(outcome(walk, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
+        }
+        assert!(open(root.as_fd(), &[home], Path::new("home_file"), Symlinks::Refuse).is_err());
     }
 }

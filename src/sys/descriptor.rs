@@ -1,10 +1,11 @@
 //! Open descriptors: their metadata, their bytes, pipes, and descriptors that pass through exec.
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{self, FileType, OFlags};
+use rustix::fs::{self, AtFlags, FileType, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 
@@ -23,10 +24,45 @@ pub struct Metadata {
     pub inode: u64,
     /// The file system of the inode.
     pub device: u64,
-    /// Last modification, to the nanosecond; times before 1970 read as 1970.
-    pub modified: SystemTime,
+    /// Last modification.
+    pub modified: FileTime,
     /// Last change of content or metadata: no call can set this time.
-    pub changed: SystemTime,
+    pub changed: FileTime,
+}
+
+/// A time of a file, as the kernel tells it. A file system may hold any number, so no arithmetic is done on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileTime {
+    /// Seconds since 1970; negative before.
+    pub seconds: i64,
+    /// Nanoseconds after the second.
+    pub nanoseconds: u32,
+}
+
+impl FileTime {
+    /// The last second that a date in HTTP can show: the end of the year 9999.
+    const LAST: i64 = 253_402_300_799;
+
+    /// The time as a date between the years 1970 and 9999; any other is the nearest of these.
+    #[must_use]
+    pub fn to_system(self) -> SystemTime {
+        let seconds = u64::try_from(self.seconds.clamp(0, Self::LAST)).unwrap_or(0);
+        UNIX_EPOCH + Duration::new(seconds, self.nanoseconds)
+    }
+
+    /// The time from this until `now`; `None` if this is later.
+    #[must_use]
+    pub fn age(self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(self.to_system()).ok()
+    }
+}
+
+impl Metadata {
+    /// Whether both are of one inode.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
 }
 
 /// The types of file that a file server tells apart.
@@ -52,10 +88,9 @@ pub(super) fn metadata_of(stat: &fs::Stat) -> Metadata {
         FileType::Directory => FileKind::Directory,
         _ => FileKind::Other,
     };
-    let time = |seconds: i64, nanoseconds: i64| {
-        let seconds = u64::try_from(seconds).unwrap_or(0);
+    let time = |seconds, nanoseconds: i64| {
         let nanoseconds = u32::try_from(nanoseconds).unwrap_or(0).min(999_999_999);
-        UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+        FileTime { seconds, nanoseconds }
     };
     Metadata {
         kind,
@@ -65,6 +100,12 @@ pub(super) fn metadata_of(stat: &fs::Stat) -> Metadata {
         modified: time(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         changed: time(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     }
+}
+
+/// `fstatat(2)`: the file at `path`, relative to `directory` unless it is absolute. Symbolic links are followed, wherever
+/// they lead.
+pub fn metadata_of_path(directory: BorrowedFd<'_>, path: &CStr) -> io::Result<Metadata> {
+    Ok(metadata_of(&fs::statat(directory, path, AtFlags::empty())?))
 }
 
 /// `pread(2)` until `buffer` is full or the file ends; returns the number of bytes.
@@ -104,6 +145,12 @@ pub(super) fn set_flags(file: &OwnedFd) -> io::Result<()> {
 pub fn set_nonblocking(file: BorrowedFd<'_>) -> io::Result<()> {
     let flags = fs::fcntl_getfl(file)?;
     Ok(fs::fcntl_setfl(file, flags | OFlags::NONBLOCK)?)
+}
+
+/// Whether `O_NONBLOCK` is set (fcntl(2)).
+#[must_use]
+pub fn is_nonblocking(file: BorrowedFd<'_>) -> bool {
+    fs::fcntl_getfl(file).is_ok_and(|flags| flags.contains(OFlags::NONBLOCK))
 }
 
 /// Whether an open descriptor may be read, and whether it may be written (`O_ACCMODE`, fcntl(2)).

@@ -23,7 +23,7 @@ pub mod beneath;
 pub mod descriptor;
 pub mod directory;
 pub mod fallback;
-pub mod fd_passing;
+pub mod orders;
 pub mod process;
 #[cfg(feature = "wsgi")]
 pub mod python;

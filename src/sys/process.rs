@@ -82,15 +82,40 @@ pub fn current() -> Pid {
     Pid(rustix::process::getpid())
 }
 
-/// `kill(2)`.
+/// `kill(2)`. Without `CAP_KILL` root may signal only processes of its own user: then the call is made again as the
+/// user of `pid`, which needs `CAP_SETUID`. Call it while this process has one thread.
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
-    let signal = rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?;
-    Ok(rustix::process::kill_process(pid.0, signal)?)
+    deliver(pid, rustix::process::Signal::from_named_raw(signal.number()).ok_or(Errno::INVAL)?)
 }
 
-/// `kill(2)` with SIGKILL, which cannot be caught.
+/// As [`send`] with SIGKILL, which cannot be caught.
 pub fn kill(pid: Pid) -> io::Result<()> {
-    Ok(rustix::process::kill_process(pid.0, rustix::process::Signal::KILL)?)
+    deliver(pid, rustix::process::Signal::KILL)
+}
+
+fn deliver(pid: Pid, signal: rustix::process::Signal) -> io::Result<()> {
+    let send = || rustix::process::kill_process(pid.0, signal);
+    match send() {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        Err(Errno::PERM) if rustix::process::getuid().is_root() => {
+            as_owner_of(pid, send).unwrap_or(Err(Errno::PERM)).map_err(Into::into)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Runs `act` with the effective user of `pid` (setresuid(2)). The real user stays root, so the way back is free.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn as_owner_of<T>(pid: Pid, act: impl FnOnce() -> T) -> io::Result<T> {
+    use rustix::process::Uid;
+    use rustix::thread::set_thread_res_uid;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let owner = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).ok_or(Errno::SRCH)?;
+    set_thread_res_uid(Uid::ROOT, Uid::from_raw(owner), Uid::ROOT)?;
+    let result = act();
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    Ok(result)
 }
 
 /// `waitpid(2)` without waiting: one child that has ended, if any. Call it until it returns `None`: one `SIGCHLD` may
@@ -110,6 +135,30 @@ pub fn reap() -> Option<(Pid, Exit)> {
             Ok(None) | Err(_) => return None,
         }
     }
+}
+
+/// What a process does at this moment, in a few words from proc(5), for a log: it may be in a sandbox, and unable to tell.
+#[must_use]
+pub fn activity(pid: Pid) -> String {
+    let read = |name| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let stat = read("stat");
+    let what = match stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()) {
+        Some('R') => "it runs",
+        Some('S' | 'I') => "it waits",
+        Some('D') => "it waits for a disk",
+        Some('T' | 't') => "it is stopped",
+        _ => "its state is unknown",
+    };
+    let call = read("syscall").split(' ').next().and_then(|number| number.parse::<u32>().ok());
+    call.map_or_else(|| what.into(), |number| format!("{what} in system call {number}"))
+}
+
+/// Lets the kernel kill this process when its parent ends (`PR_SET_PDEATHSIG`), on Linux only: a child that waits for
+/// others must not keep the sockets of a server that is gone.
+pub fn end_with_parent() {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // It cannot fail with a valid signal.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
 }
 
 /// Removes a variable from the environment, so that no child inherits it, and returns its value. Call it while this

@@ -31,8 +31,13 @@ pub fn send_file(
         return copy(socket, file, offset, count);
     }
     match in_kernel(socket, file, offset, count) {
-        // The file system cannot map pages (some FUSE, some virtual files).
-        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOSYS)) => {
+        // The file system cannot map pages (some FUSE, some virtual files), or fails: a read then succeeds, or tells why.
+        Err(error)
+            if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::OVERFLOW | Errno::IO)
+            ) =>
+        {
             copy(socket, file, offset, count)
         }
         result => result,

@@ -36,10 +36,12 @@ pub enum Signal {
     TtyOut = libc::SIGTTOU,
     /// `SIGABRT`: end, and leave a trace of the current position. It is only sent, never received.
     Abort = libc::SIGABRT,
+    /// `SIGXFSZ`: a file has reached the limit of its size. It is only ignored: the write fails with `EFBIG`.
+    FileSize = libc::SIGXFSZ,
 }
 
 impl Signal {
-    /// Every signal that can be received; SIGCHLD, which only a parent handles, is the last.
+    /// Every signal that can be received; SIGTTOU and SIGCHLD, which only the master handles, are the last.
     pub const ALL: [Self; 10] = [
         Self::Interrupt,
         Self::Quit,
@@ -112,16 +114,16 @@ impl Signals {
         Ok(Self { read, write })
     }
 
-    /// Takes the counts and calls `each` for every signal, as often as it was delivered. Errors are those of read(2)
-    /// on the pipe.
+    /// Takes the counts and calls `each` for every signal, as often as it was delivered. Errors are those of read(2) on
+    /// the pipe, which only wakes the loop: the signals are taken all the same.
     pub fn take(&self, mut each: impl FnMut(Signal)) -> io::Result<()> {
-        descriptor::drain_pipe(self.read.as_fd(), |_| {})?;
+        let drained = descriptor::drain_pipe(self.read.as_fd(), |_| {});
         for signal in Signal::ALL {
             let number = usize::try_from(signal.number()).unwrap_or_default();
             let count = PENDING.get(number).map_or(0, |count| count.swap(0, Ordering::SeqCst));
             (0..count).for_each(|_| each(signal));
         }
-        Ok(())
+        drained.map(drop)
     }
 }
 
@@ -142,6 +144,11 @@ impl Drop for Signals {
 /// Restores the default action of `signals` with sigaction(2), as a forked child needs.
 pub fn reset(signals: &[Signal]) -> io::Result<()> {
     signals.iter().try_for_each(|signal| set_action(*signal, libc::SIG_DFL))
+}
+
+/// Ignores `signal` from now on (sigaction(2)), also in children.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    set_action(signal, libc::SIG_IGN)
 }
 
 /// Whether `signal` is ignored (sigaction(2)), as in a process that nohup(1) has started.
@@ -173,8 +180,8 @@ fn exchange_action(signal: Signal, action: Option<&libc::sigaction>) -> io::Resu
     }
 }
 
-/// Blocks all signals in this thread until it is dropped: around a fork, so that a signal for the parent never runs
-/// the parent's handler in the child.
+/// Blocks signals in this thread until it is dropped: all of them around a fork, so that a signal for the parent never
+/// runs the parent's handler in the child.
 #[derive(Debug)]
 #[must_use = "signals are blocked only while the value lives"]
 pub struct Blocked {
@@ -184,19 +191,41 @@ pub struct Blocked {
 impl Blocked {
     /// Blocks all signals: pthread_sigmask(3).
     pub fn all() -> Self {
-        // SAFETY: an all-zero sigset_t is valid storage; sigfillset and pthread_sigmask initialise both.
-        let (mut every, mut before): (libc::sigset_t, libc::sigset_t) = unsafe { std::mem::zeroed() };
+        let mut every = no_signals();
         // SAFETY: `every` is valid for writing.
         unsafe { libc::sigfillset(&raw mut every) };
-        // SAFETY: both sets are valid for the call; SIG_SETMASK cannot fail with them.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const every, &raw mut before) };
-        Self { before }
+        Self { before: change_mask(libc::SIG_SETMASK, &every) }
     }
+
+    /// Blocks one signal.
+    pub fn one(signal: Signal) -> Self {
+        let mut one = no_signals();
+        // SAFETY: `one` is valid for writing, and the number is that of a signal.
+        unsafe { libc::sigaddset(&raw mut one, signal.number()) };
+        Self { before: change_mask(libc::SIG_BLOCK, &one) }
+    }
+}
+
+/// Lets every signal through to this thread, whatever its parent had blocked: pthread_sigmask(3).
+pub fn unblock_all() {
+    change_mask(libc::SIG_SETMASK, &no_signals());
+}
+
+fn no_signals() -> libc::sigset_t {
+    // SAFETY: an all-zero sigset_t is valid storage, and the empty set on every system of this crate.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Changes the mask of this thread, and returns the one before.
+fn change_mask(how: libc::c_int, set: &libc::sigset_t) -> libc::sigset_t {
+    let mut before = no_signals();
+    // SAFETY: both sets are valid for the call; it cannot fail with the three constants for `how`.
+    unsafe { libc::pthread_sigmask(how, std::ptr::from_ref(set), &raw mut before) };
+    before
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
-        // SAFETY: `before` is the mask that pthread_sigmask has returned.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
+        change_mask(libc::SIG_SETMASK, &self.before);
     }
 }

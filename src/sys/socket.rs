@@ -23,7 +23,8 @@ pub const NOTSENT_LOWAT: u32 = 128 * 1024;
 pub const GENEROUS_LOWAT: u32 = 4 * 1024 * 1024;
 
 /// Makes a listening socket with socket(2), bind(2), listen(2): non-blocking, `SO_REUSEADDR` (a restart must not wait
-/// for TIME_WAIT), and with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`).
+/// for TIME_WAIT), and with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`,
+/// `SO_KEEPALIVE`).
 ///
 /// An IPv6 wildcard address serves IPv4 as well.
 pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result<TcpListener> {
@@ -144,15 +145,21 @@ fn set_reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Lets the kernel close connections to peers that have disappeared (machine off, cable out): after 30 s without an
-/// acknowledgement, or after two unanswered probes of an idle connection (RULES C22).
+/// Lets the kernel close idle connections to peers that have disappeared (machine off, cable out): after 30 s, and two
+/// probes without an answer (RULES C22).
 fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
-    let probes = probes.with_interval(Duration::from_secs(15));
-    socket.set_tcp_keepalive(&probes)?;
+    let probes = probes.with_interval(Duration::from_secs(15)).with_retries(2);
+    socket.set_tcp_keepalive(&probes)
+}
+
+/// Lets the kernel close connections of `listener` whose peer has acknowledged nothing, or has had no room, for this time
+/// (`TCP_USER_TIMEOUT`, tcp(7); on Linux only). It also replaces the number of unanswered probes.
+pub fn set_user_timeout(listener: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(30)))?;
+    SockRef::from(&listener).set_tcp_user_timeout(Some(time))?;
+    let _ = (listener, time);
     Ok(())
 }
 

@@ -112,7 +112,7 @@ impl OwnedRequest {
         self.get(&self.target)
     }
 
-    /// The path, percent-encoded.
+    /// The path as it was sent: valid percent-encoding, and perhaps bytes above 7F.
     pub(super) fn path(&self) -> &[u8] {
         self.get(&self.path)
     }

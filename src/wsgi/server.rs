@@ -1,7 +1,7 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,9 @@ fn fork() -> io::Result<Forked> {
 fn complain(py: Python<'_>, error: &PyErr) {
     let line = error.value(py).getattr("line").and_then(|line| line.extract::<String>());
     match line {
-        Ok(line) => drop(writeln!(io::stderr(), "stheno-wsgi: {line}")),
+        Ok(line) => {
+            let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("stheno-wsgi: {line}\n")));
+        }
         Err(_) => error.display(py),
     }
 }
@@ -148,7 +150,7 @@ impl WsgiApp {
         &self,
         application: &Arc<Application>,
         (setup, mounts): (Setup, Vec<Mount>),
-        mut assignment: Assignment,
+        assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
@@ -177,9 +179,6 @@ impl WsgiApp {
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        if options.max_requests > 0 {
-            assignment.heartbeat = assignment.heartbeat.which_may_retire();
-        }
         let worker = setup.into_worker(assignment, log, service);
         let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));

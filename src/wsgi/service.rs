@@ -11,7 +11,7 @@ use super::inline::{Inline, InlineResponse};
 use super::pool::{Pool, PoolResponse};
 use super::shared::WorkerContext;
 use crate::clock::Now;
-use crate::files::FileService;
+use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
 use crate::server::{PeerInfo, WorkerService};
 use crate::sys::process;
@@ -92,14 +92,10 @@ impl Mount {
     fn respond(&self, request: &Request<'_>, rest: &[u8], query: Option<&[u8]>, now: Now) -> Response {
         let path = if rest.is_empty() { b"/" } else { rest };
         let target = Target::Path { path, query };
-        let mut response = self.files.respond(&Request { target, ..*request }, now);
-        let is_moved = response.status == Status::MOVED_PERMANENTLY;
-        if is_moved || (rest.is_empty() && !response.status.is_error()) {
-            // The file service does not know the prefix.
-            let query = query.map(|query| [b"?", query].concat()).unwrap_or_default();
-            response = Response::new(Status::MOVED_PERMANENTLY);
-            let (rest, query) = (String::from_utf8_lossy(rest), String::from_utf8_lossy(&query));
-            response.field("Location", format!("{}{rest}/{query}", self.prefix));
+        let response = self.files.respond(&Request { target, ..*request }, now);
+        // The root of the files is the prefix, which has no slash at its end.
+        if rest.is_empty() && !response.status.is_error() {
+            return redirect_to_directory(self.prefix.as_bytes(), query);
         }
         response
     }

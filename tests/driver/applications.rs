@@ -185,7 +185,7 @@ fn a_stalled_client_is_recorded() {
     let mut client = client(&[("head and more", Progress::Pending)]);
     client.send(LATER);
     assert_eq!(client.read(4), "head");
-    client.wait(30_000);
+    client.wait(60_000);
     assert!(client.0.memory.is_reset);
     client.0.close();
     let record = &client.0.records[0];

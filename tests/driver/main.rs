@@ -172,11 +172,11 @@ fn slow_bodies() {
 fn slow_readers() {
     let mut stalled = client(GET_LARGE);
     stalled.read(1000);
-    assert_eq!(stalled.time_in_state(1, nothing), 30_000);
+    assert_eq!(stalled.time_in_state(1, nothing), 60_000);
     assert!(stalled.state() == "Closed" && stalled.connection().wants_reset());
 
     let mut sipping = client(GET_LARGE);
-    assert_eq!(sipping.time_in_state(1_000, |client| assert_eq!(client.read(1).len(), 1)), 60_000);
+    assert_eq!(sipping.time_in_state(1_000, |client| assert_eq!(client.read(1).len(), 1)), 120_000);
     assert!(sipping.state() == "Closed" && sipping.connection().wants_reset());
 }
 

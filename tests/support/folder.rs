@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 #[derive(Debug)]
 pub struct Folder {
@@ -29,14 +30,23 @@ impl Folder {
         self.place.path().join(name)
     }
 
+    /// Writes a file that looks an hour old, as most served files are older than a test.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) {
-        fs::write(self.root().join(name), content).expect("a file");
+        let path = self.root().join(name);
+        fs::write(&path, content).expect("a file");
+        age(&fs::File::options().write(true).open(path).expect("the file"));
     }
 
     /// Creates a sparse file of this size, which takes no space.
     pub fn write_sparse(&self, name: impl AsRef<Path>, size: u64) {
-        fs::File::create(self.root().join(name)).expect("a file").set_len(size).expect("a size");
+        let file = fs::File::create(self.root().join(name)).expect("a file");
+        file.set_len(size).expect("a size");
+        age(&file);
     }
+}
+
+fn age(file: &fs::File) {
+    file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("a time");
 }
 
 /// The content of a file outside of the root, which must never be sent.

@@ -15,6 +15,7 @@ pub mod process;
 pub mod response;
 pub mod rules;
 pub mod server;
+pub mod strace;
 
 pub use client::Client;
 pub use core::Core;

@@ -163,7 +163,8 @@ impl Server {
         Some(Self::run(command))
     }
 
-    fn run(mut command: Command) -> Self {
+    /// Runs a command that becomes the server, with standard error as a pipe.
+    pub fn run(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the server");
         let said = Arc::new(Said::default());
         let stderr = child.stderr.take().expect("standard error");
@@ -310,7 +311,7 @@ pub fn halt(pid: i32) {
     eventually("all its threads have stopped", || {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("threads");
         let mut folders = tasks.map(|task| task.expect("a thread").path());
-        folders.all(|task| matches!(state(&task), Some('T') | None))
+        folders.all(|task| matches!(state(&task), Some('T' | 't') | None))
     });
 }
 

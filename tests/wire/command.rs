@@ -43,6 +43,7 @@ fn mistakes_are_one_line() {
         (&["--log", "loud"], 2, "--log"),
         (&["--accept", "all"], 2, "--accept"),
         (&["stray"], 2, "stray"),
+        (&["-r", root, "--listen", "unix:@name"], 2, "unix:./@NAME"),
         (&["-r", root, "--port", &port], 1, "--port 0"),
         (&["-r", root, "--port", &port, "--accept", "reuseport", "-w", "2"], 1, "--port 0"),
         (&["-r", "/no/such/folder"], 1, "-r"),

@@ -81,6 +81,7 @@ fn mistakes_are_one_line_with_their_place() {
         (b"body-timeout = 2026-01-01", 1, "body-timeout: expected a number of seconds, found a date"),
         (b"port = 70000", 1, "port \"70000\": give a number from 0 to 65535"),
         (b"port = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF", 1, "this number is too large"),
+        (b"root = \"root\"\nlisten = \"unix:@x\"", 2, "listen \"unix:@x\": give HOST:PORT"),
         (b"# a\nlog = \"loud\"", 2, "log \"loud\": give one of debug"),
         (b"body-timeout = inf", 1, "body-timeout \"inf\": give seconds"),
         (b"port = 1\nport = 2", 2, "not valid TOML: duplicate key"),

@@ -9,6 +9,7 @@ mod directories;
 mod kinds;
 mod paths;
 mod race;
+mod versions;
 
 use crate::support::folder::SECRET;
 use crate::support::{Client, Response, Server};

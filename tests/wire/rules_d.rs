@@ -4,11 +4,13 @@
 mod activation;
 mod logs;
 mod notify;
+mod orders;
 mod pidfile;
 mod regulars;
 mod reload;
 mod signals;
 mod stopping;
+mod streams;
 mod supervision;
 mod terminal;
 mod together;

@@ -254,6 +254,8 @@ def static(case):
     root = case.folder / "site"
     root.mkdir()
     (root / "page.html").write_text("<p>static</p>")
+    (root / "index.html").write_text("<p>index</p>")
+    (root / "dir").mkdir()
     (case.folder / "secret").write_text("secret")
     server = case.serve(args=["--static", f"/static={root}"])
     flag = case.flag()
@@ -268,12 +270,18 @@ def static(case):
         expect(answer.get("Content-Type").split(";")[0], "text/html")
         expect(connection.ask("/static/page.html", headers=[("Range", "bytes=3-8")]).body, b"static")
         expect(connection.ask("/static/none.html").status, 404)
+        for target, location in [("/static", "./static/"), ("/static?a=%zz", "./static/?a=%zz"), ("/static/dir", "./dir/"),
+                                 ("/static/dir?\xd0\xbc", "./dir/?%D0%BC")]:
+            answer = connection.ask(target)
+            expect((answer.status, answer.get("Location")), (301, location), target)
         for target in ("/static/../secret", "/static/%2e%2e/secret", "/static/..%2fsecret"):
             assert b"secret" not in connection.ask(target).body, target
     flag.touch()
     for connection in busy:
         expect(connection.answer().body, b"waited")
     expect(case.environ("/staticfile", server=server)["PATH_INFO"], "/staticfile")
+    seen = case.environ("/\xd0\xbc?\xff=%zz", server=server)
+    expect((seen["PATH_INFO"], seen["QUERY_STRING"], seen["REQUEST_URI"]), ("/\xd0\xbc", "\xff=%zz", "/\xd0\xbc?\xff=%zz"))
 
 
 # Memory

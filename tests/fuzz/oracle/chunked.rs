@@ -131,8 +131,9 @@ fn check_round_trip(content: &[u8]) {
         let most = rest.len().min(if next(4) == 0 { 4096 } else { 32 });
         let (chunk, after) = rest.split_at(1 + next(most));
         // Few extensions, because many are refused (RULES A59).
-        let line = match next(6) {
+        let line = match next(8) {
             0 if body.len() < 2048 => format!("{:X};n=v;q=\"\\\";\"", chunk.len()),
+            2 if body.len() < 2048 => format!("{:x} ; n\t; v= \t\"x\"", chunk.len()),
             1 => format!("{:04X}", chunk.len()),
             _ => format!("{:x}", chunk.len()),
         };

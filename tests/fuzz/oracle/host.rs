@@ -41,7 +41,9 @@ fn check_as_target(data: &[u8], method: &str) {
     }
     let line = [method.as_bytes(), b" ", data, b" HTTP/1.1"].concat();
     let fits = !data.is_empty() && data.len() <= Limits::default().target;
-    let is_uri = data.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') && is_encoding_valid(data);
+    let is_in_target = |byte: &u8| (byte.is_ascii_graphic() || !byte.is_ascii()) && *byte != b'#';
+    let before_query = data.split(|byte| *byte == b'?').next().unwrap_or_default();
+    let is_uri = data.iter().all(is_in_target) && is_encoding_valid(before_query);
     parse(&line, b"h", |request| match request {
         Ok(request) => {
             assert!(fits && is_uri, "{data:?}");

@@ -21,7 +21,7 @@ const DAMAGED: [Damage; 17] = [
     ("a control character", &[400], insert_control),
     ("a second Host", &[400], |pieces, dice| repeat(pieces, "Host", &["a", "b", ""], dice)),
     ("a second length", &[400], |pieces, dice| repeat(pieces, "Content-Length", &["0", "3", "3, 3"], dice)),
-    ("a second coding", &[400], |pieces, dice| {
+    ("a second coding", &[400, 501], |pieces, dice| {
         repeat(pieces, "Transfer-Encoding", &["chunked", "x", ""], dice)
     }),
     ("both framings", &[400], both_framings),
@@ -151,13 +151,14 @@ fn insert_space(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
 }
 
 fn insert_in_target(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
-    const BAD: [&[u8]; 10] = [b"#", b"%", b"%g1", b"%4", b"\x80", b"\xff", b"\xc3\xa4", b" ", b"\t", b"\0"];
+    const BAD: [&[u8]; 9] = [b"#", b"%", b"%g1", b"%4", b"\x7f", b"\x1b", b" ", b"\t", b"\0"];
     let text = text(&mut pieces[0]);
     let first = text.iter().position(|byte| *byte == b' ')?;
     let last = text.iter().rposition(|byte| *byte == b' ')?;
     let bad = dice.pick(&BAD);
-    // At the end of the target no digits follow, so the percent sign stays incomplete.
-    let at = if bad.starts_with(b"%") { last } else { first + 1 + dice.below(last - first) };
+    // At the end of the path no digits follow, so the percent sign stays incomplete; in a query it means nothing.
+    let path_end = text[..last].iter().position(|byte| *byte == b'?').unwrap_or(last);
+    let at = if bad.starts_with(b"%") { path_end } else { first + 1 + dice.below(last - first) };
     insert(text, at, bad);
     Some(())
 }
@@ -251,12 +252,13 @@ fn damage_chunk_size(pieces: &mut Pieces, dice: &mut Dice) -> Option<()> {
         (0, b"\r\n"),
         (0, b"0000000000000000"),
         (0, b"g"),
-        (digits, b" "),
-        (digits, b"\t"),
+        (text.len(), b" "),
+        (text.len(), b"\t"),
         (digits, b";"),
         (digits, b".0"),
         (digits, b"h"),
-        (digits, b" ;a"),
+        (digits, b" ;"),
+        (digits, b" a;b"),
         (digits, b";a=\""),
         (digits, b";a b"),
         (digits, b";\0"),

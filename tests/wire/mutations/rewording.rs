@@ -93,8 +93,8 @@ fn unknown_field(dice: &mut Dice) -> (String, Vec<u8>) {
 
 /// Writes `content` in chunks of random sizes, with extensions and trailers without meaning.
 fn chunks(content: &[u8], dice: &mut Dice) -> Vec<Piece> {
-    const EXTENSIONS: [&str; 8] =
-        ["", "", "", ";a", ";a=b", ";a=\"b c;\\\"\"", ";x;y=1;z=\"\"", ";chunked=0"];
+    const EXTENSIONS: [&str; 9] =
+        ["", "", "", ";a", ";a=b", ";a=\"b c;\\\"\"", ";x;y=1;z=\"\"", " ; a = b", ";chunked=0"];
     const TRAILERS: [&str; 5] = ["X: 1", "y:", "Z:\t\u{e4} ", "Connection: close", "X-Content-Length: 3"];
     let size = |size: usize, dice: &mut Dice| {
         let digits = any_case(&format!("{size:x}"), dice);

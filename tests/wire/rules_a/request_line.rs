@@ -89,7 +89,13 @@ fn a4_spaces_in_the_request_line() {
             }
             row.refuses(&[400], line(format!("GET {white}/ok HTTP/1.1")));
             row.refuses(&[400], line(format!("GET{white} /ok HTTP/1.1")));
-            row.refuses(&[400], line(format!("GET /ok{white} HTTP/1.1")));
+            // White space above 7F is a part of the name, as in every byte-wise reader.
+            let inside = line(format!("GET /ok{white} HTTP/1.1"));
+            if white.is_ascii() {
+                row.refuses(&[400], inside)
+            } else {
+                row.serves(&[404], inside)
+            }
             row.refuses(&[400], line(format!("GET /ok {white}HTTP/1.1")));
             row.refuses(&[400], line(format!("{white}GET /ok HTTP/1.1")));
             row.refuses(&[400], line(format!("GET /ok HTTP/1.1{white}")));

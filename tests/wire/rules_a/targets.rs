@@ -78,8 +78,8 @@ fn a18_fragments() {
 
 #[test]
 fn a19_bytes_outside_of_targets() {
-    row("A19", "400, 0 canaries", |row| {
-        for byte in bytes_but(|byte| byte.is_ascii_graphic()) {
+    row("A19", "control bytes and DEL 400, 0 canaries; bytes above 7F served", |row| {
+        for byte in bytes_but(|byte| byte.is_ascii_graphic() || byte >= 0x80) {
             let byte = [byte];
             row.refuses(&[400], line(bytes(&[b"GET ", &byte, b"/ok HTTP/1.1"])));
             row.refuses(&[400], line(bytes(&[b"GET /o", &byte, b"k HTTP/1.1"])));
@@ -87,27 +87,39 @@ fn a19_bytes_outside_of_targets() {
             row.refuses(&[400], line(bytes(&[b"GET /ok?a", &byte, b"b HTTP/1.1"])));
             row.refuses(&[400], line(bytes(&[b"GET http://a", &byte, b"/ok HTTP/1.1"])));
         }
-        for byte in bytes_but(|byte| !byte.is_ascii_graphic() || b"#%".contains(&byte)) {
+        for byte in bytes_but(|byte| byte.is_ascii_control() || b" #".contains(&byte)) {
             row.serves(&[200], line(bytes(&[b"GET /ok?a", &[byte], b"b HTTP/1.1"])));
+        }
+        for byte in 0x80..=0xff {
+            let byte = [byte];
+            row.serves(&[404], line(bytes(&[b"GET /ok", &byte, b" HTTP/1.1"])));
+            row.serves(&[404], line(bytes(&[b"GET http://a/", &byte, b" HTTP/1.1"])));
+            // They stand for themselves in paths and queries only.
+            row.refuses(&[400], line(bytes(&[b"GET ", &byte, b"/ok HTTP/1.1"])));
+            row.refuses(&[400], line(bytes(&[b"GET http://a", &byte, b"/ok HTTP/1.1"])));
+            row.refuses(&[400], line(bytes(&[b"CONNECT a", &byte, b":80 HTTP/1.1"])));
+            row.refuses(&[400], line(bytes(&[b"G", &byte, b" /ok HTTP/1.1"])));
         }
     });
 }
 
 #[test]
 fn a20_percents_without_two_digits() {
-    row("A20", "400, 0 canaries", |row| {
+    row("A20", "400 in a path or a host, 0 canaries; no meaning in a query", |row| {
         for bad in [
             "%", "%4", "%zz", "%g0", "%0g", "%%41", "%u0041", "%-1", "%+1", "%0x", "%4%31", "%;4", "%\"4",
             "%.4", "%/4", "%:4", "%@4", "%G4", "%`4", "%4G", "%4/", "%4@", "%_4", "%%",
         ] {
-            for (before, behind) in
-                [("/", ""), ("/a", "/b"), ("/ok?", ""), ("/ok?a=", "&b"), ("http://a/", "")]
-            {
+            for (before, behind) in [("/", ""), ("/a", "/b"), ("/a", "?b=%41"), ("http://a/", "")] {
                 row.refuses(&[400], line(format!("GET {before}{bad}{behind} HTTP/1.1")));
             }
             row.refuses(&[400], line(format!("GET http://a{bad}/ok HTTP/1.1")));
+            row.refuses(&[400], line(format!("GET http://a{bad}?ok HTTP/1.1")));
+            for (before, behind) in [("/ok?", ""), ("/ok?a=", "&b"), ("/%6fk?", "?%"), ("http://a/ok?", "")] {
+                row.serves(&[200], line(format!("GET {before}{bad}{behind} HTTP/1.1")));
+            }
         }
-        for good in ["/%6f%6b", "/%6F%6B", "/o%6b", "/ok?%00%0d%0A%ff%FF%25", "/%6Fk"] {
+        for good in ["/%6f%6b", "/%6F%6B", "/o%6b", "/ok?%00%0d%0A%ff%FF%25", "/%6Fk", "/ok?q=50%"] {
             row.serves(&[200], line(format!("GET {good} HTTP/1.1")));
         }
     });

@@ -12,7 +12,8 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Asker;
 use crate::support::rules::holds;
-use crate::support::{Client, Folder, Response, Server, parse_all, with_both_backends};
+use crate::support::server::eventually;
+use crate::support::{Client, Folder, Front, Response, Server, parse_all, with_both_backends};
 
 /// More than any socket buffers.
 const LARGE: usize = 20 << 20;
@@ -149,6 +150,15 @@ fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
     );
 }
 
+/// Stops the other threads of a test, also when it fails.
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Swaps two names until `stop`, and counts the swaps.
 fn swap(one: &Path, other: &Path, stop: &AtomicBool, swaps: &AtomicU64) {
     while !stop.load(Ordering::Relaxed) {
@@ -167,8 +177,8 @@ fn b16_head_and_body_are_of_one_file() {
         // A small file that is sent with its head, and a large one that is sent by sendfile.
         let contents = [vec![b'A'; 3_000], vec![b'B'; 50_000]];
         let names = ["x", "y"].map(|name| folder.root().join(name));
-        fs::write(&names[0], &contents[0]).expect("a file");
-        fs::write(&names[1], &contents[1]).expect("a file");
+        folder.write("x", &contents[0]);
+        folder.write("y", &contents[1]);
         let server = start(&folder.root());
         let mut client = server.connect();
         let tags =
@@ -177,6 +187,7 @@ fn b16_head_and_body_are_of_one_file() {
         let (stop, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
             scope.spawn(|| swap(&names[0], &names[1], &stop, &swaps));
+            let _stop = Stop(&stop);
             let until = Instant::now() + PATIENCE;
             while swaps.load(Ordering::Relaxed) < SWAPS && Instant::now() < until {
                 let response = client.get("/x", "");
@@ -186,7 +197,6 @@ fn b16_head_and_body_are_of_one_file() {
                 assert!(response.body == contents[which], "the tag of one and the content of the other");
                 asked.fetch_add(1, Ordering::Relaxed);
             }
-            stop.store(true, Ordering::Relaxed);
         });
         swapped.fetch_add(swaps.load(Ordering::Relaxed), Ordering::Relaxed);
     });
@@ -195,6 +205,7 @@ fn b16_head_and_body_are_of_one_file() {
     holds("B16", format_args!("{swapped} swaps, {asked} responses: 0 mix two files"), "0 in 100,000 swaps");
 }
 
+/// The root is what has its path, at each request.
 #[test]
 fn b20_a_root_that_is_moved_or_removed() {
     with_both_backends(|start| {
@@ -202,32 +213,78 @@ fn b20_a_root_that_is_moved_or_removed() {
         // The root is a link, which a deployment switches.
         let current = folder.beside("current");
         symlink("root", &current).expect("a link");
-        let server = start(&current, &["--listing", "--file-cache", "0"]);
+        let server = start(&current, &["--listing", "--file-cache", "60", "--sandbox", "off"]);
         let mut asker = Asker::new(&server);
-        fs::create_dir(folder.beside("next")).expect("another");
-        fs::write(folder.beside("next/ok"), "next\n").expect("a file");
+        assert_eq!(asker.get("/ok").text(), "hello\n");
+        let next = folder.beside("next");
+        fs::create_dir(&next).expect("another");
+        fs::write(next.join("ok"), "next\n").expect("a file");
         symlink("next", folder.beside("new")).expect("a link");
         fs::rename(folder.beside("new"), &current).expect("switch");
-        assert_eq!(asker.get("/ok").text(), "hello\n", "the old one, as long as it runs");
-        assert_eq!(
-            start(&current, &[]).connect().get("/ok", "").text(),
-            "next\n",
-            "a new start, the new one"
-        );
+        assert_eq!(asker.get("/ok").text(), "next\n", "switched");
+        assert!(asker.get("/").text().contains("1 file"), "its listing");
 
-        fs::rename(folder.root(), folder.beside("moved")).expect("move");
-        fs::create_dir(folder.root()).expect("another");
-        assert_eq!(asker.get("/ok").text(), "hello\n", "moved");
-        fs::remove_dir_all(folder.beside("moved")).expect("remove");
+        fs::rename(&next, folder.beside("moved")).expect("move");
         for target in ["/ok", "/", "/sub/", "/sub"] {
-            assert_eq!(asker.get(target).status, 404, "removed: {target}");
+            assert_eq!(asker.get(target).status, 404, "moved: {target}");
         }
-        folder.write("ok", "other\n");
+        fs::create_dir(&next).expect("another");
         assert_eq!(asker.get("/ok").status, 404, "the name belongs to another directory now");
+        assert!(asker.get("/").text().contains("Nothing here"));
+        fs::write(next.join("ok"), "other\n").expect("a file");
+        assert_eq!(asker.get("/ok").text(), "other\n");
+        fs::remove_dir_all(&next).expect("remove");
+        assert_eq!([asker.get("/ok").status, asker.get("/").status], [404, 404], "removed");
+        fs::create_dir(&next).expect("built again");
+        fs::write(next.join("ok"), "again\n").expect("a file");
+        assert_eq!(asker.get("/ok").text(), "again\n");
     });
     holds(
         "B20",
-        "root switched, moved, removed, made again × both backends: old content, then 404s, 0 crashes",
-        "404s, no crash",
+        "root switched, moved, removed, made again × both backends: the next request sees it, 0 crashes",
+        "seen, no crash",
     );
+}
+
+/// A worker in its jail cannot open another root; it has the master start workers that can, without a request, too.
+#[test]
+fn b20_new_workers_for_a_new_root() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &["-w", "2"]);
+    let get = || {
+        let response = server.connect().get("/ok", "");
+        (response.status, response.text().to_string())
+    };
+    assert_eq!(get(), (200, "hello\n".into()));
+    fs::rename(folder.root(), folder.beside("moved")).expect("a rename");
+    assert_eq!(get().0, 404);
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("ok", "new\n");
+    eventually("new workers serve the new root", || get() == (200, "new\n".into()));
+    assert_eq!(server.count_said("another directory has the path of the root"), 1);
+    // The old one has a file that the new one lacks, and the new one a file that the old one lacks.
+    fs::rename(folder.root(), folder.beside("moved-2")).expect("a rename");
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("added", "added\n");
+    eventually("a missing file is missing", || get().0 == 404);
+    eventually("an added file is there", || {
+        let response = server.connect().get("/added", "");
+        assert!([200, 503].contains(&response.status), "not found, and it is there: {}", response.status);
+        response.status == 200
+    });
+    holds("B20", "a root made again under workers in their jail: new workers serve it", "seen");
+}
+
+#[test]
+fn b20_a_new_root_is_seen_without_requests() {
+    if Front::lacks("b20_a_new_root_is_seen_without_requests") {
+        return;
+    }
+    let folder = Folder::new();
+    let server = Server::start(&folder.root(), &[]);
+    fs::rename(folder.root(), folder.beside("moved")).expect("a rename");
+    fs::create_dir(folder.root()).expect("another");
+    folder.write("ok", "new\n");
+    server.wait_for("has been read again");
+    eventually("the new root is served", || server.connect().get("/ok", "").text() == "new\n");
 }

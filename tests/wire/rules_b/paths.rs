@@ -78,25 +78,89 @@ fn b2_names_are_decoded_once() {
 }
 
 #[test]
-fn b3_control_bytes_are_refused() {
+fn b3_nul_is_in_no_name() {
     let mut targets = Vec::new();
-    for byte in (0..0x20u8).chain([0x7f]) {
+    for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok"), ("/../ok", "")] {
+        targets.push((format!("{before}%00{after}"), 400));
+    }
+    // Other control bytes may be in a name, of which none here has any.
+    for byte in (1..0x20u8).chain([0x7f]) {
         for (before, after) in [("/ok", ""), ("/ok", ".png"), ("/", "ok"), ("/sub/", "/ok")] {
-            targets.push(format!("{before}%{byte:02x}{after}"));
+            targets.push((format!("{before}%{byte:02x}{after}"), 404));
         }
     }
     with_both_backends(|start| {
         let folder = Folder::new();
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
-        for target in &targets {
-            assert_eq!(asker.get(target).status, 400, "{target}");
+        for (target, want) in &targets {
+            assert_eq!(asker.get(target).status, *want, "{target}");
         }
     });
     holds(
         "B3",
-        format_args!("{} targets with a control byte × both backends: all 400", targets.len()),
-        "400",
+        format_args!("{} targets with a control byte × both backends: 400 with NUL, else 404", targets.len()),
+        "400, never truncated",
+    );
+}
+
+#[test]
+fn b24_an_encoded_slash_separates_names() {
+    let targets = [
+        ("/npm/@s%2fp", 200),
+        ("/npm/@s%2Fp", 200),
+        ("/npm%2f@s%2fp", 200),
+        ("/npm/@s%2f%2fp", 200),
+        ("/npm/x%2f..%2f@s/p", 200),
+        ("/npm/@s%2fp%2f", 404),
+        ("/npm/@s%252fp", 404),
+        ("/npm%2f.env", 404),
+        ("/npm/%2eenv", 404),
+        ("/.%2f.env", 404),
+        ("/..%2fsecret", 400),
+        ("/%2f..%2fsecret", 400),
+        ("/npm%2f..%2f..%2fsecret", 400),
+        ("/npm/..%2f..%2f..%2fetc%2fpasswd", 400),
+        ("/%2fetc%2fpasswd", 404),
+        ("/npm%2f%00", 400),
+    ];
+    // The location, and the directory that it leads to.
+    let redirects = [
+        ("/npm%2f@s", "./npm%2f@s/"),
+        ("/%2f%2fnpm", "./%2f%2fnpm/"),
+        ("/npm/..%2fnpm", "./..%2fnpm/"),
+        ("/x%2f..%2fnpm", "./x%2f..%2fnpm/"),
+        ("/npm/x%2F..%2f@s?a/b", "./x%2F..%2f@s/?a/b"),
+    ];
+    with_both_backends(|start| {
+        let folder = Folder::new();
+        fs::create_dir_all(folder.root().join("npm/@s")).expect("folders");
+        folder.write("npm/.env", "hidden");
+        folder.write("npm/@s/p", "a package");
+        folder.write("npm/index.html", "npm");
+        folder.write("npm/@s/index.html", "@s");
+        let server = start(&folder.root(), &[]);
+        let mut asker = Asker::new(&server);
+        for (target, want) in targets {
+            let response = asker.get(target);
+            assert_eq!(response.status, want, "{target}");
+            assert_eq!(want == 200, response.text() == "a package", "{target}");
+        }
+        for (target, location) in redirects {
+            let moved = asker.get(target);
+            assert_eq!((moved.status, moved.field("Location")), (301, Some(location)), "{target}");
+            let index = asker.get(&resolve(target, location));
+            let want = if target.contains("@s") { "@s" } else { "npm" };
+            assert_eq!((index.status, index.text()), (200, want), "{target}");
+        }
+    });
+    holds(
+        "B24",
+        format_args!(
+            "{} targets × both backends: decoded once, then split, then normalised",
+            targets.len() + redirects.len()
+        ),
+        "as a slash; no way out of the root",
     );
 }
 
@@ -200,6 +264,8 @@ fn b9_dotfiles_do_not_exist() {
         "/.well-knownx",
         "/x/../.env",
         "/.%2fenv",
+        "/sub%2f.env",
+        "/.git%2fconfig",
         "/..env",
     ];
     with_both_backends(|start| {
@@ -225,47 +291,87 @@ fn b9_dotfiles_do_not_exist() {
         let server = start(&folder.root(), &[]);
         let mut asker = Asker::new(&server);
         for target in hidden {
-            let status = asker.get(target).status;
-            let want = if target.contains("%2f") { 400 } else { 404 };
-            assert_eq!(status, want, "{target}");
+            assert_eq!(asker.get(target).status, 404, "{target}");
         }
         assert_eq!(asker.get("/.well-known/security.txt").status, 200);
     });
     holds("B9", format_args!("{} dotfiles × both backends: 0 served", hidden.len()), "0 served");
 }
 
+/// The target that a client requests next, after it has asked for `base` (RFC 3986 §5.2). Like a browser, it takes a
+/// backslash for a slash, and `%2e` for a dot.
+fn resolve(base: &str, location: &str) -> String {
+    let (path, query) =
+        location.split_once('?').map_or((location, None), |(path, query)| (path, Some(query)));
+    assert!(
+        !path.starts_with('/') && !path.split('/').next().unwrap_or_default().contains(':'),
+        "{location}"
+    );
+    let base = base.split('?').next().unwrap_or_default().replace('\\', "/");
+    let merged = format!("{}{}", &base[..=base.rfind('/').expect("a path")], path.replace('\\', "/"));
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in merged[1..].split('/') {
+        match segment.to_ascii_lowercase().replace("%2e", ".").as_str() {
+            "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("/{}{query}", segments.join("/"))
+}
+
+/// Targets of directories without their slash, the location, and the directory. Bytes above 7E are as in UTF-8.
+const REDIRECTS: [(&str, &str, &str); 23] = [
+    ("/sub", "./sub/", "sub"),
+    ("/sub?", "./sub/?", "sub"),
+    ("/sub?a=b&c", "./sub/?a=b&c", "sub"),
+    ("/sub?next=//evil.com/%0d%0a", "./sub/?next=//evil.com/%0d%0a", "sub"),
+    ("//sub", "./sub/", "sub"),
+    ("///sub?x", "./sub/?x", "sub"),
+    ("//evil.com/sub", "./sub/", "evil.com/sub"),
+    ("http://elsewhere/sub", "./sub/", "sub"),
+    ("http://elsewhere//sub?y", "./sub/?y", "sub"),
+    ("https://elsewhere/sub/deep", "./deep/", "sub/deep"),
+    ("/./sub", "./sub/", "sub"),
+    ("/sub/../sub", "./sub/", "sub"),
+    ("/sub/./deep", "./deep/", "sub/deep"),
+    ("//evil.com/../sub", "./sub/", "sub"),
+    ("/%73ub/d%65ep", "./d%65ep/", "sub/deep"),
+    ("/evil%20%22%20%D0%BC", "./evil%20%22%20%D0%BC/", "evil \" \u{43c}"),
+    ("/\\evil.com", "./%5Cevil.com/", "\\evil.com"),
+    ("/%5cevil.com", "./%5cevil.com/", "\\evil.com"),
+    ("/sub:8080", "./sub:8080/", "sub:8080"),
+    ("/javascript:alert(1)", "./javascript:alert(1)/", "javascript:alert(1)"),
+    ("/sub?\"<>\\^`{|}[]", "./sub/?%22%3C%3E%5C%5E%60%7B%7C%7D[]", "sub"),
+    ("/%25", "./%25/", "%"),
+    ("/@?@", "./@/?@", "@"),
+];
+
 #[test]
 fn b10_b11_redirects_stay_here() {
-    let redirects = [
-        ("/sub", "/sub/"),
-        ("/sub?", "/sub/?"),
-        ("/sub?a=b&c", "/sub/?a=b&c"),
-        ("/sub?next=//evil.com/%0d%0a", "/sub/?next=//evil.com/%0d%0a"),
-        ("//sub", "/sub/"),
-        ("///sub?x", "/sub/?x"),
-        ("http://elsewhere/sub", "/sub/"),
-        ("http://elsewhere//sub?y", "/sub/?y"),
-        ("/./sub", "/sub/"),
-        ("/sub/../sub", "/sub/"),
-        ("//evil.com/../sub", "/sub/"),
-        ("/evil%20%22%20%D0%BC", "/evil%20%22%20%D0%BC/"),
-        ("/\\evil.com", "/%5Cevil.com/"),
-        ("/%5cevil.com", "/%5Cevil.com/"),
-        ("/sub:8080", "/sub%3A8080/"),
-    ];
     with_both_backends(|start| {
         let folder = Folder::new();
-        for name in ["evil \" \u{43c}", "\\evil.com", "sub:8080"] {
-            fs::create_dir(folder.root().join(name)).expect("a folder");
+        for (_, _, name) in REDIRECTS {
+            fs::create_dir_all(folder.root().join(name)).expect("a folder");
+            folder.write(format!("{name}/index.html"), name);
         }
         let server = start(&folder.root(), &[]);
         let mut client = server.connect();
-        for (target, location) in redirects {
+        for (target, location, name) in REDIRECTS {
             let request = format!("GET {target} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
             let response = client.ask(&request);
             assert_eq!((response.status, response.field("Location")), (301, Some(location)), "{target}");
             let bytes = format!("{response:?}");
             assert!(!bytes.contains("evil.example"), "{target} echoes the host: {bytes}");
+            // As the client sees it, and as it sees it through a proxy that removes a prefix.
+            let path = target.split_once("://elsewhere").map_or(target, |(_, path)| path);
+            for prefix in ["", "/app", "/a/b"] {
+                let next = resolve(&format!("{prefix}{path}"), location);
+                let next = next.strip_prefix(prefix).unwrap_or_else(|| panic!("{target} leads to {next}"));
+                let index = client.get(next, "");
+                assert_eq!((index.status, index.text()), (200, name), "{target}, then {next}");
+            }
         }
         let mut asker = Asker::new(&server);
         for target in ["/ok/", "/ok//", "/ok/.", "/ok/x", "/none/"] {
@@ -282,8 +388,11 @@ fn b10_b11_redirects_stay_here() {
     });
     hold(
         "B10 B11",
-        format_args!("{} redirects × both backends: exact, 0 with `//` or a host", redirects.len()),
-        "one leading slash, query kept, no Host echoed",
+        format_args!(
+            "{} redirects × both backends × 3 prefixes: each leads to its directory",
+            REDIRECTS.len()
+        ),
+        "relative, one segment, query kept, no Host echoed",
     );
 }
 
@@ -307,6 +416,19 @@ fn b18_names_are_bytes() {
         let server = start(&folder.root(), &["--listing"]);
         let mut asker = Asker::new(&server);
         assert_eq!(asker.get("/odd/%ff%3Cscript%3E.txt").text(), "0");
+        // `busybox wget` and others send a name as it is.
+        let mut client = server.connect();
+        let raw = |name: &[u8]| [b"GET /odd/", name, b"?\xd0\xbc=\xff HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+        client.send(raw(names[2]));
+        assert_eq!(client.read("GET").text(), "2");
+        client.send(raw(b"\xff<script>.txt"));
+        assert_eq!(client.read("GET").text(), "0");
+        client.send(b"GET /odd/\xff?\xd0\xbc=\xff HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.read("GET").status, 404);
+        fs::create_dir(folder.root().join("odd/\u{43c}")).expect("a folder");
+        client.send(b"GET /odd/\xd0\xbc?\xd0\xbc=\xff%zz HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.read("GET").field("Location"), Some("./%D0%BC/?%D0%BC=%FF%zz"));
+        fs::remove_dir(folder.root().join("odd/\u{43c}")).expect("no folder");
         let page = asker.get("/odd/");
         let page = page.text();
         assert!(!page.contains("<script"), "{page}");

@@ -58,10 +58,10 @@ fn c8_idle_connections_make_room_and_busy_ones_do_not() {
     );
 }
 
-/// RULES C23. The connection that a full worker cannot take has woken no other; the worker has to wake them.
+/// RULES C24. The connection that a full worker cannot take has woken no other; the worker has to wake them.
 #[test]
-fn c23_a_full_worker_leaves_connections_to_others() {
-    if Front::lacks("c23_a_full_worker_leaves_connections_to_others") {
+fn c24_a_full_worker_leaves_connections_to_others() {
+    if Front::lacks("c24_a_full_worker_leaves_connections_to_others") {
         return;
     }
     for mode in ["exclusive", "shared"] {
@@ -92,7 +92,7 @@ fn c23_a_full_worker_leaves_connections_to_others() {
         }
         assert!(longest < SECOND, "{mode}: {longest:?}, {before:?}");
         holds(
-            "C23",
+            "C24",
             format!(
                 "{mode}: workers with {before:?} of 4 connections each; the next clients wait {longest:.1?}"
             ),

@@ -148,11 +148,11 @@ fn c18_a_mixed_attack_is_survived() {
 
 /// The head of a browser that comes in two pieces is served beside them.
 #[test]
-fn c24_heads_that_are_not_whole_hold_little_together() {
-    if Front::lacks("c24_heads_that_are_not_whole_hold_little_together") {
+fn c25_heads_that_are_not_whole_hold_little_together() {
+    if Front::lacks("c25_heads_that_are_not_whole_hold_little_together") {
         return;
     }
-    if !has_room_for_a_crowd("C24") {
+    if !has_room_for_a_crowd("C25") {
         return;
     }
     const COUNT: usize = 2000;
@@ -178,7 +178,7 @@ fn c24_heads_that_are_not_whole_hold_little_together() {
     modest.send("\r\n");
     assert_eq!(modest.read("GET").status, 200);
     holds(
-        "C24",
+        "C25",
         format!(
             "{COUNT} heads of {sent} KB, unfinished: +{grown} KiB, {refused} read a 503; one of 3 KB is served"
         ),

@@ -1,4 +1,4 @@
-//! C1 to C5, C22: time-outs.
+//! C1 to C5, C22, C23: time-outs.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,8 @@ use crate::support::hostile::{Ended, Hostile, How, Probe};
 use crate::support::process::{is_installed, send_memory};
 use crate::support::rules::{holds, not_run};
 use crate::support::server::eventually;
+use crate::support::{Folder, Server};
+use rustix::process::Signal;
 
 fn longest(ended: &[Ended]) -> Duration {
     ended.iter().map(|ended| ended.after).max().expect("at least one")
@@ -87,7 +89,7 @@ fn c4_c5_stalled_and_slow_readers_are_reset() {
     holds(
         "C4",
         format!("limit 1 s: stalled readers gone after {stalled:.2?}, readers of 10 B/s after {sipping:.2?}"),
-        "twice the limit + 1 s (61 s for 30)",
+        "twice the limit + 1 s (121 s for 60)",
     );
     holds(
         "C5",
@@ -113,4 +115,43 @@ fn c22_dead_peers_are_probed() {
     let left =
         timers.split("timer:(keepalive,").nth(1).and_then(|rest| rest.split(',').next()).expect("a time");
     holds("C22", format!("the kernel probes an idle connection in {left}, then every 15 s"), "gone ≤ 90 s");
+}
+
+/// A reader that pauses is one that has no room, and the kernel gives up on it as on one that has vanished. So the time
+/// of the kernel has to be longer than that of the server, at the start and after a reload.
+#[test]
+fn c23_the_kernel_waits_as_long_as_the_server() {
+    let folder = Folder::new();
+    let (traces, config) = (folder.beside("traces"), folder.beside("config.toml"));
+    let file = config.to_str().expect("UTF-8");
+    let write =
+        |seconds: &str| std::fs::write(&config, format!("write-timeout = {seconds}\n")).expect("a file");
+    write("300");
+    let Some(server) =
+        Server::start_traced(&folder.root(), &["--config", file, "-w", "2"], "setsockopt", &traces)
+    else {
+        return not_run("C23", "strace(1) may not trace here");
+    };
+    // `TCP_USER_TIMEOUT` in milliseconds, each change once.
+    let times = || {
+        let text = std::fs::read_to_string(&traces).unwrap_or_default();
+        let mut times: Vec<String> = text
+            .lines()
+            .filter_map(|line| line.split("TCP_USER_TIMEOUT, [").nth(1))
+            .filter_map(|rest| rest.split(']').next().map(String::from))
+            .collect();
+        times.dedup();
+        times
+    };
+    assert_eq!(times(), ["305000"]);
+    for (seconds, want) in [("60", &["305000", "65000"][..]), ("0.5", &["305000", "65000", "30000"])] {
+        write(seconds);
+        server.signal(Signal::HUP);
+        eventually("the reload sets it", || times() == want);
+    }
+    holds(
+        "C23",
+        "300 s, 60 s, 0.5 s: the kernel waits 305 s, 65 s, 30 s, on sockets that a reload keeps, too",
+        "longer than the option, at least 30 s",
+    );
 }

@@ -115,6 +115,28 @@ fn d21_an_upgrade_moves_the_main_process() {
     );
 }
 
+/// A service manager that is busy gets READY when it has room: without it, it would end the server.
+#[test]
+fn d21_a_busy_service_manager_is_told_later() {
+    let manager = Manager::new();
+    let other = UnixDatagram::unbound().expect("a socket");
+    other.set_nonblocking(true).expect("a flag");
+    let mut queued = 0;
+    while other.send_to(b"STATUS=other", manager.folder.beside("notify")).is_ok() {
+        queued += 1;
+    }
+    let _server = manager.start(&["-w", "1"], None);
+    for _ in 0..queued {
+        assert_eq!(manager.next(), ["STATUS=other"]);
+    }
+    assert_eq!(manager.next(), ["READY=1", "STATUS=1 worker serving"]);
+    holds(
+        "D21",
+        format!("behind {queued} other messages, a full queue: READY follows when there is room"),
+        "yes",
+    );
+}
+
 #[test]
 fn d21_an_abstract_socket() {
     let folder = Folder::new();

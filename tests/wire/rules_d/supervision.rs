@@ -195,7 +195,8 @@ fn d15_a_worker_that_hangs_is_ended() {
     let (victim, others) = (server.workers[0], &server.workers[1..]);
     let started = Instant::now();
     halt(victim);
-    server.wait_for("is told to abort");
+    let line = server.wait_for("is told to abort");
+    assert!(line.contains("it is stopped"), "{line}");
     let noticed = started.elapsed();
     eventually("the worker is replaced", || {
         let now = server.children();

@@ -39,7 +39,7 @@ fn d27_a_worker_holds_what_it_needs() {
     }
     holds(
         "D27",
-        "3 listeners, the line to the master, epoll, eventfd, the bells of shared listeners, 2 ends of a pipe, 2 logs, the root, 0–2; in 2 accept modes",
+        "3 listeners, the line to the master, epoll, eventfd, the bells of shared listeners, 3 ends of pipes, 2 logs, the root, 0–2; in 2 accept modes",
         "exactly these",
     );
 }
@@ -56,8 +56,8 @@ fn check_workers(mode: &str) {
     let want: BTreeMap<String, usize> = [
         // Two TCP listeners, one of them from --port; one Unix listener; the line to the master.
         ("socket".into(), 4),
-        // Both ends of the pipe for its signals.
-        ("pipe".into(), 2),
+        // Both ends of the pipe for its signals, and the end of the one that wakes the master.
+        ("pipe".into(), 3),
         ("anon_inode:[eventpoll]".into(), 1),
         // That of the loop, and the bells of listeners that workers share.
         ("anon_inode:[eventfd]".into(), if mode == "exclusive" { 4 } else { 2 }),

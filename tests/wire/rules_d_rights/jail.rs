@@ -194,14 +194,7 @@ fn d25_workers_serve_from_within() {
     let folder = folder();
     let server = Server::start(&folder.root(), &OPTIONS);
     check_service(&folder, &server);
-    // The root is held by its inode: after a move it is still served, and not the folder that has its old name.
-    fs::rename(folder.root(), folder.beside("moved")).expect("rename");
-    fs::create_dir(folder.root()).expect("a folder");
-    folder.write("ok", "another");
-    let mut client = server.connect();
-    assert_eq!(client.get("/ok", "").text(), "hello\n");
-    assert!(client.get("/list/", "").text().contains("two"));
-    drop((client, server));
+    drop(server);
 
     let workers = Front::of_this_crate().processes(2);
     let traces = folder.beside("traces");

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use super::{NO_STRACE, SECOND, Strace, serve};
+use super::{SECOND, serve};
 use crate::support::hostile::{Hostile, Latencies, ask_once};
 use crate::support::process::{connections, cpu_time, descriptors, descriptors_at_rest};
 use crate::support::rules::{has_room_for_a_crowd, holds, not_run};
 use crate::support::server::{eventually, halt, send};
+use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Folder, Front, Server};
 
 /// The inodes of the descriptors that a process watches with epoll, from proc(5).

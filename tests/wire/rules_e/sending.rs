@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{NO_STRACE, SECOND, Strace, serve};
+use super::{SECOND, serve};
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
+use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Client, Front, parse_all};
 
 /// RULES E4, E7.
@@ -108,6 +109,47 @@ fn e17_interrupted_and_broken_sends() {
         "EINTR in every other send: complete; EPIPE, ECONNRESET: that connection is closed",
         "no harm",
     );
+}
+
+/// RULES B27: before the first byte of a response a failing read is an error, later it cuts the response short.
+#[test]
+fn b27_files_that_cannot_be_read() {
+    let (folder, server) = serve(&[]);
+    folder.write("large.txt", vec![b'x'; 100_000]);
+    folder.write("large", vec![b'x'; 3_000_000]);
+    {
+        let Some(_strace) = Strace::inject(server.workers[0], &["pread64:error=EIO"]) else {
+            return not_run("B27", NO_STRACE);
+        };
+        for target in ["/large.txt", "/large", "/ok"] {
+            for request in ["", "Range: bytes=0-9\r\n", "If-None-Match: *\r\n"] {
+                assert_eq!(server.connect().get(target, request).status, 500, "{target} {request}");
+            }
+            assert_eq!(server.count_said(&format!("cannot serve {}: ", &target[1..])), 3);
+        }
+    }
+    {
+        let _strace =
+            Strace::inject(server.workers[0], &["sendfile:error=EIO"]).expect("it went a moment ago");
+        assert_eq!(server.connect().get("/large", "").body.len(), 3_000_000, "read instead");
+    }
+    {
+        let errors = ["sendfile:error=EIO", "pread64:error=EIO:when=4+"];
+        let _strace = Strace::inject(server.workers[0], &errors).expect("it went a moment ago");
+        let mut client = server.connect();
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut received = Vec::new();
+        let _ = std::io::Read::read_to_end(&mut client.stream, &mut received);
+        assert!(received.len() < 3_000_000, "{} bytes", received.len());
+        server.wait_for("a response is cut short: ");
+    }
+    holds(
+        "B27",
+        "pread EIO: 500 and a line; sendfile EIO: read instead; both, later: cut short, a line",
+        "as said",
+    );
+    let response = server.connect().get("/large.txt", "");
+    assert_eq!((response.status, response.body.len()), (200, 100_000));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn skip_body<'a>(fields: impl Iterator<Item = &'a [u8]>, stream: &'a [u8]) -> Op
 fn skip_chunks(mut stream: &[u8]) -> Option<&[u8]> {
     loop {
         let (line, rest) = split_once(stream, b"\r\n")?;
-        let digits = line.split(|byte| *byte == b';').next()?;
+        let digits = line.split(|byte| matches!(byte, b';' | b' ' | b'\t')).next()?;
         match usize::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()? {
             0 => return skip_trailer(rest),
             size => stream = rest.get(size..)?.strip_prefix(b"\r\n")?,

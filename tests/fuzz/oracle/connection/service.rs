@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::io;
 use std::sync::OnceLock;
+use std::vec;
 
-use stheno::chat::FileSlice;
+use stheno::chat::{Chunk, FileSlice, Producer};
 use stheno::clock::Now;
-use stheno::http1::{Body, Method, Part, Reply, Request, Response, Service, Status};
+use stheno::http1::{Body, Method, Reply, Request, Response, Service, Status};
 use stheno::server::WorkerService;
 
 use super::responses::{SentResponse, take_response};
@@ -38,6 +40,23 @@ impl Service for Recorder {
 }
 
 impl WorkerService for Recorder {}
+
+/// The producer of a body of several pieces.
+#[derive(Debug)]
+struct Pieces(vec::IntoIter<(u8, usize)>);
+
+impl Producer for Pieces {
+    fn more(&mut self) -> io::Result<Option<Chunk>> {
+        Ok(self.0.next().map(|(filler, length)| match filler {
+            0 => Chunk::File(zeros(length)),
+            _ => Chunk::Bytes(vec![filler; length]),
+        }))
+    }
+
+    fn remaining(&self) -> u64 {
+        self.0.as_slice().iter().map(|(_, length)| *length as u64).sum()
+    }
+}
 
 /// A request, and its response if the body of the request is valid.
 #[derive(Debug)]
@@ -87,13 +106,7 @@ impl SeenRequest {
             [] => Body::empty(),
             [(0, length)] => Body::File(zeros(length)),
             [(filler, length)] => Body::Bytes(vec![filler; length]),
-            [ref parts @ .., (filler, length)] => {
-                let part = |pair: &[(u8, usize)]| Part {
-                    head: vec![pair[0].0; pair[0].1],
-                    content: zeros(pair[1].1),
-                };
-                Body::Parts { parts: parts.chunks(2).map(part).collect(), end: vec![filler; length] }
-            }
+            _ => Body::Made(Box::new(Pieces(self.body.clone().into_iter()))),
         };
         assert!(response.body.len() + 1000 < LARGEST_RESPONSE);
         response

@@ -1,0 +1,280 @@
+//! The directory that is served, and opening files beneath it.
+//!
+//! The root is what has its path: a build that makes the directory again, or a deployment that renames another one to
+//! its name, is served at once. Opening goes through the descriptor of the directory and stays beneath it
+//! (`sys::beneath`). *Looking* goes by the path from the root of the file system, so that one call shows every change:
+//! of the file, of the directories and links on the way, and of the root itself.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::path::{INDEX, ResolvedPath};
+use crate::sys::beneath::{self, Symlinks};
+use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
+
+/// The directory that is served.
+#[derive(Debug)]
+pub(super) struct Root {
+    directory: RefCell<Rc<OwnedFd>>,
+    /// Where the directory is; `None` when nobody told, or when this user may not look there.
+    place: RefCell<Option<Place>>,
+    symlinks: Symlinks,
+    /// Whether this process can open nothing but what it was started with.
+    is_confined: Cell<bool>,
+    /// Whether another directory has the path of this one, and this process cannot open it.
+    is_replaced: Cell<bool>,
+}
+
+/// The absolute path of the root: as it was given, and without the links on the way.
+#[derive(Clone, Debug)]
+struct Place {
+    given: PathBuf,
+    real: PathBuf,
+}
+
+/// What a path led to, and whether it leads there still: the same file, unchanged.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    path: CString,
+    found: Option<Metadata>,
+}
+
+/// The file that a path leads to.
+#[derive(Debug)]
+pub(super) enum OpenOutcome {
+    File(File),
+    Directory,
+}
+
+/// An open regular file.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) file: OwnedFd,
+    pub(super) metadata: Metadata,
+}
+
+impl Root {
+    /// Opens the root. Symlinks on the way to it are the operator's own and are always followed.
+    pub(super) fn open(path: &Path, symlinks: Symlinks) -> io::Result<Self> {
+        Ok(Self::of(beneath::open_root(path)?, Some(path), symlinks))
+    }
+
+    /// The root at an open directory: as long as it has the `path`, or for ever without one.
+    pub(super) fn of(directory: OwnedFd, path: Option<&Path>, symlinks: Symlinks) -> Self {
+        let place = path.and_then(|path| std::path::absolute(path).ok()).map(Place::of);
+        Self {
+            directory: RefCell::new(Rc::new(directory)),
+            place: RefCell::new(place),
+            symlinks,
+            is_confined: Cell::new(false),
+            is_replaced: Cell::new(false),
+        }
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.place.borrow().as_ref().map(|place| place.given.clone())
+    }
+
+    pub(super) fn directory(&self) -> Rc<OwnedFd> {
+        Rc::clone(&self.directory.borrow())
+    }
+
+    /// Notes that this process can no longer open another directory.
+    pub(super) fn confine(&self) {
+        self.is_confined.set(true);
+    }
+
+    pub(super) fn is_confined(&self) -> bool {
+        self.is_confined.get()
+    }
+
+    /// Whether another process, which can open the directory that is now at the path, should serve.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.is_replaced.get()
+    }
+
+    /// Opens the file at `path`, or the index of the directory.
+    pub(super) fn find(&self, path: &ResolvedPath) -> io::Result<OpenOutcome> {
+        if path.as_directory {
+            return match self.open_beneath(&path.relative.join(INDEX))? {
+                OpenOutcome::Directory => Err(Errno::NOENT.into()),
+                file @ OpenOutcome::File(_) => Ok(file),
+            };
+        }
+        self.open_beneath(&path.relative)
+    }
+
+    /// Opens the file that has `suffix` after the name of the file at `path`; also returns where it was looked for.
+    pub(super) fn sibling(&self, path: &ResolvedPath, suffix: &str) -> (Option<File>, Lookup) {
+        let mut name = path.name().to_os_string();
+        name.push(suffix);
+        let path = path.directory().join(name);
+        let file = match self.open_beneath(&path) {
+            Ok(OpenOutcome::File(file)) => Some(file),
+            _ => None,
+        };
+        let lookup = self.lookup(&path, file.as_ref().map(|file| file.metadata));
+        (file, lookup)
+    }
+
+    /// Opens a directory to list it.
+    pub(super) fn open_directory(&self, path: &ResolvedPath) -> io::Result<(OwnedFd, Metadata)> {
+        self.refresh();
+        if let Err(error) = self.look(&self.way_to(&path.relative))
+            && error.kind() == io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        // The path of the root itself is empty, and open(2) refuses an empty path.
+        let directory = self.open_once(&Path::new(".").join(&path.relative))?;
+        let metadata = metadata(directory.as_fd())?;
+        match metadata.kind {
+            FileKind::Directory => Ok((directory, metadata)),
+            FileKind::Regular | FileKind::Other => Err(Errno::NOTDIR.into()),
+        }
+    }
+
+    /// Opens `path` beneath the root.
+    pub(super) fn open_beneath(&self, path: &Path) -> io::Result<OpenOutcome> {
+        let mut looked = self.look(&self.way_to(path));
+        if matches!(&looked, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) && self.refresh()
+        {
+            looked = self.look(&self.way_to(path));
+        }
+        match &looked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return looked.map(|_| OpenOutcome::Directory);
+            }
+            // A FIFO is not even opened: its writer would see a reader come and go (RULES B8).
+            Ok(found) if found.kind == FileKind::Other => return Err(Errno::NOENT.into()),
+            _ => {}
+        }
+        let opened = self.open_at(path);
+        let is_there = |opened: &io::Result<OpenOutcome>| match (&looked, opened) {
+            (Ok(looked), Ok(OpenOutcome::File(file))) => looked.is_same_file(&file.metadata),
+            (Ok(looked), Ok(OpenOutcome::Directory)) => looked.kind == FileKind::Directory,
+            _ => false,
+        };
+        if is_there(&opened) {
+            return opened;
+        }
+        if self.refresh() {
+            return self.open_at(path);
+        }
+        match opened {
+            // The file is in the directory that has the path of the root now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_replaced() => {
+                Err(Errno::AGAIN.into())
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_at(&self, path: &Path) -> io::Result<OpenOutcome> {
+        let file = match self.open_once(path) {
+            // The index of a directory may be readable even if the directory is not.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_directory(path) => {
+                return Ok(OpenOutcome::Directory);
+            }
+            file => file?,
+        };
+        let metadata = metadata(file.as_fd())?;
+        match metadata.kind {
+            FileKind::Directory => Ok(OpenOutcome::Directory),
+            // A FIFO, a socket or a device could block (RULES B8).
+            FileKind::Other => Err(Errno::NOENT.into()),
+            FileKind::Regular => Ok(OpenOutcome::File(File { file, metadata })),
+        }
+    }
+
+    fn open_once(&self, path: &Path) -> io::Result<OwnedFd> {
+        let place = self.place.borrow();
+        beneath::open(self.directory.borrow().as_fd(), &homes(&place), path, self.symlinks)
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        let place = self.place.borrow();
+        beneath::is_directory(self.directory.borrow().as_fd(), &homes(&place), path, self.symlinks)
+    }
+
+    /// The path by which [`Root::look`] reaches `path`.
+    fn way_to(&self, path: &Path) -> CString {
+        let way = match &*self.place.borrow() {
+            Some(place) if self.symlinks != Symlinks::Refuse => place.given.join(path),
+            _ => Path::new(".").join(path),
+        };
+        // No name contains NUL: such a path is refused before.
+        CString::new(way.as_os_str().as_bytes()).unwrap_or_default()
+    }
+
+    /// What is at `way` now. What a link on the way leads to is only compared, never served.
+    fn look(&self, way: &CStr) -> io::Result<Metadata> {
+        if self.symlinks == Symlinks::Refuse {
+            self.refresh();
+            return beneath::look(self.directory().as_fd(), way);
+        }
+        metadata_of_path(self.directory.borrow().as_fd(), way)
+    }
+
+    pub(super) fn lookup(&self, path: &Path, found: Option<Metadata>) -> Lookup {
+        Lookup { path: self.way_to(path), found }
+    }
+
+    /// Whether the lookup would find the same, unchanged.
+    pub(super) fn still_finds(&self, lookup: &Lookup) -> bool {
+        self.look(&lookup.path).ok() == lookup.found
+    }
+
+    /// Compares the directory with the one at its path, and serves that one if it is another. Returns whether lookups
+    /// begin elsewhere now.
+    pub(super) fn refresh(&self) -> bool {
+        let Some(Place { given, .. }) = self.place.borrow().clone() else {
+            return false;
+        };
+        let directory = self.directory();
+        let there = CString::new(given.as_os_str().as_bytes()).unwrap_or_default();
+        match metadata_of_path(directory.as_fd(), &there) {
+            Ok(there) if metadata(directory.as_fd()).is_ok_and(|here| here.is_same_file(&there)) => {
+                self.is_replaced.set(false);
+                false
+            }
+            Ok(there) if there.kind == FileKind::Directory && self.is_confined.get() => {
+                self.is_replaced.set(true);
+                false
+            }
+            Ok(_) => match beneath::open_root(&given) {
+                Ok(new) => {
+                    *self.directory.borrow_mut() = Rc::new(new);
+                    *self.place.borrow_mut() = Some(Place::of(given));
+                    true
+                }
+                Err(_) => false,
+            },
+            // This user may pass through the directory, but not through those above it.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                *self.place.borrow_mut() = None;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+/// The absolute paths of the root, where absolute links may lead.
+fn homes(place: &Option<Place>) -> Vec<&Path> {
+    place.iter().flat_map(|place| [place.given.as_path(), place.real.as_path()]).collect()
+}
+
+impl Place {
+    fn of(given: PathBuf) -> Self {
+        let real = given.canonicalize().unwrap_or_else(|_| given.clone());
+        Self { given, real }
+    }
+}
