@@ -6,6 +6,7 @@
 //! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
+//! | `driver/ending` | how a connection ends before its peer closes it |
 //! | `memory` | one connection over memory |
 //! | `service` | the trait that a worker needs beside responses |
 //! | `capacity` | the number of connections that the descriptors allow |
