@@ -56,7 +56,8 @@ impl LevelLoop {
             if result.readable || result.writable {
                 // A channel that did not ask for room may try to write: the kernel says when there is none.
                 let writable = result.writable || !asked_to_write;
-                let ready = Readiness { readable: result.readable, writable, read_closed: false };
+                let ready =
+                    Readiness { readable: result.readable, writable, read_closed: false, ..Readiness::ALL };
                 reactor.dispatch_ready(key, ready, Cause::Ready);
                 self.take_new(reactor);
             }

@@ -22,6 +22,12 @@ pub trait Transport {
     /// As recv(2), except `EAGAIN` and `EINTR`.
     fn recv(&mut self) -> io::Result<Option<&[u8]>>;
 
+    /// Whether the first byte that the next [`Transport::recv`] returns was here before the present turn of the loop; true
+    /// once for each report of the kernel.
+    fn take_report(&mut self) -> bool {
+        false
+    }
+
     /// Makes the next [`Transport::recv`] ask the kernel, even without an event.
     fn look_again(&mut self) {}
 

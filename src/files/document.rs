@@ -11,7 +11,7 @@ use super::media_type::MediaType;
 use super::multipart::Multipart;
 use super::range::{self, ByteRange, RangeOutcome};
 use super::root::{Lookup, Root};
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::http1::{Body, Request, Response, Status};
 use crate::sys::descriptor::Metadata;
 
@@ -20,8 +20,8 @@ use crate::sys::descriptor::Metadata;
 pub(super) struct Document {
     /// What was looked up. The document is current as long as all of these find the same.
     lookups: Vec<Lookup>,
-    /// The number of the last received piece of input at which it was current.
-    checked: Cell<u64>,
+    /// When it was last current: the number of a received piece of input, and the turn of the loop.
+    checked: Cell<(u64, Option<Instant>)>,
     /// Whether a later change would show in the time of the last one.
     is_settled: bool,
     pub(super) content: Content,
@@ -56,7 +56,7 @@ impl Document {
             validators: Validators::of(&metadata, content.hash(), coding.map(|coding| coding.token), now),
             media_type,
             is_settled: is_settled(metadata.changed, now.wall),
-            checked: Cell::new(0),
+            checked: Cell::new((0, None)),
             lookups,
             content,
             coding,
@@ -68,12 +68,13 @@ impl Document {
     }
 
     /// Whether its path still leads to this version. The answer holds for all requests of one received piece of input,
-    /// which has the number `piece`.
-    pub(super) fn is_current(&self, root: &Root, piece: u64) -> bool {
-        self.checked.get() == piece || {
+    /// which has the number `piece`, and for those that were here when a `turn` of the loop began.
+    pub(super) fn is_current(&self, root: &Root, piece: u64, turn: Option<Instant>, now: Now) -> bool {
+        let (checked_piece, checked_turn) = self.checked.get();
+        checked_piece == piece || (turn.is_some() && checked_turn == turn) || {
             let is_current = self.lookups.iter().all(|lookup| root.still_finds(lookup));
             if is_current {
-                self.checked.set(piece);
+                self.checked.set((piece, Some(now.monotonic)));
             }
             is_current
         }

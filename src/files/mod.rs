@@ -39,7 +39,7 @@ use log::{debug, warn};
 use rustix::io::Errno;
 
 use crate::clock::{Instant, Now};
-use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
+use crate::http1::{Arrival, Body, Method, Reply, Request, Response, Service, Status, Target};
 
 use cache::{Bounds, Cache};
 use content::Content;
@@ -192,12 +192,14 @@ impl FileService {
     }
 
     fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
-        let piece = self.piece.get() + u64::from(!request.is_pipelined);
-        self.piece.set(piece);
+        if request.arrival != Arrival::WithPrevious {
+            self.piece.set(self.piece.get() + 1);
+        }
+        let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
         let key = self.cache_key(request, path);
         let known = self.cache.borrow_mut().get(&key, now.monotonic);
         if let Some(document) = known
-            && document.is_current(&self.root, piece)
+            && document.is_current(&self.root, self.piece.get(), turn, now)
         {
             return self.send(request, path, query, &document, now);
         }
@@ -392,10 +394,9 @@ impl FileService {
     /// root is still there. Returns the time until the next call, unless the cache is empty.
     pub fn tend(&self, now: Now) -> Option<Duration> {
         let mut cache = self.cache.borrow_mut();
-        let piece = self.piece.get() + 1;
-        self.piece.set(piece);
+        self.piece.set(self.piece.get() + 1);
         self.root.refresh();
-        cache.sweep(now.monotonic, |document| document.is_current(&self.root, piece));
+        cache.sweep(now.monotonic, |document| document.is_current(&self.root, self.piece.get(), None, now));
         (!cache.is_empty()).then_some(self.options.file_cache.max(LEAST_REST))
     }
 }

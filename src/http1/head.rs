@@ -6,7 +6,7 @@ use super::grammar::{
     is_host_and_port, is_percent_encoding_valid, is_target_byte, is_tchar, is_token, list, parse_decimal,
     trim_ows,
 };
-use super::request::{Fields, Method, Request, Target, Version};
+use super::request::{Arrival, Fields, Method, Request, Target, Version};
 use super::settings::Limits;
 use crate::clock::Instant;
 
@@ -80,7 +80,7 @@ pub(super) fn parse<'a>(
         framing: checked.framing(version)?,
         keep_alive: checked.keep_alive(version),
         expects_continue: checked.expects_continue(version)?,
-        is_pipelined: false,
+        arrival: Arrival::Unknown,
     })
 }
 

@@ -90,6 +90,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// When a request arrived: a service that looks at something for one request need not look again for others that were
+/// here at that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Perhaps just now.
+    Unknown,
+    /// Its first byte was here before the present turn of the loop began.
+    BeforeTurn,
+    /// It was received together with the request before it, which the service has been asked for since.
+    WithPrevious,
+}
+
 /// The parsed head of a valid request; it borrows from the input.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -109,9 +121,8 @@ pub struct Request<'a> {
     pub keep_alive: bool,
     /// Whether the client may wait for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
     pub expects_continue: bool,
-    /// Whether it was received together with the request before it, after whose receipt the service has been called. The
-    /// driver knows; else it is `false`.
-    pub is_pipelined: bool,
+    /// When it arrived, as far as the driver knows.
+    pub arrival: Arrival,
 }
 
 impl Request<'_> {

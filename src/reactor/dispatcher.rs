@@ -180,6 +180,11 @@ impl<'a> Context<'a> {
         self.ready.readable = readable;
     }
 
+    /// Whether an event has reported input since the last read; true once.
+    pub(super) fn take_report(&mut self) -> bool {
+        std::mem::take(&mut self.ready.reported)
+    }
+
     /// Lets the next read ask the kernel, even when this turn's budget is spent.
     pub(super) fn look_again(&mut self) {
         self.ready.readable = true;

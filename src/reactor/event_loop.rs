@@ -258,7 +258,10 @@ impl<P: Probe> Reactor<P> {
                 self.probe.event(key, channel.ready);
             }
             // A channel that is late or on the again list has a turn coming: an event does not give it a second one.
-            if !channel.again {
+            if channel.again {
+                // What it reads first may be younger than the event.
+                channel.ready.reported = false;
+            } else {
                 self.dispatch_in_time(key, Cause::Ready);
             }
         }

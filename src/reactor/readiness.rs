@@ -11,11 +11,13 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer has closed its half: the end of file follows what can be read, and no further event announces it.
     pub read_closed: bool,
+    /// An event has reported input, of which nothing has been read yet.
+    pub(crate) reported: bool,
 }
 
 impl Readiness {
     /// Of a new channel: its first calls find out.
-    pub(crate) const ALL: Self = Self { readable: true, writable: true, read_closed: false };
+    pub(crate) const ALL: Self = Self { readable: true, writable: true, read_closed: false, reported: false };
 
     /// Adds what an event reports. Only a call that would block takes it away again.
     pub(super) fn note(&mut self, event: &Event) {
@@ -23,5 +25,6 @@ impl Readiness {
         self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
         self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         self.read_closed |= event.is_read_closed();
+        self.reported |= event.is_readable();
     }
 }

@@ -226,6 +226,10 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
         self.cx.recv(&mut SocketReader(self.socket.as_fd()))
     }
 
+    fn take_report(&mut self) -> bool {
+        self.cx.take_report()
+    }
+
     fn look_again(&mut self) {
         self.cx.look_again();
     }

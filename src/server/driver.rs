@@ -21,8 +21,8 @@ use super::{LogRecord, LogSink, PeerInfo, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
-    BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response, Status, Turn,
-    field_space,
+    Arrival, BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response,
+    Status, Turn, field_space,
 };
 
 /// A peer that has taken this number of bytes is one that reads.
@@ -74,8 +74,8 @@ pub struct Driver {
     records: PendingRecords,
     /// The turn's budget of requests is spent, and input is left.
     paused: bool,
-    /// The service has been called for a request of the current piece of input.
-    is_pipelined: bool,
+    /// When the next request of the current piece of input arrived.
+    arrival: Arrival,
     /// The kernel may queue much for the peer, which reads well.
     is_wide: bool,
 }
@@ -89,7 +89,7 @@ impl Driver {
             current: None,
             records: PendingRecords::default(),
             paused: false,
-            is_pipelined: false,
+            arrival: Arrival::Unknown,
             is_wide: false,
         }
     }
@@ -150,6 +150,11 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
+        // The first byte of a request, if the kernel had it before it reported.
+        let mut arrival = match io.take_report() && self.is_idle() {
+            true => Arrival::BeforeTurn,
+            false => Arrival::Unknown,
+        };
         while self.wants_read() {
             match io.recv()? {
                 None => break,
@@ -157,7 +162,9 @@ impl Driver {
                     self.connection.receive_eof();
                     self.receive(b"", cx);
                 }
-                Some(bytes) => self.receive(bytes, cx),
+                Some(bytes) => {
+                    self.receive_as(std::mem::replace(&mut arrival, Arrival::Unknown), bytes, cx);
+                }
             }
             self.flush(io, cx)?;
         }
@@ -230,8 +237,17 @@ impl Driver {
     /// left, and after its budget was spent: the next request may be held already, and then no readiness event comes for
     /// it.
     fn receive<S: WorkerService>(&mut self, bytes: &[u8], cx: &mut DriverContext<'_, S>) {
+        self.receive_as(Arrival::Unknown, bytes, cx);
+    }
+
+    fn receive_as<S: WorkerService>(
+        &mut self,
+        arrival: Arrival,
+        bytes: &[u8],
+        cx: &mut DriverContext<'_, S>,
+    ) {
         cx.spares.lend(self.connection.output_mut());
-        (self.paused, self.is_pipelined) = (false, false);
+        (self.paused, self.arrival) = (false, arrival);
         let mut window = self.connection.open(bytes, cx.turn.now);
         while self.take_event(&mut window, cx) {}
         self.connection.store(window);
@@ -280,7 +296,7 @@ impl Driver {
                 return self.refuse(error.status(), window, cx);
             }
         };
-        request.is_pipelined = std::mem::replace(&mut self.is_pipelined, true);
+        request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
         let record = cx.log.is_some().then(|| LogRecord::of(&request));
