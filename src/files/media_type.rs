@@ -112,144 +112,146 @@ fn corrected(extension: &str) -> Option<&'static str> {
 /// Whether a file is text that a browser downloads under the type of its own, if it has one: sources, scripts,
 /// configuration. As `text/plain` it is shown.
 fn is_source(extension: &str) -> bool {
-    matches!(
-        extension,
-        "adoc"
-            | "ass"
-            | "awk"
-            | "bash"
-            | "bib"
-            | "clj"
-            | "cmake"
-            | "csh"
-            | "cue"
-            | "d"
-            | "dart"
-            | "desktop"
-            | "diff"
-            | "dockerfile"
-            | "edn"
-            | "el"
-            | "elm"
-            | "env"
-            | "erl"
-            | "ex"
-            | "exs"
-            | "fish"
-            | "fs"
-            | "go"
-            | "graphql"
-            | "gradle"
-            | "groovy"
-            | "hcl"
-            | "hs"
-            | "ipynb"
-            | "java"
-            | "jl"
-            | "jsonl"
-            | "ksh"
-            | "kt"
-            | "kts"
-            | "lisp"
-            | "lock"
-            | "m"
-            | "m4"
-            | "md5"
-            | "mdx"
-            | "ml"
-            | "mli"
-            | "mm"
-            | "ndjson"
-            | "nim"
-            | "nix"
-            | "orig"
-            | "patch"
-            | "pl"
-            | "plist"
-            | "pm"
-            | "po"
-            | "properties"
-            | "proto"
-            | "ps1"
-            | "pyi"
-            | "r"
-            | "rb"
-            | "rej"
-            | "rst"
-            | "sbt"
-            | "scala"
-            | "scm"
-            | "sed"
-            | "service"
-            | "sh"
-            | "sha1"
-            | "sha256"
-            | "sha512"
-            | "socket"
-            | "spec"
-            | "sql"
-            | "srt"
-            | "svelte"
-            | "swift"
-            | "tcl"
-            | "tex"
-            | "tf"
-            | "timer"
-            | "tsx"
-            | "v"
-            | "vim"
-            | "vue"
-            | "wgsl"
-            | "zig"
-            | "zsh"
-    )
+    SOURCES.contains(&extension)
 }
+
+const SOURCES: &[&str] = &[
+    "adoc",
+    "ass",
+    "awk",
+    "bash",
+    "bib",
+    "clj",
+    "cmake",
+    "csh",
+    "cue",
+    "d",
+    "dart",
+    "desktop",
+    "diff",
+    "dockerfile",
+    "edn",
+    "el",
+    "elm",
+    "env",
+    "erl",
+    "ex",
+    "exs",
+    "fish",
+    "fs",
+    "go",
+    "graphql",
+    "gradle",
+    "groovy",
+    "hcl",
+    "hs",
+    "ipynb",
+    "java",
+    "jl",
+    "jsonl",
+    "ksh",
+    "kt",
+    "kts",
+    "lisp",
+    "lock",
+    "m",
+    "m4",
+    "md5",
+    "mdx",
+    "ml",
+    "mli",
+    "mm",
+    "ndjson",
+    "nim",
+    "nix",
+    "orig",
+    "patch",
+    "pl",
+    "plist",
+    "pm",
+    "po",
+    "properties",
+    "proto",
+    "ps1",
+    "pyi",
+    "r",
+    "rb",
+    "rej",
+    "rst",
+    "sbt",
+    "scala",
+    "scm",
+    "sed",
+    "service",
+    "sh",
+    "sha1",
+    "sha256",
+    "sha512",
+    "socket",
+    "spec",
+    "sql",
+    "srt",
+    "svelte",
+    "swift",
+    "tcl",
+    "tex",
+    "tf",
+    "timer",
+    "tsx",
+    "v",
+    "vim",
+    "vue",
+    "wgsl",
+    "zig",
+    "zsh",
+];
 
 /// Whether `name`, in lower case, is that of a text by convention: `LICENSE`, `LICENSE-MIT`, `Dockerfile.dev`.
 fn is_plain_name(name: &str) -> bool {
     let stem = name.split(['.', '-', '_']).next().unwrap_or_default();
-    matches!(
-        stem,
-        "authors"
-            | "changelog"
-            | "changes"
-            | "codeowners"
-            | "containerfile"
-            | "contributing"
-            | "contributors"
-            | "copying"
-            | "copyright"
-            | "credits"
-            | "dockerfile"
-            | "gemfile"
-            | "gnumakefile"
-            | "install"
-            | "jenkinsfile"
-            | "justfile"
-            | "kconfig"
-            | "licence"
-            | "license"
-            | "maintainers"
-            | "makefile"
-            | "md5sums"
-            | "news"
-            | "notice"
-            | "owners"
-            | "pipfile"
-            | "pkgbuild"
-            | "procfile"
-            | "rakefile"
-            | "readme"
-            | "sha1sums"
-            | "sha256sums"
-            | "sha512sums"
-            | "thanks"
-            | "todo"
-            | "unlicense"
-            | "vagrantfile"
-            | "version"
-    )
+    PLAIN_NAMES.contains(&stem)
 }
+
+const PLAIN_NAMES: &[&str] = &[
+    "authors",
+    "changelog",
+    "changes",
+    "codeowners",
+    "containerfile",
+    "contributing",
+    "contributors",
+    "copying",
+    "copyright",
+    "credits",
+    "dockerfile",
+    "gemfile",
+    "gnumakefile",
+    "install",
+    "jenkinsfile",
+    "justfile",
+    "kconfig",
+    "licence",
+    "license",
+    "maintainers",
+    "makefile",
+    "md5sums",
+    "news",
+    "notice",
+    "owners",
+    "pipfile",
+    "pkgbuild",
+    "procfile",
+    "rakefile",
+    "readme",
+    "sha1sums",
+    "sha256sums",
+    "sha512sums",
+    "thanks",
+    "todo",
+    "unlicense",
+    "vagrantfile",
+    "version",
+];
 
 /// Whether a charset means anything for this type. XML declares its own, which the parameter would override
 /// (RFC 7303 §3.2).

@@ -1,0 +1,87 @@
+//! The responses for what cannot be opened or read.
+
+use std::io;
+
+use log::warn;
+use rustix::io::Errno;
+
+use super::listing::MAX_NAMES;
+use super::path::ResolvedPath;
+use crate::http1::{Body, Response, Status};
+
+/// The status for a failed open: whether the client or the server is to blame (RULES B12).
+fn status_of(error: &io::Error) -> Status {
+    match Errno::from_io_error(error) {
+        // The last two: the file system cannot have the name.
+        Some(
+            Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::NAMETOOLONG
+            | Errno::LOOP
+            | Errno::XDEV
+            | Errno::NXIO
+            | Errno::ILSEQ
+            | Errno::INVAL,
+        ) => Status::NOT_FOUND,
+        Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
+        _ => Status::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The response for a path that cannot be opened or read.
+pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
+    let status = status_of(error);
+    if status.code() >= 500 {
+        warn!("cannot serve {}: {error}", path.shown());
+    }
+    let mut response = Response::error(status);
+    if status == Status::SERVICE_UNAVAILABLE {
+        response.field("Retry-After", 1);
+    }
+    response
+}
+
+/// Refuses a listing; one that is too long with the reason, because no other request would tell.
+pub(super) fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
+    if Errno::from_io_error(error) != Some(Errno::TOOBIG) {
+        return refuse(path, error);
+    }
+    let mut response = Response::error(Status::FORBIDDEN);
+    let (status, most) = (Status::FORBIDDEN, MAX_NAMES);
+    let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
+    response.body = Body::Bytes(text.into_bytes());
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RULES B12, also for errors that no request can cause.
+    #[test]
+    fn failures_and_their_statuses() {
+        for (want, errnos) in [
+            (
+                404,
+                &[
+                    Errno::NOENT,
+                    Errno::NOTDIR,
+                    Errno::NAMETOOLONG,
+                    Errno::LOOP,
+                    Errno::XDEV,
+                    Errno::NXIO,
+                    Errno::ILSEQ,
+                    Errno::INVAL,
+                ][..],
+            ),
+            (403, &[Errno::ACCESS, Errno::PERM]),
+            (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN]),
+            (500, &[Errno::IO, Errno::STALE]),
+        ] {
+            for errno in errnos {
+                assert_eq!(status_of(&(*errno).into()).code(), want, "{errno}");
+            }
+        }
+    }
+}
