@@ -1,17 +1,17 @@
 //! The service for the files of one directory.
 //!
 //! ```text
-//!    ┌─────────────── cache ───────────────┐
-//!    │                                     ▼
-//! target ──► path ──────► encoding ──► document ──► conditional ──► range ──► Response
-//!          (decode,       (which                    (304, 412)     (206, 416)      ▲
-//!           normalise,     sibling?)                                               │
-//!           open, fstat)                                                           │
-//!             └────────► listing ──► page ─────────────────────────────────────────┘
+//!    ┌───────────────────────── cache ─────────────────────────┐
+//!    │                                                         ▼
+//! target ──► path ──────► root ──────► encoding ──► content ──► document ──► conditional ──► range ──► Response
+//!          (decode,     (open,        (which       (one                     (304, 412)     (206, 416)     ▲
+//!           normalise)   fstat)        sibling?)    version)                                              │
+//!                          └────────► listing ──► page ───────────────────────────────────────────────────┘
 //! ```
 //!
-//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Kind, size and times come
-//! from the open descriptor, never from the name.
+//! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
+//! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
+//! use.
 
 mod cache;
 mod conditional;
