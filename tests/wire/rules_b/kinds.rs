@@ -103,6 +103,34 @@ fn b8_paths_of_other_kinds_do_not_block() {
     holds("B8", format_args!("all 404, best times: {measured}; /proc does not block"), "404 in ≤ 5 ms");
 }
 
+/// A reader that comes and goes would end a writer by SIGPIPE.
+#[test]
+fn b8_a_fifo_is_not_opened() {
+    with_both_backends(|start| {
+        let folder = Folder::new();
+        let fifo = folder.root().join("fifo");
+        mkfifoat(CWD, &fifo, Mode::RWXU).expect("a FIFO");
+        symlink("fifo", folder.root().join("link")).expect("a link");
+        let server = start(&folder.root(), &["--listing"]);
+        // It waits until a reader opens the FIFO.
+        let writer = thread::spawn({
+            let fifo = fifo.clone();
+            move || fs::OpenOptions::new().write(true).open(fifo).expect("the FIFO")
+        });
+        let mut client = server.connect();
+        for target in ["/fifo", "/link", "/fifo/", "/link?x"].repeat(20) {
+            assert_eq!(client.get(target, "").status, 404, "{target}");
+        }
+        fs::remove_file(folder.root().join("index.html")).expect("no index");
+        assert!(!client.get("/", "").text().contains("fifo"), "nor listed");
+        assert!(!writer.is_finished(), "somebody has opened it");
+        let reader = fs::OpenOptions::new().read(true).write(true).open(fifo).expect("the FIFO");
+        writer.join().expect("the writer");
+        drop(reader);
+    });
+    holds("B8", "a FIFO with a writer: 404, not listed, and never opened", "404");
+}
+
 /// Limits the process to its current descriptors while `test` runs.
 fn without_descriptors<T>(pid: i32, test: impl FnOnce() -> T) -> T {
     let process = Pid::from_raw(pid);
