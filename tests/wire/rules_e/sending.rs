@@ -7,6 +7,7 @@ use super::{SECOND, serve};
 use crate::support::hostile::{Hostile, How, Latencies, Plan, Probe, ask_once};
 use crate::support::process::is_installed;
 use crate::support::rules::{holds, not_run};
+use crate::support::server::eventually;
 use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Client, Front, parse_all};
 
@@ -125,7 +126,8 @@ fn b27_files_that_cannot_be_read() {
             for request in ["", "Range: bytes=0-9\r\n", "If-None-Match: *\r\n"] {
                 assert_eq!(server.connect().get(target, request).status, 500, "{target} {request}");
             }
-            assert_eq!(server.count_said(&format!("cannot serve {}: ", &target[1..])), 3);
+            let line = format!("cannot serve {}: ", &target[1..]);
+            eventually("each has a line", || server.count_said(&line) == 3);
         }
     }
     {
