@@ -8,7 +8,7 @@ use crate::http1::Status;
 use crate::server::WorkerService;
 
 impl Driver {
-    /// Ends the current state if its deadline has passed. (see [`Connection::deadline`])
+    /// Ends the current state if its deadline has passed. (see [`Connection::deadline`](crate::http1::Connection::deadline))
     ///
     /// # Errors
     /// As the transport: the connection is broken.
