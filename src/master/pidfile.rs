@@ -63,15 +63,17 @@ impl PidFile {
             match fs::hard_link(&self.here, &self.path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Ok(()) => {
-                    fs::remove_file(&self.here)?;
-                    self.here.clone_from(&self.path);
+                    let temporary = std::mem::replace(&mut self.here, self.path.clone());
+                    if let Err(error) = fs::remove_file(&temporary) {
+                        warn!("the file {} cannot be removed: {error}", temporary.display());
+                    }
                     return Ok(());
                 }
                 result => return result,
             }
             // While this process holds the lock of the stale file, no other one replaces it.
             if let Some(stale) = lock_stale(&self.path)?
-                && is_at(&stale, &self.path)
+                && is_at(&stale, &self.path)?
             {
                 fs::rename(&self.here, &self.path)?;
                 self.here.clone_from(&self.path);
@@ -94,7 +96,7 @@ impl PidFile {
     }
 
     fn move_to(&mut self, to: PathBuf) -> io::Result<()> {
-        if self.here != to && is_at(&self.file, &self.here) {
+        if self.here != to && is_at(&self.file, &self.here)? {
             fs::rename(&self.here, &to)?;
             self.here = to;
         }
@@ -104,10 +106,14 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if self.owner == process::current()
-            && is_at(&self.file, &self.here)
-            && let Err(error) = fs::remove_file(&self.here)
-        {
+        if self.owner != process::current() {
+            return;
+        }
+        let removed = match is_at(&self.file, &self.here) {
+            Ok(true) => fs::remove_file(&self.here),
+            result => result.map(drop),
+        };
+        if let Err(error) = removed {
             warn!("the pid file {} cannot be removed: {error}", self.here.display());
         }
     }
@@ -131,12 +137,14 @@ fn lock_stale(path: &Path) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Whether `path` leads to this open file.
-fn is_at(file: &OwnedFd, path: &Path) -> bool {
+fn is_at(file: &OwnedFd, path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(ours), Ok(there)) = (descriptor::metadata(file.as_fd()), fs::symlink_metadata(path)) else {
-        return false;
-    };
-    (ours.device, ours.inode) == (there.dev(), there.ino())
+    let ours = descriptor::metadata(file.as_fd())?;
+    match fs::symlink_metadata(path) {
+        Ok(there) => Ok((ours.device, ours.inode) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,8 @@ impl Confinement {
         if self.jail == Jail::Off {
             return Ok(());
         }
+        // The keys of this thread's hash maps: without getrandom(2) they come from a file, which the sandbox hides.
+        let _ = std::hash::RandomState::new();
         self.jailed("cannot enter its sandbox", sandbox::enter(root))?;
         self.jailed("cannot filter system calls", seccomp::enter())
     }

@@ -30,14 +30,20 @@ const MOST: u32 = 65_536;
 /// A listening socket, and the file if it is a Unix socket of this server.
 #[derive(Debug)]
 pub(super) struct InheritedSocket {
-    pub(super) socket: ListenSocket,
-    pub(super) file: Option<Rc<SocketFile>>,
+    socket: ListenSocket,
+    file: Option<Rc<SocketFile>>,
+    address: Address,
 }
 
 impl InheritedSocket {
+    /// A socket whose address is not known would be taken for one that no place names, and be closed: it is an error.
+    pub(super) fn new(socket: ListenSocket, file: Option<Rc<SocketFile>>) -> io::Result<Self> {
+        Ok(Self { address: address_of(&socket)?, socket, file })
+    }
+
     /// The address of a TCP socket; with `reuse_port`, only of one with `SO_REUSEPORT`.
     fn address(&self, reuse_port: bool) -> Option<SocketAddr> {
-        let Ok(Address::Internet(address)) = address_of(&self.socket) else {
+        let Address::Internet(address) = self.address else {
             return None;
         };
         (!reuse_port || socket::has_reuse_port(self.socket.as_fd())).then_some(address)
@@ -168,19 +174,23 @@ pub(super) fn name(activated: bool) -> &'static str {
 }
 
 fn adopt(number: RawFd, activated: bool) -> Result<InheritedSocket, BindError> {
-    let socket = descriptor::adopt(number).and_then(socket::adopt).map_err(|error| {
+    let found = descriptor::adopt(number).and_then(socket::adopt).and_then(|socket| {
+        let socket = match socket {
+            Adopted::Tcp(listener) => listener.into(),
+            Adopted::Unix(listener) => listener.into(),
+        };
+        InheritedSocket::new(socket, None)
+    });
+    let mut found = found.map_err(|error| {
         BindError::of_environment(format!("cannot serve on descriptor {number} of LISTEN_FDS: {error}"))
     })?;
-    let socket: ListenSocket = match socket {
-        Adopted::Tcp(listener) => listener.into(),
-        Adopted::Unix(listener) => listener.into(),
-    };
-    let file = match address_of(&socket) {
-        // The file of a service manager's socket is not this server's to remove.
-        Ok(Address::Unix(path)) if !activated => SocketFile::of_another(&path).map(Rc::new),
-        _ => None,
-    };
-    Ok(InheritedSocket { socket, file })
+    // The file of a service manager's socket is not this server's to remove.
+    if let Address::Unix(path) = &found.address
+        && !activated
+    {
+        found.file = SocketFile::of_another(path).map(Rc::new);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -190,7 +200,7 @@ mod tests {
 
     fn found(reuse_port: bool) -> InheritedSocket {
         let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into(), 1, reuse_port).expect("a port");
-        InheritedSocket { socket: listener.into(), file: None }
+        InheritedSocket::new(listener.into(), None).expect("an address")
     }
 
     fn internet(socket: &ListenSocket) -> SocketAddr {
@@ -222,7 +232,7 @@ mod tests {
         let (path, other) = (folder.path().join("socket"), folder.path().join("other"));
         let listener = UnixListener::bind(&path).expect("a socket");
         let file = SocketFile::of_another(&path).map(Rc::new);
-        let found = InheritedSocket { socket: listener.into(), file };
+        let found = InheritedSocket::new(listener.into(), file).expect("an address");
         let mut inherited = Inherited::new(vec![found], false);
         std::fs::rename(&path, &other).expect("rename");
         let _stranger = UnixListener::bind(&path).expect("a socket");

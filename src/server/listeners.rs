@@ -112,14 +112,14 @@ impl Listeners {
     /// Copies of the sockets, from which [`bind`] takes those that a new configuration keeps.
     ///
     /// # Errors
-    /// As fcntl(2): no descriptor is left.
+    /// As fcntl(2), when no descriptor is left, and as getsockname(2).
     pub fn inherit(&self) -> io::Result<Inherited> {
         let mut files = self.files.iter().cloned();
         let copies: io::Result<_> = self
             .each()
             .map(|socket| {
                 let file = if matches!(socket, ListenSocket::Unix(_)) { files.next() } else { None };
-                Ok(InheritedSocket { socket: inherit::duplicate(socket)?, file })
+                InheritedSocket::new(inherit::duplicate(socket)?, file)
             })
             .collect();
         Ok(Inherited::new(copies?, self.activated))

@@ -144,8 +144,8 @@ impl LogTarget {
         }
     }
 
-    /// A standard stream; `None` if this process was started without it. It is opened again where possible, so that it does not become non-blocking for the processes
-    /// that share it. A regular file never blocks; it is shared with its position. Of the others that cannot be opened
+    /// A standard stream; `None` if this process was started without it. It is opened again where possible, so that it
+    /// does not become non-blocking for the processes that share it. A regular file never blocks; it is shared with its position. Of the others that cannot be opened
     /// again, only pipes become non-blocking: a shell reads from its terminal.
     ///
     /// # Errors
@@ -155,11 +155,14 @@ impl LogTarget {
             Ok(facts) if facts.kind == descriptor::FileKind::Regular => {
                 return Ok(Some(descriptor::duplicate(stream)?.into()));
             }
+            Ok(_) => {
+                if let Ok(own) = descriptor::reopen_for_append(stream.as_fd()) {
+                    return Ok(Some(own.into()));
+                }
+            }
             Err(error) if Errno::from_io_error(&error) == Some(Errno::BADF) => return Ok(None),
-            _ => {}
-        }
-        if let Ok(own) = descriptor::reopen_for_append(stream.as_fd()) {
-            return Ok(Some(own.into()));
+            // It may be a regular file, and a file that is open twice has two positions: one writes over the other.
+            Err(_) => {}
         }
         let opened = Opened::new(descriptor::duplicate(stream)?, None);
         if opened.sink == Sink::File {

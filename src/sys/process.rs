@@ -215,19 +215,26 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// The descriptors to count on where a filter of system calls hides the limit: the usual soft limit.
+const UNKNOWN_LIMIT: usize = 1024;
+
 /// Raises the soft limit of open descriptors to the hard limit, for this process and its children, and returns it.
 /// Systems keep the soft limit low for programs that use `select`.
 #[must_use]
 pub fn raise_descriptor_limit() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => limit.maximum,
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // rustix takes this call for infallible. SAFETY: `limit` is valid for writing.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return UNKNOWN_LIMIT;
+    }
+    let maximum = (limit.rlim_max != libc::RLIM_INFINITY).then_some(limit.rlim_max);
+    let current = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => limit.rlim_max,
         // macOS accepts at most OPEN_MAX although it reports "infinity": the current limit stays.
-        Err(_) => limit.current,
+        Err(_) => limit.rlim_cur,
     };
-    current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+    usize::try_from(current).unwrap_or(usize::MAX)
 }
 
 /// Returns freed memory to the system. glibc keeps free memory that lies between blocks in use; other allocators

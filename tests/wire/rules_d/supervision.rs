@@ -1,6 +1,7 @@
 //! Workers that die or hang, children that are no workers, and the death of the master.
 
 use std::collections::HashSet;
+use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
@@ -13,6 +14,7 @@ use super::{SECOND, median, serve};
 use crate::support::process::{clients_of, cpu_time, is_installed, title};
 use crate::support::rules::{holds, not_run};
 use crate::support::server::{command, eventually, halt, is_alive, send};
+use crate::support::strace::NO_STRACE;
 use crate::support::{Client, Folder, Front, Server, parse_all};
 
 #[test]
@@ -157,6 +159,34 @@ fn d5_workers_that_cannot_start_end_the_server() {
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("could not start") && !error.contains("  stop "), "no banner: {error}");
     holds("D5", "workers without an epoll: the start fails with a line, and shows no address", "exit 1");
+}
+
+/// Each of these calls fails every time, in the master and in the workers.
+#[test]
+fn d38_a_start_does_without_what_it_does_not_need() {
+    let folder = Folder::new();
+    let pidfile = folder.beside("pid");
+    let faults = ["prlimit64:error=EPERM", "getrandom:error=ENOSYS", "unlink:error=EROFS", "statx:error=EIO"];
+    for fault in faults {
+        let traced = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+        if !traced.is_ok_and(|status| status.success()) {
+            return not_run("D38", NO_STRACE);
+        }
+        let _ = fs::remove_file(&pidfile);
+        let (mut traced, server) = (Command::new("strace"), command());
+        // -D: the tracer is a grandchild, and the started process is the server itself.
+        traced.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={fault}")]);
+        traced.arg(server.get_program()).args(server.get_args());
+        let options = ["-w", "1", "--pidfile", pidfile.to_str().expect("UTF-8")];
+        let mut server = Server::start_command(traced, &folder.root(), &options, |_| {});
+        let worker = server.workers[0];
+        assert_eq!(server.connect().get("/ok", "").status, 200, "{fault}");
+        assert!(is_alive(worker), "{fault}");
+        server.stop();
+        let left = server.count_said(&format!("the pid file {} cannot be removed", pidfile.display()));
+        assert_eq!(pidfile.exists(), left == 1, "{fault}: a file that stays has a line in the log");
+    }
+    holds("D38", format!("{faults:?}, always: it serves; a pid file that stays has a line"), "it serves");
 }
 
 #[test]
