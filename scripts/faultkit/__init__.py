@@ -1,0 +1,1 @@
+"""The parts of scripts/faults: table (what fails, and what may come of it) ──► stage (one server, one fault)."""
