@@ -33,7 +33,7 @@ request   -           -        ENOBUFS,EPERM                kill sendmsg
 -         request     -        EMFILE,EIO,ENOMEM            getdents64 newfstatat openat2
 -         connection  -        EIO,EINTR,ENOMEM             epoll_ctl fstat pread64 read recvfrom sendfile
 -         connection  -        ENOBUFS,EPIPE,EINTR          fcntl sendto setsockopt shutdown
--         process     -        ENOBUFS,EINTR                recvmsg
+-         process     -        ENOBUFS,EINTR,EIO            recvmsg
 -         retried     start    EIO,ENOSPC,EINTR             write
 -         -           retried  ENOSYS,EPERM                 getrandom
 -         -           start    EPERM,ENOMEM                 capget capset epoll_create1 epoll_ctl eventfd2 faccessat fcntl getsockopt
