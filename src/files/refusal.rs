@@ -24,7 +24,9 @@ fn status_of(error: &io::Error) -> Status {
             | Errno::INVAL,
         ) => Status::NOT_FOUND,
         Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Status::SERVICE_UNAVAILABLE,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::STALE) => {
+            Status::SERVICE_UNAVAILABLE
+        }
         _ => Status::INTERNAL_SERVER_ERROR,
     }
 }
@@ -32,12 +34,18 @@ fn status_of(error: &io::Error) -> Status {
 /// The response for a path that cannot be opened or read.
 pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     let status = status_of(error);
-    if status.code() >= 500 {
+    // Also while the root is replaced, which has a line of its own and soon a worker that can open it.
+    let is_replaced = Errno::from_io_error(error) == Some(Errno::STALE);
+    if status.code() >= 500 && !is_replaced {
         warn!("cannot serve {}: {error}", path.shown());
     }
     let mut response = Response::error(status);
     if status == Status::SERVICE_UNAVAILABLE {
         response.field("Retry-After", 1);
+    }
+    if is_replaced {
+        response.body =
+            Body::Bytes(format!("{status}\nThe directory has just been replaced; try again\n").into_bytes());
     }
     response
 }
@@ -76,8 +84,8 @@ mod tests {
                 ][..],
             ),
             (403, &[Errno::ACCESS, Errno::PERM]),
-            (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN]),
-            (500, &[Errno::IO, Errno::STALE]),
+            (503, &[Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::STALE]),
+            (500, &[Errno::IO]),
         ] {
             for errno in errnos {
                 assert_eq!(status_of(&(*errno).into()).code(), want, "{errno}");

@@ -171,7 +171,7 @@ impl Root {
         match opened {
             // The file is in the directory that has the path of the root now.
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.is_replaced() => {
-                Err(Errno::AGAIN.into())
+                Err(Errno::STALE.into())
             }
             opened => opened,
         }
