@@ -1,7 +1,7 @@
 //! - New here: the lab's whole `AsyncHTTPRequestHandler`, name by name: the bridge to the server itself.
 //! - Try it: `cargo run --example async_server_step3 -- -r examples/site`, then <http://127.0.0.1:9000/>.
 //! - What it costs: one connection per request; every file is copied through this process, 4,096 bytes at a time.
-//! - Break it: open the path with `File::open` in place of `beneath::open`, and link `/etc` into the root.
+//! - Break it: open the path with `File::open` in place of `Beneath::open`, and link `/etc` into the root.
 //!
 //! `http1::Connection`, `files::FileService` and `server::HttpChannel` are this program with keep-alive,
 //! pipelining, ranges, validators, `sendfile`, lingering close, and a limit for everything.
@@ -29,7 +29,7 @@ use seed::Format;
 use stheno::chat::{Chat, Chunk, Handler, Producer, Terminator};
 use stheno::clock::Instant;
 use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Reactor};
-use stheno::sys::beneath::{self, Symlinks};
+use stheno::sys::beneath::{self, Beneath, Symlinks};
 use stheno::sys::descriptor::{self, FileKind};
 use stheno::sys::socket;
 
@@ -246,7 +246,8 @@ impl AsyncHTTPRequestHandler {
 
     /// Opens a regular file beneath the root; the kernel refuses every other path, links and races included.
     fn open(&self, path: &Path) -> Option<(File, u64)> {
-        let file = beneath::open(self.root.as_fd(), &[], path, Symlinks::Inside).ok()?;
+        let file =
+            Beneath { root: self.root.as_fd(), homes: &[], symlinks: Symlinks::Inside }.open(path).ok()?;
         let metadata = descriptor::metadata(file.as_fd()).ok()?;
         match metadata.kind {
             FileKind::Regular => Some((file.into(), metadata.size)),

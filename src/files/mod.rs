@@ -193,61 +193,45 @@ impl FileService {
         self.options
     }
 
-    fn get(&self, request: &Request<'_>, path: &[u8], query: Option<&[u8]>, now: Now) -> Response {
+    fn get(&self, asked: PathRequest<'_>) -> Response {
+        let PathRequest { request, now, .. } = asked;
         if request.arrival != Arrival::WithPrevious {
             self.piece.set(self.piece.get() + 1);
         }
         let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
-        let key = self.cache_key(request, path);
+        let key = self.cache_key(asked);
         let known = self.cache.borrow_mut().get(&key, now.monotonic);
         if let Some(document) = known
             && document.is_current(&self.root, self.piece.get(), turn, now)
         {
-            return self.send(request, path, query, &document, now);
+            return self.send(asked, &document);
         }
-        match self.find(request, path, query, Variant::Accepted, now) {
+        let found = self.find(asked, Variant::Accepted).map(Rc::new);
+        let mut cache = self.cache.borrow_mut();
+        match &found {
             Ok(document) if document.is_settled() => {
-                let (weight, document) = (document.weight(), Rc::new(document));
-                self.cache.borrow_mut().insert(&key, Rc::clone(&document), weight, now.monotonic);
-                self.send(request, path, query, &document, now)
+                cache.insert(&key, Rc::clone(document), document.weight(), now.monotonic);
             }
-            found => {
-                self.cache.borrow_mut().remove(&key);
-                found.map_or_else(
-                    |response| response,
-                    |document| self.send(request, path, query, &document, now),
-                )
-            }
+            _ => cache.remove(&key),
         }
+        drop(cache);
+        found.map_or_else(|response| response, |document| self.send(asked, &document))
     }
 
     #[inline]
-    fn send(
-        &self,
-        request: &Request<'_>,
-        path: &[u8],
-        query: Option<&[u8]>,
-        document: &Document,
-        now: Now,
-    ) -> Response {
-        if document.is_encoded() && is_ranged(request) {
-            return self.send_range(request, path, query, document, now);
+    fn send(&self, asked: PathRequest<'_>, document: &Document) -> Response {
+        if document.is_encoded() && is_ranged(asked.request) {
+            return self.send_range(asked, document);
         }
-        document::respond(request, document, now)
+        document::respond(asked.request, document, asked.now)
     }
 
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
     /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
     /// a file that is small enough to have siblings.
-    fn send_range(
-        &self,
-        request: &Request<'_>,
-        path: &[u8],
-        query: Option<&[u8]>,
-        encoded: &Document,
-        now: Now,
-    ) -> Response {
-        let original = match self.find(request, path, query, Variant::Original, now) {
+    fn send_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Response {
+        let PathRequest { request, now, .. } = asked;
+        let original = match self.find(asked, Variant::Original) {
             Ok(original) => original,
             Err(response) => return response,
         };
@@ -262,7 +246,7 @@ impl FileService {
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
-    fn cache_key<'p>(&self, request: &Request<'_>, path: &'p [u8]) -> Cow<'p, [u8]> {
+    fn cache_key<'p>(&self, PathRequest { request, path, .. }: PathRequest<'p>) -> Cow<'p, [u8]> {
         if !self.options.precompressed {
             return path.into();
         }
@@ -276,14 +260,8 @@ impl FileService {
     }
 
     /// Opens the document at a path, or returns the response for a path without one.
-    fn find(
-        &self,
-        request: &Request<'_>,
-        path: &[u8],
-        query: Option<&[u8]>,
-        variant: Variant,
-        now: Now,
-    ) -> Result<Document, Response> {
+    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
+        let PathRequest { request, path, query, now } = asked;
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
         let resolved = normalise(path, dotfiles).map_err(|error| match error {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
@@ -340,8 +318,9 @@ impl FileService {
                 Variant::Accepted => Order::of(request.fields),
                 Variant::Original => Order::none(),
             };
-            let (file, coding, varies, lookups) = self.choose_encoding(path, original, order);
-            let File { file, metadata } = file;
+            let (chosen, coding, varies, mut lookups) = self.choose_encoding(path, original, order);
+            let File { file, metadata, lookup } = chosen;
+            lookups.push(lookup);
             if let Some(content) = Content::read(file, &metadata, &path.relative)? {
                 return Ok(Some(Found { lookups, metadata, content, media_type, coding, varies }));
             }
@@ -351,29 +330,42 @@ impl FileService {
     }
 
     /// The original file, or a sibling in an encoding that the client accepts; whether others may get another one; and
-    /// what was looked up for that.
+    /// what else was looked up for that.
     fn choose_encoding(
         &self,
         path: &ResolvedPath,
         original: File,
         order: Order,
     ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
-        let document = path.directory().join(path.name());
-        let mut lookups = vec![self.root.lookup(&document, Some(original.metadata))];
+        let mut lookups = Vec::new();
         let not_before = original.metadata.modified;
-        let mut sibling = |coding: &Coding| {
-            let (file, lookup) = self.root.sibling(path, coding.suffix);
-            lookups.push(lookup);
-            file.filter(|file| file.metadata.modified >= not_before)
+        let mut sibling = |coding: &Coding| match self.root.sibling(path, coding.suffix) {
+            Ok(file) if file.metadata.modified >= not_before => Some(file),
+            Ok(File { lookup, .. }) | Err(lookup) => {
+                lookups.push(lookup);
+                None
+            }
         };
         for coding in order.accepted {
             if let Some(file) = sibling(coding) {
+                lookups.push(original.lookup);
                 return (file, Some(coding), true, lookups);
             }
         }
-        let varies = order.others.iter().any(|coding| sibling(coding).is_some());
+        let other = order.others.iter().find_map(|coding| sibling(coding));
+        let varies = other.is_some();
+        lookups.extend(other.map(|file| file.lookup));
         (original, None, varies, lookups)
     }
+}
+
+/// A request for a path.
+#[derive(Clone, Copy)]
+struct PathRequest<'a> {
+    request: &'a Request<'a>,
+    path: &'a [u8],
+    query: Option<&'a [u8]>,
+    now: Now,
 }
 
 fn is_ranged(request: &Request<'_>) -> bool {
@@ -385,7 +377,9 @@ impl FileService {
     #[must_use]
     pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
         match (request.method, request.target) {
-            (Method::Get | Method::Head, Target::Path { path, query }) => self.get(request, path, query, now),
+            (Method::Get | Method::Head, Target::Path { path, query }) => {
+                self.get(PathRequest { request, path, query, now })
+            }
             (Method::Options, _) => allowing(Response::new(Status::NO_CONTENT)),
             (Method::Other(_), _) => allowing(Response::error(Status::NOT_IMPLEMENTED)),
             _ => allowing(Response::error(Status::METHOD_NOT_ALLOWED)),

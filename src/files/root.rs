@@ -16,14 +16,14 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::path::{INDEX, ResolvedPath};
-use crate::sys::beneath::{self, Symlinks};
+use crate::sys::beneath::{self, Beneath, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
 
 /// The directory that is served.
 #[derive(Debug)]
 pub(super) struct Root {
     directory: RefCell<Rc<OwnedFd>>,
-    /// Where the directory is; `None` when nobody told, or when this user may not look there.
+    /// Where the directory is; `None` if no path is known, or if this user may not look there.
     place: RefCell<Option<Place>>,
     symlinks: Symlinks,
     /// Whether this process can open nothing but what it was started with.
@@ -58,6 +58,8 @@ pub(super) enum OpenOutcome {
 pub(super) struct File {
     pub(super) file: OwnedFd,
     pub(super) metadata: Metadata,
+    /// How it was found.
+    pub(super) lookup: Lookup,
 }
 
 impl Root {
@@ -111,17 +113,15 @@ impl Root {
         self.open_beneath(&path.relative)
     }
 
-    /// Opens the file that has `suffix` after the name of the file at `path`; also returns where it was looked for.
-    pub(super) fn sibling(&self, path: &ResolvedPath, suffix: &str) -> (Option<File>, Lookup) {
+    /// Opens the file that has `suffix` after the name of the file at `path`, or returns where there is none.
+    pub(super) fn sibling(&self, path: &ResolvedPath, suffix: &str) -> Result<File, Lookup> {
         let mut name = path.name().to_os_string();
         name.push(suffix);
         let path = path.directory().join(name);
-        let file = match self.open_beneath(&path) {
-            Ok(OpenOutcome::File(file)) => Some(file),
-            _ => None,
-        };
-        let lookup = self.lookup(&path, file.as_ref().map(|file| file.metadata));
-        (file, lookup)
+        match self.open_beneath(&path) {
+            Ok(OpenOutcome::File(file)) => Ok(file),
+            _ => Err(Lookup { path: self.way_to(&path), found: None }),
+        }
     }
 
     /// Opens a directory to list it.
@@ -133,7 +133,7 @@ impl Root {
             return Err(error);
         }
         // The path of the root itself is empty, and open(2) refuses an empty path.
-        let directory = self.open_once(&Path::new(".").join(&path.relative))?;
+        let directory = self.with_beneath(|beneath| beneath.open(&Path::new(".").join(&path.relative)))?;
         let metadata = metadata(directory.as_fd())?;
         match metadata.kind {
             FileKind::Directory => Ok((directory, metadata)),
@@ -143,30 +143,27 @@ impl Root {
 
     /// Opens `path` beneath the root.
     pub(super) fn open_beneath(&self, path: &Path) -> io::Result<OpenOutcome> {
-        let mut looked = self.look(&self.way_to(path));
+        let mut way = self.way_to(path);
+        let mut looked = self.look(&way);
         if matches!(&looked, Err(error) if error.kind() == io::ErrorKind::PermissionDenied) && self.refresh()
         {
-            looked = self.look(&self.way_to(path));
+            way = self.way_to(path);
+            looked = self.look(&way);
         }
-        match &looked {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return looked.map(|_| OpenOutcome::Directory);
-            }
+        let found = match looked {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(error),
             // A FIFO is not even opened: its writer would see a reader come and go (RULES B8).
             Ok(found) if found.kind == FileKind::Other => return Err(Errno::NOENT.into()),
-            _ => {}
-        }
-        let opened = self.open_at(path);
-        let is_there = |opened: &io::Result<OpenOutcome>| match (&looked, opened) {
-            (Ok(looked), Ok(OpenOutcome::File(file))) => looked.is_same_file(&file.metadata),
-            (Ok(looked), Ok(OpenOutcome::Directory)) => looked.kind == FileKind::Directory,
+            looked => looked.ok(),
+        };
+        let opened = self.open_at(path, way);
+        let is_there = match (&found, &opened) {
+            (Some(found), Ok(OpenOutcome::File(file))) => found.is_same_file(&file.metadata),
+            (Some(found), Ok(OpenOutcome::Directory)) => found.kind == FileKind::Directory,
             _ => false,
         };
-        if is_there(&opened) {
-            return opened;
-        }
-        if self.refresh() {
-            return self.open_at(path);
+        if !is_there && self.refresh() {
+            return self.open_at(path, self.way_to(path));
         }
         match opened {
             // The file is in the directory that has the path of the root now.
@@ -177,31 +174,36 @@ impl Root {
         }
     }
 
-    fn open_at(&self, path: &Path) -> io::Result<OpenOutcome> {
-        let file = match self.open_once(path) {
+    /// Opens `path`, which [`Root::look`] reaches by `way`.
+    fn open_at(&self, path: &Path, way: CString) -> io::Result<OpenOutcome> {
+        let opened = self.with_beneath(|beneath| match beneath.open(path) {
             // The index of a directory may be readable even if the directory is not.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_directory(path) => {
-                return Ok(OpenOutcome::Directory);
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && beneath.is_directory(path) => {
+                Ok(None)
             }
-            file => file?,
+            file => file.map(Some),
+        })?;
+        let Some(file) = opened else {
+            return Ok(OpenOutcome::Directory);
         };
         let metadata = metadata(file.as_fd())?;
         match metadata.kind {
             FileKind::Directory => Ok(OpenOutcome::Directory),
             // A FIFO, a socket or a device could block (RULES B8).
             FileKind::Other => Err(Errno::NOENT.into()),
-            FileKind::Regular => Ok(OpenOutcome::File(File { file, metadata })),
+            FileKind::Regular => {
+                let lookup = Lookup { path: way, found: Some(metadata) };
+                Ok(OpenOutcome::File(File { file, metadata, lookup }))
+            }
         }
     }
 
-    fn open_once(&self, path: &Path) -> io::Result<OwnedFd> {
-        let place = self.place.borrow();
-        beneath::open(self.directory.borrow().as_fd(), &homes(&place), path, self.symlinks)
-    }
-
-    fn is_directory(&self, path: &Path) -> bool {
-        let place = self.place.borrow();
-        beneath::is_directory(self.directory.borrow().as_fd(), &homes(&place), path, self.symlinks)
+    fn with_beneath<T>(&self, call: impl FnOnce(Beneath<'_>) -> T) -> T {
+        let (directory, place) = (self.directory.borrow(), self.place.borrow());
+        // Where absolute links may lead.
+        let homes: Vec<&Path> =
+            place.iter().flat_map(|place| [place.given.as_path(), place.real.as_path()]).collect();
+        call(Beneath { root: directory.as_fd(), homes: &homes, symlinks: self.symlinks })
     }
 
     /// The path by which [`Root::look`] reaches `path`.
@@ -218,13 +220,9 @@ impl Root {
     fn look(&self, way: &CStr) -> io::Result<Metadata> {
         if self.symlinks == Symlinks::Refuse {
             self.refresh();
-            return beneath::look(self.directory().as_fd(), way);
+            return self.with_beneath(|beneath| beneath.look(way));
         }
         metadata_of_path(self.directory.borrow().as_fd(), way)
-    }
-
-    pub(super) fn lookup(&self, path: &Path, found: Option<Metadata>) -> Lookup {
-        Lookup { path: self.way_to(path), found }
     }
 
     /// Whether the lookup would find the same, unchanged.
@@ -265,11 +263,6 @@ impl Root {
             Err(_) => false,
         }
     }
-}
-
-/// The absolute paths of the root, where absolute links may lead.
-fn homes(place: &Option<Place>) -> Vec<&Path> {
-    place.iter().flat_map(|place| [place.given.as_path(), place.real.as_path()]).collect()
 }
 
 impl Place {

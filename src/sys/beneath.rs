@@ -1,6 +1,6 @@
 //! Opening a path that must stay beneath a directory: in the kernel, or component by component.
 //!
-//! [`open`] is `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`: the kernel itself refuses `..` above the
+//! [`Beneath::open`] is `openat2(2)` with `RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS`: the kernel itself refuses `..` above the
 //! directory, absolute symlinks and symlinks that lead out, whatever is renamed meanwhile. Checking a canonical path
 //! first and opening it afterwards leaked 23 % of the tries in a rename race; openat2 leaked 0 of 829,904.
 //!
@@ -60,118 +60,113 @@ pub enum Symlinks {
     Refuse,
 }
 
-/// Opens `path`, relative to and beneath `root`, for reading, without blocking. An absolute symlink is followed if it
-/// leads into one of `homes`, the absolute paths of `root`: as if it were relative to the root.
-///
-/// # Errors
-/// `EXDEV` when the path leads out of `root`, `ELOOP` at a refused symlink, `EAGAIN` when renames interfered with
-/// every try, otherwise as open(2).
-pub fn open(root: BorrowedFd<'_>, homes: &[&Path], path: &Path, symlinks: Symlinks) -> io::Result<OwnedFd> {
-    open_with(root, homes, path, FLAGS, symlinks)
+/// A directory that lookups stay beneath.
+#[derive(Clone, Copy, Debug)]
+pub struct Beneath<'a> {
+    /// The open directory.
+    pub root: BorrowedFd<'a>,
+    /// Its absolute paths. An absolute symlink that leads into one of them is followed as if it were relative to the root.
+    pub homes: &'a [&'a Path],
+    /// Which symlinks are followed.
+    pub symlinks: Symlinks,
 }
 
-/// `fstat(2)` of what is at `path` beneath `root`, without opening it for reading. A path with a symlink is refused.
-///
-/// # Errors
-/// As [`open`] with [`Symlinks::Refuse`].
-pub fn look(root: BorrowedFd<'_>, path: &CStr) -> io::Result<Metadata> {
-    let path = Path::new(OsStr::from_bytes(path.to_bytes()));
-    metadata(open_with(root, &[], path, LOOK, Symlinks::Refuse)?.as_fd())
-}
-
-/// Whether `path` is a directory beneath `root`, even one that may not be read.
-#[must_use]
-pub fn is_directory(root: BorrowedFd<'_>, homes: &[&Path], path: &Path, symlinks: Symlinks) -> bool {
-    open_with(root, homes, path, DIRECTORY, symlinks).is_ok()
-}
-
-fn open_with(
-    root: BorrowedFd<'_>,
-    homes: &[&Path],
-    path: &Path,
-    flags: OFlags,
-    symlinks: Symlinks,
-) -> io::Result<OwnedFd> {
-    if symlinks == Symlinks::Anywhere {
-        return Ok(fs::openat(root, path, flags, Mode::empty())?);
+impl Beneath<'_> {
+    /// Opens `path`, relative to and beneath the root, for reading, without blocking.
+    ///
+    /// # Errors
+    /// `EXDEV` when the path leads out of the root, `ELOOP` at a refused symlink, `EAGAIN` when renames interfered with
+    /// every try, otherwise as open(2).
+    pub fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        self.open_with(path, FLAGS)
     }
+
+    /// `fstat(2)` of what is at `path`, without opening it for reading.
+    ///
+    /// # Errors
+    /// As [`Beneath::open`].
+    pub fn look(&self, path: &CStr) -> io::Result<Metadata> {
+        metadata(self.open_with(Path::new(OsStr::from_bytes(path.to_bytes())), LOOK)?.as_fd())
+    }
+
+    /// Whether `path` is a directory, even one that may not be read.
+    #[must_use]
+    pub fn is_directory(&self, path: &Path) -> bool {
+        self.open_with(path, DIRECTORY).is_ok()
+    }
+
+    fn open_with(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        if self.symlinks == Symlinks::Anywhere {
+            return Ok(fs::openat(self.root, path, flags, Mode::empty())?);
+        }
+        #[cfg(target_os = "linux")]
+        if !fallback::without_openat2() {
+            match self.open_by_kernel(path, flags) {
+                // This kernel has no openat2, or a container's seccomp filter forbids it (some with EPERM).
+                Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
+                // An absolute symlink may lead into the root again, which this call cannot know.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) && !self.homes.is_empty() => {
+                }
+                result => return result,
+            }
+        }
+        self.walk(path, flags)
+    }
+
     #[cfg(target_os = "linux")]
-    if !fallback::without_openat2() {
-        match open_by_kernel(root, path, flags, symlinks) {
-            // This kernel has no openat2, or a container's seccomp filter forbids it (some with EPERM).
-            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOSYS | Errno::PERM)) => {}
-            // An absolute symlink may lead into the root again, which this call cannot know.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::XDEV) && !homes.is_empty() => {}
-            result => return result,
-        }
-    }
-    walk(root, homes, path, flags, symlinks)
-}
-
-#[cfg(target_os = "linux")]
-fn open_by_kernel(
-    root: BorrowedFd<'_>,
-    path: &Path,
-    flags: OFlags,
-    symlinks: Symlinks,
-) -> io::Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
-    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    resolve.set(ResolveFlags::NO_SYMLINKS, symlinks == Symlinks::Refuse);
-    let mut races = 0;
-    loop {
-        match fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) if races < MAX_RACES => races += 1,
-            Err(Errno::INTR) => {}
-            result => return Ok(result?),
-        }
-    }
-}
-
-/// The portable twin: a stack of open directories, and a queue of the components that are left.
-fn walk(
-    root: BorrowedFd<'_>,
-    homes: &[&Path],
-    path: &Path,
-    flags: OFlags,
-    symlinks: Symlinks,
-) -> io::Result<OwnedFd> {
-    let mut above: Vec<OwnedFd> = Vec::new();
-    let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
-    let mut followed = 0;
-    push_front(&mut todo, path)?;
-    while let Some(name) = todo.pop_front() {
-        let name = OsStr::from_bytes(&name);
-        let here = above.last().map_or(root, AsFd::as_fd);
-        if name == "." {
-            continue;
-        }
-        if name == ".." {
-            above.pop().ok_or(Errno::XDEV)?;
-            continue;
-        }
-        if let Some(target) = symlink_target(here, name)? {
-            followed += 1;
-            if symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
-                return Err(Errno::LOOP.into());
+    fn open_by_kernel(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        use rustix::fs::ResolveFlags;
+        let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        resolve.set(ResolveFlags::NO_SYMLINKS, self.symlinks == Symlinks::Refuse);
+        let mut races = 0;
+        loop {
+            match fs::openat2(self.root, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) if races < MAX_RACES => races += 1,
+                Err(Errno::INTR) => {}
+                result => return Ok(result?),
             }
-            let mut target = Path::new(OsStr::from_bytes(target.as_bytes()));
-            if let Some(inside) = homes.iter().find_map(|home| target.strip_prefix(home).ok()) {
-                above.clear();
-                target = inside;
-            }
-            push_front(&mut todo, target)?;
-            continue;
         }
-        // A symlink that was put here after the check above makes this open fail (ELOOP): it is never followed.
-        if todo.is_empty() {
-            return Ok(fs::openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty())?);
-        }
-        above.push(fs::openat(here, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
     }
-    // The path ended in `..` or `.`: the directory that the walk has reached.
-    let here = above.last().map_or(root, AsFd::as_fd);
-    Ok(fs::openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())?)
+
+    /// The portable twin: a stack of open directories, and a queue of the components that are left.
+    fn walk(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let mut above: Vec<OwnedFd> = Vec::new();
+        let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
+        let mut followed = 0;
+        push_front(&mut todo, path)?;
+        while let Some(name) = todo.pop_front() {
+            let name = OsStr::from_bytes(&name);
+            let here = above.last().map_or(self.root, AsFd::as_fd);
+            if name == "." {
+                continue;
+            }
+            if name == ".." {
+                above.pop().ok_or(Errno::XDEV)?;
+                continue;
+            }
+            if let Some(target) = symlink_target(here, name)? {
+                followed += 1;
+                if self.symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
+                    return Err(Errno::LOOP.into());
+                }
+                let mut target = Path::new(OsStr::from_bytes(target.as_bytes()));
+                if let Some(inside) = self.homes.iter().find_map(|home| target.strip_prefix(home).ok()) {
+                    above.clear();
+                    target = inside;
+                }
+                push_front(&mut todo, target)?;
+                continue;
+            }
+            // A symlink that was put here after the check above makes this open fail (ELOOP): it is never followed.
+            if todo.is_empty() {
+                return Ok(fs::openat(here, name, flags | OFlags::NOFOLLOW, Mode::empty())?);
+            }
+            above.push(fs::openat(here, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?);
+        }
+        // The path ended in `..` or `.`: the directory that the walk has reached.
+        let here = above.last().map_or(self.root, AsFd::as_fd);
+        Ok(fs::openat(here, ".", flags | OFlags::DIRECTORY, Mode::empty())?)
+    }
 }
 
 /// The target of a symlink, or `None` for any other file. It is one call, so that no file can be swapped between a
@@ -210,16 +205,7 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::symlink;
 
-    type Open = fn(BorrowedFd<'_>, &Path, OFlags, Symlinks) -> io::Result<OwnedFd>;
-
-    fn walk_without_home(
-        root: BorrowedFd<'_>,
-        path: &Path,
-        flags: OFlags,
-        symlinks: Symlinks,
-    ) -> io::Result<OwnedFd> {
-        walk(root, &[], path, flags, symlinks)
-    }
+    type Open<'a> = fn(&Beneath<'a>, &Path, OFlags) -> io::Result<OwnedFd>;
 
     /// A folder with a root that has links of every kind, and a secret file beside the root.
     fn folder_with_root() -> tempfile::TempDir {
@@ -246,8 +232,8 @@ mod tests {
         folder
     }
 
-    fn outcome(open: Open, root: &OwnedFd, path: &str, symlinks: Symlinks) -> Result<String, Errno> {
-        let file = open(root.as_fd(), Path::new(path), FLAGS, symlinks)
+    fn outcome<'a>(open: Open<'a>, beneath: &Beneath<'a>, path: &str) -> Result<String, Errno> {
+        let file = open(beneath, Path::new(path), FLAGS)
             .map_err(|error| Errno::from_io_error(&error).expect("an errno"))?;
         let mut text = String::new();
         match stdfs::File::from(file).read_to_string(&mut text) {
@@ -285,23 +271,23 @@ mod tests {
             ("slash_dir/b/file", Ok("inside")),
             ("none", Err(Errno::NOENT)),
         ];
+        let beneath = Beneath { root: root.as_fd(), homes: &[], symlinks: Symlinks::Inside };
         for (path, want) in wanted {
-            agree(&root, path, Symlinks::Inside, want.map(String::from));
+            let want = want.map(String::from);
+            #[cfg(target_os = "linux")]
+            assert_eq!(outcome(Beneath::open_by_kernel, &beneath, path), want, "openat2 {path}");
+            assert_eq!(outcome(Beneath::walk, &beneath, path), want, "walk {path}");
         }
-    }
-
-    fn agree(root: &OwnedFd, path: &str, symlinks: Symlinks, want: Result<String, Errno>) {
-        #[cfg(target_os = "linux")]
-        assert_eq!(outcome(open_by_kernel, root, path, symlinks), want, "openat2 {path}");
-        assert_eq!(outcome(walk_without_home, root, path, symlinks), want, "walk {path}");
     }
 
     /// An absolute link into the root is followed there, never to the place that it names.
     #[test]
     fn absolute_links_into_the_root() {
         let folder = folder_with_root();
-        let (path, home) = (folder.path().join("root"), Path::new("/nowhere/site"));
+        let path = folder.path().join("root");
         let root = open_root(&path).expect("root");
+        let homes = [Path::new("/nowhere/site")];
+        let beneath = Beneath { root: root.as_fd(), homes: &homes, symlinks: Symlinks::Inside };
         for (name, target) in [
             ("home_file", "/nowhere/site/a/b/file"),
             ("home_up", "/nowhere/site/a/../in"),
@@ -323,14 +309,11 @@ mod tests {
             ("abs", Err(Errno::XDEV)),
             ("out", Err(Errno::XDEV)),
         ] {
-            let open: Open =
-                |root, path, _, symlinks| open(root, &[Path::new("/nowhere/site")], path, symlinks);
-            assert_eq!(outcome(open, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
-            let walk: Open = |root, path, flags, symlinks| {
-                walk(root, &[Path::new("/nowhere/site")], path, flags, symlinks)
-            };
-            assert_eq!(outcome(walk, &root, name, Symlinks::Inside), want.map(String::from), "{name}");
+            for open in [Beneath::open_with as Open<'_>, Beneath::walk] {
+                assert_eq!(outcome(open, &beneath, name), want.map(String::from), "{name}");
+            }
         }
-        assert!(open(root.as_fd(), &[home], Path::new("home_file"), Symlinks::Refuse).is_err());
+        let refusing = Beneath { symlinks: Symlinks::Refuse, ..beneath };
+        assert!(refusing.open(Path::new("home_file")).is_err());
     }
 }
