@@ -16,7 +16,7 @@ pub trait Unchanged: fmt::Debug + Send + Sync {
     fn check(&self, file: BorrowedFd<'_>) -> io::Result<()>;
 }
 
-/// A file whose content nobody checks.
+/// A file whose content is not compared.
 #[derive(Debug)]
 struct Unchecked;
 
@@ -58,7 +58,7 @@ impl FileSlice {
         }
     }
 
-    /// A slice from the begin of the file, whose sending ends when the file changes meanwhile.
+    /// A slice from the beginning of the file, whose sending ends when the file changes meanwhile.
     #[must_use]
     pub fn checked(file: OwnedFd, len: u64, unchanged: impl Unchanged + 'static) -> Self {
         Self { file: Arc::new(OpenFile { file: file.into(), unchanged }), offset: 0, len, is_copied: false }

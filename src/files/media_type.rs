@@ -62,7 +62,7 @@ fn essence(name: &OsStr) -> &'static str {
     let lower = |text: &OsStr| text.to_ascii_lowercase().into_string().unwrap_or_default();
     let extension = Path::new(name).extension().map(lower).unwrap_or_default();
     corrected(&extension)
-        .or_else(|| is_source(&extension).then_some(PLAIN))
+        .or_else(|| SOURCES.contains(&extension.as_str()).then_some(PLAIN))
         // Types that are not registered: a browser downloads the file, or shows it as this.
         .or_else(|| {
             mime_guess::from_ext(&extension)
@@ -109,12 +109,8 @@ fn corrected(extension: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether a file is text that a browser downloads under the type of its own, if it has one: sources, scripts,
-/// configuration. As `text/plain` it is shown.
-fn is_source(extension: &str) -> bool {
-    SOURCES.contains(&extension)
-}
-
+/// Extensions of text that a browser downloads under a type of its own, if it has one: sources, scripts, configuration. As
+/// `text/plain` it is shown.
 const SOURCES: &[&str] = &[
     "adoc",
     "ass",

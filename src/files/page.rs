@@ -187,7 +187,7 @@ fn write_escaped(out: &mut impl fmt::Write, name: &[u8]) -> fmt::Result {
     Ok(())
 }
 
-/// What stands for a character that HTML or a reader would take for more than a character.
+/// The substitute for a character that has an effect on the HTML or the text around it.
 fn substitute(character: char) -> Option<&'static str> {
     Some(match character {
         '&' => "&amp;",

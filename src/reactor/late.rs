@@ -9,7 +9,7 @@ use crate::slab::Key;
 
 /// How long the dispatches of one turn may take together. A turn has a bound by number as well, but a thousand dispatches
 /// of 10 ms would be 10 s without a new connection, a timer or a sign of life. Half of what the worker reports as a long
-/// turn: a turn that is cut off here has delayed nobody.
+/// turn: a turn that is cut off here has delayed no client noticeably.
 const TURN: Duration = Duration::from_millis(50);
 
 /// After how many dispatches the clock is read. Most turns have fewer, and do not read it.

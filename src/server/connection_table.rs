@@ -99,8 +99,8 @@ pub(super) struct ConnectionTable {
     leaving: Cell<usize>,
     /// KiB of input that all connections hold, without those that leave for that.
     held: Cell<u32>,
-    /// At how many KiB holders are looked for. It is more than [`MOST_HELD`] while connections that hold little are so many
-    /// that they exceed it, so that each MiB costs a search and not each request.
+    /// At how many KiB holders are looked for. It is more than [`MOST_HELD`] while connections that hold little exceed that
+    /// together, so that each MiB costs a search and not each request.
     evicts_above: Cell<u32>,
     /// Listeners that wait for a permit.
     waiting: RefCell<Vec<Key>>,

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-/// A descriptor that an edge-triggered loop watches for input. It is made before the fork, and nobody reads from it: each
+/// A descriptor that an edge-triggered loop watches for input. It is made before the fork, and is never read from: each
 /// ring is an event for every loop. Outside Linux nothing is heard.
 #[derive(Debug)]
 pub struct Bell(OwnedFd);
