@@ -101,6 +101,8 @@ impl Connection {
 
     fn end_response(&mut self, after: AfterWrite, now: Now) {
         self.responses = self.responses.saturating_add(1);
+        // The end of the connection follows at once: the kernel sends it in the last segment of the response.
+        self.output.set_more_comes(matches!(after, AfterWrite::Close | AfterWrite::Linger));
         self.writer = Writer::Sending(after);
         self.progress = now.monotonic;
     }
@@ -128,7 +130,7 @@ impl Connection {
             Writer::Sending(AfterWrite::CloseNow) => self.closed(false),
             Writer::Sending(_) if is_ended => self.closed(false),
             // All of a small response is on its way, and the peer has announced that it sends no further request.
-            Writer::Sending(AfterWrite::Close) if self.has_left_at_once(now) => Next::CloseIfQuiet,
+            Writer::Sending(AfterWrite::Close) if self.leaves_at_once(now) => Next::CloseIfQuiet,
             Writer::Sending(AfterWrite::Close | AfterWrite::Linger) => {
                 self.writer = Writer::Lingering { since: now.monotonic, drained: 0 };
                 self.progress = now.monotonic;
@@ -151,12 +153,12 @@ impl Connection {
         Next::Close
     }
 
-    /// Whether the kernel has sent the response, and not only queued it: if the peer sends more after a close, the kernel
-    /// resets the connection and discards what it has queued.
+    /// Whether the kernel sends the response by the time of the close, and does not only queue it: if the peer sends more
+    /// after a close, the kernel resets the connection and discards what it has queued.
     ///
     /// The output was empty earlier in this turn ([`Turn::now`]), so the response went into an empty socket; up to
     /// [`FIRST_FLIGHT`] bytes then leave at once.
-    fn has_left_at_once(&self, now: Now) -> bool {
+    fn leaves_at_once(&self, now: Now) -> bool {
         self.flight.since == now.monotonic && self.output.taken() - self.flight.from <= FIRST_FLIGHT
     }
 }
