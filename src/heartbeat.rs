@@ -22,6 +22,17 @@ pub const RESTING_BEAT: Duration = Duration::from_secs(1);
 /// Words of one slot: a whole cache line, so that the beats of one worker do not slow down another.
 const WORDS: usize = 8;
 
+/// The words before the first slot; the first of them is the number of slots up to the last one that is taken.
+const HEADER: usize = WORDS;
+const USED: usize = 0;
+
+/// A worker that was not at its loop for this long is taken to hang, by the other workers; it is more than the time between
+/// two beats of an idle one.
+const HANGS_AFTER: Duration = Duration::from_millis(1200);
+
+/// A worker that has just been forked is expected to serve within this time.
+const STARTS_IN: Duration = Duration::from_millis(20);
+
 /// The position of each word in a slot.
 const BEAT: usize = 0;
 const STATE: usize = 1;
@@ -54,7 +65,7 @@ impl Scoreboard {
     /// # Errors
     /// As mmap(2): no memory.
     pub fn new(slots: usize) -> io::Result<Self> {
-        let words = shared::words(slots * WORDS)?;
+        let words = shared::words(HEADER + slots * WORDS)?;
         Ok(Self { created: Instant::now(), words, taken: vec![false; slots] })
     }
 
@@ -62,19 +73,26 @@ impl Scoreboard {
     pub fn take(&mut self, generation: u64) -> Option<HeartbeatSlot> {
         let index = self.taken.iter().position(|taken| !taken)?;
         self.taken[index] = true;
-        let words = &self.words[index * WORDS..][..WORDS];
-        let slot = HeartbeatSlot { index, created: self.created, words };
+        let slot = HeartbeatSlot { index, created: self.created, board: self.words };
         slot.set(STATE, WorkerState::Booting as u64);
         slot.set(CONNECTIONS, 0);
         slot.set(GENERATION, generation);
         slot.set(OUTDATED, 0);
         slot.beat(Instant::now());
+        self.publish_used();
         Some(slot)
     }
 
     /// Frees the slot of a worker that has ended.
     pub fn free(&mut self, slot: HeartbeatSlot) {
+        slot.set(STATE, WorkerState::Draining as u64);
         self.taken[slot.index] = false;
+        self.publish_used();
+    }
+
+    fn publish_used(&self) {
+        let used = self.taken.iter().rposition(|taken| *taken).map_or(0, |last| last + 1);
+        self.words[USED].store(used as u64, Ordering::Relaxed);
     }
 }
 
@@ -83,16 +101,20 @@ impl Scoreboard {
 pub struct HeartbeatSlot {
     index: usize,
     created: Instant,
-    words: &'static [AtomicU64],
+    board: &'static [AtomicU64],
 }
 
 impl HeartbeatSlot {
+    fn word(&self, word: usize) -> &AtomicU64 {
+        &self.board[HEADER + self.index * WORDS + word]
+    }
+
     fn set(&self, word: usize, value: u64) {
-        self.words[word].store(value, Ordering::Relaxed);
+        self.word(word).store(value, Ordering::Relaxed);
     }
 
     fn get(&self, word: usize) -> u64 {
-        self.words[word].load(Ordering::Relaxed)
+        self.word(word).load(Ordering::Relaxed)
     }
 
     fn beat(&self, now: Instant) {
@@ -120,7 +142,7 @@ impl HeartbeatSlot {
     /// report.
     #[must_use]
     pub fn take_outdated(&self) -> bool {
-        self.words[OUTDATED].swap(0, Ordering::Relaxed) != 0
+        self.word(OUTDATED).swap(0, Ordering::Relaxed) != 0
     }
 
     /// The number of the worker's open connections.
@@ -133,6 +155,49 @@ impl HeartbeatSlot {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.get(GENERATION)
+    }
+}
+
+/// A worker's view of the scoreboard, for an equal share of the connections.
+///
+/// The workers that count are those that accept: a worker that drains does not, nor one that hangs; one that was just
+/// forked does. The numbers of other workers may be some microseconds old.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares(HeartbeatSlot);
+
+impl Shares {
+    /// Reports how many connections this worker has.
+    pub fn publish(&self, connections: usize) {
+        self.0.set(CONNECTIONS, connections as u64);
+    }
+
+    /// Whether there is no other worker.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.0.board[USED].load(Ordering::Relaxed) <= 1
+    }
+
+    /// The connections of each worker when `waiting` more are shared out equally, rounded up.
+    #[must_use]
+    pub fn fair(&self, now: Instant, waiting: usize) -> usize {
+        let used = usize::try_from(self.0.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
+        let slots = (0..used).map(|index| HeartbeatSlot { index, ..self.0 });
+        let (workers, connections) = slots
+            .filter(|slot| slot.index == self.0.index || slot.accepts(now))
+            .fold((0, waiting as u64), |(workers, sum), slot| (workers + 1, sum + slot.connections()));
+        usize::try_from(connections.div_ceil(workers.max(1))).unwrap_or(usize::MAX)
+    }
+}
+
+impl HeartbeatSlot {
+    /// Whether its worker accepts connections at `now`, or will at once.
+    fn accepts(&self, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.last_beat());
+        match self.state() {
+            WorkerState::Booting => since <= STARTS_IN,
+            WorkerState::Ready => since <= HANGS_AFTER,
+            WorkerState::Draining => false,
+        }
     }
 }
 
@@ -162,6 +227,12 @@ impl Heartbeat {
         Ok(Self { slot, every: RESTING_BEAT, report: None })
     }
 
+    /// The worker's view of the connections of all workers.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        Shares(self.slot)
+    }
+
     /// The longest time between two beats.
     #[must_use]
     pub fn every(&self) -> Duration {
@@ -176,7 +247,7 @@ impl Heartbeat {
 
     /// Reports that what the worker serves is no longer what the configuration names: the master reads it again.
     pub fn outdated(&self) {
-        if self.slot.words[OUTDATED].swap(1, Ordering::Relaxed) == 0 {
+        if self.slot.word(OUTDATED).swap(1, Ordering::Relaxed) == 0 {
             self.wake_master();
         }
     }
@@ -194,7 +265,8 @@ impl Heartbeat {
         }
     }
 
-    /// Reports that the worker is at its loop, and how many connections it has.
+    /// Reports that the worker is at its loop, and how many connections it has: [`Shares::publish`] reports their number
+    /// in between.
     pub fn beat(&self, now: Instant, connections: usize) {
         self.slot.beat(now);
         self.slot.set(CONNECTIONS, connections as u64);
@@ -238,6 +310,38 @@ mod tests {
         heartbeat.outdated();
         descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("another byte");
         assert_eq!((bytes, slot.take_outdated(), slot.take_outdated()), (3, true, false));
+    }
+
+    /// Workers that hang, drain, have ended, or do not start are left out.
+    #[test]
+    fn a_share_is_that_of_the_workers_that_accept() {
+        let mut board = Scoreboard::new(8).expect("a board");
+        let workers: Vec<Heartbeat> = (0..5)
+            .map(|_| {
+                let report = descriptor::pipe().expect("a pipe").1;
+                Heartbeat::new(board.take(1).expect("a slot"), RESTING_BEAT, report)
+            })
+            .collect();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let me = workers[0].shares();
+        assert!(!me.is_alone());
+        assert_eq!(me.fair(at(10), 10), 2, "all are about to start");
+        assert_eq!(me.fair(at(500), 10), 10, "none of the others has started");
+        for (worker, connections) in workers.iter().zip([5, 6, 7, 8, 9]) {
+            worker.ready();
+            worker.beat(at(1000), connections);
+        }
+        assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1), me.fair(at(1000), 65)), (7, 8, 20));
+        workers[4].draining();
+        board.free(workers[3].slot);
+        assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1)), (6, 7));
+        me.publish(8);
+        assert_eq!(me.fair(at(1000), 0), 7);
+        workers[1].beat(at(4000), 6);
+        assert_eq!(me.fair(at(4000), 0), 7, "one hangs, and I do not");
+        (1..5).for_each(|other| board.free(workers[other].slot));
+        assert!(me.is_alone());
     }
 
     #[test]

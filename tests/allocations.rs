@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stheno::files::{FileService, Options};
+use stheno::heartbeat::Heartbeat;
 use stheno::http1::Settings;
 use stheno::reactor::{AcceptMode, Listener, Reactor};
 use stheno::server::{Acceptor, Capacity, Shared};
@@ -66,7 +67,9 @@ fn serve(root: std::path::PathBuf, stop: &'static AtomicBool) -> (SocketAddr, th
         let service = FileService::with_options(&root, options).expect("the root");
         let mut reactor = Reactor::new().expect("a loop");
         let capacity = Capacity { connections: 100, per_address: None };
-        let shared = Rc::new(Shared::new(Settings::default(), service, None, capacity, reactor.waker()));
+        let shares = Heartbeat::unwatched().expect("memory").shares();
+        let shared =
+            Rc::new(Shared::new(Settings::default(), service, None, capacity, shares, reactor.waker()));
         let listener = Listener::new(socket, AcceptMode::Exclusive);
         reactor.add(Acceptor::new(listener, shared, Rc::new(())));
         while !stop.load(Ordering::Relaxed) {

@@ -64,6 +64,8 @@ impl Work for Spinning {
 
     fn reloaded(&mut self, _: bool) {}
 
+    fn worker_ended(&mut self) {}
+
     fn resized(&mut self, _: usize) {}
 
     fn reopen_logs(&mut self) -> Vec<PassedFile> {

@@ -213,6 +213,10 @@ impl<A: App> Work for Server<A> {
         self.next = None;
     }
 
+    fn worker_ended(&mut self) {
+        self.listeners().into_iter().for_each(Listeners::wake_a_worker);
+    }
+
     fn resized(&mut self, workers: usize) {
         self.current.iter_mut().for_each(|(setup, _)| setup.listeners.keep_for(workers));
     }

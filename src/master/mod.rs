@@ -150,6 +150,9 @@ pub trait Work {
     /// The reload has ended: the new configuration is in force, or given up. Closes what only the other one needs.
     fn reloaded(&mut self, in_force: bool);
 
+    /// A worker has ended, perhaps between a report of a connection and its acceptance: has another worker look.
+    fn worker_ended(&mut self);
+
     /// The number of slots has changed.
     fn resized(&mut self, workers: usize);
 

@@ -39,6 +39,8 @@ pub(super) struct DispatchResult {
     pub(super) deadline: Option<Instant>,
     /// Whether the channel could go on at once: it stopped because its budget was spent.
     pub(super) another_turn: bool,
+    /// Whether a hook has asked for another dispatch in this turn.
+    pub(super) call_again: bool,
 }
 
 /// Calls the hooks of `channel`, and registers it. `None`: close it.
@@ -56,6 +58,7 @@ pub(super) fn call_channel<P: Probe>(
     let before = if P::ACTIVE { channel.dispatcher.state() } else { "" };
     let mut context = Context::new(state, registry, key, &mut channel.ready, &mut channel.budget);
     call_hooks(&mut *channel.dispatcher, &mut context, probe, cause);
+    let call_again = context.call_again;
     if context.is_closed() || !register(channel, registry, key) {
         return None;
     }
@@ -65,7 +68,7 @@ pub(super) fn call_channel<P: Probe>(
     }
     let could_read = channel.ready.readable && dispatcher.readable();
     let another_turn = could_read || (channel.ready.writable && dispatcher.writable());
-    Some(DispatchResult { deadline: dispatcher.deadline(), another_turn })
+    Some(DispatchResult { deadline: dispatcher.deadline(), another_turn, call_again })
 }
 
 /// Has the kernel watch what the channel waits for, unless it does already. Returns whether it does.

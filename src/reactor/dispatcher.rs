@@ -144,6 +144,7 @@ pub struct Context<'a> {
     ready: &'a mut Readiness,
     budget: &'a mut Budget,
     closed: bool,
+    pub(super) call_again: bool,
 }
 
 impl<'a> Context<'a> {
@@ -154,7 +155,7 @@ impl<'a> Context<'a> {
         ready: &'a mut Readiness,
         budget: &'a mut Budget,
     ) -> Self {
-        Self { state, registry, key, ready, budget, closed: false }
+        Self { state, registry, key, ready, budget, closed: false, call_again: false }
     }
 
     /// The time at which this turn began.
@@ -219,6 +220,12 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Has `handle_read` called once more in this turn, after the channels that were handed over have had their first
+    /// dispatch. Bound it by [`Context::frames_left`].
+    pub fn call_again(&mut self) {
+        self.call_again = true;
     }
 
     /// Hands a new channel to the loop, which dispatches it in this turn.

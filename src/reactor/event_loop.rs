@@ -8,7 +8,7 @@ use std::time::Duration;
 use log::{debug, error};
 use mio::{Events, Poll};
 
-use super::dispatch::{Cause, call_channel};
+use super::dispatch::{Cause, DispatchResult, call_channel};
 use super::dispatcher::Dispatcher;
 use super::late::Late;
 use super::loop_state::{Channel, LoopState, Registered};
@@ -332,45 +332,74 @@ impl<P: Probe> Reactor<P> {
         key
     }
 
-    /// Calls the hooks that one channel is ready for. Then closes it, or sees to its registration, its deadline and its
-    /// place on the again list.
+    /// Dispatches one channel, and once more each time that it asks for it: a listener does so after each connection,
+    /// which has its first dispatch before the next one is accepted.
     pub(super) fn dispatch(&mut self, key: Key, cause: Cause) {
+        let mut cause = cause;
+        while self.dispatch_once(key, cause) {
+            self.take_adopted();
+            cause = Cause::Ready;
+        }
+    }
+
+    /// Calls the hooks that one channel is ready for. Then closes it, or sees to its registration, its deadline and its
+    /// place on the again list. Returns whether it asks for another dispatch in this turn.
+    fn dispatch_once(&mut self, key: Key, cause: Cause) -> bool {
         // Out of the slab for the time of its hooks, which may add and remove other channels.
         let Some(mut channel) = self.state.take(key) else {
-            return;
+            return false;
         };
         let (state, probe, registry) = (&mut self.state, &mut self.probe, self.poll.registry());
         let call = AssertUnwindSafe(|| call_channel(&mut channel, state, probe, registry, key, cause));
         match catch_unwind(call) {
+            Ok(Some(result)) => self.keep(key, channel, cause, result),
+            Ok(None) => {
+                self.close(key, channel, false);
+                false
+            }
             Err(_) => {
                 self.panics += 1;
                 error!("a panic in the handling of {key}: the channel is dropped ({} so far)", self.panics);
                 self.close(key, channel, true);
+                false
             }
-            Ok(None) => self.close(key, channel, false),
-            Ok(Some(result)) => match self.state.channels.get_mut(key) {
-                Some(entry) => {
-                    let channel = entry.insert(channel);
-                    if let Some(deadline) = result.deadline {
-                        let now = self.state.now.monotonic;
-                        let was_told = cause == Cause::Timeout && deadline <= now;
-                        let at = if was_told { now + TIMEOUT_PAUSE } else { deadline };
-                        self.state.timers.arm(key, at, &mut channel.armed);
-                    }
-                    if result.another_turn && !channel.again {
-                        channel.again = true;
-                        // A listener comes first: new connections do not queue after channels that have much to do.
-                        if channel.dispatcher.is_shared() {
-                            self.again.push_front(key);
-                        } else {
-                            self.again.push_back(key);
-                        }
-                    }
-                }
-                // A call that has cancelled itself.
-                None => self.close(key, channel, false),
-            },
         }
+    }
+
+    /// Puts a channel back after its hooks, and sees to what they have left to do.
+    fn keep(
+        &mut self,
+        key: Key,
+        channel: Channel<dyn Dispatcher>,
+        cause: Cause,
+        result: DispatchResult,
+    ) -> bool {
+        let now = self.state.now.monotonic;
+        let Some(entry) = self.state.channels.get_mut(key) else {
+            // A call that has cancelled itself.
+            self.close(key, channel, false);
+            return false;
+        };
+        let channel = entry.insert(channel);
+        if let Some(deadline) = result.deadline {
+            let was_told = cause == Cause::Timeout && deadline <= now;
+            let at = if was_told { now + TIMEOUT_PAUSE } else { deadline };
+            self.state.timers.arm(key, at, &mut channel.armed);
+        }
+        if channel.again || !result.another_turn {
+            return false;
+        }
+        if result.call_again && !self.late.is_over(now) {
+            return true;
+        }
+        channel.again = true;
+        // A listener comes first: new connections do not queue after channels that have much to do.
+        if channel.dispatcher.is_shared() {
+            self.again.push_front(key);
+        } else {
+            self.again.push_back(key);
+        }
+        false
     }
 
     /// Removes the entry of a channel that was taken out of it, and drops the channel.

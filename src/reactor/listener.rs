@@ -1,29 +1,22 @@
 //! A listening socket on the loop, alone or shared with other processes.
 
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use log::warn;
 use mio::event::Source;
-use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 
+use super::accept_mode::{AcceptMode, Admission, SharedListener};
+use super::accept_outcome::AcceptOutcome;
+use super::batch::Batch;
 use super::dispatcher::Context;
+use super::exclusive::ExclusiveWatch;
 use super::socket::{ListenSocket, Peer, Stream};
 use crate::clock::Instant;
-use crate::sys::bell::Bell;
 use crate::sys::readiness;
-
-/// How many connections are accepted in one turn, so that the other channels are not held up.
-const ACCEPTS_PER_TURN: u32 = 16;
-
-/// After how many accepts the listener is removed from epoll and added again, at the end of the kernel's list of waiting
-/// processes. Without it the first worker is woken for every connection (800 of 800); with it all get their share. nginx
-/// does the same.
-const ACCEPTS_PER_REGISTRATION: u32 = 16;
 
 /// How many connections are accepted at most before a listener closes: as many as its queue holds.
 const MAX_REST: u32 = 4096;
@@ -33,84 +26,72 @@ const MAX_REST: u32 = 4096;
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a process that is ahead of the others leaves a connection to them. Sleeping processes need a tenth of it; a
+/// client does not notice it.
+const DEFERRAL: Duration = Duration::from_millis(2);
+
+/// The queue of a Unix socket, whose length the kernel does not tell, is taken to be this long.
+const UNKNOWN_QUEUE: usize = 8;
+
+/// How many connections a process takes at most because the others do not come for them.
+const MOST_CREDIT: u32 = 1024;
+
+/// How often a process looks at a shared listener without a report: another process may have been woken for a connection,
+/// and have been killed or stopped before it accepted it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// After how many failures in a row accepting pauses, whatever they are: errors of single connections end with the queue.
 const FAILURES_PER_PAUSE: u32 = 256;
 
 /// How often a pause is logged at most.
 const COMPLAINT_EVERY: Duration = Duration::from_secs(10);
 
-/// How several processes accept from one address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AcceptMode {
-    /// One socket, with `EPOLLEXCLUSIVE`: a connection wakes one of the waiting processes.
-    #[default]
-    Exclusive,
-    /// One socket, as mio registers it: a connection wakes all waiting processes, and one of them gets it.
-    Shared,
-    /// One socket for each process (`SO_REUSEPORT`): the kernel distributes the connections by a hash.
-    Reuseport,
-}
-
-impl fmt::Display for AcceptMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Exclusive => "exclusive",
-            Self::Shared => "shared",
-            Self::Reuseport => "reuseport",
-        })
-    }
-}
-
-/// Decides whether another connection is accepted. `()` accepts any number.
-pub trait Admission {
-    /// Whether there is no room for another connection.
-    fn is_full(&self) -> bool {
-        false
-    }
-
-    /// Makes room for a connection that waits; returns whether that was possible.
-    fn make_room(&self) -> bool {
-        true
-    }
-}
-
-impl Admission for () {}
-
-/// A listening socket, and the bell of the processes that accept from it, if there are others.
-#[derive(Debug)]
-pub struct SharedListener {
-    /// The socket.
-    pub socket: ListenSocket,
-    /// Rung by a process that was woken for a connection and cannot take it.
-    pub bell: Option<Bell>,
-}
-
-impl<T: Into<ListenSocket>> From<T> for SharedListener {
-    fn from(socket: T) -> Self {
-        Self { socket: socket.into(), bell: None }
-    }
-}
-
 /// A listening socket as a field of a dispatcher. (`dispatcher.listen`, `dispatcher.accept`)
 #[derive(Debug)]
 pub struct Listener {
     socket: ListenSocket,
-    /// The exclusive wake-up has told this process of a connection, and no other.
-    bell: Option<Bell>,
-    exclusive: bool,
-    /// Whether the loop has registered it, so that pauses may remove it and add it again.
-    registered: bool,
-    /// Whether an exclusive listener is registered with epoll now.
-    watched: bool,
-    /// Accepts since it was added to epoll.
+    /// The place among the processes that share it; `None` when epoll has it as mio registers it.
+    exclusive: Option<ExclusiveWatch>,
+    batch: Batch,
+    /// Accepts since the others were last put before this process.
     accepted: u32,
     /// Failures of accept(2) since the last success.
     failures: u32,
-    paused_until: Option<Instant>,
+    rest: Option<Rest>,
     /// How long the next pause is.
     pause: Duration,
     /// When a pause was last logged.
     complained: Option<Instant>,
+    credit: Credit,
+    /// When it last accepted, or tried to.
+    looked: Option<Instant>,
+}
+
+/// Why nothing is accepted now.
+#[derive(Clone, Copy, Debug)]
+enum Rest {
+    /// There is no room, or accepting fails.
+    Pause { until: Instant },
+    /// The connections that wait are left to others.
+    Deferral { until: Instant },
+}
+
+/// The connections that a process takes although it is ahead: those that it left to others, and that they did not take. The
+/// number doubles with each deferral in a row that was in vain, so that processes that hang cost the others little.
+#[derive(Clone, Copy, Debug, Default)]
+struct Credit {
+    left: u32,
+    last: u32,
+    /// When the last deferral ended.
+    since: Option<Instant>,
+}
+
+impl Credit {
+    fn grant(&mut self, now: Instant) {
+        let in_a_row = self.since.is_some_and(|at| now.saturating_duration_since(at) <= 4 * DEFERRAL);
+        self.last = if in_a_row { (2 * self.last).clamp(1, MOST_CREDIT) } else { 1 };
+        (self.left, self.since) = (self.last, Some(now));
+    }
 }
 
 impl Listener {
@@ -120,26 +101,28 @@ impl Listener {
     pub fn new(listener: impl Into<SharedListener>, mode: AcceptMode) -> Self {
         let SharedListener { socket, bell } = listener.into();
         let is_one_for_all = mode == AcceptMode::Reuseport && matches!(socket, ListenSocket::Unix(_));
-        let exclusive = mode == AcceptMode::Exclusive || is_one_for_all;
+        let is_exclusive = mode == AcceptMode::Exclusive || is_one_for_all;
         Self {
             socket,
-            bell: bell.filter(|_| exclusive),
-            exclusive,
-            registered: false,
-            watched: false,
-            failures: 0,
+            exclusive: is_exclusive.then(|| ExclusiveWatch::new(bell)),
+            batch: Batch::default(),
             accepted: 0,
-            paused_until: None,
+            failures: 0,
+            rest: None,
             pause: PAUSE,
             complained: None,
+            credit: Credit::default(),
+            looked: None,
         }
     }
 
-    /// Accepts the connections that wait, at most 16 and while there is `room`, and calls `each` for every one. Call it from
-    /// `handle_read`. Room is made only when a connection does wait.
+    /// Accepts a connection, if one waits and there is `room`, and calls `each` for it. Call it from `handle_read`, which
+    /// the loop calls again in this turn ([`Context::call_again`]) while more connections are expected, up to the budget of
+    /// frames. Room is made only when a connection does wait.
     ///
     /// Without room, when the system is out of descriptors or memory, and when accepting keeps failing, it pauses until
-    /// [`Listener::deadline`], or until [`Listener::resume`] is called.
+    /// [`Listener::deadline`], or until [`Listener::resume`] is called. So it does, for 2 ms, when other processes should
+    /// have the connection.
     ///
     /// # Errors
     /// When the listener itself is broken. Errors of a single connection are skipped (accept(2)).
@@ -147,38 +130,73 @@ impl Listener {
         &mut self,
         cx: &mut Context<'_>,
         room: &impl Admission,
-        mut each: impl FnMut(&mut Context<'_>, Stream, Peer),
+        each: impl FnOnce(&mut Context<'_>, Stream, Peer),
     ) -> io::Result<()> {
-        for _ in 0..ACCEPTS_PER_TURN {
-            if room.is_full() && !self.make_room(cx, room) {
-                break;
-            }
-            match self.socket.accept() {
-                Ok((stream, peer)) => {
-                    self.accepted += 1;
-                    (self.failures, self.pause) = (0, PAUSE);
-                    match self.socket.prepare(&stream) {
-                        Ok(()) => each(cx, stream, peer),
-                        Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
-                    }
-                }
-                Err(error) => match AcceptOutcome::of(&error) {
-                    AcceptOutcome::NoneWaiting => {
-                        self.failures = 0;
-                        cx.set_readable(false);
-                        break;
-                    }
-                    AcceptOutcome::NextOne if self.failures < FAILURES_PER_PAUSE => self.failures += 1,
-                    AcceptOutcome::NextOne | AcceptOutcome::Pause => {
-                        self.complain_and_pause(cx, &error);
-                        break;
-                    }
-                    AcceptOutcome::Broken => return Err(error),
-                },
-            }
+        self.looked = Some(cx.now().monotonic);
+        let goes_on = self.may_accept(cx, room) && self.accept_one(cx, each)?;
+        if goes_on && cx.frames_left() > 0 {
+            cx.set_frames_left(cx.frames_left() - 1);
+            cx.call_again();
+        } else {
+            self.end_batch(cx, room);
         }
-        self.watch_again(cx);
         Ok(())
+    }
+
+    fn may_accept(&mut self, cx: &mut Context<'_>, room: &impl Admission) -> bool {
+        if room.is_full() && !self.make_room(cx, room) {
+            return false;
+        }
+        let Some(exclusive) = self.exclusive.as_ref().filter(|_| self.credit.left == 0) else {
+            self.credit.left = self.credit.left.saturating_sub(1);
+            return true;
+        };
+        let waiting = || self.socket.queue_length().unwrap_or(UNKNOWN_QUEUE);
+        if exclusive.is_shared() && room.is_ahead(cx.now().monotonic, &waiting) {
+            // Not the time of this turn: it may have been a long one.
+            self.rest(cx, Rest::Deferral { until: Instant::now() + DEFERRAL });
+            return false;
+        }
+        true
+    }
+
+    /// Accepts one connection; returns whether to try another one in this turn.
+    fn accept_one(
+        &mut self,
+        cx: &mut Context<'_>,
+        each: impl FnOnce(&mut Context<'_>, Stream, Peer),
+    ) -> io::Result<bool> {
+        let error = match self.socket.accept() {
+            Ok((stream, peer)) => {
+                self.accepted += 1;
+                (self.failures, self.pause) = (0, PAUSE);
+                match self.socket.prepare(&stream) {
+                    Ok(()) => each(cx, stream, peer),
+                    Err(error) => warn!("a connection from {peer} cannot be set up: {error}"),
+                }
+                // Epoll reports a shared listener again, without a failing call, if more connections wait.
+                return Ok(self.batch.takes_another() || self.exclusive.is_none());
+            }
+            Err(error) => error,
+        };
+        match AcceptOutcome::of(&error) {
+            AcceptOutcome::NoneWaiting => {
+                self.failures = 0;
+                self.credit.left = 0;
+                self.batch.ran_dry();
+                cx.set_readable(false);
+                Ok(false)
+            }
+            AcceptOutcome::NextOne if self.failures < FAILURES_PER_PAUSE => {
+                self.failures += 1;
+                Ok(true)
+            }
+            AcceptOutcome::NextOne | AcceptOutcome::Pause => {
+                self.complain_and_pause(cx, &error);
+                Ok(false)
+            }
+            AcceptOutcome::Broken => Err(error),
+        }
     }
 
     /// Makes room for a connection, if one waits: another process may have taken the one that was reported, and then none
@@ -193,20 +211,25 @@ impl Listener {
         false
     }
 
-    /// Has epoll watch an exclusive listener: for the first time after a pause, or at the end of its list of processes.
-    fn watch_again(&mut self, cx: &mut Context<'_>) {
-        if !self.exclusive {
+    /// Has epoll watch an exclusive listener: for the first time after a rest, or behind other processes.
+    fn end_batch(&mut self, cx: &mut Context<'_>, room: &impl Admission) {
+        self.batch.end();
+        let Some(exclusive) = self.exclusive.as_mut() else {
             return;
-        }
+        };
         // Level-triggered: if more connections wait, the kernel reports it again, to this process or to another.
         cx.set_readable(false);
-        if self.accepted >= ACCEPTS_PER_REGISTRATION {
-            self.accepted = 0;
-            self.unwatch(cx.registry());
+        if self.rest.is_some() {
+            return;
         }
-        if self.registered
-            && let Err(error) = self.watch(cx.registry(), cx.key().to_bits())
-        {
+        let (registry, socket) = (cx.registry(), self.socket.as_fd());
+        let moved = if self.accepted > 0 && room.goes_back(cx.now().monotonic, self.accepted) {
+            self.accepted = 0;
+            exclusive.move_back(registry, socket)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = moved.and_then(|()| exclusive.on(registry, socket)) {
             // ENOSPC, ENOMEM. Until it succeeds, each end of a pause accepts the connections that wait.
             self.complain_and_pause(cx, &error);
         }
@@ -228,36 +251,56 @@ impl Listener {
         }
     }
 
-    /// Whether accepting pauses.
+    /// Whether accepting pauses, for want of room or because it fails.
     #[must_use]
     pub fn is_paused(&self) -> bool {
-        self.paused_until.is_some()
+        matches!(self.rest, Some(Rest::Pause { .. }))
+    }
+
+    /// Whether nothing is accepted now: in a pause, and while a connection is left to other processes.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.rest.is_some()
     }
 
     /// When [`Listener::resume`] has to be called.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.paused_until
-    }
-
-    /// Ends a pause. Call it from `handle_timeout`, and when a descriptor has become free. `handle_read` is called in the
-    /// same turn, and has the listener watched again.
-    pub fn resume(&mut self, cx: &mut Context<'_>) {
-        if self.paused_until.take().is_some() {
-            cx.set_readable(true);
+        match self.rest {
+            Some(Rest::Pause { until } | Rest::Deferral { until }) => Some(until),
+            None if self.exclusive.as_ref().is_some_and(ExclusiveWatch::is_shared) => {
+                self.looked.map(|at| at + LOOK_EVERY)
+            }
+            None => None,
         }
     }
 
-    /// Removes the listener from epoll for a while. With an edge trigger the event for the connections that wait now would
-    /// be lost; with a level trigger it would be reported again at once. Other processes may have room: they have not been
-    /// woken for these connections.
+    /// Ends a rest. Call it from `handle_timeout`, and when a descriptor has become free. `handle_read` is called in the
+    /// same turn, and has the listener watched again.
+    pub fn resume(&mut self, cx: &mut Context<'_>) {
+        if let Some(Rest::Deferral { .. }) = self.rest.take() {
+            self.credit.grant(cx.now().monotonic);
+        }
+        cx.set_readable(true);
+    }
+
+    /// Stops accepting for a while, for want of room.
     fn pause(&mut self, cx: &mut Context<'_>) {
-        self.paused_until = Some(cx.now().monotonic + self.pause);
+        self.rest(cx, Rest::Pause { until: cx.now().monotonic + self.pause });
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.failures = 0;
+    }
+
+    /// Removes the listener from epoll for a while. With an edge trigger the event for the connections that wait now would
+    /// be lost; with a level trigger it would be reported again at once. Other processes have not been woken for these
+    /// connections.
+    fn rest(&mut self, cx: &mut Context<'_>, rest: Rest) {
+        self.rest = Some(rest);
         cx.set_readable(false);
-        self.unwatch(cx.registry());
-        self.bell.iter().for_each(Bell::ring);
+        if let Some(exclusive) = &mut self.exclusive {
+            exclusive.off(cx.registry(), self.socket.as_fd());
+            exclusive.pass_on();
+        }
     }
 
     fn complain_and_pause(&mut self, cx: &mut Context<'_>, error: &io::Error) {
@@ -266,52 +309,6 @@ impl Listener {
         if self.complained.is_none_or(|at| now.saturating_duration_since(at) >= COMPLAINT_EVERY) {
             self.complained = Some(now);
             warn!("accepting pauses: {error}");
-        }
-    }
-
-    /// Adds an exclusive listener to epoll, unless it is there or pauses.
-    fn watch(&mut self, registry: &Registry, token: usize) -> io::Result<()> {
-        if self.exclusive && !self.watched && self.paused_until.is_none() {
-            match readiness::add_exclusive(registry, self.socket.as_fd(), token) {
-                // It could not be removed.
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::EXIST) => {}
-                result => result?,
-            }
-            self.watched = true;
-        }
-        Ok(())
-    }
-
-    /// Removes an exclusive listener from epoll, unless it is removed already. That fails only if it is not there.
-    fn unwatch(&mut self, registry: &Registry) {
-        if std::mem::take(&mut self.watched) {
-            let _ = readiness::remove(registry, self.socket.as_fd());
-        }
-    }
-}
-
-/// What an error of accept(2) means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptOutcome {
-    /// No connection waits.
-    NoneWaiting,
-    /// The connection that waited has failed; the next one may be fine.
-    NextOne,
-    /// The system is out of descriptors or memory.
-    Pause,
-    /// The listener itself is broken.
-    Broken,
-}
-
-impl AcceptOutcome {
-    /// Classifies an error of accept(2). Linux returns errors of the network from the next accept (RULES E12).
-    #[must_use]
-    pub fn of(error: &io::Error) -> Self {
-        match Errno::from_io_error(error) {
-            Some(Errno::AGAIN) => Self::NoneWaiting,
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Self::Pause,
-            Some(Errno::INVAL | Errno::BADF | Errno::NOTSOCK) => Self::Broken,
-            _ => Self::NextOne,
         }
     }
 }
@@ -324,24 +321,17 @@ impl AsFd for Listener {
 
 impl Source for Listener {
     fn register(&mut self, registry: &Registry, token: Token, _: Interest) -> io::Result<()> {
-        self.registered = true;
-        if self.exclusive {
-            match self.watch(registry, token.0) {
+        if let Some(exclusive) = &mut self.exclusive {
+            match exclusive.register(registry, self.socket.as_fd(), token.0) {
                 // EINVAL: a kernel before 4.5.
                 Err(error)
                     if error.kind() == io::ErrorKind::Unsupported
                         || Errno::from_io_error(&error) == Some(Errno::INVAL) =>
                 {
                     warn!("no exclusive wake-up here ({error}): the listener is shared");
-                    (self.exclusive, self.bell) = (false, None);
+                    self.exclusive = None;
                 }
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    let bell = self.bell.as_ref().map(AsRawFd::as_raw_fd);
-                    return bell.map_or(Ok(()), |bell| {
-                        SourceFd(&bell).register(registry, token, Interest::READABLE)
-                    });
-                }
+                result => return result,
             }
         }
         self.socket.as_source().register(registry, token, Interest::READABLE)
@@ -353,47 +343,12 @@ impl Source for Listener {
     }
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        if self.exclusive {
-            self.unwatch(registry);
-            let bell = self.bell.as_ref().map(AsRawFd::as_raw_fd);
-            return bell.map_or(Ok(()), |bell| SourceFd(&bell).deregister(registry));
-        }
-        self.socket.as_source().deregister(registry)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// RULES E12: each error that accept(2) names.
-    #[test]
-    fn verdicts() {
-        for (errors, verdict) in [
-            (&[Errno::AGAIN] as &[Errno], AcceptOutcome::NoneWaiting),
-            (&[Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM], AcceptOutcome::Pause),
-            (&[Errno::INVAL, Errno::BADF, Errno::NOTSOCK], AcceptOutcome::Broken),
-            (
-                &[
-                    Errno::INTR,
-                    Errno::CONNABORTED,
-                    Errno::PROTO,
-                    Errno::NETDOWN,
-                    Errno::NOPROTOOPT,
-                    Errno::HOSTDOWN,
-                    Errno::HOSTUNREACH,
-                    Errno::OPNOTSUPP,
-                    Errno::NETUNREACH,
-                    Errno::TIMEDOUT,
-                    Errno::CONNRESET,
-                    Errno::PERM,
-                ],
-                AcceptOutcome::NextOne,
-            ),
-        ] {
-            for error in errors {
-                assert_eq!(AcceptOutcome::of(&(*error).into()), verdict, "{error}");
+        match &mut self.exclusive {
+            Some(exclusive) => {
+                exclusive.off(registry, self.socket.as_fd());
+                Ok(())
             }
+            None => self.socket.as_source().deregister(registry),
         }
     }
 }

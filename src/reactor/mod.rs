@@ -40,10 +40,14 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+mod accept_mode;
+mod accept_outcome;
+mod batch;
 mod chat_channel;
 mod dispatch;
 mod dispatcher;
 mod event_loop;
+mod exclusive;
 mod late;
 mod level;
 mod listener;
@@ -55,11 +59,13 @@ mod socket;
 mod source;
 mod waker;
 
+pub use accept_mode::{ACCEPTS_PER_PLACE, AcceptMode, Admission, SharedListener};
+pub use accept_outcome::AcceptOutcome;
 pub use chat_channel::ChatChannel;
 pub(crate) use dispatch::Cause;
 pub use dispatcher::{Context, Dispatcher};
 pub use event_loop::Reactor;
-pub use listener::{AcceptMode, AcceptOutcome, Admission, Listener, SharedListener};
+pub use listener::Listener;
 pub use loop_state::{FRAMES_PER_TURN, LoopState, READ_PER_TURN, WRITE_PER_TURN};
 pub use probe::{Hook, NoProbe, Probe};
 pub use readiness::Readiness;

@@ -170,6 +170,14 @@ impl ListenSocket {
         }
     }
 
+    /// How many connections wait in its queue; the kernel does not say it for a Unix socket.
+    pub(super) fn queue_length(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(listener) => socket::queue_length(listener.as_fd()).ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     pub(super) fn as_source(&mut self) -> &mut dyn Source {
         match self {
             Self::Tcp(listener) => listener,

@@ -83,9 +83,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
         cx.close();
     }
 
-    /// Not in a pause, although another process rings then.
+    /// Not in a rest: an event may have come before it.
     fn readable(&self) -> bool {
-        !self.listener.is_paused()
+        !self.listener.is_resting()
     }
 
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

@@ -26,7 +26,8 @@ use std::rc::Rc;
 
 use super::capacity::Capacity;
 use crate::clock::Instant;
-use crate::reactor::{Admission, Peer, Waker};
+use crate::heartbeat::Shares;
+use crate::reactor::{ACCEPTS_PER_PLACE, Admission, Peer, Waker};
 use crate::slab::Key;
 
 /// The entries of closed connections that a list may have beside those of the others.
@@ -38,6 +39,10 @@ const MOST_HELD: u32 = 8 * 1024;
 
 /// Connections that hold no more than this, in KiB, are left alone: the head of a browser fits.
 const FEW_HELD: u8 = 4;
+
+/// This many connections a worker takes without a look at the others: an answer that comes at once is worth more than an
+/// equal share of so few.
+const FREE: usize = 2;
 
 /// What a connection is doing, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +89,8 @@ type Stamp = u32;
 #[derive(Debug)]
 pub(super) struct ConnectionTable {
     capacity: Capacity,
+    /// The view of other workers.
+    shares: Shares,
     waker: Waker,
     started: Instant,
     /// How many permits there are.
@@ -159,12 +166,29 @@ impl Admission for ConnectionTable {
         self.leaving.set(self.leaving.get() + 1);
         self.waker.wake(channel).is_ok()
     }
+
+    /// A share may be an eighth larger than those of the others, so that accepting need not wait for the slowest of them.
+    fn is_ahead(&self, now: Instant, waiting: &dyn Fn() -> usize) -> bool {
+        let own = self.count.get();
+        let is_ahead = |waiting: usize| {
+            let fair = self.shares.fair(now.to_std(), waiting.max(1));
+            own >= fair + fair / 8
+        };
+        // Usually one connection waits; the kernel is asked only if it matters.
+        own >= FREE && !self.shares.is_alone() && is_ahead(1) && is_ahead(waiting())
+    }
+
+    fn goes_back(&self, now: Instant, accepted: u32) -> bool {
+        let has_its_share = || self.count.get() >= self.shares.fair(now.to_std(), 1);
+        !self.shares.is_alone() && (accepted >= ACCEPTS_PER_PLACE || has_its_share())
+    }
 }
 
 impl ConnectionTable {
-    pub(super) fn new(capacity: Capacity, waker: Waker) -> Self {
+    pub(super) fn new(capacity: Capacity, shares: Shares, waker: Waker) -> Self {
         Self {
             capacity,
+            shares,
             waker,
             started: Instant::now(),
             count: Cell::new(0),
@@ -189,8 +213,13 @@ impl ConnectionTable {
             }
             *count += 1;
         }
-        self.count.set(self.count.get() + 1);
+        self.set_count(self.count.get() + 1);
         Some(Permit { table: Rc::clone(self), index: Cell::new(None), peer })
+    }
+
+    fn set_count(&self, count: usize) {
+        self.count.set(count);
+        self.shares.publish(count);
     }
 
     /// Wakes the listener `key` when a permit, and with it a descriptor, is free.
@@ -316,7 +345,7 @@ impl ConnectionTable {
                 self.look_again_above(held);
             }
         }
-        self.count.set(self.count.get() - 1);
+        self.set_count(self.count.get() - 1);
         if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
             let mut per_address = self.per_address.borrow_mut();
             let left = per_address.get_mut(&address).map(|count| {
@@ -342,6 +371,7 @@ fn find(entries: &mut [Option<ConnectionEntry>], channel: Key) -> Option<&mut Co
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heartbeat::Heartbeat;
     use crate::reactor::Reactor;
     use crate::slab::Slab;
     use std::num::NonZeroU32;
@@ -358,7 +388,8 @@ mod tests {
         fn new(connections: usize, per_address: u32) -> Self {
             let reactor = Reactor::new().expect("a reactor");
             let capacity = Capacity { connections, per_address: NonZeroU32::new(per_address) };
-            let table = Rc::new(ConnectionTable::new(capacity, reactor.waker()));
+            let shares = Heartbeat::unwatched().expect("memory").shares();
+            let table = Rc::new(ConnectionTable::new(capacity, shares, reactor.waker()));
             Self { table, channels: Slab::new(), _reactor: reactor }
         }
 

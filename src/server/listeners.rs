@@ -85,6 +85,11 @@ impl Listeners {
         self.sockets.truncate(workers.max(1));
     }
 
+    /// Has one of the workers that wait look for connections.
+    pub fn wake_a_worker(&self) {
+        self.bells.iter().for_each(Bell::ring);
+    }
+
     /// Whether a service manager passed them.
     #[must_use]
     pub fn is_activated(&self) -> bool {

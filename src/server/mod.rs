@@ -44,6 +44,7 @@ use std::rc::Rc;
 
 use crate::chat::Spares;
 use crate::clock::DateCache;
+use crate::heartbeat::Shares;
 use crate::http1::Settings;
 use crate::reactor::Waker;
 
@@ -87,13 +88,14 @@ struct Resources {
 }
 
 impl<S> Shared<S> {
-    /// The shared state of channels on the reactor that `waker` belongs to.
+    /// The shared state of channels on the reactor that `waker` belongs to; `shares` tells of other workers.
     #[must_use]
     pub fn new(
         settings: Settings,
         service: S,
         log: Option<AccessLog>,
         capacity: Capacity,
+        shares: Shares,
         waker: Waker,
     ) -> Self {
         Self {
@@ -106,7 +108,7 @@ impl<S> Shared<S> {
                 wide: 0,
                 log,
             }),
-            connections: Rc::new(ConnectionTable::new(capacity, waker)),
+            connections: Rc::new(ConnectionTable::new(capacity, shares, waker)),
         }
     }
 

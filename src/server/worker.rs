@@ -123,8 +123,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
         reactor.add(MasterLink { socket: FileWrapper(self.master_link), commands: Rc::clone(&commands) });
         let housekeepers = reactor.len();
+        let shares = self.heartbeat.shares();
         let shared =
-            Shared::new(self.settings, self.service, self.access_log, self.capacity, reactor.waker());
+            Shared::new(self.settings, self.service, self.access_log, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {

@@ -1,10 +1,11 @@
-//! A bell that one process rings, and all processes that share it hear: eventfd(2).
+//! A bell that one process rings, and processes that share it hear: eventfd(2).
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A descriptor that an edge-triggered loop watches for input. It is made before the fork, and is never read from: each
-/// ring is an event for every loop. Outside Linux nothing is heard.
+/// ring is an event for a loop that waits for it ([`super::readiness`]), the first in the kernel's list. Outside Linux
+/// nothing is heard.
 #[derive(Debug)]
 pub struct Bell(OwnedFd);
 
@@ -25,15 +26,15 @@ impl Bell {
         }
     }
 
-    /// Wakes all loops that watch the bell, that of this process among them.
+    /// Wakes a loop that watches the bell.
     pub fn ring(&self) {
         // It fails after 2⁶⁴ rings.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

@@ -7,38 +7,53 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
-/// Adds `listener` to `epoll` with `EPOLLIN | EPOLLEXCLUSIVE`, level-triggered (epoll_ctl(2)): a connection wakes one of
-/// the processes that wait for the same socket, not all. mio cannot set the flag, but passes the event on unchanged, with
-/// `token` as its token.
+/// When epoll reports a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// In each wait, as long as it can be read.
+    Level,
+    /// Once for each wake-up.
+    Edge,
+}
+
+/// Adds `file`, which several processes share, to `epoll` with `EPOLLIN | EPOLLEXCLUSIVE` (epoll_ctl(2)): what happens
+/// wakes one of the processes that wait for it, the first in the order of this call, and not all. mio cannot set the flag,
+/// but passes the event on unchanged, with `token` as its token.
 ///
 /// # Errors
 /// As epoll_ctl(2); `Unsupported` where there is no such flag.
-pub(crate) fn add_exclusive(epoll: &impl AsRawFd, listener: BorrowedFd<'_>, token: usize) -> io::Result<()> {
+pub(crate) fn add_exclusive(
+    epoll: &impl AsRawFd,
+    file: BorrowedFd<'_>,
+    token: usize,
+    trigger: Trigger,
+) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::event::epoll::{EventData, EventFlags, add};
-        let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
-        Ok(add(borrow(epoll), listener, EventData::new_u64(token as u64), flags)?)
+        let edge = if trigger == Trigger::Edge { EventFlags::ET } else { EventFlags::empty() };
+        let flags = EventFlags::IN | EventFlags::EXCLUSIVE | edge;
+        Ok(add(borrow(epoll), file, EventData::new_u64(token as u64), flags)?)
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (epoll, listener, token);
+        let _ = (epoll, file, token, trigger);
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// Removes `listener` from `epoll`.
+/// Removes `file` from `epoll`.
 ///
 /// # Errors
 /// As epoll_ctl(2).
-pub(crate) fn remove(epoll: &impl AsRawFd, listener: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn remove(epoll: &impl AsRawFd, file: BorrowedFd<'_>) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
-        Ok(rustix::event::epoll::delete(borrow(epoll), listener)?)
+        Ok(rustix::event::epoll::delete(borrow(epoll), file)?)
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = (epoll, listener);
+        let _ = (epoll, file);
         Err(io::ErrorKind::Unsupported.into())
     }
 }

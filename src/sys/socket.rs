@@ -201,6 +201,37 @@ pub fn defer_accept(_: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     if on { Err(io::ErrorKind::Unsupported.into()) } else { Ok(()) }
 }
 
+/// How many connections wait in the queue of a listening TCP socket (`TCP_INFO`, tcp(7)).
+///
+/// # Errors
+/// As getsockopt(2); `Unsupported` outside Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn queue_length(listener: BorrowedFd<'_>) -> io::Result<usize> {
+    // Of a listener this field is the length of its queue (`tcp_get_info` in net/ipv4/tcp.c).
+    const FIELD: usize = std::mem::offset_of!(libc::tcp_info, tcpi_unacked) / size_of::<u32>();
+    let mut info = [0_u32; FIELD + 1];
+    #[allow(clippy::cast_possible_truncation, reason = "the size of an array of seven")]
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: `info` has `length` bytes, and both live until the call returns; the kernel writes no more than `length`
+    // bytes of its structure.
+    let result = unsafe {
+        libc::getsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(info[FIELD] as usize) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Fails with `Unsupported`: the option exists on Linux only.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn queue_length(_: BorrowedFd<'_>) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Sets the options that an accepted socket does not inherit from its listener. On Linux it inherits all of them, and
 /// this makes no call.
 pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {

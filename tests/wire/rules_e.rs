@@ -4,6 +4,7 @@ mod accepting;
 mod closing;
 mod partial_writes;
 mod sending;
+mod sharing;
 
 use std::time::Duration;
 
