@@ -35,3 +35,12 @@ def sleeps(environ, start_response):
     """A database that takes 0.3 s."""
     time.sleep(0.3)
     return hello(environ, start_response)
+
+
+def burns(_, start_response):
+    """5 ms of CPU time, whatever else runs on the machine."""
+    end = time.thread_time() + 0.005
+    while time.thread_time() < end:
+        pass
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"done\n"]
