@@ -215,6 +215,11 @@ impl OutQueue {
         self.taken
     }
 
+    /// Whether the next segment has yet to be made, by a producer.
+    pub(super) fn is_to_be_made(&self) -> bool {
+        self.items().next().is_some_and(|item| matches!(item, QueueItem::Producer(_)))
+    }
+
     /// Returns the next segment; asks the first producer for its next piece if necessary.
     ///
     /// # Errors

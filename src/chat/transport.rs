@@ -43,6 +43,11 @@ pub trait Transport {
     /// As sendfile(2), except `EAGAIN` and `EINTR`.
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>>;
 
+    /// Whether this turn has time for another piece of a producer, which costs more than its bytes.
+    fn may_produce(&mut self) -> bool {
+        true
+    }
+
     /// Closes the sending half. An error is ignored: the next read reports that the peer is gone.
     fn shutdown(&mut self);
 
@@ -74,7 +79,7 @@ pub struct Transmitted {
 pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Result<Transmitted> {
     let before = queue.taken();
     let mut drained = false;
-    loop {
+    while !queue.is_to_be_made() || transport.may_produce() {
         let sent = match queue.front()? {
             None => {
                 drained = true;

@@ -8,7 +8,7 @@ use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
-use super::loop_state::{Budget, LoopState};
+use super::loop_state::{Budget, LoopState, WRITE_PER_TURN};
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
 use crate::slab::Key;
@@ -134,6 +134,9 @@ pub trait Dispatcher: fmt::Debug {
         0
     }
 }
+
+/// A turn has time for sixteen pieces that a producer makes, such as rows of a listing, whose sizes are asked for one by one.
+const COST_OF_A_PIECE: usize = WRITE_PER_TURN as usize / 16;
 
 /// Access to the loop for the time of one hook: the channel's share of the turn, and everything that the loop offers.
 #[derive(Debug)]
@@ -325,6 +328,13 @@ impl<'a> Context<'a> {
         let result = sys::sendfile::send_file(socket.as_fd(), file, offset, count);
         // How much of a file the kernel takes does not tell how much room is left; the next call does.
         self.note_written(result, 0)
+    }
+
+    /// Whether this turn has time for another piece of a producer. It counts as [`COST_OF_A_PIECE`] bytes beside its own.
+    pub(super) fn may_produce(&mut self) -> bool {
+        let may = self.may_write();
+        self.budget.note_written(if may { COST_OF_A_PIECE } else { 0 });
+        may
     }
 
     fn may_write(&self) -> bool {

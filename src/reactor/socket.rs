@@ -250,6 +250,10 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
         self.cx.send_file(self.socket, file, offset, len)
     }
 
+    fn may_produce(&mut self) -> bool {
+        self.cx.may_produce()
+    }
+
     fn shutdown(&mut self) {
         // The peer may be gone already: then the next read shows it.
         let _ = rustix::net::shutdown(self.socket, Shutdown::Write);

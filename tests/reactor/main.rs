@@ -4,11 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream as StdStream};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use mio::event::Source;
-use stheno::chat::{Chat, Handler, OutQueue, Terminator};
+use stheno::chat::{Chat, Chunk, Handler, OutQueue, Producer, Terminator};
 use stheno::clock::{Instant, Now};
 use stheno::reactor::{
     AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,

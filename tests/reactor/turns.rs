@@ -250,3 +250,47 @@ fn the_lag_of_the_loop_is_visible() {
     assert!(bound < Duration::from_secs(1), "{histogram:?}");
     holds("E18", format!("a probe sees p99.9 of {turns} turns < {bound:?} (echo, debug build)"), "≤ 10 ms");
 }
+
+/// Rows that cost time: counts the pieces that were asked for.
+#[derive(Debug)]
+struct Rows {
+    left: u32,
+    made: Arc<AtomicU32>,
+}
+
+impl Producer for Rows {
+    fn more(&mut self) -> io::Result<Option<Chunk>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        self.made.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(Chunk::Bytes(b"row\n".to_vec())))
+    }
+}
+
+/// A page of a thousand small pieces is made over many turns, whole.
+#[test]
+fn a_turn_makes_sixteen_pieces_at_most() {
+    let mut reactor = Reactor::new().expect("a reactor");
+    let made = Arc::<AtomicU32>::default();
+    let its_made = Arc::clone(&made);
+    let address = serve(&mut reactor, AcceptMode::Exclusive, 1, move |socket, cx| {
+        let mut output = OutQueue::new();
+        output.push_with_producer(Rows { left: 1000, made: Arc::clone(&its_made) });
+        cx.adopt(Echo { socket, output, read_closed: true });
+    });
+    let mut client = connect(address);
+    let (mut before, mut turns) = (0, 0);
+    while !reactor.is_empty() {
+        reactor.turn(Some(Duration::from_secs(5))).expect("turn");
+        let now = made.load(Ordering::Relaxed);
+        assert!(now - before <= 17, "{} pieces in one turn", now - before);
+        turns += u32::from(now > before);
+        before = now;
+    }
+    let mut page = String::new();
+    client.read_to_string(&mut page).expect("the page");
+    assert_eq!((before, page.lines().count()), (1000, 1000));
+    assert!(turns >= 1000 / 17, "{turns} turns");
+}
