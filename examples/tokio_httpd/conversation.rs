@@ -17,7 +17,6 @@ use std::task::Poll;
 use log::debug;
 use stheno::chat::Transport;
 use stheno::clock::{Instant, Now};
-use stheno::files::FileService;
 use stheno::http1::Turn;
 use stheno::reactor::{FRAMES_PER_TURN, READ_PER_TURN, Stream, WRITE_PER_TURN};
 use stheno::server::{Driver, DriverContext, LogSink, PeerInfo, log_failure};
@@ -29,6 +28,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep};
 
 use crate::LOG;
+use crate::burning::Burning;
 use crate::connection_table::Permit;
 use crate::local::{self, Local};
 use crate::worker::{Fd, World};
@@ -158,7 +158,7 @@ fn context<'a>(
     permit: &Permit,
     now: Now,
     local: &'a mut Local,
-) -> (DriverContext<'a, FileService>, &'a mut [u8]) {
+) -> (DriverContext<'a, Burning>, &'a mut [u8]) {
     let Local { service, dates, log, scratch, spares, wide, .. } = local;
     // A connection ends on another thread than it begins: the twin does not count them.
     *wide = 0;
