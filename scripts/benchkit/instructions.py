@@ -25,8 +25,10 @@ WORKLOADS = {
     "404": (request("/nothing"), 1, False),
     "a connection each": (request("/1k", "Connection: close"), 1, True),
 }
+# The twin on Tokio, so that it stays a careful program.
+TWIN, TWIN_WORKLOADS = ("examples/tokio_httpd", "--runtime", "prefork"), ["1 KiB", "a connection each"]
 # The turns of the loop that a connection takes depend on when its packets arrive.
-LOOSE = {"a connection each": 0.08}
+LOOSE = {"a connection each": 0.08, "twin: a connection each": 0.08}
 # Where an instruction belongs: the first pattern that matches "file:function". An inlined piece belongs to its source file.
 PARTS = {"the clock": r"time\.rs:|clock_gettime|/clock\.rs:",
          "memory": r"malloc|memalign|_int_free|:free|realloc|:mem(cpy|move|set)|:__mem|alloc\.rs:",
@@ -58,11 +60,13 @@ def bench(options):
     if not shutil.which("valgrind"):
         print("instructions: not measured, valgrind is not here and cannot be installed")
         return
-    setup.build("stheno")
+    setup.build("stheno", "tokio_httpd")
     make_root()
     few, many, got = 320, 1280, {}
-    for name, workload in WORKLOADS.items():
-        got[name] = round((trace(workload, many)[0] - trace(workload, few)[0]) / (many - few))
+    counted = [(name, name, ("stheno",)) for name in WORKLOADS] + [(f"twin: {name}", name, TWIN) for name in TWIN_WORKLOADS]
+    for name, kind, program in counted:
+        workload = WORKLOADS[kind]
+        got[name] = round((trace(workload, many, program)[0] - trace(workload, few, program)[0]) / (many - few))
         print(f"{name:30} {got[name]:8}", flush=True)
     compiler, tolerance = setup.output("rustc", "--version"), options.tolerance
     if options.keep:
