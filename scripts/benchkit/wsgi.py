@@ -167,7 +167,7 @@ def as_text(results, asleep, files, options):
                   for threads in (4, 32, 100)]
     if files:
         alone, beside = files["alone"], files["beside"]
-        lines += ["", f"A static file of 1 KiB through `--static`, p50/p99 in ms since a request was due: alone {alone[0]:.2f}/{alone[1]:.2f}; beside "
-                  f"100 clients of that app {beside[0]:.2f}/{beside[1]:.2f} (in {PAIRS} pairs {files['ratio']:.2f} × the p99; "
-                  "bar ≤ 2)."]
+        lines += ["", f"A static file of 1 KiB through `--static`, p50/p99 in ms since a request was due: alone {alone[0]:.2f}/"
+                  f"{alone[1]:.2f}; beside 100 clients of that app {beside[0]:.2f}/{beside[1]:.2f} (in {PAIRS} pairs "
+                  f"{files['ratio']:.2f} × the p99; bar ≤ 2)."]
     return "\n".join(lines) + "\n"
