@@ -103,8 +103,8 @@ def extras(here):
 def head(options):
     """The first line of a table: how it was made, and on what."""
     late = f" {TIMED.summary()}" if TIMED.measured else ""
-    return (f"{options.rounds} rounds of {options.seconds} s: the median, and in small the first and the third quartile; ratios "
-            f"are those of each round, to the peer with the largest one.{late} {machine()}")
+    return (f"{options.rounds} rounds of {options.seconds} s: the median, and in small the first and the third quartile. "
+            f"Ratios are those of the rounds, to the peer with the largest one.{late} {machine()}")
 
 
 def as_text(results, rows, judged, curve, mixed, extra, options):
