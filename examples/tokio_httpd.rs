@@ -1,6 +1,6 @@
 //! - New here: the whole server on a runtime: tasks do what `src/server` and `src/reactor` do.
 //! - Try it: `cargo run --example tokio_httpd -- -r examples/site`, then `--runtime threads -w 2`.
-//! - What it costs: a task, a timer and a registration for each connection; `docs/BENCHMARKS.md` has the figures.
+//! - What it costs: a task, a timer and a registration for each connection that stays; `docs/BENCHMARKS.md` has figures.
 //! - Break it: hold `local::with` across an `await`: it does not compile, because its borrow belongs to this thread.
 //!
 //! The twin of `stheno`: the same options and the same responses byte for byte, by the same start, master, protocol and
@@ -20,6 +20,8 @@
 
 #[path = "tokio_httpd/acceptor.rs"]
 mod acceptor;
+#[path = "shared/burning.rs"]
+mod burning;
 #[path = "tokio_httpd/connection_table.rs"]
 mod connection_table;
 #[path = "tokio_httpd/conversation.rs"]

@@ -1,4 +1,4 @@
-//! A listener's task: makes a task of every connection. (`server::Acceptor`, `reactor::Listener`)
+//! A listener's task: accepts connections, and lets each take its first turn. (`server::Acceptor`, `reactor::Listener`)
 
 use std::io;
 use std::os::fd::AsFd;
@@ -71,31 +71,38 @@ impl Acceptor {
     async fn accept(&mut self) -> io::Result<()> {
         loop {
             drop(self.listener.readable().await?);
-            for _ in 0..ACCEPTS_PER_TURN {
-                let connection_table = Arc::clone(&self.world.connection_table);
-                let ended = connection_table.ended();
-                // Room is made only for a connection that waits.
-                let tried = if !connection_table.is_full()
-                    || (self.somebody_waits()? && connection_table.make_room())
-                {
+            // After the last of them the others have their turn first.
+            if self.accept_some().await? {
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Accepts as many connections as a turn may; returns whether others may wait.
+    async fn accept_some(&mut self) -> io::Result<bool> {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let connection_table = Arc::clone(&self.world.connection_table);
+            let ended = connection_table.ended();
+            // Room is made only for a connection that waits.
+            let tried =
+                if !connection_table.is_full() || (self.somebody_waits()? && connection_table.make_room()) {
                     self.accept_one()?
                 } else if self.somebody_waits()? {
                     Tried::Pause
                 } else {
                     Tried::NobodyWaits
                 };
-                match tried {
-                    Tried::Accepted => {}
-                    Tried::NobodyWaits => break,
-                    Tried::Pause => {
-                        let _ = timeout(self.pause, connection_table.wait_until(|all| all.ended() != ended))
-                            .await;
-                        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-                    }
+            match tried {
+                Tried::Accepted => {}
+                Tried::NobodyWaits => return Ok(false),
+                Tried::Pause => {
+                    let _ =
+                        timeout(self.pause, connection_table.wait_until(|all| all.ended() != ended)).await;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                 }
             }
-            yield_now().await;
         }
+        Ok(true)
     }
 
     fn accept_one(&mut self) -> io::Result<Tried> {
@@ -143,12 +150,17 @@ impl Acceptor {
             debug!(target: LOG, "{peer}: its address has as many connections as it may have");
             return;
         };
-        match prepared.and_then(|()| Conversation::new(Arc::clone(&self.world), stream, permit)) {
-            Ok(conversation) => {
-                debug!(target: LOG, "Incoming connection from {}", peer.pair());
-                tokio::spawn(conversation.run());
-            }
-            Err(error) => warn!(target: LOG, "a connection from {peer} cannot be set up: {error}"),
+        if let Err(error) = prepared {
+            warn!(target: LOG, "a connection from {peer} cannot be set up: {error}");
+            return;
+        }
+        debug!(target: LOG, "Incoming connection from {}", peer.pair());
+        let conversation = Conversation::new(Arc::clone(&self.world), stream, permit);
+        if self.world.has_helpers {
+            tokio::spawn(conversation.run(None));
+        } else {
+            // Answered before the next accept(2), so that the next client may be there by then.
+            conversation.begin();
         }
     }
 

@@ -1,23 +1,27 @@
 //! A connection's task: a socket, and the driver of its protocol. (`server::HttpChannel`)
 //!
 //! ```text
-//! run:   turn ──► bounds spent? ──► yield ──► turn …
-//!          └────► await: readable? room? a command? the deadline? ──► turn …
+//! begin:   the first turn ──► over? ──► close
+//!            └────► a task ──► run
+//! run:     bounds spent? ──► yield ──► turn …
+//!            └────► await: readable? room? a command? the deadline? ──► turn …
 //! ```
 //!
-//! A turn runs to its end on one thread, with what that thread has for itself. Between two turns the task may move.
+//! A turn runs to its end on one thread, with what that thread has for itself. Between two turns the task may move. The
+//! socket is registered, and the timer made, when the connection waits for the first time: a connection of one request
+//! needs neither, and with a runtime of one thread no task either.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use log::debug;
+use log::{debug, warn};
 use stheno::chat::Transport;
 use stheno::clock::{Instant, Now};
-use stheno::files::FileService;
 use stheno::http1::Turn;
 use stheno::reactor::{FRAMES_PER_TURN, READ_PER_TURN, Stream, WRITE_PER_TURN};
 use stheno::server::{Driver, DriverContext, LogSink, PeerInfo, log_failure};
@@ -26,19 +30,28 @@ use stheno::sys;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::yield_now;
-use tokio::time::{Instant as TokioInstant, Sleep, sleep};
+use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use crate::LOG;
+use crate::burning::Burning;
 use crate::connection_table::Permit;
 use crate::local::{self, Local};
-use crate::worker::{Fd, World};
+use crate::worker::{World, register};
 
 #[derive(Debug)]
 pub(crate) struct Conversation {
     world: Arc<World>,
-    socket: AsyncFd<Fd<Stream>>,
+    socket: Socket,
     driver: Driver,
     permit: Permit,
+}
+
+/// A socket, and its registration with the runtime once the connection has waited.
+#[derive(Debug)]
+struct Socket {
+    /// Dropped before the stream whose number it has.
+    readiness: Option<AsyncFd<RawFd>>,
+    stream: Stream,
 }
 
 /// Why there is another turn.
@@ -57,65 +70,94 @@ enum Event {
 /// The socket for one turn, and what may still be moved in it: the reactor's bounds.
 #[derive(Debug)]
 struct TaskTransport<'a> {
-    socket: &'a mut AsyncFd<Fd<Stream>>,
+    socket: &'a mut Socket,
     scratch: &'a mut [u8],
     read: usize,
     write: usize,
+    /// In this turn the socket had no more input, or no more room: another call would only find that again.
+    is_empty: bool,
+    is_full: bool,
     /// The next read asks the kernel, whatever the runtime knows.
     looks_again: bool,
 }
 
 impl Conversation {
-    pub(crate) fn new(world: Arc<World>, stream: Stream, permit: Permit) -> io::Result<Self> {
-        let socket = Fd(stream).watch()?;
-        Ok(Self { world, socket, driver: Driver::new(Now::ask()), permit })
+    pub(crate) fn new(world: Arc<World>, stream: Stream, permit: Permit) -> Self {
+        let socket = Socket { readiness: None, stream };
+        Self { world, socket, driver: Driver::new(Now::ask()), permit }
     }
 
+    /// Takes the first turn, and spawns a task for what is left of the connection. The caller's task accepts for all, so
+    /// a panic must not end it.
+    pub(crate) fn begin(mut self) {
+        let begun = catch_unwind(AssertUnwindSafe(move || {
+            let spent = self.take_turn(Event::Ready);
+            (self, spent)
+        }));
+        if let Ok((conversation, spent @ Some(_))) = begun {
+            tokio::spawn(conversation.run(spent));
+        }
+    }
+
+    /// Takes turns until the connection is over. `spent`: whether the turn before reached a bound; `None`: there was none.
+    ///
     /// A block, not an `async fn`: that would hold what it is called on twice, as argument and as variable.
     #[allow(clippy::manual_async_fn, reason = "as said")]
-    pub(crate) fn run(mut self) -> impl Future<Output = ()> + Send {
+    pub(crate) fn run(mut self, mut spent: Option<bool>) -> impl Future<Output = ()> + Send {
         async move {
-            let mut alarm = Alarm { sleep: pin!(sleep(std::time::Duration::ZERO)), at: None };
-            let mut event = Event::Ready;
-            while event != Event::TheEnd {
-                let turn = local::with(|local| self.turn(event, local));
-                let spent = match turn {
-                    Ok(spent) => spent,
-                    Err(error) => {
-                        log_failure(self.permit.peer(), self.driver.connection().state(), &error);
-                        break;
+            let mut alarm = Alarm { sleep: pin!(None), at: None };
+            loop {
+                let event = match spent {
+                    None => Event::Ready,
+                    Some(true) => {
+                        yield_now().await;
+                        Event::Ready
                     }
+                    Some(false) => poll_fn(|cx| self.poll_event(cx, &mut alarm)).await,
                 };
-                if self.driver.connection().is_closed() {
+                spent = self.take_turn(event);
+                if spent.is_none() || event == Event::TheEnd {
                     break;
                 }
-                event = if spent {
-                    yield_now().await;
-                    Event::Ready
-                } else {
-                    self.next_event(&mut alarm).await
-                };
             }
         }
     }
 
-    async fn next_event(&mut self, alarm: &mut Alarm<'_>) -> Event {
+    /// Whether there is an event; otherwise the next one wakes the task.
+    fn poll_event(&mut self, cx: &mut Context<'_>, alarm: &mut Alarm<'_>) -> Poll<Event> {
         let Self { world, socket, driver, permit } = self;
-        let deadline = driver.connection().deadline(&world.settings.timeouts);
-        let (wants_read, wants_write) = (driver.wants_read(), driver.wants_write());
-        poll_fn(|cx| {
-            if permit.has_commands(cx) {
-                return Poll::Ready(Event::Command);
+        if permit.has_commands(cx) {
+            return Poll::Ready(Event::Command);
+        }
+        let readiness = match socket.registered() {
+            Ok(readiness) => readiness,
+            Err(error) => {
+                warn!(target: LOG, "a connection from {} cannot be set up: {error}", permit.peer());
+                return Poll::Ready(Event::TheEnd);
             }
-            if wants_read && let Poll::Ready(ready) = socket.poll_read_ready(cx) {
-                return Poll::Ready(ready.map_or(Event::TheEnd, |_| Event::Ready));
+        };
+        if driver.wants_read()
+            && let Poll::Ready(ready) = readiness.poll_read_ready(cx)
+        {
+            return Poll::Ready(ready.map_or(Event::TheEnd, |_| Event::Ready));
+        }
+        if driver.wants_write()
+            && let Poll::Ready(ready) = readiness.poll_write_ready(cx)
+        {
+            return Poll::Ready(ready.map_or(Event::TheEnd, |_| Event::Ready));
+        }
+        alarm.poll(cx, driver.connection().deadline(&world.settings.timeouts)).map(|()| Event::Timeout)
+    }
+
+    /// Takes a turn on this thread. Returns whether a bound of the turn was reached; `None`: the connection is over.
+    fn take_turn(&mut self, event: Event) -> Option<bool> {
+        match local::with(|local| self.turn(event, local)) {
+            Ok(spent) => (!self.driver.connection().is_closed()).then_some(spent),
+            Err(error) => {
+                log_failure(self.permit.peer(), self.driver.connection().state(), &error);
+                None
             }
-            if wants_write && let Poll::Ready(ready) = socket.poll_write_ready(cx) {
-                return Poll::Ready(ready.map_or(Event::TheEnd, |_| Event::Ready));
-            }
-            alarm.poll(cx, deadline).map(|()| Event::Timeout)
-        })
-        .await
+        }
     }
 
     /// Does what the event asks for, and what can be done beside it. Returns whether a bound of the turn was reached.
@@ -124,7 +166,15 @@ impl Conversation {
         let now = Now::ask();
         let (mut cx, scratch) = context(world, permit, now, local);
         let (read, write) = (READ_PER_TURN as usize, WRITE_PER_TURN as usize);
-        let mut io = TaskTransport { socket, scratch, read, write, looks_again: false };
+        let mut io = TaskTransport {
+            socket,
+            scratch,
+            read,
+            write,
+            is_empty: false,
+            is_full: false,
+            looks_again: false,
+        };
         match event {
             Event::Timeout => {
                 debug!(target: LOG, "{}: time-out in {}", permit.peer(), driver.connection().state());
@@ -158,7 +208,7 @@ fn context<'a>(
     permit: &Permit,
     now: Now,
     local: &'a mut Local,
-) -> (DriverContext<'a, FileService>, &'a mut [u8]) {
+) -> (DriverContext<'a, Burning>, &'a mut [u8]) {
     let Local { service, dates, log, scratch, spares, wide, .. } = local;
     // A connection ends on another thread than it begins: the twin does not count them.
     *wide = 0;
@@ -180,23 +230,45 @@ impl Drop for Conversation {
     }
 }
 
+impl Socket {
+    /// Its registration with the runtime, which the first call makes.
+    fn registered(&mut self) -> io::Result<&AsyncFd<RawFd>> {
+        Ok(match &mut self.readiness {
+            Some(readiness) => readiness,
+            none => none.insert(register(self.stream.as_fd().as_raw_fd())?),
+        })
+    }
+
+    /// Calls `call` unless the runtime knows that it would block. Returns whether it did or would.
+    fn try_io(
+        &mut self,
+        interest: Interest,
+        call: impl FnOnce(&mut Stream) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let Self { readiness, stream } = self;
+        let result = match readiness {
+            Some(readiness) => readiness.try_io(interest, |_| call(stream)),
+            None => call(stream),
+        };
+        blocks(result)
+    }
+}
+
 impl TaskTransport<'_> {
-    /// Sends by `send`, which returns how many bytes were taken and whether the socket is full, if the runtime has not
-    /// seen that it is.
+    /// Sends by `send`, which returns how many bytes were taken and whether the socket is full.
     fn try_send(
         &mut self,
         send: impl FnOnce(BorrowedFd<'_>, usize) -> io::Result<(usize, bool)>,
     ) -> io::Result<Option<usize>> {
-        if self.write == 0 {
+        if self.write == 0 || self.is_full {
             return Ok(None);
         }
         let (mut taken, most) = (None, self.write);
-        let result = self.socket.try_io(Interest::WRITABLE, |stream| {
-            let (count, is_full) = send(stream.0.as_fd(), most)?;
+        self.is_full = self.socket.try_io(Interest::WRITABLE, |stream| {
+            let (count, is_full) = send(stream.as_fd(), most)?;
             taken = Some(count);
             if is_full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        unless_it_would_block(result)?;
+        })?;
         self.write = self.write.saturating_sub(taken.unwrap_or_default());
         Ok(taken)
     }
@@ -204,26 +276,24 @@ impl TaskTransport<'_> {
 
 impl Transport for TaskTransport<'_> {
     fn recv(&mut self) -> io::Result<Option<&[u8]>> {
-        if self.read == 0 && !self.looks_again {
+        let looks_again = std::mem::take(&mut self.looks_again);
+        if !looks_again && (self.read == 0 || self.is_empty) {
             return Ok(None);
         }
         let (mut received, scratch) = (None, &mut *self.scratch);
-        let result = if std::mem::take(&mut self.looks_again) {
-            read(&mut self.socket.get_mut().0, scratch).map(|count| received = Some(count))
-        } else {
-            self.socket.try_io_mut(Interest::READABLE, |stream| {
-                let count = read(&mut stream.0, scratch)?;
-                received = Some(count);
-                // Less than there was room for: there is no more, so its readiness is over, as after an EAGAIN. The
-                // runtime's own sockets do so, too.
-                if (1..scratch.len()).contains(&count) {
-                    Err(io::ErrorKind::WouldBlock.into())
-                } else {
-                    Ok(())
-                }
-            })
+        let mut receive = |stream: &mut Stream| {
+            let count = read(stream, scratch)?;
+            received = Some(count);
+            // Less than there was room for: there is no more, so its readiness is over, as after an EAGAIN. The
+            // runtime's own sockets do so, too.
+            if (1..scratch.len()).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         };
-        unless_it_would_block(result)?;
+        self.is_empty = if looks_again {
+            // Whatever the runtime knows.
+            blocks(receive(&mut self.socket.stream))?
+        } else {
+            self.socket.try_io(Interest::READABLE, receive)?
+        };
         self.read = self.read.saturating_sub(received.unwrap_or_default());
         Ok(received.map(|count| &self.scratch[..count]))
     }
@@ -249,16 +319,16 @@ impl Transport for TaskTransport<'_> {
 
     fn shutdown(&mut self) {
         // The peer may be gone already: then the next read shows it.
-        let _ = self.socket.get_ref().0.shutdown_write();
+        let _ = self.socket.stream.shutdown_write();
     }
 
     fn widen(&mut self) {
         // A failure only costs memory; a Unix socket has no such option.
-        let _ = sys::socket::be_generous(self.socket.get_ref().0.as_fd());
+        let _ = sys::socket::be_generous(self.socket.stream.as_fd());
     }
 
     fn reset(&mut self) -> io::Result<()> {
-        sys::socket::reset_on_close(&self.socket.get_ref().0)
+        sys::socket::reset_on_close(&self.socket.stream)
     }
 }
 
@@ -271,38 +341,50 @@ fn read(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-fn unless_it_would_block(result: io::Result<()>) -> io::Result<()> {
+/// Whether a call would have blocked.
+fn blocks(result: io::Result<()>) -> io::Result<bool> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-        result => result,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(true),
+        result => result.map(|()| false),
     }
 }
 
-/// A deadline that moves with every byte, on a timer that is moved only when it goes off too early.
+/// A deadline that moves with every byte, on a timer that is made when the connection waits for the first time, and moved
+/// only when it goes off too early.
 struct Alarm<'a> {
-    sleep: Pin<&'a mut Sleep>,
+    sleep: Pin<&'a mut Option<Sleep>>,
     /// What it is set to.
     at: Option<Instant>,
 }
 
 impl Alarm<'_> {
     /// Whether the deadline has passed.
-    fn poll(&mut self, cx: &mut std::task::Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
             return Poll::Pending;
         };
         loop {
             if self.at.is_none_or(|at| at > deadline) {
                 self.at = Some(deadline);
-                let rest = deadline.saturating_duration_since(Instant::now());
-                self.sleep.as_mut().reset(TokioInstant::now() + rest);
+                self.set(deadline);
             }
-            match self.sleep.as_mut().poll(cx) {
+            let Some(sleep) = self.sleep.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            match sleep.poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(()) if self.at.take() == Some(deadline) => return Poll::Ready(()),
                 // It was set to an earlier one.
                 Poll::Ready(()) => {}
             }
+        }
+    }
+
+    fn set(&mut self, deadline: Instant) {
+        let at = TokioInstant::now() + deadline.saturating_duration_since(Instant::now());
+        match self.sleep.as_mut().as_pin_mut() {
+            Some(sleep) => sleep.reset(at),
+            None => self.sleep.set(Some(sleep_until(at))),
         }
     }
 }

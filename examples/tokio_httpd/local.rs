@@ -18,6 +18,8 @@ use stheno::files::{FileService, Options};
 use stheno::server::AccessLog;
 use stheno::sys::descriptor;
 
+use crate::burning::Burning;
+
 /// What one read takes: the reactor's figure.
 const SCRATCH: usize = 64 * 1024;
 
@@ -67,7 +69,7 @@ impl Kit {
             service.confine();
         }
         let local = Local {
-            service,
+            service: Burning::new(service),
             dates: DateCache::new(),
             log: self.log,
             scratch: vec![0; SCRATCH].into(),
@@ -82,7 +84,7 @@ impl Kit {
 
 #[derive(Debug)]
 pub(crate) struct Local {
-    pub(crate) service: FileService,
+    pub(crate) service: Burning,
     pub(crate) dates: DateCache,
     pub(crate) log: Option<AccessLog>,
     pub(crate) scratch: Box<[u8]>,

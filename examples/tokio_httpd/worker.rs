@@ -41,18 +41,25 @@ impl<T: AsFd> AsRawFd for Fd<T> {
 }
 
 impl<T: AsFd> Fd<T> {
-    /// Registers it with the runtime, as `tokio::net::TcpStream` does for itself: TCP and Unix sockets, listeners,
-    /// pipes.
+    /// Registers it with the runtime, as `tokio::net::TcpListener` does for itself: listeners, pipes, signals.
     ///
     /// # Errors
     /// As epoll_ctl(2).
-    #[allow(
-        deprecated,
-        reason = "its successor wants a promise that the number does not outlive its file; here the value owns it"
-    )]
     pub(crate) fn watch(self) -> io::Result<AsyncFd<Self>> {
-        AsyncFd::new(self)
+        register(self)
     }
+}
+
+/// Registers a descriptor, for input and output, until the result is dropped.
+///
+/// # Errors
+/// As epoll_ctl(2).
+#[allow(
+    deprecated,
+    reason = "its successor wants a promise that the number does not outlive its file; here the file is dropped later"
+)]
+pub(crate) fn register<T: AsRawFd>(file: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::new(file)
 }
 
 /// The state that all tasks share.
@@ -60,6 +67,8 @@ impl<T: AsFd> Fd<T> {
 pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) connection_table: Arc<ConnectionTable>,
+    /// Another thread may take a task that is ready, so a turn that could be a task's does not hold up the acceptor.
+    pub(crate) has_helpers: bool,
     draining: watch::Sender<bool>,
     /// Notified when a service that is not being tended is used again.
     pub(crate) used: Notify,
@@ -139,6 +148,7 @@ fn boot(
     let world = Arc::new(World {
         settings: worker.settings,
         connection_table: ConnectionTable::new(worker.capacity),
+        has_helpers: threads > 1,
         draining: watch::Sender::new(false),
         used: Notify::new(),
         panics: Mutex::default(),

@@ -3,7 +3,7 @@
 import os
 import resource
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lib import PROJECT, RELEASE
 from lib.server import PortServer
@@ -11,7 +11,7 @@ from lib.setup import which
 
 OUT = PROJECT / "target" / "bench"
 ROOT = OUT / "root"
-FILES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "10m": 10 << 20}
+FILES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "10m": 10 << 20, "burn": 1 << 10}
 # Every contestant can hold that many connections with the descriptors that one process may open.
 MOST_IDLE = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 1000)
 
@@ -25,29 +25,32 @@ class Contestant:
     def is_here(self):
         return which(self.command[0] % {"bin": RELEASE})
 
-    def start(self, workers=1):
-        """Starts the server; one worker gets CPU 0, several get both CPUs."""
-        path = OUT / f"{self.name}.conf"
+    def start(self, workers=1, deferred=False):
+        """Starts the server; one worker gets CPU 0, several get both CPUs. `deferred`: the kernel holds a connection back
+        until its first bytes are there."""
+        path, of_ours = OUT / f"{self.name}.conf", "--access-log" in self.command
+        words = [*self.command, *["--defer-accept"] * (deferred and of_ours)]
 
         def command_for(port):
-            values = {"port": port, "root": ROOT, "workers": workers, "out": OUT, "bin": RELEASE, "config": path}
+            values = {"port": port, "root": ROOT, "workers": workers, "out": OUT, "bin": RELEASE, "config": path,
+                      "deferred": "deferred" * deferred, "defer": int(deferred)}
             if self.config:
                 path.write_text(self.config % values)
-            return ["taskset", "-c", "0" if workers == 1 else "0,1", *(word % values for word in self.command)]
+            return ["taskset", "-c", "0" if workers == 1 else "0,1", *(word % values for word in words)]
         polite = signal.SIGINT if "%(bin)s" in self.command[0] else signal.SIGTERM
         return PortServer(command_for, OUT / f"{self.name}.err", polite=polite)
 
 
 STHENO = ["%(bin)s/stheno", "--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s", "--log", "warning",
           "--access-log", "off", "--keepalive-timeout", "600"]
-TOKIO = ["%(bin)s/examples/tokio_httpd", *STHENO[1:], "--defer-accept", "--runtime"]
+TOKIO = ["%(bin)s/examples/tokio_httpd", *STHENO[1:], "--runtime"]
 MINIMAL = ["--port", "%(port)s", "--size", "1024"]
 NGINX = """daemon off; worker_processes %(workers)s; pid %(out)s/nginx.pid;
 error_log %(out)s/nginx.error; worker_rlimit_nofile 20000; events { worker_connections 19000; }
 http {
   access_log off; sendfile on; tcp_nopush on; open_file_cache max=1000 inactive=60s;
   keepalive_requests 1000000000; keepalive_timeout 600; default_type text/plain;
-  server { listen 127.0.0.1:%(port)s backlog=4096 deferred; location / { root %(root)s; } }
+  server { listen 127.0.0.1:%(port)s backlog=4096 %(deferred)s; location / { root %(root)s; } }
 }
 """
 LIGHTTPD = """server.document-root = "%(root)s"
@@ -61,7 +64,7 @@ server.listen-backlog = 4096
 server.event-handler = "linux-sysepoll"
 server.network-backend = "sendfile"
 server.max-worker = 0
-server.defer-accept = 1
+server.defer-accept = %(defer)s
 """
 H2O = """user: root
 num-threads: %(workers)s
@@ -73,9 +76,7 @@ hosts: { default: { paths: { "/": { file.dir: "%(root)s" } } } }
 """
 OURS, TWINS = "stheno", ["tokio-prefork", "tokio-threads"]
 CONTESTANTS = [
-    # As the peers below do: a connection is accepted with its first bytes.
-    Contestant("stheno", [*STHENO, "--defer-accept"]),
-    Contestant("undeferred", STHENO),
+    Contestant("stheno", STHENO),
     *[Contestant(name, [*TOKIO, name.removeprefix("tokio-")]) for name in TWINS],
     Contestant("floor", ["%(bin)s/examples/floor", *MINIMAL]),
     Contestant("hyper", ["%(bin)s/examples/hyper_hello", *MINIMAL]),
@@ -86,6 +87,9 @@ CONTESTANTS = [
 PEERS = ["nginx", "lighttpd", "h2o"]
 EVERYONE = [OURS, *TWINS, "floor", "hyper", *PEERS]
 FILE_SERVERS = [OURS, *TWINS, *PEERS]
+# The server in the same rounds, without what the row adds to the plain load: idle connections, or a condition.
+PLAIN = "stheno plain"
+GROUPS = {"best peer": PEERS, "floor": ["floor"], "hyper": ["hyper"], "plain": [PLAIN]}
 
 
 @dataclass
@@ -95,25 +99,32 @@ class Row:
     name: str
     what: str
     contestants: list
-    bar: str = ""
+    # The largest ratio of CPU time to each of GROUPS.
+    bars: dict = field(default_factory=dict)
     path: str = "/1k"
     wrk: tuple = ("-c64",)
     header: str = ""
     idle: int = 0
+    workers: int = 1
+    deferred: bool = False
 
 
 ROWS = [
-    Row("1k", "1 KiB, 64 connections", EVERYONE, "≤ 1.15 × floor, ≤ 0.9 × best peer"),
-    Row("1000", "1 KiB, 1,000 connections", EVERYONE, "≤ 1.0 × hyper", wrk=("-c1000",)),
-    Row("pipelined", "1 KiB, 16 pipelined", EVERYONE, "≤ 0.8 × hyper", wrk=("-c64", "-s", f"{OUT}/pipelined.lua")),
-    Row("close", "1 KiB, a new connection each", [OURS, "undeferred", *TWINS, "hyper", *PEERS], "≤ 0.95 × best peer",
+    Row("1k", "1 KiB, 64 connections", EVERYONE, {"floor": 1.12, "best peer": 0.87}),
+    Row("1k-w2", "1 KiB, 64 connections, 2 workers", FILE_SERVERS, workers=2),
+    Row("1000", "1 KiB, 1,000 connections", EVERYONE, {"hyper": 1.0}, wrk=("-c1000",)),
+    Row("pipelined", "1 KiB, 16 pipelined", EVERYONE, {"hyper": 0.8}, wrk=("-c64", "-s", f"{OUT}/pipelined.lua")),
+    Row("close", "1 KiB, a new connection each", [OURS, *TWINS, "hyper", *PEERS], {"best peer": 0.95},
         header="Connection: close"),
-    Row("304", "304, 64 connections", FILE_SERVERS, "< 1 KiB", header="If-Modified-Since: "),
-    Row("10k", "10 KiB, 64 connections", FILE_SERVERS, "≤ 0.95 × best peer", "/10k"),
-    Row("100k", "100 KiB, 64 connections", FILE_SERVERS, "≤ 0.95 × best peer", "/100k"),
-    Row("10m", "10 MiB, 8 connections", FILE_SERVERS, "≤ 1.0 × best peer", "/10m", ("-c8",)),
+    Row("close-deferred", "the same, accepted with the first bytes", FILE_SERVERS, {"best peer": 0.95},
+        header="Connection: close", deferred=True),
+    Row("304", "304, 64 connections", [OURS, PLAIN, *PEERS], {"plain": 1.0}, header="If-Modified-Since: "),
+    Row("10k", "10 KiB, 64 connections", [OURS, *PEERS], {"best peer": 0.95}, "/10k"),
+    Row("100k", "100 KiB, 64 connections", FILE_SERVERS, {"best peer": 0.95}, "/100k"),
+    Row("10m", "10 MiB, 8 connections", [OURS, *PEERS], {"best peer": 1.0}, "/10m", ("-c8",)),
     Row("idle-1000", "1 KiB beside 1,000 idle connections", FILE_SERVERS, idle=1000),
-    Row("idle-most", f"1 KiB beside {MOST_IDLE:,} idle connections", FILE_SERVERS, "≤ 1.05 × none", idle=MOST_IDLE),
+    Row("idle-most", f"1 KiB beside {MOST_IDLE:,} idle connections", [OURS, PLAIN, TWINS[0], *PEERS], {"plain": 1.05},
+        idle=MOST_IDLE),
 ]
 PIPELINED = """init = function(args) batch = string.rep(wrk.format(nil, wrk.path), 16) end
 request = function() return batch end

@@ -1,7 +1,11 @@
-"""Loads a contestant, and takes figures: CPU time, rate, memory, latency, system calls, the share of each worker."""
+"""Loads a contestant, and takes figures: CPU time, rate, memory, system calls, the share of each worker."""
 
+import dataclasses
 import email.utils
+import math
+import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -10,9 +14,58 @@ import subprocess
 import sys
 import time
 
-from lib import Progress, Trouble, fetch, proc, quantile, request
+from lib import PROJECT, Progress, Trouble, fetch, proc, request
+from lib.server import Child
 
-from .contestants import OUT, STHENO, Contestant
+from .contestants import OUT, PLAIN, STHENO, Contestant
+
+
+class Metronome:
+    """Knows how late the machine was: a process that sleeps for 10 ms, again and again, as the lab's does. A measurement in
+    which a sleep ended too late is made again; too many of them end the run."""
+
+    EVERY, TRIES = 0.01, 4
+
+    def __init__(self):
+        self.path, self.most, self.child, self.late, self.measured = OUT / "sleeps.csv", None, None, 0, 0
+
+    def start(self, milliseconds):
+        """Listens from now on; a sleep may end so many milliseconds late."""
+        self.most = milliseconds
+        self.path.write_text("")
+        script = PROJECT / "scripts" / "labkit" / "metronome.py"
+        self.child = Child([sys.executable, "-S", str(script), str(self.EVERY), str(self.path)], OUT / "metronome.txt")
+
+    def latest(self, begun):
+        """By how many milliseconds the latest sleep was late of those that ended since `begun`."""
+        with open(self.path, "rb") as file:
+            file.seek(begun)
+            lines = file.read().decode().splitlines()[1:]
+        return max((float(line.split(",")[1]) for line in lines if line.count(",") == 1), default=0) - self.EVERY * 1000
+
+    def measure(self, once):
+        """The result of `once()`, in a time in which the machine was not late."""
+        if self.most is None:
+            return once()
+        for _ in range(self.TRIES):
+            begun, self.measured = self.path.stat().st_size, self.measured + 1
+            found = once()
+            late = self.latest(begun)
+            if late <= self.most:
+                return found
+            self.late += 1
+        raise Trouble(f"the machine was late by up to {late:.0f} ms, {self.TRIES} times in a row: nothing is written")
+
+    def summary(self):
+        return (f"{self.late} of {self.measured} measurements were made again, because a sleep of {self.EVERY * 1000:.0f} ms "
+                f"ended more than {self.most:g} ms late meanwhile.")
+
+    def end(self):
+        if self.child:
+            self.child.end()
+
+
+TIMED = Metronome()
 
 
 class Reader:
@@ -42,16 +95,40 @@ class Reader:
 
 
 def cost(pid, load):
-    """Runs `load`, which returns a report of wrk: CPU µs and context switches for each request, and requests per second."""
+    """Runs `load`, which returns a report of wrk: CPU µs and context switches for each request, requests per second, and the
+    client's share of a CPU."""
     pids = proc.family(pid)
 
     def read():
         return time.monotonic(), proc.total(pids, proc.CPU_TIME), proc.total(pids, proc.SWITCHES)
-    before, requests = read(), int(re.search(r"(\d+) requests in", load())[1])
+    client, before, requests = client_seconds(), read(), int(re.search(r"(\d+) requests in", load())[1])
     seconds, cpu, switches = (after - was for after, was in zip(read(), before))
     if not requests or not set(pids) <= set(proc.family(pid)):
         raise Trouble(f"process {pid} has answered {requests} requests, or a worker of it has ended")
-    return {"cpu": cpu / requests / 1000, "rate": requests / seconds, "switches": switches / requests}
+    return {"cpu": cpu / requests / 1000, "rate": requests / seconds, "switches": switches / requests,
+            "client": (client_seconds() - client) / seconds}
+
+
+def client_seconds():
+    """The CPU time of all children that have ended: clients, between the start of a server and its end."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+# The caches of a connection's objects in the kernel.
+CACHES = r"TCP|sock_inode_cache|filp|eventpoll_\w+|tcp_bind2?_bucket|skbuff_\w+"
+
+
+def kernel_memory():
+    """Bytes of the kernel's sockets, files and epoll entries, and of TCP's queues; nan if only root may see them."""
+    try:
+        table = pathlib.Path("/proc/slabinfo").read_text()
+    except OSError:
+        return math.nan
+    found = re.findall(rf"^(?:{CACHES}) +(\d+) +\d+ +(\d+) ", table, re.M)
+    objects = sum(int(count) * int(size) for count, size in found)
+    pages = int(re.search(r"TCP: .* mem (\d+)", pathlib.Path("/proc/net/sockstat").read_text())[1])
+    return objects + pages * resource.getpagesize()
 
 
 def wrk(port, seconds, options, path="/", name="", ignores=""):
@@ -64,43 +141,37 @@ def wrk(port, seconds, options, path="/", name="", ignores=""):
     return text
 
 
-def h2load(port, path, rate, clients, seconds, shares):
-    """Percentiles of the latency in milliseconds at a fixed rate; None without h2load."""
-    if not shutil.which("h2load"):
-        return None
-    log = OUT / "latency.log"
-    log.unlink(missing_ok=True)
-    subprocess.run(["taskset", "-c", "1", "h2load", "--h1", "-t1", f"-c{clients}", f"--rps={rate / clients:.0f}",
-                    f"-D{seconds}", "--warm-up-time=1", f"--log-file={log}", f"http://127.0.0.1:{port}{path}"],
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    times = [int(line.split("\t")[2]) / 1000 for line in log.read_text().splitlines()]
-    return [quantile(times, share) for share in shares] if times else None
+def warm_up(port, options, path, **_):
+    """The load for a third of a second: files are cached, and buffers are made."""
+    subprocess.run(["timeout", "-s", "INT", "0.3", "taskset", "-c", "1", "wrk", "-t1", "-d5", *options,
+                    f"http://127.0.0.1:{port}{path}"], stdout=subprocess.DEVNULL, check=False)
 
 
-def measure(contestant, row, seconds, workers=1):
-    """One round: the figures of `Meter`, and bytes of memory at rest and for each idle connection."""
-    with contestant.start(workers) as server:
+def measure(contestant, row, seconds):
+    """One round: the figures of `cost`, and bytes of memory at rest and for each idle connection: the server's own, and those
+    of the kernel for both ends."""
+    with contestant.start(row.workers, row.deferred) as server:
         def memory():
             return proc.total(proc.family(server.pid), proc.ANONYMOUS) * 1024
-        rest, idle = memory(), []
+        rest, kernel, idle = memory(), kernel_memory(), []
         for _ in range(row.idle):
             idle.append(Reader(server.port))
             idle[-1].ask(request("/1k"))
-        of_idle = (memory() - rest) / row.idle if idle else None
+        of_idle = {"memory": (memory() - rest) / row.idle, "kernel": (kernel_memory() - kernel) / row.idle} if idle else {}
         headers = ["-H", row.header] if row.header else []
-        if row.name == "304":
+        if row.header.startswith("If-Modified-Since"):
             head = fetch(server.port, request(row.path, "Connection: close", method="HEAD")).decode()
             # A server that sends no date may still compare: with the present.
             found = re.search(r"^last-modified: (.*?)\r$", head, re.I | re.M)
             headers[1] += found[1] if found else email.utils.formatdate(usegmt=True)
         # wrk counts the end of each connection as an error.
         load = {"options": [*row.wrk, *headers], "path": row.path, "name": contestant.name,
-                "ignores": "Socket" if row.name == "close" else ""}
-        wrk(server.port, 1, **load)
+                "ignores": "Socket" if row.name.startswith("close") else ""}
+        warm_up(server.port, **load)
         got = cost(server.pid, lambda: wrk(server.port, seconds, **load))
         for one in idle:
             one.close()
-        return got | {"memory": of_idle, "rest": rest}
+        return got | of_idle | {"rest": rest}
 
 
 def in_rounds(what, names, rounds, measure_one, digits=2):
@@ -109,38 +180,53 @@ def in_rounds(what, names, rounds, measure_one, digits=2):
     for number in range(rounds):
         for name in [*names[number % len(names):], *names[:number % len(names)]]:
             progress.show(f"{what}: round {number + 1} of {rounds}, {name}")
-            got[name].append(measure_one(name))
+            got[name].append(TIMED.measure(lambda: measure_one(name)))
     progress.show()
-    print(f"{what:40}" + "  ".join(f"{name} {median(got[name], 'cpu'):.{digits}f}" for name in names), flush=True)
+    show_medians(what, got, "cpu", digits)
     return got
+
+
+def show_medians(what, got, key, digits):
+    print(f"{what:40}" + "  ".join(f"{name} {median(rounds, key):.{digits}f}" for name, rounds in got.items()), flush=True)
 
 
 def run_rows(rows, options, here):
     """Row → contestant → the figures of each round."""
-    return {row.name: in_rounds(row.what, [name for name in row.contestants if name in here], options.rounds,
-                                lambda name, row=row: measure(here[name], row, options.seconds)) for row in rows}
+    def once(row, name):
+        if name == PLAIN:
+            row, name = dataclasses.replace(row, header="", idle=0), PLAIN.split()[0]
+        return measure(here[name], row, options.seconds)
+    return {row.name: in_rounds(row.what, [name for name in row.contestants if name in here or name == PLAIN],
+                                options.rounds, lambda name, row=row: once(row, name)) for row in rows}
 
 
 def median(rounds, key):
     return statistics.median(one[key] for one in rounds)
 
 
-def ratio(ours, theirs):
-    """The median of the rounds' ratios of CPU time. A ratio of medians would compare different minutes, and a shared
+def quartiles(values):
+    """The first quartile, the median, and the third."""
+    values = sorted(values)
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+
+
+def ratios(ours, theirs):
+    """The quartiles of the rounds' ratios of CPU time. A ratio of medians would compare different minutes, and a shared
     machine is twice as fast in one minute as in the next."""
-    return statistics.median(one["cpu"] / other["cpu"] for one, other in zip(ours, theirs))
+    return quartiles([one["cpu"] / other["cpu"] for one, other in zip(ours, theirs)])
+
+
+def ratio(ours, theirs):
+    return ratios(ours, theirs)[1]
+
+
+def ratios_to_best(ours, peers):
+    """Those with the largest median: to the cheapest peer."""
+    return max((ratios(ours, theirs) for theirs in peers), key=lambda found: found[1])
 
 
 def ratio_to_best(ours, peers):
-    """The largest ratio: that to the cheapest peer."""
-    return max(ratio(ours, theirs) for theirs in peers)
-
-
-def latency(contestant, rate):
-    """p50, p99 and p99.9 in milliseconds, as text; None without h2load."""
-    with contestant.start() as server:
-        found = h2load(server.port, "/1k", rate, 50, 5, (0.5, 0.99, 0.999))
-    return found and "/".join(f"{value:.2f}" for value in found)
+    return ratios_to_best(ours, peers)[1]
 
 
 def balance(mode):

@@ -8,13 +8,13 @@ import subprocess
 
 from lib import PROJECT, RELEASE, Trouble, setup
 
-from .contestants import CONTESTANTS, OURS, OUT, ROWS, TWINS, Row, make_root
+from .contestants import CONTESTANTS, OURS, OUT, ROWS, TWINS, make_root
 from .instructions import PARTS, WORKLOADS, by_part
-from .measure import in_rounds, latency, measure, median, ratio, run_rows, system_calls
-from .report import PACKAGES, machine, publish
+from .measure import quartiles, ratios, run_rows, system_calls
+from .report import PACKAGES, head, publish, spread
 
 NAMES = [OURS, *TWINS]
-TWIN_ROWS = ["1k", "pipelined", "close", "100k", "10m", "idle-1000"]
+TWIN_ROWS = ["1k", "1k-w2", "pipelined", "close", "100k", "10m", "idle-1000"]
 COUNTED = {"one at a time": "1 KiB", "16 pipelined, of each": "16 pipelined",
            "a connection for each": "a connection each"}
 # The code of each between the kernel and the protocol.
@@ -25,7 +25,7 @@ PROGRAMS = {OURS: ("stheno",)} | {name: ("examples/tokio_httpd", "--runtime", na
 
 
 def bench(options):
-    setup.install({name: PACKAGES[name] for name in ("wrk", "h2load", "strace")} | {"valgrind": "valgrind"})
+    setup.install({name: PACKAGES[name] for name in ("wrk", "strace")} | {"valgrind": "valgrind"})
     setup.build("stheno", "tokio_httpd")
     make_root()
     here = {contestant.name: contestant for contestant in CONTESTANTS if contestant.name in NAMES}
@@ -55,26 +55,21 @@ def count(here):
 
 
 def measure_times(here, options):
-    """CPU time, context switches, latency and memory: rows of the table, and the rounds that they come from."""
-    def against_ours(rounds):
-        return {name: f"{median(of_one, 'cpu'):.2f} ({ratio(of_one, rounds[OURS]):.2f})" for name, of_one in rounds.items()}
+    """CPU time, context switches and memory: rows of the table, and the rounds that they come from."""
+    def figures(rounds, key, digits=3, unit=1):
+        return {name: spread(quartiles([one[key] / unit for one in rounds[name]]), digits) for name in NAMES}
 
     rows = [dataclasses.replace(row, contestants=NAMES) for row in ROWS if row.name in TWIN_ROWS]
-    results = run_rows(rows, options, here)
-    table = {f"CPU µs, {row.what}": against_ours(results[row.name]) for row in rows}
-    pairs = in_rounds("1 KiB, two workers", NAMES, 3, lambda name: measure(here[name], Row("", "", []), options.seconds, 2))
-
-    def line(rounds, key, form=".3f", unit=1):
-        return {name: f"{median(rounds[name], key) / unit:{form}}" for name in NAMES}
-    table["CPU µs, 1 KiB, 64 connections, `-w 2`"] = against_ours(pairs)
-    table["context switches, one worker"] = line(results["1k"], "switches")
-    table["context switches, a connection for each"] = line(results["close"], "switches")
-    table["context switches, `-w 2`"] = line(pairs, "switches")
-    rate = median(results["1k"][OURS], "rate") / 2
-    table[f"latency at {rate / 1000:.0f}k requests per second, ms, p50/p99/p99.9"] = {
-        name: found for name in NAMES if (found := latency(here[name], rate))}
-    table["memory of an idle connection, bytes"] = line(results["idle-1000"], "memory", ".0f")
-    table["memory at rest, master and one worker, KiB"] = line(results["1k"], "rest", ".0f", 1024)
+    results, table = run_rows(rows, options, here), {}
+    for row in rows:
+        got = results[row.name]
+        against = {name: f"; {spread(ratios(got[name], got[OURS]))} × {OURS}" if name != OURS else "" for name in NAMES}
+        table[f"CPU µs, {row.what}"] = {name: text + against[name] for name, text in figures(got, "cpu", 2).items()}
+    for what, row in (("one worker", "1k"), ("a connection for each", "close"), ("two workers", "1k-w2")):
+        table[f"context switches, {what}"] = figures(results[row], "switches")
+    table["memory of an idle connection, bytes"] = figures(results["idle-1000"], "memory", 0)
+    table["the kernel's part of it, both ends, bytes"] = figures(results["idle-1000"], "kernel", 0)
+    table["memory at rest, master and one worker, KiB"] = figures(results["1k"], "rest", 0, 1024)
     return table, results
 
 
@@ -108,8 +103,7 @@ def as_text(table, details, options):
     # All lines of the crate in the registry, whether or not they are compiled.
     sources = (pathlib.Path(tokio["manifest_path"]).parent / "src").rglob("*.rs")
     lines = lines_of_code(path for path in sources if "tests" not in path.parts)
-    text = [f"{options.rounds} rounds of {options.seconds} s, medians; in parentheses the ratio to stheno, the median of the "
-            f"rounds' ratios. {machine()} Tokio {tokio['version']}, {lines:,} lines of code.", "",
+    text = [f"{head(options)} Tokio {tokio['version']}, {lines:,} lines of code.", "",
             "| for each request | " + " | ".join(NAMES) + " |", "|---|" + "---|" * len(NAMES)]
     text += [f"| {what} | " + " | ".join(figures.get(name, "") for name in NAMES) + " |"
              for what, figures in table.items()]

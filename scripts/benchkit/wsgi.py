@@ -10,7 +10,8 @@ from lib import PROJECT, setup
 from lib.server import Child, PortServer
 
 from .contestants import OUT
-from .measure import cost, h2load, in_rounds, ratio, ratio_to_best, wrk
+from .latency import at_rate
+from .measure import TIMED, cost, in_rounds, ratio, ratio_to_best, wrk
 from .report import cell, hardware, publish
 
 VENV = PROJECT / "target" / "bench-wsgi-venv"
@@ -54,7 +55,8 @@ ROWS = {
 
 
 def bench(options):
-    setup.install({"wrk": "wrk", "h2load": "nghttp2-client", "/usr/include/ev.h": "libev-dev"})
+    setup.install({"wrk": "wrk", "/usr/include/ev.h": "libev-dev"})
+    setup.build("stheno_load")
     python = setup.venv(VENV, PACKAGES)
     # This project as `pip install .` builds it.
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", PROJECT], check=True)
@@ -64,7 +66,7 @@ def bench(options):
     wanted = options.rows.split(",") if options.rows else [*ROWS, "sleep", "static"]
     results = {app: run_row(app, options.rounds, options.seconds) for app in ROWS if app in wanted}
     asleep = sleepers() if "sleep" in wanted else None
-    files = static() if "static" in wanted and setup.which("h2load") else None
+    files = static() if "static" in wanted else None
     options.docs = options.docs and results
     charted = {ROWS[app][0]: got for app, got in results.items()}
     publish("bench-wsgi", "scripts/bench wsgi", as_text(results, asleep, files, options), options, {}, charted, 2.5)
@@ -116,15 +118,18 @@ def sleepers():
 
 
 def static():
-    """p50 and p99 of a file, medians of pairs of loads: alone, and beside 100 clients of an app that sleeps."""
+    """p50 and p99 of a file since it was due, medians of pairs of loads: alone, and beside 100 clients of an app that
+    sleeps."""
     alone, beside = [], []
     with Running("stheno", SLEEPERS["stheno"], "sleeps", 100) as server:
-        load = server.port, "/static/1k", 500, 10, 3, (0.5, 0.99)
+        def load():
+            found = at_rate(server.port, "/static/1k", 500, 3, 10)
+            return found["p50"], found["p99"]
         for _ in range(PAIRS):
-            alone.append(h2load(*load))
+            alone.append(TIMED.measure(load))
             with Child(["taskset", "-c", "1", "wrk", "-t1", "-c100", "-d30", "--timeout", "60",
                         f"http://127.0.0.1:{server.port}/"]):
-                beside.append(h2load(*load))
+                beside.append(TIMED.measure(load))
     got = {"alone": list(map(statistics.median, zip(*alone))), "beside": list(map(statistics.median, zip(*beside))),
            "ratio": statistics.median(loaded[1] / quiet[1] for quiet, loaded in zip(alone, beside))}
     print(f"{'static file, p50/p99 ms':40}" + "  ".join(f"{name} {got[name][0]:.2f}/{got[name][1]:.2f}" for name in
@@ -147,7 +152,7 @@ def as_text(results, asleep, files, options):
     for app, got in results.items():
         ratios = [", ".join(f"{ratio_to_best(got[name], [got[other] for other in others]):.2f}" for name in OURS)
                   for others in (PEERS, CORRECT)]
-        cells = [ROWS[app][0], *(cell(got[name], ".1f") for name in names), *ratios, ROWS[app][1]]
+        cells = [ROWS[app][0], *(cell(got[name], 1) for name in names), *ratios, ROWS[app][1]]
         lines.append("| " + " | ".join(cells) + " |")
     if got := results.get("hello"):
         pools = [f"{ratio_to_best(got[name], [got['granian 1'], got['granian 4']]):.2f}" for name in OURS[1:]]
@@ -162,7 +167,7 @@ def as_text(results, asleep, files, options):
                   for threads in (4, 32, 100)]
     if files:
         alone, beside = files["alone"], files["beside"]
-        lines += ["", f"A static file of 1 KiB through `--static`, p50/p99 in ms: alone {alone[0]:.2f}/{alone[1]:.2f}; beside "
-                  f"100 clients of that app {beside[0]:.2f}/{beside[1]:.2f} (in {PAIRS} pairs {files['ratio']:.2f} × the p99; "
-                  "bar ≤ 2)."]
+        lines += ["", f"A static file of 1 KiB through `--static`, p50/p99 in ms since a request was due: alone {alone[0]:.2f}/"
+                  f"{alone[1]:.2f}; beside 100 clients of that app {beside[0]:.2f}/{beside[1]:.2f} (in {PAIRS} pairs "
+                  f"{files['ratio']:.2f} × the p99; bar ≤ 2)."]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Sleeps for the time of the database, again and again: python metronome.py SECONDS FILE.
+"""Sleeps for the same time again and again, as the database of the lab does: python metronome.py SECONDS FILE.
 
 A shared machine wakes a sleeper late, and wakes the rung's sleepers as late as this one. The law holds for the time that
 a request did take; this process measures it without asking the rung. Each line is the end of a sleep and its milliseconds.
@@ -7,7 +7,7 @@ a request did take; this process measures it without asking the rung. Each line 
 import sys
 import time
 
-with open(sys.argv[2], "w", encoding="ascii") as file:
+with open(sys.argv[2], "w", buffering=1, encoding="ascii") as file:
     file.write("ended,milliseconds\n")
     try:
         while True:

@@ -1,0 +1,46 @@
+//! `stheno` with a page that computes: `BURN=5 burning --port 9003 -r FOLDER` needs 5 ms of CPU for each `/burn`.
+//!
+//! `scripts/bench` measures it beside `tokio_httpd`, which has the same service: the requests that wait behind one that
+//! computes are the price of a worker that is one thread.
+
+#[path = "shared/burning.rs"]
+mod burning;
+
+use std::io;
+use std::process::ExitCode;
+
+use burning::Burning;
+use stheno::app::{self, Front};
+use stheno::cli::ServerWords;
+use stheno::files::FileService;
+use stheno::master::{BOOT_FAILURE, FAILURE};
+use stheno::server::Worker;
+
+struct OnReactor;
+
+impl Front for OnReactor {
+    const NAME: &'static str = "burning";
+    type Words = ServerWords;
+
+    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
+        let worker = Worker {
+            service: Burning::new(worker.service),
+            settings: worker.settings,
+            capacity: worker.capacity,
+            access_log: worker.access_log,
+            log: worker.log,
+            listeners: worker.listeners,
+            accept: worker.accept,
+            signals: worker.signals,
+            master_link: worker.master_link,
+            heartbeat: worker.heartbeat,
+            grace: worker.grace,
+        };
+        let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
+        running.serve().map_err(|error| (FAILURE, error))
+    }
+}
+
+fn main() -> ExitCode {
+    app::run(OnReactor)
+}
