@@ -40,6 +40,9 @@ impl Setup {
         listeners
             .set_user_timeout(config.settings.timeouts.write_idle)
             .map_err(|error| config.sources.start_error("--write-timeout", error.to_string()))?;
+        listeners
+            .set_first_probe(config.settings.timeouts.keep_alive)
+            .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
         let capacity = capacity(&config)?;
         Ok(Self { config, listeners, access_log, capacity })
     }

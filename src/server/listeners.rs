@@ -64,6 +64,17 @@ impl Listeners {
         self.tcp().try_for_each(|listener| socket::set_user_timeout(listener, time))
     }
 
+    /// Has the kernel probe no connection before it has been idle for `keep_alive`, the time after which the connection
+    /// closes by itself. Ten thousand connections that are probed at once lose probes, and a healthy one whose probes are
+    /// lost ends. Unix sockets are not affected.
+    ///
+    /// # Errors
+    /// As [`socket::set_first_probe`].
+    pub fn set_first_probe(&self, keep_alive: Duration) -> io::Result<()> {
+        let time = keep_alive.max(socket::FIRST_PROBE);
+        self.tcp().try_for_each(|listener| socket::set_first_probe(listener, time))
+    }
+
     fn tcp(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let all = self.sockets.iter().flatten();
         all.filter(|socket| matches!(socket, ListenSocket::Tcp(_))).map(ListenSocket::as_fd)

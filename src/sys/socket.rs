@@ -22,6 +22,12 @@ pub const NOTSENT_LOWAT: u32 = 128 * 1024;
 /// without a turn of this process: large files cost a third less.
 pub const GENEROUS_LOWAT: u32 = 4 * 1024 * 1024;
 
+/// How long a connection is silent before the kernel probes whether the peer is still there.
+pub const FIRST_PROBE: Duration = Duration::from_secs(30);
+
+/// The longest time that Linux accepts for that (`MAX_TCP_KEEPIDLE`).
+const LATEST_PROBE: Duration = Duration::from_secs(32_767);
+
 /// Makes a listening socket with socket(2), bind(2), listen(2): non-blocking, `SO_REUSEADDR` (a restart must not wait
 /// for TIME_WAIT), and with the options that accepted sockets inherit (`TCP_NODELAY`, `TCP_NOTSENT_LOWAT`,
 /// `SO_KEEPALIVE`).
@@ -47,7 +53,7 @@ pub fn listen(address: SocketAddr, backlog: i32, reuse_port: bool) -> io::Result
 fn prepare_listener(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     set_notsent_lowat(socket, NOTSENT_LOWAT)?;
-    watch_for_dead_peers(socket)
+    set_first_probe(socket.as_fd(), FIRST_PROBE)
 }
 
 /// A listening socket of either kind.
@@ -145,13 +151,13 @@ fn set_reuse_port(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Lets the kernel close idle connections to peers that have disappeared (machine off, cable out): after 30 s, and two
-/// probes without an answer (RULES C22).
-fn watch_for_dead_peers(socket: &Socket) -> io::Result<()> {
-    let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
+/// Lets the kernel close connections of `listener` to peers that have disappeared (machine off, cable out): when nothing has
+/// arrived for this time, at most [`LATEST_PROBE`], and two probes have no answer (RULES C22).
+pub fn set_first_probe(listener: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
+    let probes = TcpKeepalive::new().with_time(time.min(LATEST_PROBE));
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
     let probes = probes.with_interval(Duration::from_secs(15)).with_retries(2);
-    socket.set_tcp_keepalive(&probes)
+    SockRef::from(&listener).set_tcp_keepalive(&probes)
 }
 
 /// Lets the kernel close connections of `listener` whose peer has acknowledged nothing, or has had no room, for this time

@@ -103,7 +103,23 @@ fn c22_dead_peers_are_probed() {
     if !is_installed("ss") {
         return not_run("C22", "without ss(8) the timers of a socket are invisible");
     }
-    let (_folder, server) = serve(&[]);
+    let (default, longer) = (time_to_probe(&[]), time_to_probe(&["--keepalive-timeout", "86400"]));
+    assert!(default.ends_with("sec") && !default.contains("min"), "{default}");
+    // The kernel's longest time is 32,767 s, or 546 min.
+    assert!(longer.starts_with("546min") || longer.starts_with("545min"), "{longer}");
+    holds(
+        "C22",
+        format!(
+            "the kernel probes an idle connection in {default}, then every 15 s; with `--keepalive-timeout 86400`, after \
+             which the connection closes by itself, in {longer}"
+        ),
+        "gone ≤ 90 s, or when its own time is over",
+    );
+}
+
+/// What ss(8) says of the time until the kernel probes an idle connection.
+fn time_to_probe(options: &[&str]) -> String {
+    let (_folder, server) = serve(options);
     let _client = server.connect();
     let filter = format!("sport = :{}", server.address().port());
     let mut timers = String::new();
@@ -112,9 +128,8 @@ fn c22_dead_peers_are_probed() {
         timers = String::from_utf8(output.stdout).expect("text");
         timers.contains("timer:(keepalive,")
     });
-    let left =
-        timers.split("timer:(keepalive,").nth(1).and_then(|rest| rest.split(',').next()).expect("a time");
-    holds("C22", format!("the kernel probes an idle connection in {left}, then every 15 s"), "gone ≤ 90 s");
+    let left = timers.split("timer:(keepalive,").nth(1).and_then(|rest| rest.split(',').next());
+    left.expect("a time").to_owned()
 }
 
 /// A reader that pauses is one that has no room, and the kernel gives up on it as on one that has vanished. So the time
