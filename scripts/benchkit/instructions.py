@@ -29,7 +29,7 @@ WORKLOADS = {
 # there in time saves it a wake-up or a registration, so a busy machine changes the count by a third.
 TWIN = ("examples/tokio_httpd", "--runtime", "prefork")
 # The turns of the loop that a connection takes depend on when its packets arrive.
-LOOSE = {"a connection each": 0.08}
+LOOSE = {"a connection each": 0.15}
 # Where an instruction belongs: the first pattern that matches "file:function". An inlined piece belongs to its source file.
 PARTS = {"the clock": r"time\.rs:|clock_gettime|/clock\.rs:",
          "memory": r"malloc|memalign|_int_free|:free|realloc|:mem(cpy|move|set)|:__mem|alloc\.rs:",
