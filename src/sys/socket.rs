@@ -152,7 +152,7 @@ fn set_reuse_port(_: &Socket) -> io::Result<()> {
 }
 
 /// Lets the kernel close connections of `listener` to peers that have disappeared (machine off, cable out): when nothing has
-/// arrived for this time, at most [`LATEST_PROBE`], and two probes have no answer (RULES C22).
+/// arrived for this time, at most 32,767 s, and two probes have no answer (RULES C22).
 pub fn set_first_probe(listener: BorrowedFd<'_>, time: Duration) -> io::Result<()> {
     let probes = TcpKeepalive::new().with_time(time.min(LATEST_PROBE));
     #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "macos"))]
