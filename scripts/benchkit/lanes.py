@@ -14,7 +14,6 @@ from .report import PACKAGES, machine, publish
 
 SOURCE, BUILT = PROJECT / "scripts" / "lanes", PROJECT / "target" / "lanes"
 OF_FILES = ["--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s"]
-DEFERRED = [*STHENO[1:], "--defer-accept"]
 
 
 def lane(name, *words, program=None):
@@ -27,8 +26,8 @@ LANES = [
     lane("uring-floor", *MINIMAL, "-w", "%(workers)s"),
     lane("uring-hello", *MINIMAL, "-w", "%(workers)s", program="uring-server"),
     lane("uring-server", *OF_FILES),
-    lane("stheno-mimalloc", *DEFERRED),
-    *[lane(f"{name}-mimalloc", *DEFERRED, "--runtime", name.removeprefix("tokio-"), program="tokio-mimalloc")
+    lane("stheno-mimalloc", *STHENO[1:]),
+    *[lane(f"{name}-mimalloc", *STHENO[1:], "--runtime", name.removeprefix("tokio-"), program="tokio-mimalloc")
       for name in TWINS],
 ]
 # Always the same response: floors do not parse, and so do not close.
@@ -78,7 +77,8 @@ def bench(options):
     setup.build("stheno", "floor", "hyper_hello", "tokio_httpd")
     here = {one.name: one for one in CONTESTANTS if one.name in NAMES} | lanes
     wanted = options.rows.split(",") if options.rows else LANE_ROWS
-    rows = [dataclasses.replace(row, contestants=LANE_ROWS[row.name]) for row in ROWS
+    # The lanes accept connections with their first bytes, so all do.
+    rows = [dataclasses.replace(row, contestants=LANE_ROWS[row.name], deferred=True) for row in ROWS
             if row.name in LANE_ROWS and row.name in wanted]
     results = run_rows(rows, options, here)
     publish("lanes", "scripts/bench lanes", as_text(rows, results, options), options, {"rows": results})

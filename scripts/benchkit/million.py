@@ -15,13 +15,14 @@ import resource
 import socket
 import statistics
 import struct
-import subprocess
 import time
 
 from lib import RELEASE, Trouble, proc, quantile, request, setup, until, write_part
 from lib.server import PortServer
 
 from .contestants import FILES, OUT, ROOT, make_root
+from .latency import at_rate
+from .measure import quartiles
 from .report import hardware
 
 DESCRIPTORS = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -177,22 +178,10 @@ def descriptors(pid):
     return os.stat(f"/proc/{pid}/fd").st_size or proc.descriptors(pid)
 
 
-def latency(port, seconds):
-    """The 99th percentile in milliseconds of 1 KiB at a fixed rate, since each request was due."""
-    path = OUT / "million.csv"
-    command = [RELEASE / "examples" / "stheno_load", "--url", f"http://127.0.0.1:{port}/1k", "--rate", RATE, "--connections",
-               USERS, "--time", seconds + 1, "--warm-up", 1, "--percentiles", path]
-    text = subprocess.run([*map(str, command)], capture_output=True, text=True, check=True).stdout
-    if "failures" in text:
-        raise Trouble(f"requests beside the connections failed: {text}")
-    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    return next(float(since_due) for share, since_due, _ in rows if float(share) >= 0.9899)
-
-
 def rounds(options, port, what):
     found = []
     for number in range(options.rounds):
-        found.append(latency(port, options.seconds))
+        found.append(at_rate(port, "/1k", RATE, options.seconds + 1, USERS, warm_up=1)["p99"])
         print(f"p99 {what}, round {number + 1} of {options.rounds}: {found[-1]:.2f} ms", flush=True)
     return found
 
@@ -281,8 +270,8 @@ def as_text(options, got):
             ("the same as PSS", f"{pss:.0f}", ""),
             ("RssAnon of a worker: before, during, after; KiB",
              " / ".join(f"{one.anonymous / len(shares) / 1024:,.0f}" for one in (before, during, after)), ""),
-            (f"p99 of 1 KiB at {RATE:,} requests a second, ms: without them", quartiles(got["none"]), ""),
-            ("the same beside them", quartiles(got["beside"]), ""),
+            (f"p99 of 1 KiB at {RATE:,} requests a second, ms: without them", shown(got["none"]), ""),
+            ("the same beside them", shown(got["beside"]), ""),
             ("**beside them / without them**, medians", f"**{ratio:.2f}**", f"≤ {MOST_RATIO}")]
     lines = [f"{options.rounds} rounds of {options.seconds} s before the connections, beside them and after them; quartiles. "
              f"{DESCRIPTORS:,} descriptors for each process. {hardware()}.", "", "| | figure | bar |", "|---|---|---|"]
@@ -309,9 +298,8 @@ def of_the_kernel(got):
     return lines
 
 
-def quartiles(found):
-    lower, middle, upper = statistics.quantiles(found, method="inclusive") if found[1:] else found * 3
-    return f"{lower:.2f} / {middle:.2f} / {upper:.2f}"
+def shown(found):
+    return " / ".join(f"{value:.2f}" for value in quartiles(found))
 
 
 class Clock:

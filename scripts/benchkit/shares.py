@@ -16,11 +16,11 @@ import time
 from lib import PROJECT, RELEASE, Trouble, proc, request, setup, until, write_part
 from lib.server import PortServer
 
-from .contestants import NGINX, OUT, make_root
+from .contestants import CONTESTANTS, OUT, STHENO, Contestant, make_root
+from .measure import quartiles
 from .report import machine
 
 WORKERS = 4
-MASTER = ["--port", "%(port)s", "-r", "%(root)s", "-w", str(WORKERS), "--log", "warning", "--access-log", "off"]
 SCENARIOS = {
     "8 in a burst": lambda crowd: crowd.connect(8),
     "64 in a burst": lambda crowd: crowd.connect(64),
@@ -108,24 +108,16 @@ def connections(pid, port):
 
 
 def contestants(before):
-    """Name → command and configuration."""
+    found = [Contestant("before", [before, *STHENO[1:]])] if before else []
     modes = {"stheno": "exclusive", "shared": "shared", "reuseport": "reuseport"}
-    found = {name: ([f"{RELEASE}/stheno", *MASTER, "--accept", mode], "") for name, mode in modes.items()}
-    if before:
-        found = {"before": ([before, *MASTER], "")} | found
-    if setup.which("nginx"):
-        found["nginx"] = (["nginx", "-c", "%(config)s", "-p", "%(out)s"], NGINX.replace(" deferred", ""))
-    return found
+    found += [Contestant(name, [*STHENO, "--accept", mode]) for name, mode in modes.items()]
+    return found + [one for one in CONTESTANTS if one.name == "nginx" and one.is_here()]
 
 
-def run(command, config, scenario, tries):
+def run(contestant, scenario, tries):
     """The shares of the median try, by the largest one."""
     def once():
-        def command_for(port):
-            values = {"port": port, "root": ROOT, "workers": WORKERS, "out": OUT, "config": OUT / "shares.conf"}
-            (OUT / "shares.conf").write_text(config % values)
-            return [word % values for word in command]
-        with PortServer(command_for, OUT / "shares.err") as server:
+        with contestant.start(WORKERS) as server:
             until(lambda: len(proc.family(server.pid)) == WORKERS + 1, "all workers are there")
             crowd = Crowd(server)
             scenario(crowd)
@@ -134,9 +126,6 @@ def run(command, config, scenario, tries):
                 client.close()
         return shares
     return sorted((once() for _ in range(tries)), key=excess)[tries // 2]
-
-
-ROOT = OUT / "root"
 
 
 def excess(shares):
@@ -167,7 +156,7 @@ def burn(rounds):
         with serve(1, "burn-1.err") as one, serve(1, "burn-2.err") as other:
             split.append(load(one.port, other.port))
     ratios = [one / other for one, other in zip(shared, split)]
-    return statistics.median(shared), statistics.median(split), statistics.quantiles(ratios, n=4)
+    return statistics.median(shared), statistics.median(split), quartiles(ratios)
 
 
 def bench(options):
@@ -175,10 +164,10 @@ def bench(options):
     setup.build("stheno", "stheno_load")
     make_root()
     found = {}
-    for name, (command, config) in contestants(options.before).items():
+    for one in contestants(options.before):
         for title, scenario in SCENARIOS.items():
-            found.setdefault(title, {})[name] = shares = run(command, config, scenario, 5)
-            print(f"{name:10} {title:46} {'/'.join(map(str, shares)):24} {excess(shares):.2f}", flush=True)
+            found.setdefault(title, {})[one.name] = shares = run(one, scenario, 5)
+            print(f"{one.name:10} {title:46} {'/'.join(map(str, shares)):24} {excess(shares):.2f}", flush=True)
     # This project as `pip install .` builds it.
     python = setup.venv(VENV, ["pip"])
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", PROJECT], check=True)
