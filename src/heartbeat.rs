@@ -1,11 +1,12 @@
-//! What workers report to their master, in memory that they share.
+//! What workers report to their master and to each other, in memory that they share.
 //!
 //! A [`Scoreboard`] is made before the fork and has a [`HeartbeatSlot`] for every worker: when it was last at its
-//! loop, what it does, how many connections it has. A report costs a worker two stores in a turn and no system call,
-//! neither side waits for the other, and the slot of a killed worker is merely old.
+//! loop, what it does, how many connections it has. A report is a store, in each turn and at each accept and close, and no
+//! system call; no side waits for another, and the slot of a killed worker is merely old.
 //!
 //! ```text
 //! worker: Heartbeat ──stores──► HeartbeatSlot ◄──loads── master: "not seen for 10 s" → ABRT, KILL
+//!           ├── Shares ──loads──► the slots of all workers: "the next connection is another's"
 //!           └── one byte when it is ready, retires, is outdated ──► pipe ──► master: "all first workers are ready"
 //! ```
 
@@ -265,11 +266,9 @@ impl Heartbeat {
         }
     }
 
-    /// Reports that the worker is at its loop, and how many connections it has: [`Shares::publish`] reports their number
-    /// in between.
-    pub fn beat(&self, now: Instant, connections: usize) {
+    /// Reports that the worker is at its loop.
+    pub fn beat(&self, now: Instant) {
         self.slot.beat(now);
-        self.slot.set(CONNECTIONS, connections as u64);
     }
 
     /// Reports that the worker accepts no connections any more.
@@ -296,7 +295,8 @@ mod tests {
         assert!(descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
         assert_eq!((bytes, slot.state()), (1, WorkerState::Ready));
         let later = Instant::now() + Duration::from_secs(5);
-        heartbeat.beat(later, 3);
+        heartbeat.beat(later);
+        heartbeat.shares().publish(3);
         assert!(later.saturating_duration_since(slot.last_beat()) < Duration::from_millis(2));
         assert_eq!(slot.connections(), 3);
         heartbeat.draining();
@@ -330,7 +330,8 @@ mod tests {
         assert_eq!(me.fair(at(500), 10), 10, "none of the others has started");
         for (worker, connections) in workers.iter().zip([5, 6, 7, 8, 9]) {
             worker.ready();
-            worker.beat(at(1000), connections);
+            worker.beat(at(1000));
+            worker.shares().publish(connections);
         }
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1), me.fair(at(1000), 65)), (7, 8, 20));
         workers[4].draining();
@@ -338,7 +339,7 @@ mod tests {
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1)), (6, 7));
         me.publish(8);
         assert_eq!(me.fair(at(1000), 0), 7);
-        workers[1].beat(at(4000), 6);
+        workers[1].beat(at(4000));
         assert_eq!(me.fair(at(4000), 0), 7, "one hangs, and I do not");
         (1..5).for_each(|other| board.free(workers[other].slot));
         assert!(me.is_alone());

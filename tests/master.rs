@@ -40,7 +40,7 @@ impl Work for Spinning {
         }
         let mut over = false;
         while !over {
-            assignment.heartbeat.beat(Instant::now(), 0);
+            assignment.heartbeat.beat(Instant::now());
             let files = [assignment.signals.as_fd(), assignment.master_link.as_fd()];
             readiness::wait_any(&files, Some(assignment.heartbeat.every())).expect("a wait");
             let link = assignment.master_link.as_fd();

@@ -173,7 +173,7 @@ impl<S: WorkerService> Running<S> {
             // Before the wait, not after it: connections that were accepted while the loop was set up may be over
             // already, and so may those that the drain has just closed.
             self.flush_log();
-            self.heartbeat.beat(now.to_std(), self.connections());
+            self.heartbeat.beat(now.to_std());
             let rest = self.tend().into_iter().chain([self.heartbeat.every()]);
             let rest = rest.chain(self.shared.service.before_waiting());
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
