@@ -1,5 +1,5 @@
-"""Draws the results of a benchmark: python bars.py DATA.json PICTURE.svg HEIGHT for its rows, without HEIGHT for its curves of
-latency. Run in a venv with matplotlib."""
+"""Draws the results of a benchmark: python bars.py DATA.json PICTURE.svg, and then `rows HEIGHT`, `latency` or `memory`. Run in
+a venv with matplotlib."""
 
 import json
 import sys
@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 COLOURS = {
     "stheno": "#0b7a75", "tokio-prefork": "#5f8f3e", "tokio-threads": "#a3bf6b", "floor": "#b9b4a7",
     "hyper": "#7d6b91", "nginx": "#d5a021", "lighttpd": "#c1666b", "h2o": "#4a6fa5",
+    "hyper-servedir": "#b5762a", "axum-servedir": "#c1666b", "uring-server": "#4a6fa5", "stheno-mimalloc": "#6fc4bf",
+    "tokio-prefork-mimalloc": "#8fb573", "tokio-threads-mimalloc": "#c9dba3",
     "bjoern": "#c1666b", "granian": "#7d6b91", "uWSGI": "#d5a021", "waitress": "#4a6fa5", "gunicorn": "#b9b4a7",
 }
 
@@ -50,13 +52,30 @@ def draw_curves(curve):
         axis.set_title(percentile, loc="left", fontsize=10, fontweight="bold")
         axis.grid(axis="y", alpha=0.25)
     axes[0].set_ylabel("ms since the request was due")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=len(curve), frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=min(len(curve), 6), frameon=False)
     figure.suptitle("Latency against load, one worker; bands are quartiles of the rounds; less is better", x=0.01, ha="left")
+    return figure
+
+
+def draw_memory(memory):
+    """`memory`: the number of idle connections, and name → bytes of the server, and of the kernel."""
+    names = list(memory["of"])[::-1]
+    ours, kernel = ([memory["of"][name][part] for name in names] for part in ("server", "kernel"))
+    figure, axis = plt.subplots(figsize=(9, 0.34 * len(names) + 1.3))
+    axis.barh(names, ours, color=[COLOURS[name] for name in names], height=0.72)
+    bars = axis.barh(names, kernel, left=ours, color="#e3dfd5", height=0.72)
+    axis.bar_label(bars, [f"{own:,.0f} + {other:,.0f}" for own, other in zip(ours, kernel)], padding=3)
+    axis.set_xlim(0, max(map(sum, zip(ours, kernel))) * 1.2)
+    axis.tick_params(left=False, bottom=False, labelbottom=False)
+    axis.spines["bottom"].set_visible(False)
+    figure.suptitle(f"Bytes for each of {memory['idle']:,} idle connections: of the server, and (grey) of the kernel for both ends",
+                    x=0.01, ha="left")
     return figure
 
 
 with open(sys.argv[1], encoding="utf-8") as file:
     data = json.load(file)
-drawn = draw_bars(data["cpu"], float(sys.argv[3])) if len(sys.argv) > 3 else draw_curves(data["curve"])
-drawn.tight_layout(rect=(0, 0.06 if drawn.legends else 0, 1, 0.985))
+kind, *words = sys.argv[3:]
+drawn = {"rows": draw_bars, "latency": draw_curves, "memory": draw_memory}[kind](data[kind], *map(float, words))
+drawn.tight_layout(rect=(0, 0.1 if drawn.legends else 0, 1, 0.985))
 drawn.savefig(sys.argv[2], metadata={"Date": None})

@@ -11,6 +11,7 @@ from lib.setup import which
 
 OUT = PROJECT / "target" / "bench"
 ROOT = OUT / "root"
+LOG = OUT / "access.log"
 FILES = {"1k": 1 << 10, "10k": 10 << 10, "100k": 100 << 10, "10m": 10 << 20, "burn": 1 << 10}
 # Every contestant can hold that many connections with the descriptors that one process may open.
 MOST_IDLE = min(10_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 1000)
@@ -25,15 +26,15 @@ class Contestant:
     def is_here(self):
         return which(self.command[0] % {"bin": RELEASE})
 
-    def start(self, workers=1, deferred=False):
+    def start(self, workers=1, deferred=False, logs=False):
         """Starts the server; one worker gets CPU 0, several get both CPUs. `deferred`: the kernel holds a connection back
-        until its first bytes are there."""
+        until its first bytes are there. `logs`: stheno and its twin write a line for each response into a file."""
         path, of_ours = OUT / f"{self.name}.conf", "--access-log" in self.command
         words = [*self.command, *["--defer-accept"] * (deferred and of_ours)]
 
         def command_for(port):
             values = {"port": port, "root": ROOT, "workers": workers, "out": OUT, "bin": RELEASE, "config": path,
-                      "deferred": "deferred" * deferred, "defer": int(deferred)}
+                      "deferred": "deferred" * deferred, "defer": int(deferred), "log": LOG if logs else "off"}
             if self.config:
                 path.write_text(self.config % values)
             return ["taskset", "-c", "0" if workers == 1 else "0,1", *(word % values for word in words)]
@@ -42,7 +43,7 @@ class Contestant:
 
 
 STHENO = ["%(bin)s/stheno", "--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s", "--log", "warning",
-          "--access-log", "off", "--keepalive-timeout", "600"]
+          "--access-log", "%(log)s", "--keepalive-timeout", "600"]
 TOKIO = ["%(bin)s/examples/tokio_httpd", *STHENO[1:], "--runtime"]
 MINIMAL = ["--port", "%(port)s", "--size", "1024"]
 NGINX = """daemon off; worker_processes %(workers)s; pid %(out)s/nginx.pid;
@@ -87,7 +88,7 @@ CONTESTANTS = [
 PEERS = ["nginx", "lighttpd", "h2o"]
 EVERYONE = [OURS, *TWINS, "floor", "hyper", *PEERS]
 FILE_SERVERS = [OURS, *TWINS, *PEERS]
-# The server in the same rounds, without what the row adds to the plain load: idle connections, or a condition.
+# The server in the same rounds, without what the row adds to the plain load: idle connections, a condition, or a log.
 PLAIN = "stheno plain"
 GROUPS = {"best peer": PEERS, "floor": ["floor"], "hyper": ["hyper"], "plain": [PLAIN]}
 
@@ -107,6 +108,7 @@ class Row:
     idle: int = 0
     workers: int = 1
     deferred: bool = False
+    logs: bool = False
 
 
 ROWS = [
@@ -119,6 +121,7 @@ ROWS = [
     Row("close-deferred", "the same, accepted with the first bytes", FILE_SERVERS, {"best peer": 0.95},
         header="Connection: close", deferred=True),
     Row("304", "304, 64 connections", [OURS, PLAIN, *PEERS], {"plain": 1.0}, header="If-Modified-Since: "),
+    Row("log", "1 KiB, 64 connections, a line for each in a file", [OURS, PLAIN], {"plain": 1.05}, logs=True),
     Row("10k", "10 KiB, 64 connections", [OURS, *PEERS], {"best peer": 0.95}, "/10k"),
     Row("100k", "100 KiB, 64 connections", FILE_SERVERS, {"best peer": 0.95}, "/100k"),
     Row("10m", "10 MiB, 8 connections", [OURS, *PEERS], {"best peer": 1.0}, "/10m", ("-c8",)),

@@ -7,10 +7,11 @@ import sys
 
 from lib import PROJECT, Trouble, setup
 
+from . import latency
 from .contestants import CONTESTANTS, MINIMAL, OURS, ROWS, STHENO, TWINS, Contestant, make_root
 from .lanes_check import check
 from .measure import median, ratio, run_rows
-from .report import PACKAGES, machine, publish
+from .report import PACKAGES, latency_table, machine, memory_for_chart, publish
 
 SOURCE, BUILT = PROJECT / "scripts" / "lanes", PROJECT / "target" / "lanes"
 OF_FILES = ["--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s"]
@@ -74,17 +75,19 @@ def bench(options):
     lanes = checked()
     if options.check:
         return
-    setup.build("stheno", "floor", "hyper_hello", "tokio_httpd")
+    setup.build("stheno", "floor", "hyper_hello", "tokio_httpd", "stheno_load")
     here = {one.name: one for one in CONTESTANTS if one.name in NAMES} | lanes
-    wanted = options.rows.split(",") if options.rows else LANE_ROWS
+    wanted = options.rows.split(",") if options.rows else [*LANE_ROWS, "latency"]
     # The lanes accept connections with their first bytes, so all do.
     rows = [dataclasses.replace(row, contestants=LANE_ROWS[row.name], deferred=True) for row in ROWS
             if row.name in LANE_ROWS and row.name in wanted]
     results = run_rows(rows, options, here)
-    publish("lanes", "scripts/bench lanes", as_text(rows, results, options), options, {"rows": results})
+    curve = latency.curves(here, FILE_SERVERS, options.rounds) if "latency" in wanted else {}
+    data = {"all": results} | latency.for_chart(curve) | memory_for_chart(rows, results)
+    publish("lanes", "scripts/bench lanes", as_text(rows, results, curve, options), options, data)
 
 
-def as_text(rows, results, options):
+def as_text(rows, results, curve, options):
     def figures(name, row):
         got = results[row.name]
         if name not in got:
@@ -99,6 +102,7 @@ def as_text(rows, results, options):
         cells = [cell for row in rows for cell in figures(name, row)]
         if any(cells):
             lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines += ["", "![Memory of an idle connection](img/lanes-memory.svg)"] + latency_table(curve, "lanes")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ import subprocess
 from lib import RELEASE, Trouble, proc
 from lib.server import Child
 
-from .contestants import FILE_SERVERS, OURS, OUT, TWINS, Contestant
+from .contestants import OURS, OUT, TWINS, Contestant
 from .measure import TIMED, client_seconds, quartiles, show_medians
 
 PERCENTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
@@ -61,9 +61,9 @@ def capacity(contestant):
     return round(sorted(TIMED.measure(once) for _ in range(3))[1], -3)
 
 
-def curves(here, rounds):
+def curves(here, names, rounds):
     """Name → rate → the figures of each round. All have the same rates: shares of what `stheno` can."""
-    names, most = [name for name in FILE_SERVERS if name in here], capacity(here[OURS])
+    names, most = [name for name in names if name in here], capacity(here[OURS])
     rates = [round(most * share) for share in SHARES]
     got = {name: {rate: [] for rate in rates} for name in names}
     for number in range(rounds):
@@ -74,6 +74,11 @@ def curves(here, rounds):
                     got[name][rate].append(TIMED.measure(lambda: at_rate(server.port, "/1k", rate, POINT)))
         print(f"latency: round {number + 1} of {rounds} at up to {rates[-1]:,} requests a second", flush=True)
     return got
+
+
+def for_chart(curve):
+    """The quartiles of the curves, for bars.py."""
+    return {"latency": {name: {rate: summary(rounds) for rate, rounds in points.items()} for name, points in curve.items()}}
 
 
 def mixed(rounds, seconds):

@@ -17,7 +17,7 @@ import time
 from lib import PROJECT, Progress, Trouble, fetch, proc, request
 from lib.server import Child
 
-from .contestants import OUT, PLAIN, STHENO, Contestant
+from .contestants import LOG, OUT, PLAIN, STHENO, Contestant
 
 
 class Metronome:
@@ -150,7 +150,7 @@ def warm_up(port, options, path, **_):
 def measure(contestant, row, seconds):
     """One round: the figures of `cost`, and bytes of memory at rest and for each idle connection: the server's own, and those
     of the kernel for both ends."""
-    with contestant.start(row.workers, row.deferred) as server:
+    with contestant.start(row.workers, row.deferred, row.logs) as server:
         def memory():
             return proc.total(proc.family(server.pid), proc.ANONYMOUS) * 1024
         rest, kernel, idle = memory(), kernel_memory(), []
@@ -194,8 +194,11 @@ def run_rows(rows, options, here):
     """Row → contestant → the figures of each round."""
     def once(row, name):
         if name == PLAIN:
-            row, name = dataclasses.replace(row, header="", idle=0), PLAIN.split()[0]
-        return measure(here[name], row, options.seconds)
+            row, name = dataclasses.replace(row, header="", idle=0, logs=False), PLAIN.split()[0]
+        try:
+            return measure(here[name], row, options.seconds)
+        finally:
+            LOG.unlink(missing_ok=True)
     return {row.name: in_rounds(row.what, [name for name in row.contestants if name in here or name == PLAIN],
                                 options.rounds, lambda name, row=row: once(row, name)) for row in rows}
 

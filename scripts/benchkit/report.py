@@ -1,6 +1,7 @@
 """`scripts/bench`: every row, the curves of latency, the single figures, and the report of all."""
 
 import json
+import math
 import os
 import pathlib
 import platform
@@ -13,7 +14,7 @@ import sys
 from lib import PROJECT, RELEASE, cpu_model, setup, write_part
 
 from . import latency
-from .contestants import CONTESTANTS, EVERYONE, FILE_SERVERS, GROUPS, OURS, OUT, PEERS, ROWS, make_root
+from .contestants import CONTESTANTS, EVERYONE, FILE_SERVERS, GROUPS, OURS, OUT, PEERS, PLAIN, ROWS, make_root
 from .instructions import WORKLOADS
 from .measure import TIMED, balance, median, quartiles, ratios_to_best, run_rows, system_calls
 
@@ -35,27 +36,26 @@ def bench(options):
     wanted = options.rows.split(",") if options.rows else [*(row.name for row in ROWS), *PARTS]
     rows = [row for row in ROWS if row.name in wanted]
     results = run_rows(rows, options, here)
-    curve = latency.curves(here, options.rounds) if "latency" in wanted else {}
+    curve = latency.curves(here, FILE_SERVERS, options.rounds) if "latency" in wanted else {}
     mixed = latency.mixed(options.rounds, options.seconds) if "mixed" in wanted else {}
     extra = extras(here) if "extras" in wanted else {}
     judged = {row.name: judge(row, results[row.name]) for row in rows}
     (OUT / "report.json").write_text(json.dumps(machine_readable(rows, results, judged), indent=1))
     charted = {row.what: results[row.name] for row in rows}
-    data = {"all": results, "extra": extra, "mixed": mixed, "curve": {
-        name: {rate: latency.summary(rounds) for rate, rounds in points.items()} for name, points in curve.items()}}
+    data = {"all": results, "extra": extra, "mixed": mixed} | latency.for_chart(curve) | memory_for_chart(rows, results)
     text = as_text(results, rows, judged, curve, mixed, extra, options)
     publish("bench", "scripts/bench", text, options, data, charted, 1.75)
 
 
 def publish(name, mark, text, options, data, charted=None, height=0):
     """Prints the text; writes NAME.json, NAME.md, a chart of `charted` (title → results), with `height` inches for each, and
-    one of data["curve"], into target/bench; and text and charts into the docs if that is wanted."""
+    those of data["latency"] and data["memory"], into target/bench; and text and charts into the docs if that is wanted."""
     cpu = {what: {one: median(rounds, "cpu") for one, rounds in got.items()} for what, got in (charted or {}).items()}
-    data, path = {"cpu": cpu} | data, OUT / f"{name}.json"
+    data, path = {"rows": cpu} | data, OUT / f"{name}.json"
     path.write_text(json.dumps(data, indent=1))
     path.with_suffix(".md").write_text(text)
-    pictures = {OUT / f"{name}.svg": [str(height)]} if charted else {}
-    pictures |= {OUT / f"{name}-latency.svg": []} if data.get("curve") else {}
+    pictures = {OUT / f"{name}.svg": ["rows", str(height)]} if charted else {}
+    pictures |= {OUT / f"{name}-{kind}.svg": [kind] for kind in ("latency", "memory") if data.get(kind)}
     for picture, words in pictures.items():
         python = setup.venv(PROJECT / "target" / "bench-venv", ["matplotlib"])
         subprocess.run([python, BARS, path, picture, *words], check=True)
@@ -125,7 +125,7 @@ def as_text(results, rows, judged, curve, mixed, extra, options):
     for row in [row for row in rows if row.name in ("1k", "1k-w2")]:
         shares = ", ".join(f"{name} {median(got, 'client'):.0%}" for name, got in results[row.name].items())
         lines += ["", f"The client's share of its CPU ({row.what}): {shares}."]
-    lines += latency_table(curve) + mixed_table(mixed)
+    lines += latency_table(curve, "bench") + mixed_table(mixed)
     for title, figures in extra.items():
         lines += ["", f"{title}: " + "; ".join(f"{name} {figure}" for name, figure in figures.items()) + "."]
     lines += ["", "Configurations (`deferred` and `defer` are empty and 0, except in the row of that name):", ""]
@@ -134,10 +134,20 @@ def as_text(results, rows, judged, curve, mixed, extra, options):
     return "\n".join(lines).replace(str(PROJECT), ".") + "\n"
 
 
+def memory_for_chart(rows, results):
+    """The first row with idle connections; nothing where the kernel does not show its memory."""
+    for row in [row for row in rows if row.idle][:1]:
+        of = {name: {"server": median(got, "memory"), "kernel": median(got, "kernel")}
+              for name, got in results[row.name].items() if name != PLAIN}
+        if not any(math.isnan(found["kernel"]) for found in of.values()):
+            return {"memory": {"idle": row.idle, "of": of}}
+    return {}
+
+
 def idle_table(rows, results):
     names = [name for name in FILE_SERVERS if any(name in results[row.name] for row in rows)]
     lines = ["", "Bytes for each idle connection: of the server's own memory, and of the kernel's for both ends of it:", "",
-             f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)] if rows else []
+             "![Memory of an idle connection](img/bench-memory.svg)", "", f"| | {' | '.join(names)} |", "|---|" + "---|" * len(names)] if rows else []
     for row in rows:
         for key, what in (("memory", "server"), ("kernel", "kernel")):
             cells = [spread(quartiles([one[key] for one in results[row.name][name]]), 0) if name in results[row.name] else ""
@@ -146,13 +156,13 @@ def idle_table(rows, results):
     return lines
 
 
-def latency_table(curve):
+def latency_table(curve, picture):
     if not curve:
         return []
     lines = ["", f"Latency in ms since a request was due, p50 / p99 / p99.9, medians of the rounds, {latency.CONNECTIONS} "
              f"connections, one worker; the rates are 10 to 90 % of what `{OURS}` and this client reach without a schedule. "
              f"`late`: less than {KEEPS_UP:.0%} of the requests were answered. The client's share is that of its CPU, beside "
-             f"`{OURS}`:", "", "![Latency against load](img/bench-latency.svg)", "",
+             f"`{OURS}`:", "", f"![Latency against load](img/{picture}-latency.svg)", "",
              f"| requests per second | {' | '.join(curve)} | client |", "|---|" + "---|" * (len(curve) + 1)]
     for rate in curve[OURS]:
         def figures(rounds):
