@@ -112,7 +112,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("http1/service", &["request", "response", "status"]),
     ("http1/settings", &[]),
     ("http1/status", &[]),
-    ("http1/mod", &["response"]),
+    ("http1/mod", &[]),
     ("master/fork", &["mod", "stopping", "worker_slot"]),
     ("master/generation", &["worker_slot"]),
     ("master/notify", &[]),

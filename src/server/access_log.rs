@@ -14,13 +14,15 @@
 //! share a file or a pipe do not mix their lines. Writing does not block: if the target is full, lines are dropped and
 //! counted.
 
-use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
+use std::net::IpAddr;
+use std::time::Duration;
 
 use log::warn;
 use rustix::io::Errno;
 
 use super::{LogRecord, LogSink, LogTarget};
+use crate::http1::decimal;
 use crate::reactor::Peer;
 use crate::sys::orders::PassedFile;
 
@@ -31,7 +33,7 @@ const PIECE: usize = 4096;
 #[derive(Debug)]
 pub struct AccessLog {
     target: LogTarget,
-    lines: String,
+    lines: Vec<u8>,
     dropped: u64,
     /// Whether the last write ended within a line.
     torn: bool,
@@ -41,7 +43,7 @@ impl AccessLog {
     /// A log that writes to `target`.
     #[must_use]
     pub fn new(target: LogTarget) -> Self {
-        Self { target, lines: String::new(), dropped: 0, torn: false }
+        Self { target, lines: Vec::new(), dropped: 0, torn: false }
     }
 
     /// Returns a second log to the same target, for another thread. Both follow when the target is reopened; the gathered
@@ -51,19 +53,21 @@ impl AccessLog {
         Self::new(self.target.clone())
     }
 
+    /// Appends a line without the machinery of formatting, which costs more than the rest of it.
     fn write_line(&mut self, peer: Peer, stamp: &str, record: &LogRecord) {
         let lines = &mut self.lines;
-        // Writing into a String cannot fail.
-        let _ = match peer {
-            Peer::Internet(address) => write!(lines, "{} - - [{stamp}] \"", address.ip()),
-            Peer::Unix => write!(lines, "{peer} - - [{stamp}] \""),
-        };
+        push_host(lines, peer);
+        push(lines, &[b" - - [", stamp.as_bytes(), b"] \""]);
         escape(lines, &record.request_line, LogRecord::MAX_LINE);
-        let _ = write!(lines, "\" {} {} \"", record.status.code(), record.sent);
+        push(lines, &[b"\" ", decimal(record.status.code().into(), &mut [0; 20])]);
+        push(lines, &[b" ", decimal(record.sent, &mut [0; 20]), b" \""]);
         escape(lines, record.referer.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
-        lines.push_str("\" \"");
+        push(lines, &[b"\" \""]);
         escape(lines, record.user_agent.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
-        let _ = writeln!(lines, "\" {:.3}", record.duration.as_secs_f64());
+        let rounded = record.duration.saturating_add(Duration::from_micros(500));
+        let (seconds, milliseconds) = (rounded.as_secs(), rounded.subsec_millis());
+        let thousandths = [100, 10, 1].map(|unit| b"0123456789"[(milliseconds / unit % 10) as usize]);
+        push(lines, &[b"\" ", decimal(seconds, &mut [0; 20]), b".", &thousandths, b"\n"]);
     }
 
     /// Writes the gathered lines; called once per turn.
@@ -73,9 +77,9 @@ impl AccessLog {
         }
         if self.torn {
             // The torn line must not join with the next one.
-            self.lines.insert(0, '\n');
+            self.lines.insert(0, b'\n');
         }
-        let bytes = self.lines.as_bytes();
+        let bytes = self.lines.as_slice();
         let result = self.target.write_once(bytes);
         let written = result.unwrap_or(0);
         if let Some(last) = written.checked_sub(1) {
@@ -130,24 +134,44 @@ impl LogSink for AccessLog {
     }
 }
 
+fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+fn push_host(out: &mut Vec<u8>, peer: Peer) {
+    let written = match peer {
+        Peer::Internet(address) => match address.ip() {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets().map(u64::from);
+                out.extend_from_slice(decimal(a, &mut [0; 20]));
+                return [b, c, d].iter().for_each(|octet| push(out, &[b".", decimal(*octet, &mut [0; 20])]));
+            }
+            IpAddr::V6(ip) => write!(out, "{ip}"),
+        },
+        Peer::Unix => write!(out, "{peer}"),
+    };
+    written.expect("writing into a Vec cannot fail");
+}
+
 /// Appends about `most` characters of `bytes`, with all bytes escaped that could end the quotes or the line, or control
 /// a terminal.
-fn escape(out: &mut String, bytes: &[u8], most: usize) {
+fn escape(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\');
+    // Without an early end the compiler compares many at once.
+    if bytes.len() <= most && bytes.iter().fold(true, |all, byte| all & is_plain(byte)) {
+        return out.extend_from_slice(bytes);
+    }
     let end = out.len() + most;
     for byte in bytes {
         if out.len() >= end {
-            out.push_str("...");
-            return;
+            return out.extend_from_slice(b"...");
         }
         match byte {
-            b'"' | b'\\' => {
-                out.push('\\');
-                out.push(char::from(*byte));
-            }
-            b' '..=b'~' => out.push(char::from(*byte)),
-            _ => {
-                let _ = write!(out, "\\x{byte:02x}");
-            }
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            plain if is_plain(plain) => out.push(*byte),
+            _ => write!(out, "\\x{byte:02x}").expect("writing into a Vec cannot fail"),
         }
     }
 }
@@ -157,7 +181,6 @@ mod tests {
     use super::*;
     use crate::http1::Status;
     use crate::sys::descriptor;
-    use std::time::Duration;
 
     fn record(line: &[u8], user_agent: Option<&[u8]>) -> LogRecord {
         LogRecord {

@@ -78,10 +78,9 @@ fn cut(bytes: &[u8], most: usize) -> Box<[u8]> {
 }
 
 /// The records of responses that have not left yet, in order. An empty queue is one word, because every connection has
-/// one.
+/// one; a record alone is one allocation.
 #[derive(Debug, Default)]
-#[allow(clippy::box_collection, reason = "one word of each idle connection, where the queue has four")]
-pub(super) struct PendingRecords(Option<Box<VecDeque<PendingRecord>>>);
+pub(super) struct PendingRecords(Option<Box<(PendingRecord, VecDeque<PendingRecord>)>>);
 
 /// A record whose response has not left yet.
 #[derive(Debug)]
@@ -95,21 +94,25 @@ struct PendingRecord {
 impl PendingRecords {
     /// Adds the record of a request whose first byte came at `begun`.
     pub(super) fn push(&mut self, record: LogRecord, status: Status, begun: Instant, body: Range<u64>) {
-        let record = LogRecord { status, ..record };
-        self.0.get_or_insert_default().push_back(PendingRecord { record, begun, body });
+        let record = PendingRecord { record: LogRecord { status, ..record }, begun, body };
+        match &mut self.0 {
+            Some(pending) => pending.1.push_back(record),
+            none => *none = Some(Box::new((record, VecDeque::new()))),
+        }
     }
 
     /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is cut
     /// short.
     pub(super) fn pop(&mut self, taken: u64, now: Instant, all: bool) -> Option<LogRecord> {
-        let pending = self.0.as_mut()?;
-        if !all && taken < pending.front()?.body.end {
+        let (first, rest) = self.0.as_deref_mut()?;
+        if !all && taken < first.body.end {
             return None;
         }
-        let PendingRecord { record, begun, body } = pending.pop_front()?;
-        if pending.is_empty() {
-            self.0 = None;
-        }
+        let next = rest.pop_front();
+        let PendingRecord { record, begun, body } = match next {
+            Some(next) => std::mem::replace(first, next),
+            None => self.0.take()?.0,
+        };
         Some(LogRecord {
             sent: taken.min(body.end).saturating_sub(body.start),
             duration: now.saturating_duration_since(begun),
