@@ -10,8 +10,8 @@
 //! to the last byte of the response, in seconds. Bytes from a client cannot leave their quotes or their line: quotes and
 //! backslashes are escaped by a backslash, control bytes and bytes above 7E by `\xNN`.
 //!
-//! The lines of one turn are written together, as whole lines of at most `PIPE_BUF` bytes a `write(2)`, so workers that
-//! share a file or a pipe do not mix their lines. Writing does not block: if the target is full, lines are dropped and
+//! The lines of one turn are written together, as whole lines of at most `PIPE_BUF` bytes a `write(2)`, or 64 KiB to a regular
+//! file, so workers that share a file or a pipe do not mix their lines. Writing does not block: if the target is full, lines are dropped and
 //! counted.
 
 use std::io::{self, Write as _};
@@ -26,13 +26,12 @@ use crate::http1::decimal;
 use crate::reactor::Peer;
 use crate::sys::orders::PassedFile;
 
-/// Bytes that a pipe takes in one piece (pipe(7), `PIPE_BUF`).
-const PIECE: usize = 4096;
-
 /// Gathers the lines of a turn, and writes them.
 #[derive(Debug)]
 pub struct AccessLog {
     target: LogTarget,
+    /// The most bytes of one write.
+    piece: usize,
     lines: Vec<u8>,
     dropped: u64,
     /// Whether the last write ended within a line.
@@ -43,7 +42,7 @@ impl AccessLog {
     /// A log that writes to `target`.
     #[must_use]
     pub fn new(target: LogTarget) -> Self {
-        Self { target, lines: Vec::new(), dropped: 0, torn: false }
+        Self { piece: target.piece(), target, lines: Vec::new(), dropped: 0, torn: false }
     }
 
     /// Returns a second log to the same target, for another thread. Both follow when the target is reopened; the gathered
@@ -100,6 +99,7 @@ impl AccessLog {
         self.flush();
         if self.target.take_over(handed)? {
             self.torn = false;
+            self.piece = self.target.piece();
         }
         Ok(())
     }
@@ -126,7 +126,7 @@ impl LogSink for AccessLog {
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
         let before = self.lines.len();
         self.write_line(peer, stamp, &record);
-        if self.lines.len() > PIECE && before > 0 {
+        if self.lines.len() > self.piece && before > 0 {
             let line = self.lines.split_off(before);
             self.flush();
             self.lines = line;
@@ -222,7 +222,7 @@ mod tests {
         worst.referer = Some(long.as_slice().into());
         logged(|log| {
             log.write_line(Peer::Internet(([0xffff; 8], 0).into()), "23/Nov/2026:08:30:00 +0000", &worst);
-            assert!(log.lines.len() <= PIECE, "{} bytes", log.lines.len());
+            assert!(log.lines.len() <= super::super::log_target::PIPE_PIECE, "{} bytes", log.lines.len());
         });
     }
 

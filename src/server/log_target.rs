@@ -17,10 +17,16 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use super::printable::Printable;
-use crate::sys::descriptor;
+use crate::sys::descriptor::{self, FileKind};
 use crate::sys::orders::PassedFile;
 use crate::sys::readiness;
 use crate::sys::signal::{Blocked, Signal};
+
+/// The most bytes that a pipe takes in one piece (pipe(7), `PIPE_BUF`).
+pub(super) const PIPE_PIECE: usize = 4096;
+
+/// The most bytes of one write to a regular file. The kernel holds the file's lock for the whole of it.
+const FILE_PIECE: usize = 64 * 1024;
 
 /// A log never blocks, and is appended to.
 const FLAGS: OFlags =
@@ -46,8 +52,10 @@ struct Opened {
 /// What a file is, which decides how it is written to without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sink {
-    /// Anything that is non-blocking, or a regular file.
-    File,
+    /// A regular file, which never blocks.
+    Regular,
+    /// Anything else that is non-blocking.
+    Other,
     /// Sockets cannot be opened again, and the flags of the open one belong to others, too.
     Socket,
     /// With `stty tostop` the kernel stops a background process that writes, unless it blocks SIGTTOU.
@@ -64,8 +72,10 @@ impl Opened {
             Sink::Terminal { shared }
         } else if rustix::net::sockopt::socket_type(&file).is_ok() {
             Sink::Socket
+        } else if descriptor::metadata(file.as_fd()).is_ok_and(|facts| facts.kind == FileKind::Regular) {
+            Sink::Regular
         } else {
-            Sink::File
+            Sink::Other
         };
         Self { file, sink, path, lost: 0, torn: false }
     }
@@ -84,7 +94,7 @@ impl Opened {
             }
         };
         match self.sink {
-            Sink::File => write(),
+            Sink::Regular | Sink::Other => write(),
             Sink::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
             Sink::Terminal { shared } => {
                 let _blocked = Blocked::one(Signal::TtyOut);
@@ -152,7 +162,7 @@ impl LogTarget {
     /// As fcntl(2): no descriptor is left.
     pub fn standard(stream: &impl AsFd) -> io::Result<Option<Self>> {
         match descriptor::metadata(stream.as_fd()) {
-            Ok(facts) if facts.kind == descriptor::FileKind::Regular => {
+            Ok(facts) if facts.kind == FileKind::Regular => {
                 return Ok(Some(descriptor::duplicate(stream)?.into()));
             }
             Ok(_) => {
@@ -165,7 +175,7 @@ impl LogTarget {
             Err(_) => {}
         }
         let opened = Opened::new(descriptor::duplicate(stream)?, None);
-        if opened.sink == Sink::File {
+        if opened.sink == Sink::Other {
             descriptor::set_nonblocking(opened.file.as_fd())?;
         }
         Ok(Some(Self(Arc::new(Mutex::new(opened)))))
@@ -177,6 +187,11 @@ impl LogTarget {
     /// When there is not even `/dev/null`, or no descriptor is left.
     pub fn standard_error() -> io::Result<Self> {
         Self::standard(&io::stderr())?.map_or_else(|| Self::open(Path::new("/dev/null")), Ok)
+    }
+
+    /// The most bytes of one write between which no other process writes.
+    pub(super) fn piece(&self) -> usize {
+        if self.opened().sink == Sink::Regular { FILE_PIECE } else { PIPE_PIECE }
     }
 
     /// Writes lines that are no part of the process's log.
