@@ -101,7 +101,7 @@ def answers(lane, port, parses, files):
 
 def refuses(lane, port, why, *before):
     """A start that fails: with an exit code, and one line that matches `why`."""
-    values = {"port": port, "root": ROOT, "workers": 1, "bin": RELEASE, "out": OUT, "config": ""}
+    values = {"port": port, "root": ROOT, "workers": 1, "bin": RELEASE, "out": OUT, "config": "", "log": "off"}
     run = subprocess.run([*before, *(word % values for word in lane.command)], capture_output=True, text=True,
                          timeout=PATIENCE, check=False)
     wanted(lane.name, f"an exit code that says {why}", run.returncode > 0, True)
