@@ -34,14 +34,20 @@ struct Args {
     limit: u64,
 }
 
+/// The limit of all memory; OpenBSD has one of data only, to which stacks of threads belong.
+#[cfg(not(target_os = "openbsd"))]
+const MEMORY: Resource = Resource::As;
+#[cfg(target_os = "openbsd")]
+const MEMORY: Resource = Resource::Data;
+
 fn main() -> ExitCode {
     seed::main(run)
 }
 
 fn run(args: Args) -> io::Result<()> {
-    let most = getrlimit(Resource::As).maximum;
+    let most = getrlimit(MEMORY).maximum;
     let limit = args.limit.saturating_mul(1 << 20).min(most.unwrap_or(u64::MAX));
-    setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: most })?;
+    setrlimit(MEMORY, Rlimit { current: Some(limit), maximum: most })?;
 
     let (running, started) = mpsc::channel();
     for number in 1..=args.threads {

@@ -200,6 +200,7 @@ fn accept_mode(values: &Values) -> Result<AcceptMode, ConfigError> {
     let word = values.text("accept");
     modes
         .find(|mode| mode.to_string() == word)
+        .map(AcceptMode::here)
         .ok_or_else(|| values.usage("accept", "give exclusive, shared or reuseport"))
 }
 

@@ -61,8 +61,12 @@ impl WorkerService for Burning {
     }
 }
 
-/// Of this thread: time in which another one has the CPU does not count.
+/// Of this thread: time in which another one has the CPU does not count. rustix has no such clock of NetBSD.
 fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    #[cfg(not(target_os = "netbsd"))]
+    let clock = ClockId::ThreadCPUTime;
+    #[cfg(target_os = "netbsd")]
+    let clock = ClockId::Monotonic;
+    let time = clock_gettime(clock);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

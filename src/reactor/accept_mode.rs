@@ -19,6 +19,14 @@ pub enum AcceptMode {
     Reuseport,
 }
 
+impl AcceptMode {
+    /// This mode; where the kernel cannot wake one process only, `Shared` in place of `Exclusive`.
+    #[must_use]
+    pub fn here(self) -> Self {
+        if self == Self::Exclusive && !cfg!(target_os = "linux") { Self::Shared } else { self }
+    }
+}
+
 impl fmt::Display for AcceptMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -26,10 +26,9 @@ impl Jail {
     /// What the kernel or the processor lacks for a complete jail, if anything.
     #[must_use]
     pub fn missing() -> Option<String> {
-        let (version, needed) = (sandbox::abi(), sandbox::WHOLE_ABI);
-        let landlock = (version < needed).then(|| format!("Landlock {needed} (it has {version}; Linux 6.7)"));
-        let filter = (!seccomp::is_available()).then(|| "the filter of system calls (seccomp)".into());
-        let missing: Vec<String> = landlock.into_iter().chain(filter).collect();
+        let is_filtered = sandbox::REFUSES_CALLS || seccomp::is_available();
+        let filter = (!is_filtered).then(|| "the filter of system calls (seccomp)".into());
+        let missing: Vec<String> = sandbox::missing().into_iter().chain(filter).collect();
         (!missing.is_empty()).then(|| missing.join(" and "))
     }
 }
@@ -78,6 +77,9 @@ impl Confinement {
         // The keys of this thread's hash maps: without getrandom(2) they come from a file, which the sandbox hides.
         let _ = std::hash::RandomState::new();
         self.jailed("cannot enter its sandbox", sandbox::enter(root))?;
+        if sandbox::REFUSES_CALLS {
+            return Ok(());
+        }
         self.jailed("cannot filter system calls", seccomp::enter())
     }
 

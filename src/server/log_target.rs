@@ -21,6 +21,7 @@ use crate::sys::descriptor::{self, FileKind};
 use crate::sys::orders::PassedFile;
 use crate::sys::readiness;
 use crate::sys::signal::{Blocked, Signal};
+use crate::sys::socket::{NO_SIGNAL, without_sigpipe};
 
 /// The most bytes that a pipe takes in one piece (pipe(7), `PIPE_BUF`).
 pub(super) const PIPE_PIECE: usize = 4096;
@@ -71,6 +72,8 @@ impl Opened {
             let shared = !descriptor::is_nonblocking(file.as_fd());
             Sink::Terminal { shared }
         } else if rustix::net::sockopt::socket_type(&file).is_ok() {
+            // Where a send has no flag for it; SIGPIPE is ignored by the standard library as well.
+            let _ = without_sigpipe(file.as_fd());
             Sink::Socket
         } else if descriptor::metadata(file.as_fd()).is_ok_and(|facts| facts.kind == FileKind::Regular) {
             Sink::Regular
@@ -95,7 +98,7 @@ impl Opened {
         };
         match self.sink {
             Sink::Regular | Sink::Other => write(),
-            Sink::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Sink::Socket => rustix::net::send(&self.file, bytes, SendFlags::DONTWAIT | NO_SIGNAL),
             Sink::Terminal { shared } => {
                 let _blocked = Blocked::one(Signal::TtyOut);
                 match readiness::wait_writable(self.file.as_fd(), Duration::ZERO) {

@@ -25,6 +25,7 @@ use super::fallback;
 const MAX_SYMLINKS: usize = 40;
 
 /// How often a lookup is repeated when a rename interferes (`EAGAIN`, openat2(2)).
+#[cfg(target_os = "linux")]
 const MAX_RACES: usize = 3;
 
 /// `O_NONBLOCK` so that a FIFO cannot hold the caller, `O_NOCTTY` so that a terminal cannot adopt it.

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{self, AtFlags, FileType, OFlags};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 
 /// The number of the first passed descriptor, after the standard streams (sd_listen_fds(3)).
 pub const FIRST_PASSED: RawFd = 3;
@@ -124,9 +123,12 @@ pub fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Resu
 
 /// `pipe2(2)`: a pipe whose two ends are non-blocking and closed on exec.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    #[cfg(not(any(target_os = "macos", target_os = "ios")))]
-    return Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?);
-    #[cfg(any(target_os = "macos", target_os = "ios"))]
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        use rustix::pipe::{PipeFlags, pipe_with};
+        Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+    }
+    #[cfg(target_vendor = "apple")]
     {
         let (read, write) = rustix::pipe::pipe()?;
         [&read, &write].into_iter().try_for_each(set_flags)?;
@@ -135,7 +137,7 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Makes a descriptor non-blocking and closed on exec, where no call can make it so from the start.
-#[cfg(any(target_os = "macos", target_os = "ios"))]
+#[cfg(target_vendor = "apple")]
 pub(super) fn set_flags(file: &OwnedFd) -> io::Result<()> {
     rustix::io::fcntl_setfd(file, rustix::io::FdFlags::CLOEXEC)?;
     set_nonblocking(file.as_fd())

@@ -28,6 +28,7 @@ pub fn force(names: &str) -> Result<(), String> {
     Ok(())
 }
 
+#[cfg(target_os = "linux")]
 pub(super) fn without_openat2() -> bool {
     OPENAT2.load(Ordering::Relaxed)
 }

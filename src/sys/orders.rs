@@ -12,8 +12,10 @@ use rustix::cmsg_space;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendAncillaryMessage, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+
+use super::socket::NO_SIGNAL;
 
 /// The longest name: `PATH_MAX`.
 const LONGEST_NAME: usize = 4096;
@@ -23,11 +25,15 @@ const TRIES: u32 = 3;
 
 /// Sockets that keep the boundaries of messages. Where the system has none, messages without a file may arrive as one:
 /// each order begins with a NUL, which no name has.
-const SOCKET_TYPE: SocketType = if cfg!(any(target_os = "macos", target_os = "ios")) {
-    SocketType::STREAM
-} else {
-    SocketType::SEQPACKET
-};
+const SOCKET_TYPE: SocketType =
+    if cfg!(target_vendor = "apple") { SocketType::STREAM } else { SocketType::SEQPACKET };
+
+/// `MSG_CMSG_CLOEXEC`: files arrive closed on exec. Where the flag does not exist they are made so after they have arrived,
+/// which a worker, who starts no program meanwhile, may do.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty();
 
 const DRAIN: &[u8] = b"\0D";
 const STOP: &[u8] = b"\0S";
@@ -54,17 +60,18 @@ pub enum MasterOrder {
 
 /// `socketpair(2)`: two connected sockets, non-blocking and closed on exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    #[cfg(not(any(target_os = "macos", target_os = "ios")))]
-    return Ok(socketpair(
-        AddressFamily::UNIX,
-        SOCKET_TYPE,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?);
-    #[cfg(any(target_os = "macos", target_os = "ios"))]
+    #[cfg(not(target_vendor = "apple"))]
+    {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        Ok(socketpair(AddressFamily::UNIX, SOCKET_TYPE, flags, None)?)
+    }
+    #[cfg(target_vendor = "apple")]
     {
         let (one, other) = socketpair(AddressFamily::UNIX, SOCKET_TYPE, SocketFlags::empty(), None)?;
-        [&one, &other].into_iter().try_for_each(super::descriptor::set_flags)?;
+        for socket in [&one, &other] {
+            super::descriptor::set_flags(socket)?;
+            super::socket::without_sigpipe(socket.as_fd())?;
+        }
         Ok((one, other))
     }
 }
@@ -82,7 +89,7 @@ pub fn send(socket: BorrowedFd<'_>, order: &MasterOrder) -> io::Result<()> {
         // It returns false without room; there is room for one file.
         control.push(SendAncillaryMessage::ScmRights(files));
     }
-    tried(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL))?;
+    tried(|| sendmsg(socket, &[IoSlice::new(bytes)], &mut control, NO_SIGNAL))?;
     Ok(())
 }
 
@@ -93,8 +100,8 @@ pub fn receive(socket: BorrowedFd<'_>, mut each: impl FnMut(MasterOrder)) -> io:
     loop {
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let received = tried(|| recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, flags));
+        let received =
+            tried(|| recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut control, CLOSE_ON_EXEC));
         let count = match received {
             Ok(message) => message.bytes,
             Err(Errno::AGAIN) => return Ok(true),
@@ -106,6 +113,8 @@ pub fn receive(socket: BorrowedFd<'_>, mut each: impl FnMut(MasterOrder)) -> io:
             RecvAncillaryMessage::ScmRights(mut files) => files.next(),
             _ => None,
         });
+        #[cfg(target_vendor = "apple")]
+        file.iter().try_for_each(|file| rustix::io::fcntl_setfd(file, rustix::io::FdFlags::CLOEXEC))?;
         let mut parts = buffer[..count].split(|byte| *byte == 0);
         let name = parts.next().unwrap_or_default();
         match file {

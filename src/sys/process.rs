@@ -228,7 +228,9 @@ pub fn raise_descriptor_limit() -> usize {
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return UNKNOWN_LIMIT;
     }
-    let maximum = (limit.rlim_max != libc::RLIM_INFINITY).then_some(limit.rlim_max);
+    #[allow(clippy::useless_conversion, reason = "the type of a limit differs between systems")]
+    let maximum =
+        (limit.rlim_max != libc::RLIM_INFINITY).then(|| limit.rlim_max.try_into().unwrap_or(u64::MAX));
     let current = match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => limit.rlim_max,
         // macOS accepts at most OPEN_MAX although it reports "infinity": the current limit stays.

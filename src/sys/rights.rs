@@ -68,8 +68,53 @@ fn check(identity: Option<Identity>) -> io::Result<()> {
     if is_gone { Ok(()) } else { Err(io::Error::other("rights that were given up are still there")) }
 }
 
-/// Outside Linux: fails with `Unsupported` if there is an identity, and does nothing otherwise.
+/// Outside Linux: changes user and group of the process to `identity`, if there is one, without supplementary groups, and
+/// does nothing otherwise: there are no capabilities.
+///
+/// # Errors
+/// As setgroups(2), setgid(2), setuid(2); `Other` when rights are left.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn give_up(identity: Option<Identity>) -> io::Result<()> {
-    identity.map_or(Ok(()), |_| Err(io::ErrorKind::Unsupported.into()))
+    identity.map_or(Ok(()), change_user)
+}
+
+/// The portable twin: setuid(2) of root changes all three ids.
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+fn change_user(Identity { uid, gid }: Identity) -> io::Result<()> {
+    use rustix::process::{getegid, geteuid, getgid, getgroups, getuid};
+    // An empty list would be group 0 on macOS. SAFETY: a list of one, which is read during the call, and numbers.
+    if unsafe { libc::setgroups(1, &raw const gid) != 0 || libc::setgid(gid) != 0 || libc::setuid(uid) != 0 }
+    {
+        return Err(io::Error::last_os_error());
+    }
+    let mut is_gone = [getuid(), geteuid()].iter().all(|user| user.as_raw() == uid);
+    is_gone &= [getgid(), getegid()].iter().chain(&getgroups()?).all(|group| group.as_raw() == gid);
+    // SAFETY: a number.
+    is_gone &= uid == 0 || unsafe { libc::setuid(0) } != 0;
+    if is_gone { Ok(()) } else { Err(io::Error::other("rights that were given up are still there")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process::{Forked, fork};
+    use rustix::process::WaitOptions;
+
+    /// In a child, because it is for good. Without root it fails, and changes nothing.
+    #[test]
+    fn the_portable_twin_changes_the_user() {
+        let nobody = Identity { uid: 65534, gid: 65534 };
+        let child = match fork().expect("a child") {
+            Forked::Child => {
+                let changed = change_user(nobody).is_ok();
+                // Exit handlers of the parent must not run here. SAFETY: _exit(2) ends the process.
+                unsafe { libc::_exit(i32::from(changed)) }
+            }
+            Forked::Parent(child) => child,
+        };
+        let child = rustix::process::Pid::from_raw(child.number());
+        let (_, status) =
+            rustix::process::waitpid(child, WaitOptions::empty()).expect("a child").expect("its end");
+        assert_eq!(status.exit_status(), Some(i32::from(is_root())));
+    }
 }

@@ -1,14 +1,28 @@
-//! A sandbox that a process enters by itself: Landlock (landlock(7)), Linux 5.13 and later.
+//! A sandbox that a process enters by itself: Landlock (landlock(7)) on Linux 5.13 and later, Capsicum (capsicum(4)) on
+//! FreeBSD.
 //!
 //! Open files stay open; files that are opened later must be allowed here. It needs no root, no mount and no
-//! configuration of the system. No C library has its three calls; the crate `landlock` would add two derive macros and
-//! their compilers for them.
+//! configuration of the system. No C library has the three calls of Landlock; the crate `landlock` would add two derive
+//! macros and their compilers for them.
+//!
+//! pledge(2) of OpenBSD is not used: it kills a process at the first call that its promises leave out, and no promise is
+//! worth making that was never tried.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 
 /// The first ABI (Linux 6.7) that keeps everything that [`enter`] promises; earlier ones have no rules for TCP.
 pub const WHOLE_ABI: u32 = 4;
+
+/// Whether the sandbox also refuses the system calls that reach outside of it, as Capsicum does. Landlock needs
+/// [`super::seccomp`] for that.
+pub const REFUSES_CALLS: bool = cfg!(target_os = "freebsd");
+
+/// What this system lacks of what [`enter`] promises, if anything.
+#[must_use]
+pub fn missing() -> Option<String> {
+    backend::missing()
+}
 
 /// The Landlock ABI of the kernel; 0 for none.
 #[must_use]
@@ -23,8 +37,8 @@ pub fn abi() -> u32 {
 /// The kernel knows the directory by its inode, so it may be renamed. A file with a hard link in it belongs to it.
 ///
 /// # Errors
-/// As landlock_restrict_self(2): `EPERM` unless [`super::rights::give_up`] was called before; `Unsupported`
-/// where there is no Landlock.
+/// As landlock_restrict_self(2), `EPERM` unless [`super::rights::give_up`] was called before; as cap_enter(2);
+/// `Unsupported` where there is neither.
 pub fn enter(root: BorrowedFd<'_>) -> io::Result<()> {
     backend::enter(root)
 }
@@ -64,6 +78,11 @@ mod backend {
     struct PathBeneathAttr {
         allowed_access: u64,
         parent_fd: i32,
+    }
+
+    pub(super) fn missing() -> Option<String> {
+        let (version, needed) = (abi(), super::WHOLE_ABI);
+        (version < needed).then(|| format!("Landlock {needed} (it has {version}; Linux 6.7)"))
     }
 
     pub(super) fn abi() -> u32 {
@@ -115,10 +134,22 @@ mod backend {
     use std::io;
     use std::os::fd::BorrowedFd;
 
+    pub(super) fn missing() -> Option<String> {
+        (!super::REFUSES_CALLS).then(|| "a sandbox (Landlock of Linux, Capsicum of FreeBSD)".into())
+    }
+
     pub(super) fn abi() -> u32 {
         0
     }
 
+    /// In capability mode a process opens nothing by an absolute path and nothing above a directory that it has open.
+    #[cfg(target_os = "freebsd")]
+    pub(super) fn enter(_: BorrowedFd<'_>) -> io::Result<()> {
+        // SAFETY: the call takes nothing.
+        if unsafe { libc::cap_enter() } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    #[cfg(not(target_os = "freebsd"))]
     pub(super) fn enter(_: BorrowedFd<'_>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -7,10 +7,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
-use rustix::net::SendFlags;
 
 use super::descriptor::read_at;
 use super::fallback;
+use super::socket::NO_SIGNAL;
 
 /// The most bytes of one call: the limit of `sendfile(2)` on Linux.
 const MAX_COUNT: usize = 0x7fff_f000;
@@ -59,35 +59,45 @@ fn in_kernel(
     }
 }
 
-/// The BSDs return the count in an out-parameter, also with `EAGAIN` or `EINTR`.
-#[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_os = "macos"))]
+#[cfg(any(target_os = "freebsd", target_os = "dragonfly", target_vendor = "apple"))]
 fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     use std::os::fd::AsRawFd;
+    let (file, socket) = (file.as_raw_fd(), socket.as_raw_fd());
     let offset = libc::off_t::try_from(offset).map_err(|_| Errno::OVERFLOW)?;
-    let mut sent = libc::off_t::try_from(count).map_err(|_| Errno::OVERFLOW)?;
-    #[cfg(target_os = "macos")]
-    // SAFETY: both descriptors are borrowed for the call; `sent` is a valid out-parameter; no headers.
-    let result = unsafe {
-        libc::sendfile(file.as_raw_fd(), socket.as_raw_fd(), offset, &mut sent, std::ptr::null_mut(), 0)
-    };
-    #[cfg(not(target_os = "macos"))]
-    // SAFETY: both descriptors are borrowed for the call; `sent` is a valid out-parameter; no headers.
-    let result = unsafe {
-        libc::sendfile(
-            file.as_raw_fd(),
-            socket.as_raw_fd(),
-            offset,
-            count,
-            std::ptr::null_mut(),
-            &mut sent,
-            0,
-        )
-    };
-    let error = io::Error::last_os_error();
-    match (result, usize::try_from(sent)) {
-        (0, Ok(sent)) => Ok(sent),
-        (_, Ok(sent)) if sent > 0 => Ok(sent),
-        _ => Err(error),
+    loop {
+        // macOS takes the count where it returns how many were sent.
+        #[cfg(target_vendor = "apple")]
+        let (sent, result) = {
+            let mut sent = libc::off_t::try_from(count).map_err(|_| Errno::OVERFLOW)?;
+            // SAFETY: both descriptors are open for the call; `sent` is valid for reading and writing; no headers.
+            let result =
+                unsafe { libc::sendfile(file, socket, offset, &raw mut sent, std::ptr::null_mut(), 0) };
+            (sent, result)
+        };
+        #[cfg(not(target_vendor = "apple"))]
+        let (sent, result) = {
+            let mut sent = 0;
+            let no_headers = std::ptr::null_mut();
+            // SAFETY: both descriptors are open for the call; `sent` is valid for writing; no headers.
+            let result = unsafe { libc::sendfile(file, socket, offset, count, no_headers, &raw mut sent, 0) };
+            (sent, result)
+        };
+        let error = if result == 0 { None } else { Errno::from_io_error(&io::Error::last_os_error()) };
+        match partly(error, sent) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+/// What a call has sent that tells it in an out-parameter, also when the socket is full or a signal came in between. With
+/// any other error the parameter may still have the value that the caller gave it.
+#[cfg(any(test, target_os = "freebsd", target_os = "dragonfly", target_vendor = "apple"))]
+fn partly(error: Option<Errno>, sent: i64) -> Result<usize, Errno> {
+    match (error, usize::try_from(sent).unwrap_or(0)) {
+        (None, sent) => Ok(sent),
+        (Some(Errno::AGAIN | Errno::INTR), sent) if sent > 0 => Ok(sent),
+        (Some(error), _) => Err(error),
     }
 }
 
@@ -96,7 +106,7 @@ fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: u
     target_os = "android",
     target_os = "freebsd",
     target_os = "dragonfly",
-    target_os = "macos"
+    target_vendor = "apple"
 )))]
 fn in_kernel(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize) -> io::Result<usize> {
     copy(socket, file, offset, count)
@@ -111,7 +121,7 @@ fn copy(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, offset: u64, count: usize)
         return Ok(0);
     }
     loop {
-        match rustix::net::send(socket, &buffer[..filled], SendFlags::NOSIGNAL) {
+        match rustix::net::send(socket, &buffer[..filled], NO_SIGNAL) {
             Err(Errno::INTR) => {}
             result => return Ok(result?),
         }
@@ -146,6 +156,19 @@ mod tests {
             assert_eq!(sent_by(send, 7, 100), (3, b"789".to_vec()), "a file that is shorter than the count");
             assert_eq!(sent_by(send, 10, 5), (0, Vec::new()), "a file that was cut");
         }
+    }
+
+    /// The out-parameter counts only where the manual says so: sendfile(2) of FreeBSD and of macOS.
+    #[test]
+    fn partial_results() {
+        assert_eq!(partly(None, 0), Ok(0), "the end of the file");
+        assert_eq!(partly(None, 7), Ok(7));
+        assert_eq!(partly(Some(Errno::AGAIN), 7), Ok(7), "the socket is full now");
+        assert_eq!(partly(Some(Errno::AGAIN), 0), Err(Errno::AGAIN));
+        assert_eq!(partly(Some(Errno::INTR), 7), Ok(7));
+        assert_eq!(partly(Some(Errno::INTR), 0), Err(Errno::INTR));
+        assert_eq!(partly(Some(Errno::INVAL), 7), Err(Errno::INVAL), "macOS has not written the parameter");
+        assert_eq!(partly(Some(Errno::PIPE), 7), Err(Errno::PIPE));
     }
 
     #[test]

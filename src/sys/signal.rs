@@ -87,12 +87,16 @@ fn set_errno(value: i32) {
     unsafe {
         *libc::__errno_location() = value;
     }
-    #[cfg(any(target_os = "macos", target_os = "ios", target_os = "freebsd"))]
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
     // SAFETY: the location is this thread's own errno, valid as long as the thread.
     unsafe {
         *libc::__error() = value;
     }
-    let _ = value;
+    #[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+    // SAFETY: the location is this thread's own errno, valid as long as the thread.
+    unsafe {
+        *libc::__errno() = value;
+    }
 }
 
 /// The receiving end of this process's signals. A process has one: a new one takes over from the last.

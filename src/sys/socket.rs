@@ -25,6 +25,22 @@ pub const GENEROUS_LOWAT: u32 = 4 * 1024 * 1024;
 /// How long a connection is silent before the kernel probes whether the peer is still there.
 pub const FIRST_PROBE: Duration = Duration::from_secs(30);
 
+/// `MSG_NOSIGNAL`: a send to a peer that is gone fails with `EPIPE`, and raises no `SIGPIPE`. Where the flag does not exist,
+/// sockets have an option for it ([`without_sigpipe`]).
+#[cfg(not(target_vendor = "apple"))]
+pub const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+/// No flag: see [`without_sigpipe`].
+#[cfg(target_vendor = "apple")]
+pub const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+/// Sets `SO_NOSIGPIPE` where [`NO_SIGNAL`] is no flag; elsewhere it makes no call.
+pub fn without_sigpipe(socket: BorrowedFd<'_>) -> io::Result<()> {
+    #[cfg(target_vendor = "apple")]
+    rustix::net::sockopt::set_socket_nosigpipe(socket, true)?;
+    let _ = socket;
+    Ok(())
+}
+
 /// The longest time that Linux accepts for that (`MAX_TCP_KEEPIDLE`).
 const LATEST_PROBE: Duration = Duration::from_secs(32_767);
 
@@ -81,6 +97,8 @@ pub fn adopt(socket: OwnedFd) -> io::Result<Adopted> {
     if ![AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(&family) {
         return wrong("it is neither a TCP nor a Unix socket");
     }
+    // macOS declares the option, and does not know it: accept(2) then says it.
+    #[cfg(not(target_vendor = "apple"))]
     if !sockopt::socket_acceptconn(&socket)? {
         return wrong("it does not listen");
     }
@@ -244,13 +262,15 @@ pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {
     if cfg!(any(target_os = "linux", target_os = "android")) {
         return Ok(());
     }
+    without_sigpipe(socket)?;
     Ok(rustix::net::sockopt::set_tcp_nodelay(socket, true)?)
 }
 
-/// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for the following bytes before it makes a segment
-/// (`MSG_MORE`): the head of a response and its file leave together.
+/// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for the following bytes, at most 200 ms, before it makes a
+/// segment (`MSG_MORE`): the head of a response and its file leave together. On Linux only: `TCP_NOPUSH` of other systems
+/// has no limit of time, and a response whose next piece is late would be held.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
-    let mut flags = SendFlags::NOSIGNAL;
+    let mut flags = NO_SIGNAL;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if more {
         flags |= SendFlags::MORE;

@@ -73,7 +73,7 @@ impl Front {
 
     fn program(self) -> Command {
         let lane = match self {
-            Self::Reactor => return Command::new(env!("CARGO_BIN_EXE_stheno")),
+            Self::Reactor => return Command::new(stheno()),
             Self::Prefork => "prefork",
             Self::Threads => "threads",
         };
@@ -81,6 +81,12 @@ impl Front {
         command.args(["--runtime", lane]);
         command
     }
+}
+
+/// The server: what cargo has built, or the program in `STHENO_PROGRAM`, which `scripts/platforms` has built for another
+/// system.
+pub fn stheno() -> String {
+    std::env::var("STHENO_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_stheno").into())
 }
 
 /// The command, without environment variables that affect it.

@@ -171,7 +171,7 @@ fn a_server_without_standard_streams_serves() {
     let mut child = std::process::Command::new("sh")
         .arg("-c")
         .arg("exec \"$0\" -r \"$1\" --port 0 >&- 2>&- <&-")
-        .arg(env!("CARGO_BIN_EXE_stheno"))
+        .arg(crate::support::server::stheno())
         .arg(folder.root())
         .spawn()
         .expect("a shell");
