@@ -41,7 +41,9 @@ def zigbuild(env, target, *words):
 
 def build(tools, program):
     """The path of the server."""
-    zigbuild(tools, program.target, *BUILD_STD)
+    # The start files of musl are zig's: Debian's compiler has none.
+    flags = f"{tools.get('RUSTFLAGS', '')} -Clink-self-contained=no".strip()
+    zigbuild(tools | {"RUSTFLAGS": flags}, program.target, *BUILD_STD)
     return FOLDER / "build" / program.target / "release" / "stheno"
 
 
