@@ -76,7 +76,7 @@ def started(root, *command, user=None):
 
             def is_there():
                 log.seek(0)
-                found.extend(re.findall(r"http://.*?:(\d+)", log.read()))
+                found.extend(re.findall(r"http://(?:\[\S*?\]|[^:/\s]+):(\d+)", log.read()))
                 return found or process.poll() is not None
             until(is_there, f"{command[0]} says where it listens (target/package/tried.txt)", 20)
             if not found:
