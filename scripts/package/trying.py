@@ -11,7 +11,7 @@ import subprocess
 import tarfile
 import time
 
-from lib import PROJECT, Trouble, fetch, request, setup, until
+from lib import PROJECT, Trouble, fetch, proc, request, setup, until
 
 from .building import OUT, VERSION, run, static_program
 
@@ -66,6 +66,13 @@ def said(root, *command):
     return found.stdout
 
 
+def end_within(process, number):
+    """Signals the first process of the namespace; the kernel ends the others with it. (The death of unshare would not reach it:
+    a change of the user clears the signal that was asked for.)"""
+    for child in proc.family(process.pid)[1:2]:
+        os.kill(child, number)
+
+
 @contextlib.contextmanager
 def started(root, *command, user=None):
     """Runs a server in `root`; gives the port that it prints. It has to end by itself after SIGTERM, with the code 0."""
@@ -82,12 +89,11 @@ def started(root, *command, user=None):
             if not found:
                 raise Trouble(f"{command[0]} has ended at once: see target/package/tried.txt")
             yield int(found[0])
-            children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            os.kill(int(children[0]), signal.SIGTERM)
+            end_within(process, signal.SIGTERM)
             if process.wait(30):
                 raise Trouble(f"{command[0]} has ended with code {process.returncode} after SIGTERM")
         finally:
-            process.kill()
+            end_within(process, signal.SIGKILL)
             process.wait()
 
 
