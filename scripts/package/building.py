@@ -1,5 +1,6 @@
 """Builds what is packaged, and lists what it contains."""
 
+import functools
 import os
 import pathlib
 import re
@@ -14,8 +15,15 @@ OUT = PROJECT / "target" / "package"
 VERSION = tomllib.loads((PROJECT / "Cargo.toml").read_text())["package"]["version"]
 # The oldest glibc that the program of the Debian package runs with: that of Debian 10.
 GLIBC = "x86_64-unknown-linux-gnu.2.28"
+CARGO_HOME = pathlib.Path(os.environ.get("CARGO_HOME", "~/.cargo")).expanduser()
 
 
+def maturin():
+    """The interpreter of the environment that has maturin."""
+    return setup.venv(PROJECT / "target" / "maturin-venv", ["maturin[zig]>=1.9,<2"])
+
+
+@functools.cache
 def commit_time():
     """Seconds since 1970: the time of everything in a package."""
     return setup.output("git", "log", "-1", "--format=%ct")
@@ -23,8 +31,7 @@ def commit_time():
 
 def environment(**more):
     """A build whose result does not tell where it was made."""
-    home = os.environ.get("CARGO_HOME", os.path.expanduser("~/.cargo"))
-    remapped = {home: "cargo", PROJECT: "stheno"}
+    remapped = {CARGO_HOME: "cargo", PROJECT: "stheno"}
     flags = " ".join(f"--remap-path-prefix={old}=/{new}" for old, new in remapped.items())
     return {"SOURCE_DATE_EPOCH": commit_time(), "RUSTFLAGS": flags, "CARGO_PROFILE_RELEASE_DEBUG": "false",
             "CARGO_PROFILE_RELEASE_STRIP": "true", "CARGO_INCREMENTAL": "0", **more}
@@ -66,8 +73,7 @@ def licences(features=()):
 
 def licence_files(name, version):
     """The files of a crate in the registry that are licences."""
-    home = os.path.expanduser(os.environ.get("CARGO_HOME", "~/.cargo"))
-    folders = pathlib.Path(home, "registry", "src").glob(f"*/{name}-{version}")
+    folders = CARGO_HOME.glob(f"registry/src/*/{name}-{version}")
     return sorted(path for folder in folders for path in folder.iterdir()
                   if re.match(r"(licen[sc]e|copying|unlicense)", path.name, re.I) and path.is_file())
 

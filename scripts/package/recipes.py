@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import tarfile
 
-from lib import PROJECT, Trouble, setup
+from lib import PROJECT, Trouble
 
-from .building import OUT, VERSION, commit_time, environment, glibc_program, licences, run, static_program
+from .building import OUT, VERSION, commit_time, environment, glibc_program, licences, maturin, run, static_program
 
 HERE = pathlib.Path(__file__).parent
 DOCS = PROJECT / "docs"
@@ -64,9 +64,9 @@ def unit():
         if text.count(old) != times:
             raise Trouble(f"docs/systemd/stheno.service has {old!r} {text.count(old)} times, not {times}")
         text = text.replace(old, new)
-    first, _, rest = text.partition("\n\n")
-    return "# Stheno, a web server for files. Change it by `systemctl edit stheno`; the options are in\n" \
-           "# /etc/stheno/stheno.toml.\n\n" + rest if first.startswith("#") else text
+    # The first paragraph says how to install it by hand.
+    return ("# Stheno, a web server for files. Change it by `systemctl edit stheno`; the options are in\n"
+            "# /etc/stheno/stheno.toml.\n\n" + text.partition("\n\n")[2])
 
 
 def deb():
@@ -80,7 +80,7 @@ def deb():
     for name, place in COMPLETIONS.items():
         put(root / share / place, DOCS / "completions" / name)
     about = root / share / "doc/stheno"
-    put(about / "copyright", (PROJECT / "LICENSE").read_text())
+    put(about / "copyright", PROJECT / "LICENSE")
     compressed(about / "third-party.txt.gz", licences())
     compressed(about / "changelog.gz", PROJECT / "CHANGELOG.md")
     for script in ("postinst", "prerm", "postrm"):
@@ -123,11 +123,10 @@ def packed(root, path):
 
 
 def wheel():
-    python = setup.venv(PROJECT / "target" / "maturin-venv", ["maturin[zig]>=1.9,<2"])
     folder = fresh("wheel")
     listed = PROJECT / "src/wsgi/python/stheno_wsgi/third-party.txt"
     listed.write_text(licences(["wsgi"]), encoding="utf-8")
-    env = os.environ | environment(PATH=f"{python.parent}:{os.environ['PATH']}", CARGO_TARGET_DIR=str(OUT / "build"))
+    env = os.environ | environment(PATH=f"{maturin().parent}:{os.environ['PATH']}", CARGO_TARGET_DIR=str(OUT / "build"))
     try:
         run("maturin", "build", "--release", "--locked", "--zig", "--compatibility", "manylinux2014", "--out", folder,
             cwd=PROJECT, env=env)

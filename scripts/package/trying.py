@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ import time
 
 from lib import PROJECT, Trouble, fetch, proc, request, setup, until
 
-from .building import OUT, VERSION, run, static_program
+from .building import OUT, VERSION, maturin, run, static_program
 
 SUITE = "bookworm"
 # systemd checks the unit; Python is for the wheel.
@@ -151,8 +152,7 @@ def try_tarball(package):
 def try_wheel(package):
     root, found = bare("wheel"), OUT / "wheels"
     shutil.rmtree(found, ignore_errors=True)
-    python = setup.venv(PROJECT / "target" / "maturin-venv", ["maturin[zig]>=1.9,<2"])
-    run(python, "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--python-version", "3.11", "--dest", found, "falcon")
+    run(maturin(), "-m", "pip", "download", "--quiet", "--only-binary", ":all:", "--python-version", "3.11", "--dest", found, "falcon")
     shutil.copytree(found, root / "wheels")
     shutil.copy(package, root / "wheels")
     (root / "srv/app.py").write_text(APP)
@@ -173,8 +173,7 @@ def try_image(context):
     run("mknod", root / "dev/null", "c", 1, 3)
     (root / "dev/null").chmod(0o666)
     text = (context / "Containerfile").read_text()
-    entry = [re.findall(r'"([^"]*)"', re.search(rf"^{word} \[(.*)\]$", text, re.M)[1]) for word in ("ENTRYPOINT", "CMD")]
-    words = sum(entry, [])
+    words = [word for line in ("ENTRYPOINT", "CMD") for word in json.loads(re.search(rf"^{line} (.*)$", text, re.M)[1])]
     words[words.index("8080")] = "0"
     user = re.search(r"^USER (\S+)$", text, re.M)[1]
     with started(root, *words, user=user) as port:

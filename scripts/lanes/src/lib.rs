@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::thread;
 
+use argh::FromArgs;
 use socket2::{Domain, Socket, Type};
 use stheno::sys::readiness::wait_readable;
 use stheno::sys::signal::{Signal, Signals};
@@ -13,6 +15,22 @@ use stheno::sys::socket::defer_accept;
 
 /// The queue of connections that wait to be accepted: the server's figure.
 const BACKLOG: i32 = 4096;
+
+/// Files, served by the file service of tower-http.
+#[derive(Debug, FromArgs)]
+pub struct ServeDirArgs {
+    /// port to listen on (default: 9003 with hyper, 9004 with axum)
+    #[argh(option)]
+    pub port: Option<u16>,
+
+    /// folder of the files (default .)
+    #[argh(option, short = 'r', default = "PathBuf::from(\".\")")]
+    pub root: PathBuf,
+
+    /// threads of the runtime (default 1, a runtime on one thread)
+    #[argh(option, short = 'w', default = "1")]
+    pub workers: usize,
+}
 
 /// Makes a listening socket on the loopback, and prints its URL. As with the other contestants, connections are accepted
 /// with their first bytes (`TCP_DEFER_ACCEPT`), and inherit `TCP_NODELAY`.

@@ -7,34 +7,17 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use argh::FromArgs;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use stheno_lanes::{end_of_tokio, exit_code, listen_on_tokio, on_tokio};
+use stheno_lanes::{ServeDirArgs, end_of_tokio, exit_code, listen_on_tokio, on_tokio};
 use tower_http::services::ServeDir;
 
-/// Files, served by hyper and tower-http.
-#[derive(FromArgs)]
-struct Args {
-    /// port to listen on (default 9003)
-    #[argh(option, default = "9003")]
-    port: u16,
-
-    /// folder of the files (default .)
-    #[argh(option, short = 'r', default = "PathBuf::from(\".\")")]
-    root: PathBuf,
-
-    /// threads of the runtime (default 1, a runtime on one thread)
-    #[argh(option, short = 'w', default = "1")]
-    workers: usize,
-}
-
 fn main() -> ExitCode {
-    let args: Args = argh::from_env();
+    let args: ServeDirArgs = argh::from_env();
     let served = on_tokio(args.workers, async {
         tokio::select! {
-            result = serve(args.port, args.root) => result.map(|never| match never {}),
+            result = serve(args.port.unwrap_or(9003), args.root) => result.map(|never| match never {}),
             result = end_of_tokio() => result,
         }
     });
