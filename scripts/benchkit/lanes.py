@@ -37,7 +37,7 @@ NAMES = [OURS, *TWINS, "floor", "hyper", *(one.name for one in LANES)]
 FILE_SERVERS = [name for name in NAMES if name not in FLOORS + HELLOS]
 LANE_ROWS = {"1k": NAMES, "pipelined": NAMES, "close": [name for name in NAMES if name not in FLOORS],
              "100k": FILE_SERVERS, "idle-1000": FILE_SERVERS}
-# An allocator changes no latency that the CPU time does not show: one stands for the three.
+# The lanes with mimalloc differ in CPU time by less than the noise, so only one of them has a curve.
 IN_CURVES = [name for name in FILE_SERVERS if "mimalloc" not in name] + ["stheno-mimalloc"]
 CRATES = ["tokio", "hyper", "axum", "tower-http", "io-uring", "compio", "mimalloc"]
 # How a lane begins its last line when the kernel refuses a ring.

@@ -10,9 +10,9 @@
 //! to the last byte of the response, in seconds. Bytes from a client cannot leave their quotes or their line: quotes and
 //! backslashes are escaped by a backslash, control bytes and bytes above 7E by `\xNN`.
 //!
-//! The lines of one turn are written together, as whole lines of at most `PIPE_BUF` bytes a `write(2)`, or 64 KiB to a regular
-//! file, so workers that share a file or a pipe do not mix their lines. Writing does not block: if the target is full, lines are dropped and
-//! counted.
+//! The lines of one turn are written together, as whole lines of at most `PIPE_BUF` bytes a `write(2)`, or 64 KiB to a
+//! regular file, so workers that share a file or a pipe do not mix their lines. Writing does not block: if the target is
+//! full, lines are dropped and counted.
 
 use std::io::{self, Write as _};
 use std::net::IpAddr;

@@ -28,8 +28,8 @@ const TRIES: u32 = 3;
 const SOCKET_TYPE: SocketType =
     if cfg!(target_vendor = "apple") { SocketType::STREAM } else { SocketType::SEQPACKET };
 
-/// `MSG_CMSG_CLOEXEC`: files arrive closed on exec. Where the flag does not exist they are made so after they have arrived,
-/// which a worker, who starts no program meanwhile, may do.
+/// `MSG_CMSG_CLOEXEC`: files arrive closed on exec. Where the flag does not exist, they are made so after they have arrived: a
+/// worker starts no program, so none inherits them in between.
 #[cfg(not(target_vendor = "apple"))]
 const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
 #[cfg(target_vendor = "apple")]

@@ -5,8 +5,8 @@
 //! configuration of the system. No C library has the three calls of Landlock; the crate `landlock` would add two derive
 //! macros and their compilers for them.
 //!
-//! pledge(2) of OpenBSD is not used: it kills a process at the first call that its promises leave out, and no promise is
-//! worth making that was never tried.
+//! pledge(2) of OpenBSD is not used: it kills a process at the first call that its promises leave out, and the promises
+//! could not be tested.
 
 use std::io;
 use std::os::fd::BorrowedFd;
