@@ -8,7 +8,7 @@ use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
-use super::loop_state::{Budget, LoopState, WRITE_PER_TURN};
+use super::loop_state::{Budget, LoopState, WRITE_PER_TURN, word};
 use super::peer::Peer;
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
@@ -168,20 +168,6 @@ pub(super) struct Tally {
 const ENDED: u32 = 1 << 30;
 
 impl Tally {
-    #[allow(clippy::cast_possible_truncation, reason = "a budget bounds the sum of a dispatch, far below")]
-    fn note_read(&mut self, count: usize) {
-        if count == 0 {
-            self.read |= ENDED;
-        } else {
-            self.read += count as u32;
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "as in `note_read`")]
-    fn note_written(&mut self, count: usize) {
-        self.written += count as u32;
-    }
-
     /// What was moved since `earlier`, when the channel was ready for `before`.
     pub(super) fn since(self, earlier: Self, before: Readiness, cx: &Context<'_>) -> Moved {
         let (read, written) = (self.read - earlier.read, self.written - earlier.written);
@@ -339,13 +325,17 @@ impl<'a> Context<'a> {
         }
         loop {
             match socket.read(&mut self.state.scratch) {
+                Ok(0) => {
+                    self.tally.read |= ENDED;
+                    self.ready.readable = false;
+                    return Ok(Some(&[]));
+                }
                 Ok(count) => {
                     self.budget.note_read(count);
-                    self.tally.note_read(count);
+                    self.tally.read += word(count);
                     // A read that does not fill the buffer has emptied the socket, unless the end of file follows. (A
                     // read also stops before TCP urgent data; what follows that is read with the next byte.)
-                    let drained = count < self.state.scratch.len() && !self.ready.read_closed;
-                    self.ready.readable = count > 0 && !drained;
+                    self.ready.readable = count >= self.state.scratch.len() || self.ready.read_closed;
                     return Ok(Some(&self.state.scratch[..count]));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -425,7 +415,7 @@ impl<'a> Context<'a> {
         match result {
             Ok(count) => {
                 self.budget.note_written(count);
-                self.tally.note_written(count);
+                self.tally.written += word(count);
                 self.ready.writable = count >= wanted;
                 Ok(Some(count))
             }
