@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Moved};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, HOOKS, Watch, Why};
+use crate::recording::{Ending, HOOKS, Registration, Why};
 use crate::slab::Key;
 
 /// A hook of [`super::Dispatcher`].
@@ -61,7 +61,7 @@ pub trait Probe {
     /// Called when the name of a channel's state has changed in a hook.
     fn state_change(&mut self, key: Key, from: &'static str, to: &'static str) {}
     /// Called when the kernel watches a channel for something else.
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {}
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {}
     /// Called for a new channel. A scheduled call is not told.
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called when a channel closes; `unsent` bytes are lost with it.

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::probe::{Hook, Probe};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, Recorder, Watch, Why, ready};
+use crate::recording::{Ending, Recorder, Registration, Why, ready};
 use crate::slab::Key;
 use crate::sys::socket;
 
@@ -78,9 +78,8 @@ impl Probe for Recorded {
         self.recorder.state(bits(key), from, to);
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
-        let interest = u8::from(read) * ready::READ | u8::from(write) * ready::WRITE;
-        self.recorder.watch(bits(key), watch, interest);
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
+        self.recorder.watch(bits(key), watch, ready::of(read, write));
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {
@@ -151,7 +150,7 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.state_change(key, from, to));
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
         self.iter_mut().for_each(|probe| probe.watch(key, watch, read, write));
     }
 

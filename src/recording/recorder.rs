@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::{About, Output};
 use super::lines;
-use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Watch, Why};
+use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Registration, Why};
 use super::ring::{Known, Ring};
 use super::step::Step;
 use crate::clock::Instant;
@@ -173,7 +173,7 @@ impl Recorder {
     }
 
     /// The kernel watches a channel for something else; `interest` has [`super::ready`] bits.
-    pub fn watch(&self, key: u64, watch: Watch, interest: u8) {
+    pub fn watch(&self, key: u64, watch: Registration, interest: u8) {
         self.push(Record { key, code: watch as u8, a: interest.into(), ..Record::new(Kind::Watch) });
     }
 
