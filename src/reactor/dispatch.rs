@@ -145,7 +145,11 @@ fn call_hook<P: Probe>(
     }
     if P::ACTIVE {
         let (state, tally) = before;
-        probe.moved(key, context.tally.since(tally, context));
+        let moved = context.tally.since(tally, context);
+        probe.moved(key, moved);
+        if moved.shut {
+            probe.shutdown(key, dispatcher.unsent());
+        }
         if dispatcher.state() != state {
             probe.state_change(key, state, dispatcher.state());
         }

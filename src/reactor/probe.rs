@@ -54,6 +54,8 @@ pub trait Probe {
     fn hook_enter(&mut self, key: Key, hook: Hook) {}
     /// Called after a hook, with what it has read and written through its context.
     fn moved(&mut self, key: Key, moved: Moved) {}
+    /// Called after a hook that has closed the sending half of its channel, of which `unsent` bytes are left.
+    fn shutdown(&mut self, key: Key, unsent: u64) {}
     /// Called after a hook that has not panicked.
     fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {}
     /// Called after a hook, or another method of the channel, has panicked.

@@ -53,7 +53,7 @@ impl Probe for Recorded {
     }
 
     fn hook_enter(&mut self, key: Key, hook: Hook) {
-        self.recorder.enter(bits(key), hook.name(), self.why);
+        self.recorder.enter_hook(bits(key), hook as u16, self.why);
     }
 
     fn moved(&mut self, key: Key, moved: Moved) {
@@ -66,8 +66,12 @@ impl Probe for Recorded {
         }
     }
 
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.recorder.shutdown(bits(key), unsent);
+    }
+
     fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
-        self.recorder.exit(bits(key), hook.name(), ending);
+        self.recorder.exit_hook(bits(key), hook as u16, ending);
     }
 
     fn panic(&mut self, key: Key) {
@@ -136,6 +140,10 @@ impl<P: Probe> Probe for Option<P> {
 
     fn moved(&mut self, key: Key, moved: Moved) {
         self.iter_mut().for_each(|probe| probe.moved(key, moved));
+    }
+
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.iter_mut().for_each(|probe| probe.shutdown(key, unsent));
     }
 
     fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
