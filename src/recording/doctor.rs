@@ -10,7 +10,7 @@ mod spin;
 use super::finding::{Finding, FindingKind, Findings, Severity, TurnRecords};
 use super::lines::{self, Book};
 use super::reader::Recording;
-use super::record::{Ending, Kind, Record, moved};
+use super::record::{Ending, Kind, Record, Why, moved};
 use edges::Edges;
 use hooks::Hooks;
 use spin::Spin;
@@ -75,13 +75,16 @@ impl Doctor {
         let Self { hooks, edges, spin, findings, .. } = self;
         let (mut began, mut clock) = (None, None);
         let mut rare = false;
-        let mut has_moved = false;
+        let (mut has_moved, mut has_late) = (false, false);
         spin.begin_turn();
         for record in turn.iter() {
             match record.kind {
                 Kind::Turn => began = Some(record.time),
                 Kind::Event => spin.note_event(record),
-                Kind::Enter => spin.note_hook(record),
+                Kind::Enter => {
+                    spin.note_hook(record);
+                    has_late |= record.code == Why::Late as u8;
+                }
                 Kind::Exit => rare |= record.code == Ending::Forgotten as u8,
                 Kind::Read | Kind::Write => {
                     has_moved |= record.b > 0;
@@ -100,9 +103,10 @@ impl Doctor {
         // What happens before the first wait is no turn.
         let end = turn.end();
         if let Some(began) = began {
-            if end - began >= hooks::LONG_WAIT {
+            if has_late || end - began >= hooks::LONG_WAIT {
                 hooks.look(turn, began, book, findings);
             }
+            hooks.last_began = began;
             spin.end_turn(turn.number, end, has_moved, book, findings);
         }
         hooks.clock = clock.or(hooks.clock);

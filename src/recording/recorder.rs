@@ -112,7 +112,8 @@ impl Recorder {
         state.turn_began = state.ring.now;
         state.ring.totals.turns += 1;
         state.ring.push(Record { a: number(events), ..Record::new(Kind::Turn) });
-        if state.ring.now - state.clocked >= CLOCK_EVERY {
+        let is_first = state.ring.totals.turns == 1;
+        if is_first || state.ring.now - state.clocked >= CLOCK_EVERY {
             state.read_thread_clocks();
         }
     }

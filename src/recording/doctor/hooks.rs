@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::recording::finding::{Finding, FindingKind, Findings, Severity, TurnRecords, channels};
 use crate::recording::lines::{self, Book};
-use crate::recording::record::{Kind, NO_KEY, Record, Why};
+use crate::recording::record::{Kind, NO_KEY, Record, Why, ready};
 
 /// A hook is slow from here on.
 const SLOW: u64 = 10_000_000;
@@ -54,8 +54,12 @@ pub(super) struct Hooks {
     spans: Vec<HookCall>,
     open: Vec<usize>,
     seen: HashSet<u64, RandomState>,
+    /// Channels with an event that the turn had no time for.
+    unserved: Vec<u64>,
     /// When wakers were called in this turn.
     wakes: HashMap<u64, u64, RandomState>,
+    /// When the turn before began, which had no time for the channels that are late in this one.
+    pub(super) last_began: u64,
     /// The clocks of the thread, as they were read last before this turn.
     pub(super) clock: Option<Record>,
 }
@@ -78,11 +82,12 @@ impl Hooks {
 
     /// Makes spans of the records.
     fn take(&mut self, turn: TurnRecords<'_>, began: u64) {
-        let Self { spans, open, seen, wakes, clock } = self;
+        let Self { spans, open, seen, unserved, wakes, clock, last_began } = self;
         spans.clear();
         open.clear();
         seen.clear();
         wakes.clear();
+        unserved.clear();
         let mut clock = *clock;
         for record in turn.iter() {
             match record.kind {
@@ -90,6 +95,7 @@ impl Hooks {
                     let is_first = seen.insert(record.key);
                     let (key, name, why, enter) = (record.key, record.name, record.code, record.time);
                     open.push(spans.len());
+                    let began = if why == Why::Late as u8 { *last_began } else { began };
                     let since = wakes.remove(&key).unwrap_or(began).min(enter);
                     let (exit, own, before, after) = (None, 0, clock, None);
                     spans.push(HookCall { key, name, why, since, enter, exit, own, before, after, is_first });
@@ -105,6 +111,8 @@ impl Hooks {
                         spans[*outer].own = spans[*outer].own.wrapping_sub(length);
                     }
                 }
+                // An event of writing alone may call no hook.
+                Kind::Event if record.code & ready::READ != 0 => unserved.push(record.key),
                 Kind::Wake => {
                     wakes.insert(record.key, record.time.max(began));
                 }
@@ -116,6 +124,9 @@ impl Hooks {
                 _ => {}
             }
         }
+        unserved.retain(|key| !seen.contains(key));
+        unserved.sort_unstable();
+        unserved.dedup();
         // A hook that has not ended has no length.
         for at in open.drain(..) {
             spans[at].own = 0;
@@ -132,7 +143,7 @@ impl Hooks {
         }
         let behind = self.spans[at + 1..].iter().filter(|other| other.enter >= exit && other.has_waited());
         let (because, cure, is_ours) = because(span);
-        let behind = match behind.count() {
+        let behind = match behind.count() + self.unserved.len() {
             0 => "no channel waited behind it".into(),
             count => format!("{} waited behind it", channels(count)),
         };
@@ -161,6 +172,7 @@ impl Hooks {
         }
         let mut before: Vec<&HookCall> = self.spans.iter().filter(|other| other.enter < span.enter).collect();
         before.sort_by_key(|other| std::cmp::Reverse(other.own));
+        let is_late = span.why == Why::Late as u8;
         let is_one = before.first().is_some_and(|longest| longest.own * 2 >= waited);
         let others =
             if count > 1 { format!("; {} waited 5 ms or longer", channels(count)) } else { String::new() };
@@ -174,7 +186,7 @@ impl Hooks {
                 "{} waited {} in its turn behind {}{others}",
                 book.label(span.key),
                 lines::time(Duration::from_nanos(waited)),
-                blame(&before, book),
+                if is_late { "the hooks of the turn before".into() } else { blame(&before, book) },
             ),
             cure: if is_one {
                 "make the long hook shorter, or give its work to a thread: the loop calls one hook at a time"

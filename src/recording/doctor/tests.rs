@@ -113,6 +113,18 @@ fn a_channel_waits_behind_many_short_hooks() {
     assert!(findings[0].cure.contains("workers"), "{}", findings[0].cure);
 }
 
+/// A channel that the turn had no time for waits into the next one.
+#[test]
+fn a_late_channel_has_waited_since_the_turn_before() {
+    let mut hand = Hand::new();
+    hand.turn(MILLI).event(key(3), 1).hook(key(3), "handle_read", Why::Event, 15 * MILLI).clock();
+    hand.event(key(4), 1).event(key(4), 1).event(key(5), 2);
+    hand.turn(0).hook(key(4), "handle_read", Why::Late, 1_000);
+    let texts: Vec<String> = hand.findings("reactor").into_iter().map(|finding| finding.text).collect();
+    assert!(texts[0].ends_with("; 1 channel waited behind it"), "{texts:?}");
+    assert_eq!(texts[1..], ["Echo 4.1 waited 15 ms in its turn behind the hooks of the turn before"]);
+}
+
 #[test]
 fn a_wait_that_is_short_or_of_its_own_making_is_silent() {
     let mut hand = Hand::new();
