@@ -15,6 +15,8 @@ mod example;
 mod golden;
 #[path = "ladder/map.rs"]
 mod map;
+#[path = "ladder/recorded.rs"]
+mod recorded;
 #[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "ladder/rung.rs"]
 mod rung;
