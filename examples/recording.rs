@@ -125,7 +125,7 @@ fn examine(files: &[PathBuf], recordings: &[Recording], json: bool) -> String {
         }
         text += &list(findings);
     }
-    text + &shared.iter().map(|finding| line(finding)).collect::<String>()
+    text + &shared.iter().map(line).collect::<String>()
 }
 
 /// The findings for people: the worst of each kind first, and not more than fits a screen.

@@ -38,7 +38,7 @@ impl Dispatcher for Patient {
     }
 
     fn unsent(&self) -> u64 {
-        self.output.len() as u64
+        self.output.len()
     }
 }
 
@@ -188,7 +188,7 @@ fn a_channel_that_always_wants_to_write_is_found() {
     let busy = spins(|patient, cx| {
         thread_local!(static CALLS: Cell<u32> = const { Cell::new(0) });
         CALLS.set(CALLS.get() + 1);
-        if CALLS.get() % 500 == 0 {
+        if CALLS.get().is_multiple_of(500) {
             cx.send(&patient.socket, b"x", false)?;
         }
         Ok(())
@@ -196,44 +196,43 @@ fn a_channel_that_always_wants_to_write_is_found() {
     assert_eq!(busy, None);
 }
 
+/// A client sends a byte, and its channel pushes 8 MB and does as `reads` says. Returns how much the client received.
+fn pushes(reads: Does) -> (usize, Option<Finding>) {
+    thread_local! {
+        static READS: Cell<Does> = const { Cell::new(|_, _| Ok(())) };
+    }
+    READS.set(reads);
+    let (mut reactor, address) = ward(128, |socket| Patient {
+        reads: |patient, cx| {
+            patient.output.push(&vec![b'x'; 8_000_000]);
+            READS.get()(patient, cx)
+        },
+        writes: |patient, cx| {
+            transmit(cx, &patient.socket, &mut patient.output)?;
+            if patient.output.is_empty() {
+                cx.close();
+            }
+            Ok(())
+        },
+        ..healthy(socket)
+    });
+    let client = thread::spawn(move || {
+        let mut client = connect(address);
+        client.write_all(b"x").expect("send");
+        let mut received = Vec::new();
+        // A close with unread input resets the connection.
+        let _ = client.read_to_end(&mut received);
+        received.len()
+    });
+    while !client.is_finished() {
+        reactor.turn(Some(Duration::from_millis(5))).expect("a turn");
+    }
+    let findings = settle(&mut reactor);
+    (client.join().expect("the client"), findings.into_iter().find(|one| one.kind == FindingKind::BytesLost))
+}
+
 #[test]
 fn a_close_after_the_push_is_found() {
-    let pushes = |reads: Does| {
-        thread_local! {
-            static READS: Cell<Does> = const { Cell::new(|_, _| Ok(())) };
-        }
-        READS.set(reads);
-        let (mut reactor, address) = ward(128, |socket| Patient {
-            reads: |patient, cx| {
-                patient.output.push(&vec![b'x'; 8_000_000]);
-                READS.get()(patient, cx)
-            },
-            writes: |patient, cx| {
-                transmit(cx, &patient.socket, &mut patient.output)?;
-                if patient.output.is_empty() {
-                    cx.close();
-                }
-                Ok(())
-            },
-            ..healthy(socket)
-        });
-        let client = thread::spawn(move || {
-            let mut client = connect(address);
-            client.write_all(b"x").expect("send");
-            let mut received = Vec::new();
-            // A close with unread input resets the connection.
-            let _ = client.read_to_end(&mut received);
-            received.len()
-        });
-        while !client.is_finished() {
-            reactor.turn(Some(Duration::from_millis(5))).expect("a turn");
-        }
-        let findings = settle(&mut reactor);
-        (
-            client.join().expect("the client"),
-            findings.into_iter().find(|one| one.kind == FindingKind::BytesLost),
-        )
-    };
     let (received, finding) = pushes(|patient, cx| {
         transmit(cx, &patient.socket, &mut patient.output)?;
         cx.close();

@@ -221,17 +221,19 @@ fn bytes_are_lost_at_a_close() {
     assert_eq!(hand.kinds("reactor"), []);
 }
 
+/// What is found of a loop that does `each` after each of its waits.
+fn spin(pause: u64, polls: usize, each: &dyn Fn(&mut Hand, usize)) -> Vec<Finding> {
+    let mut hand = Hand::new();
+    hand.turn(MILLI).moves(Kind::Read, key(2), 5, moved::BLOCKED);
+    for poll in 0..polls {
+        hand.turn(pause);
+        each(&mut hand, poll);
+    }
+    hand.findings("reactor")
+}
+
 #[test]
 fn a_loop_that_polls_and_moves_nothing_spins() {
-    let spin = |pause: u64, polls: usize, each: &dyn Fn(&mut Hand, usize)| {
-        let mut hand = Hand::new();
-        hand.turn(MILLI).moves(Kind::Read, key(2), 5, moved::BLOCKED);
-        for poll in 0..polls {
-            hand.turn(pause);
-            each(&mut hand, poll);
-        }
-        hand.findings("reactor")
-    };
     let writes = |hand: &mut Hand, _: usize| {
         hand.event(key(3), 2).hook(key(3), "handle_write", Why::Event, 1_000);
     };
@@ -267,11 +269,11 @@ fn a_loop_that_polls_and_moves_nothing_spins() {
     assert_eq!(spin(1_010_000, 5_000, &writes), []);
     let a_byte = |hand: &mut Hand, poll: usize| {
         writes(hand, poll);
-        hand.moves(Kind::Write, key(3), u64::from(poll % 900 == 0), 0);
+        hand.moves(Kind::Write, key(3), u64::from(poll.is_multiple_of(900)), 0);
     };
     assert_eq!(spin(1_000, 20_000, &a_byte), []);
     let new = |hand: &mut Hand, poll: usize| {
-        if poll % 900 == 0 {
+        if poll.is_multiple_of(900) {
             hand.push(Record { key: key(8), ..Record::new(Kind::New) });
         }
     };
