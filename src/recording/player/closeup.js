@@ -97,9 +97,10 @@ class CloseUp {
     const here = model.turnOf[this.player.at], found = new Map();
     const turns = [...new Set(this.items.map((item) => item.turn))];
     turns.sort((one, other) => Math.abs(one.at - here) - Math.abs(other.at - here));
+    const isHidden = (life) => this.player.hidesFuture() && life.born > this.player.at;
     for (const turn of turns)
       for (const life of [...turn.hooks.map((hook) => hook.life), ...turn.keys])
-        if (life && found.size < MOST_LANES) found.set(life, true);
+        if (life && found.size < MOST_LANES && !isHidden(life)) found.set(life, true);
     const y = TURN_ROW + NOTE_ROW + LOOP_ROW + 4;
     return [...found.keys()].sort((one, other) => one.index - other.index || one.id - other.id)
       .map((life, at) => ({ life, y: y + at * LANE }));
@@ -149,11 +150,19 @@ class CloseUp {
         const served = this.items.find((item) => item.turn === turn && item.hook && item.hook.life === life);
         context.strokeStyle = context.fillStyle = colours.bronze;
         context.lineWidth = 3;
-        if (served && served.x > x) stroke(context, [], x, served.x, y + LANE / 2);
-        for (const item of this.items.filter((one) => one.hook && one.turn.at === turn.at - 1 && one.hook.length >= 1e6))
-          if (wait && model.behind(item.hook).includes(life)) stroke(context, [3, 4], item.x, x, y + LANE / 2);
+        if (served && served.x > x + 4) stroke(context, [], x, served.x, y + LANE / 2);
+        const since = wait ? this.maybeSince(model, turn, life) : null;
+        if (since !== null) stroke(context, [3, 4], since, x, y + LANE / 2);
       }
     }
+  }
+
+  // Where a slow hook of the turn before begins, or what this channel did after it ends; null if there was none.
+  maybeSince(model, turn, life) {
+    const before = this.items.filter((one) => one.hook && one.turn.at === turn.at - 1);
+    const slow = before.find((one) => one.hook.length >= 1e6 && model.behind(one.hook).includes(life));
+    if (!slow) return null;
+    return Math.max(slow.x, ...before.filter((one) => one.hook.life === life).map((one) => one.x + one.width));
   }
 
   drawItem(context, colours, item, lanes) {

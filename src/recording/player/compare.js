@@ -28,8 +28,10 @@ function drawCompare(table, strips, players, open) {
   players.forEach((player, at) => drawStrip(strips.children[at], player, longest, colours, at === players.length - 1));
 }
 
+// A loop that asks about every descriptor has no list in the kernel; one with such a list asks about none.
 function can({ model }, needs) {
-  return !needs || model.recording.tells.has(needs) || (needs === "asked" && /select|poll/.test(model.recording.facts.loop || ""));
+  const asks = /^(select|poll)$/.test(model.recording.facts.loop || "");
+  return !needs || needs === "asked" || model.recording.tells.has(needs) || (needs === "register" && asks);
 }
 
 // A bar beside a figure: its share of the largest one in the row.

@@ -22,7 +22,7 @@ class Page {
     this.current = at;
     this.player = this.players[at] || null;
     $("compare").hidden = at >= 0;
-    $("one").hidden = !this.player;
+    $("one").hidden = $("foot").hidden = !this.player;
     if (this.player) this.build(this.player);
     this.draw();
   }
@@ -93,7 +93,7 @@ class Page {
 
   tell(player) {
     const { turn, at, model } = player, text = sentence(model, at), ofTurn = turnSentence(turn);
-    $("turn-line").textContent = text === ofTurn ? "" : player.hidesFuture() ? word("st.wait") : ofTurn;
+    $("turn-line").textContent = text === ofTurn ? "" : player.hidesFuture() ? "" : ofTurn;
     if ($("sentence").textContent !== text) $("sentence").textContent = text;
     const strip = $("overview");
     strip.setAttribute("aria-label", word("strip"));

@@ -102,6 +102,18 @@ class Model {
     return (hook.behind = [...waiting]);
   }
 
+  // How long the channel of a hook was ready before it, and the longest hook that was in its way; null if that was short.
+  waitedFor(hook) {
+    if (!hook.life || !["event", "ready", "late"].includes(hook.why)) return null;
+    const turn = this.turns[hook.turn], before = this.turns[hook.turn - 1];
+    const longest = (hooks) => hooks.filter((one) => one.length >= 1e6).sort((one, other) => other.length - one.length)[0];
+    const first = turn.hooks.find((one) => one.life === hook.life) === hook;
+    const ours = first && longest(turn.hooks.filter((one) => one.exit < hook.enter));
+    if (ours) return { blocker: ours, sure: hook.began - turn.turned, perhaps: 0 };
+    const theirs = first && before && longest(before.hooks.filter((one) => this.behind(one).includes(hook.life)));
+    return theirs ? { blocker: theirs, sure: 0, perhaps: hook.began - theirs.began } : null;
+  }
+
   // What the thread did meanwhile, from the readings of its clocks before and after a hook; null where there are none.
   clocks(hook) {
     const { kind, key, b, time, count } = this.recording;

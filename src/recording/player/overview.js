@@ -49,7 +49,7 @@ function drawAxis(context, colours, width, y, length) {
   for (const at of ticks(length, width / 110)) {
     const x = Math.min(width - 1, (at / length) * width);
     context.fillRect(x, y, 1, 4);
-    const text = duration(at), room = width - x - 4;
+    const text = at ? duration(at) : "0", room = width - x - 4;
     if (context.measureText(text).width <= room) context.fillText(text, x + 3, y + 13);
   }
 }
@@ -121,7 +121,8 @@ class Overview {
     font(context, 11);
     context.fillStyle = colours.soft;
     const limit = queues[queues.length - 1].most;
-    context.fillText(`${word("queue")}: ${word("queue.most", whole(most))}${limit ? ` / ${whole(limit)}` : ""}`, 2, top + 12);
+    const longest = Math.max(...queues.map((one) => one.length));
+    context.fillText(`${word("queue")}: ${word(limit ? "queue.most" : "queue.long", whole(longest), whole(limit))}`, 2, top + 12);
   }
 
   drawFindings(context, colours, width) {

@@ -29,8 +29,15 @@ class ChannelTable {
     const isNew = life.born === at, now = life === this.player.life;
     const texts = this.texts(life, state), old = this.texts(life, before);
     const cells = shown.map((name) => make(name === "key" ? "th" : "td", {
-      class: `c-${name}${now && !isNew && texts[name] !== old[name] ? " changed" : ""}`, scope: name === "key" ? "row" : false }, texts[name]));
+      class: `c-${name}${now && !isNew && texts[name] !== old[name] ? " changed" : ""}`, scope: name === "key" ? "row" : false },
+      name === "key" ? this.keyButton(life) : texts[name]));
     return make("tr", { class: `${now ? "now" : ""}${isNew ? " fresh" : ""}${state.closed ? " gone" : ""}` }, ...cells);
+  }
+
+  keyButton(life) {
+    const label = `${this.player.model.label(life)}: ${word("toHook")}`;
+    return make("button", { type: "button", class: "link", title: word("toHook"), "aria-label": label,
+      click: () => this.player.goToNextHook(life) }, life.key);
   }
 
   texts(life, state) {

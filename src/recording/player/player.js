@@ -105,6 +105,13 @@ class Player {
     if (this.findings.length) this.goToFinding(this.findings[(this.finding + 1) % this.findings.length]);
   }
 
+  // The next hook of a channel; after the last one, the first.
+  goToNextHook(life) {
+    const own = this.model.hooks.filter((hook) => hook.life === life);
+    const next = own.find((hook) => hook.enter > this.at) || own[0];
+    if (next) this.go(next.enter);
+  }
+
   goToLife(id) {
     const { recording } = this.model, life = recording.lives[id];
     if (life) this.go(life.born >= 0 ? life.born : recording.life.indexOf(id));

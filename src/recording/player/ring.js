@@ -52,7 +52,7 @@ class Ring {
     const always = ALWAYS[kind] || [];
     this.names = STATIONS.filter((name) => name === "wait" || seen.has(name) || always.includes(name));
     this.angles = new Map(this.names.map((name, at) => [name, -Math.PI / 2 + (at * 2 * Math.PI) / this.names.length]));
-    const svg = make("svg", { viewBox: "-190 -150 380 300", role: "img", "aria-labelledby": "sentence" });
+    const svg = make("svg", { viewBox: "-200 -150 400 300", role: "img", "aria-labelledby": "sentence" });
     svg.append(make("circle", { class: "track", r: RADIUS }));
     this.stations = new Map();
     for (const [name, angle] of this.angles) svg.append(this.drawStation(name, angle));
@@ -66,7 +66,7 @@ class Ring {
 
   drawStation(name, angle) {
     const x = Math.cos(angle), y = Math.sin(angle), flat = Math.abs(x) < 0.3;
-    const text = make("text", { x: (RADIUS + 14) * x, y: (RADIUS + (flat ? 24 : 12)) * y + (flat ? (y < 0 ? 8 : 6) : 4),
+    const text = make("text", { x: (RADIUS + 20) * x, y: (RADIUS + (flat ? 24 : 12)) * y + (flat ? (y < 0 ? 8 : 6) : 4),
       "text-anchor": flat ? "middle" : x < 0 ? "end" : "start" }, word(`st.${name}`));
     const node = make("g", { class: "station", "data-name": name }, make("circle", { cx: RADIUS * x, cy: RADIUS * y, r: 9 }), text);
     this.stations.set(name, node);

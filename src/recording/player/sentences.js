@@ -9,6 +9,8 @@ const PHRASES = {
     start: "Before the first wait.", unfinished: (number) => `Turn ${number}: the wait is not over.`,
     event: (who, bits, known) => `The kernel reports ${who}: ${bits}${known ? ` (known by now: ${known})` : ""}.`,
     enter: (hook, who, why) => `The loop calls ${hook} of ${who}${why}.`,
+    ready: (time, hook, who, length) => ` It was ready for ${time} before, behind ${hook} of ${who} (${length}).`,
+    perhaps: (time, hook, who) => ` It may have waited since ${hook} of ${who} began, ${time} ago.`,
     exit: (hook, who, why, ending, facts) => `${hook} of ${who} (${why}) ${ending}${facts}.`,
     clocks: (all) => ` Meanwhile the thread computed for ${duration(all.computed)}, had no processor for ${duration(all.late)}, and slept or waited for ${duration(all.slept)}.`,
     behind: (names, count) => ` ${word("n.channels", count)} waited behind it: ${names}.`,
@@ -35,6 +37,8 @@ const PHRASES = {
     start: "До первого ожидания.", unfinished: (number) => `Оборот ${number}: ожидание ещё не кончилось.`,
     event: (who, bits, known) => `Ядро сообщает о ${who}: ${bits}${known ? ` (уже известно: ${known})` : ""}.`,
     enter: (hook, who, why) => `Цикл вызывает ${hook} канала ${who}${why}.`,
+    ready: (time, hook, who, length) => ` Он был готов уже ${time}: впереди был ${hook} канала ${who} (${length}).`,
+    perhaps: (time, hook, who) => ` Возможно, он ждал с тех пор, как начался ${hook} канала ${who}, то есть до ${time}.`,
     exit: (hook, who, why, ending, facts) => `${hook} канала ${who} (${why}) ${ending}${facts}.`,
     clocks: (all) => ` За это время поток считал ${duration(all.computed)}, ждал процессора ${duration(all.late)}, спал или ждал ядро ${duration(all.slept)}.`,
     behind: (names, count) => ` За ним ждали ${word("n.channels", count)}: ${names}.`,
@@ -117,12 +121,21 @@ function hookSentence(model, hook) {
   let text = phrases().exit(hook.name, who(model, hook.life), WHY_WORDS[language][hook.why] || hook.why,
     phrases().ending[hook.ending] || phrases().ending[0], phrases().after(duration(hook.length)) + (facts ? `: ${facts}` : ""));
   const behind = slow ? model.behind(hook) : [];
-  if (behind.length) text += phrases().behind(behind.slice(0, 4).map((life) => who(model, life)).join(", ") + (behind.length > 4 ? " …" : ""), behind.length);
+  if (behind.length) text += phrases().behind(behind.slice(0, 4).map((life) => who(model, life)).join(", ") + (behind.length > 4 ? ` ${word("more", behind.length - 4)}` : ""), behind.length);
   const clocks = slow ? model.clocks(hook) : null;
   return clocks ? text + phrases().clocks(clocks) : text;
 }
 
-// The sentence of record `i`. The brief one, for a list, leaves out what the list shows anyway.
+// Behind which hook this one had to wait.
+function delay(model, hook) {
+  const waited = hook && model.waitedFor(hook), say = phrases();
+  if (!waited) return "";
+  const { blocker, sure, perhaps } = waited, name = who(model, blocker.life);
+  return perhaps ? say.perhaps(duration(perhaps), blocker.name, name)
+    : say.ready(duration(sure), blocker.name, name, duration(blocker.length));
+}
+
+// The sentence of record `i`.
 function sentence(model, i) {
   const { recording } = model, { kind, code, a, b } = recording, say = phrases();
   const life = recording.lives[recording.life[i]], name = who(model, life);
@@ -134,7 +147,7 @@ function sentence(model, i) {
       const known = recording.name[i];
       return say.event(name, bitsText(code[i]), known && known !== code[i] ? bitsText(known) : "");
     }
-    case KIND.Enter: return say.enter(model.name(recording.name[i]), name, say.because(say.why[WHY[code[i]]] || "?"));
+    case KIND.Enter: return say.enter(model.name(recording.name[i]), name, say.because(say.why[WHY[code[i]]] || "?")) + delay(model, hook);
     case KIND.Exit: return hook ? hookSentence(model, hook) : "";
     case KIND.Read: case KIND.Write: return say.read(name, movedText(recording, i));
     case KIND.New: return say.fresh(name, say.origin[code[i]] || "", life.parent ? model.label(life.parent) : "", life.fd, life.peer);
