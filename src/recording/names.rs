@@ -22,11 +22,7 @@ impl Names {
             return 0;
         }
         let same = |other: &&str| std::ptr::eq::<str>(*other, name);
-        let at = self
-            .0
-            .iter()
-            .position(|other| same(&other))
-            .or_else(|| self.0.iter().position(|other| *other == name));
+        let at = self.0.iter().position(same).or_else(|| self.0.iter().position(|other| *other == name));
         let at = at.unwrap_or_else(|| {
             self.0.push(name);
             self.0.len() - 1

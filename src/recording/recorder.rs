@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::{About, Output};
 use super::lines;
-use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Watch, Why};
+use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Registration, Why};
 use super::ring::{Known, Ring};
 use super::step::Step;
 use crate::clock::Instant;
@@ -59,6 +59,7 @@ struct State {
     /// The hook that runs, and when it was called.
     hook: u16,
     hook_began: u64,
+    is_over: bool,
 }
 
 impl Recorder {
@@ -81,6 +82,7 @@ impl Recorder {
             caller: NO_KEY,
             hook: 0,
             hook_began: 0,
+            is_over: false,
         })))
     }
 
@@ -171,7 +173,7 @@ impl Recorder {
     }
 
     /// The kernel watches a channel for something else; `interest` has [`super::ready`] bits.
-    pub fn watch(&self, key: u64, watch: Watch, interest: u8) {
+    pub fn watch(&self, key: u64, watch: Registration, interest: u8) {
         self.push(Record { key, code: watch as u8, a: interest.into(), ..Record::new(Kind::Watch) });
     }
 
@@ -218,14 +220,23 @@ impl Recorder {
         state.ring.push(Record { key, name, b: number, ..Record::new(Kind::Mark) });
     }
 
+    /// The key of the channel or task that was called last in this turn; [`NO_KEY`] before the first call.
+    #[must_use]
+    pub fn caller(&self) -> u64 {
+        self.0.borrow().caller
+    }
+
     /// Writes the recording now. A file that cannot be written is reported in the log.
     pub fn save(&self) {
         self.0.borrow_mut().save();
     }
 
-    /// Ends the recording: writes it, unless a long turn is in the file.
+    /// Ends the recording: writes it, unless a long turn is in the file. Only the first call counts.
     pub fn finish(&self) {
         let mut state = self.0.borrow_mut();
+        if std::mem::replace(&mut state.is_over, true) {
+            return;
+        }
         state.ring.read_clock();
         if state.lines {
             state.print_turn();
