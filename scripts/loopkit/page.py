@@ -9,7 +9,7 @@ import zlib
 
 PLAYER = pathlib.Path(__file__).resolve().parents[2] / "src" / "recording" / "player"
 # In this order: each part uses those before it.
-SCRIPTS = ("format", "model", "words", "sentences", "colours", "overview", "closeup", "ring", "panels", "ask", "compare", "live",
+SCRIPTS = ("format", "model", "words_en", "words_ru", "words", "phrases_en", "phrases_ru", "sentences", "colours", "overview", "closeup", "ring", "panels", "ask", "compare", "live",
            "player", "controls", "main")
 
 

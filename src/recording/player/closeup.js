@@ -39,7 +39,7 @@ class CloseUp {
     context.clip();
     this.drawReady(context, colours, lanes);
     for (const item of this.items) this.drawItem(context, colours, item, lanes);
-    for (const item of this.items) if (item.hook) this.drawNote(context, colours, item, width);
+    for (const item of this.items) if (item.hook && item.record === item.hook.enter) this.drawNote(context, colours, item, width);
     this.drawHead(context, colours, width, height);
     context.restore();
   }
@@ -82,13 +82,9 @@ class CloseUp {
       const last = turn.turnAt >= 0 ? turn.turnAt : turn.last - 1;
       push({ width: waitWidth(turn.turned - turn.began), record: turn.waitAt, last });
     }
-    let from = turn.turnAt >= 0 ? turn.turnAt : turn.first;
-    for (const hook of turn.hooks) {
-      push({ width: 3, record: from, last: hook.enter - 1, gap: true });
-      push({ width: hookWidth(hook.length), record: hook.enter, last: hook.exit, hook });
-      from = hook.exit + 1;
-    }
-    push({ width: 3, record: from, last: turn.last - 1, gap: true });
+    for (const { hook, from, last, began, ended } of turn.parts)
+      push(hook ? { width: hookWidth(ended - began), length: ended - began, record: from, last, hook }
+        : { width: 3, record: from + (from > turn.first ? 1 : 0), last, gap: true });
     return items;
   }
 
@@ -179,11 +175,11 @@ class CloseUp {
       const lane = lanes.find((one) => one.life === item.hook.life);
       context.fillStyle = colours[colourOf(item.hook)];
       context.fillRect(item.x, top, item.width, tall);
-      this.inside(context, colours.paper, duration(item.hook.length), item, top + 15);
+      this.inside(context, colours.paper, duration(item.length), item, top + 15);
       if (lane) {
         context.fillStyle = colours[colourOf(item.hook)];
         context.fillRect(item.x, lane.y + 2, item.width, LANE - 5);
-        this.inside(context, colours.paper, item.hook.name.replace(/^handle_/, ""), item, lane.y + 14);
+        this.inside(context, colours.paper, item.hook.name.replace(/^handle_|_handler$/, ""), item, lane.y + 14);
       }
     }
     context.textAlign = "left";

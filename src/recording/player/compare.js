@@ -2,7 +2,7 @@
 
 // Figure → how it is written, and the word of `tells` without which the loop cannot say it.
 const FIGURES = [
-  ["turns", whole], ["waits", whole], ["asked", whole, "asked"], ["events", whole], ["hooks", whole, "hook"], ["reads", whole, "read"],
+  ["turns", whole], ["waits", whole], ["asked", whole, "asked"], ["events", whole, "event"], ["hooks", whole, "hook"], ["reads", whole, "read"],
   ["writes", whole, "write"], ["blocked", whole, "read"], ["watches", whole, "register"], ["wakes", whole, "wake"], ["responses", whole, "response"],
   ["bytesIn", size, "read"], ["bytesOut", size, "write"], ["waited", duration], ["worked", duration], ["longest", duration],
 ];
@@ -30,7 +30,9 @@ function drawCompare(table, strips, players, open) {
 
 // A loop that asks about every descriptor has no list in the kernel; one with such a list asks about none.
 function can({ model }, needs) {
-  const asks = /^(select|poll)$/.test(model.recording.facts.loop || "");
+  const loop = model.recording.facts.loop || "";
+  if (needs === "event") return loop !== "tokio";
+  const asks = /^(select|poll)$/.test(loop);
   return !needs || needs === "asked" || model.recording.tells.has(needs) || (needs === "register" && asks);
 }
 

@@ -10,6 +10,8 @@ const KIND = {
 };
 const RECORD_BYTES = 32;
 const ALL_ONES = 0xffffffff;
+// A key of this generation or a later one is a task.
+const TASK = 0x80000000;
 
 function parseRecording(bytes) {
   const end = headEnd(bytes);
@@ -115,10 +117,11 @@ function livesOf(recording, body) {
 }
 
 function newLife(id, key, born, keys) {
-  const [index] = key.split(".");
+  const [index, generation] = key.split(".");
+  const isTask = generation >= TASK;
   return {
     id, born, died: Infinity, index: Number(index), type: 0, fd: null, peer: "", parent: null, origin: -1, client: "",
-    key: keys === "descriptor" ? `fd ${index}` : keys === "token" ? `token ${index}` : key,
+    isTask, key: isTask ? `task ${index}` : keys === "descriptor" ? `fd ${index}` : keys === "token" ? `token ${index}` : key,
     first: undefined, states: [], read: [], written: [], watch: [], known: [], shut: [], ipv6: "",
   };
 }

@@ -27,6 +27,9 @@ class Model {
     for (let i = 0; i < recording.count; i++)
       if (recording.kind[i] === KIND.Queue) this.queues.push({ time: recording.time[i], length: recording.a[i], most: recording.b[i] });
     this.markAccepting();
+    // Columns that would be empty are left out.
+    this.hasDescriptors = recording.keys !== "descriptor" && recording.lives.some((life) => life.fd !== null);
+    this.hasStates = recording.lives.some((life) => life.states.length || life.first);
   }
 
   // A hook that makes channels of connections, and every other one of the same channel, accepts.
@@ -42,7 +45,7 @@ class Model {
   label(life) {
     if (!life) return "";
     const type = this.name(life.type);
-    return type ? `${type} ${life.key}` : life.key;
+    return type && !life.isTask ? `${type} ${life.key}` : life.key;
   }
 
   // The last step that is not after record `i`.
@@ -173,6 +176,7 @@ function buildTurns(recording) {
   turns.forEach((turn, number) => {
     turn.ended = number + 1 < turns.length ? turns[number + 1].began : time[count - 1];
     if (turn.turnAt < 0 && turn.waitAt >= 0) turn.turned = turn.ended;
+    turn.parts[turn.parts.length - 1].ended = turn.ended;
   });
   // The last turn has the number of all turns, as the head has it.
   const whole = turns.filter((turn) => turn.turnAt >= 0).length;
@@ -185,7 +189,7 @@ function oneTurn(recording, first, last, at) {
   const { kind, time, a, b, life, lives } = recording;
   const waitAt = kind[first] === KIND.Wait ? first : -1;
   const turn = { at, first, last, waitAt, turnAt: -1, began: time[first], turned: time[first], ended: time[first],
-    planned: waitAt < 0 ? null : b[first], asked: waitAt < 0 ? 0 : a[first], events: 0, hooks: [], keys: [] };
+    planned: waitAt < 0 ? null : b[first], asked: waitAt < 0 ? 0 : a[first], events: 0, hooks: [], keys: [], parts: [] };
   const open = [], keys = new Set();
   for (let i = first; i < last; i++) {
     if (kind[i] === KIND.Turn && turn.turnAt < 0) Object.assign(turn, { turnAt: i, turned: time[i], events: a[i] });
@@ -197,8 +201,36 @@ function oneTurn(recording, first, last, at) {
     if (kind[i] === KIND.Exit && open.length) closeHook(recording, open.pop(), i);
   }
   for (const hook of open) closeHook(recording, hook, last - 1);
+  // A loop that asks about every descriptor has no events: what was ready is what it serves. Tokio shows wakers only.
+  const returned = recording.facts.loop === "tokio" ? ["wake", "ready"] : ["ready"];
+  for (const hook of turn.hooks) if (hook.life && returned.includes(hook.why)) keys.add(hook.life);
   turn.keys = [...keys];
+  turn.parts = partsOf(recording, turn);
   return turn;
+}
+
+// What ran from record to record: a hook, the loop itself (null), or the rest of a hook after one that it contains.
+function partsOf({ time }, turn) {
+  const parts = [], open = [];
+  let from = turn.turnAt >= 0 ? turn.turnAt : turn.first;
+  const cut = (to, last) => {
+    parts.push({ hook: open[open.length - 1] || null, from, last, began: time[from], ended: time[to] });
+    from = to;
+  };
+  for (const hook of turn.hooks) {
+    while (open.length && open[open.length - 1].exit < hook.enter) {
+      cut(open[open.length - 1].exit, open[open.length - 1].exit);
+      open.pop();
+    }
+    cut(hook.enter, hook.enter - 1);
+    open.push(hook);
+  }
+  while (open.length) {
+    cut(open[open.length - 1].exit, open[open.length - 1].exit);
+    open.pop();
+  }
+  parts.push({ hook: null, from, last: turn.last - 1, began: time[from], ended: null });
+  return parts;
 }
 
 function oneHook({ time, life, lives, name, names, code }, i, turn) {

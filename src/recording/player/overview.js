@@ -11,18 +11,11 @@ function fillOf(model, width, from, length) {
     for (let at = Math.max(0, Math.floor(first)); at < Math.min(width, Math.max(last, first + 1e-9)); at++)
       column[at] += Math.max(0, Math.min(at + 1, last) - Math.max(at, first));
   };
-  for (const turn of model.turns) {
-    add(fill.work, turn.turned, turn.ended);
-    for (const hook of turn.hooks) {
-      add(fill[colourOf(hook)], hook.began, hook.ended);
-      add(fill.work, hook.began, hook.ended);
+  for (const turn of model.turns)
+    for (const part of turn.parts) {
+      const { hook } = part;
+      add(hook ? fill[colourOf(hook)] : fill.work, Math.max(part.began, turn.turned), part.ended);
     }
-  }
-  // The turns have been added whole, and their hooks twice: what is left is the loop's own.
-  for (let at = 0; at < width; at++) {
-    const hooks = HOOK_COLOURS.reduce((sum, name) => sum + fill[name][at], 0);
-    fill.work[at] = Math.max(0, fill.work[at] - 2 * hooks);
-  }
   return fill;
 }
 

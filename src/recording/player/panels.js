@@ -17,7 +17,8 @@ class ChannelTable {
     rows.sort((one, other) => one.index - other.index || one.id - other.id);
     const hidden = open.length + died.length - rows.length;
     const shown = COLUMNS.filter((name) => (name !== "client" || model.recording.clients.size)
-      && (name !== "watch" || model.recording.tells.has("register")) && (name !== "fd" || model.recording.keys !== "descriptor"));
+      && (name !== "watch" || model.recording.tells.has("register")) && (name !== "fd" || model.hasDescriptors)
+      && (name !== "state" || model.hasStates));
     const head = make("thead", {}, make("tr", {}, ...shown.map((name) => make("th", { scope: "col", class: `c-${name}` }, word(`col.${name}`)))));
     const body = make("tbody", {}, ...rows.map((life) => this.row(life, shown)));
     this.table.replaceChildren(head, body);

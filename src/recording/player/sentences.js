@@ -1,68 +1,6 @@
-// What a record says, as a sentence in either language.
+// What a record says, as a sentence. The parts are in phrases_en.js and phrases_ru.js.
 
-const PHRASES = {
-  en: {
-    wait: (limit, asked) => limit === 0 ? `The loop does not wait: it only asks the kernel what is ready${asked}.`
-      : `The loop waits${isFinite(limit) ? `, ${duration(limit)} at most` : ", with no limit"}${asked}.`,
-    asked: (count) => `, and asks about ${word("n.descriptors", count)}`,
-    turn: (number, waited, most, events) => `Turn ${number}: waited ${waited} of ${most}; ${events}.`,
-    start: "Before the first wait.", unfinished: (number) => `Turn ${number}: the wait is not over.`,
-    event: (who, bits, known) => `The kernel reports ${who}: ${bits}${known ? ` (known by now: ${known})` : ""}.`,
-    enter: (hook, who, why) => `The loop calls ${hook} of ${who}${why}.`,
-    ready: (time, hook, who, length) => ` It was ready for ${time} before, behind ${hook} of ${who} (${length}).`,
-    perhaps: (time, hook, who) => ` It may have waited since ${hook} of ${who} began, ${time} ago.`,
-    exit: (hook, who, why, ending, facts) => `${hook} of ${who} (${why}) ${ending}${facts}.`,
-    clocks: (all) => ` Meanwhile the thread computed for ${duration(all.computed)}, had no processor for ${duration(all.late)}, and slept or waited for ${duration(all.slept)}.`,
-    behind: (names, count) => ` ${word("n.channels", count)} waited behind it: ${names}.`,
-    read: (who, fact) => `${who}: ${fact}.`,
-    fresh: (who, origin, parent, fd, peer) => `${who} is new: ${origin}${parent ? ` by ${parent}` : ""}${fd === null ? "" : `, descriptor ${fd}`}${peer ? `, peer ${peer}` : ""}.`,
-    watch: (who, code, what) => code === 3 ? `${who} is taken off the kernel's list.` : `The kernel ${code === 1 ? "begins to watch" : "now watches"} ${who} for ${what}.`,
-    shutdown: (who, unsent) => `${who} shuts down its sending half${unsent ? `; ${size(unsent)} are unsent` : ""}.`,
-    close: (who, lost, panicked) => `${who} is closed${panicked ? " after a panic" : ""}${lost ? `; ${size(lost)} are lost` : ""}.`,
-    queue: (count, most) => `${whole(count)} of at most ${whole(most)} connections wait to be accepted.`,
-    wake: (who) => `A waker is called for ${who}.`, response: (who, status, bytes) => `${who}: response ${status} is complete, ${size(bytes)} of body.`,
-    why: { event: "the kernel reported it", new: "it is new", again: "its share of an earlier turn was spent", late: "the turn before had no time for it",
-      wake: "its waker was called", deadline: "its deadline has passed", shutdown: "the loop shuts down", ready: "the loop asked and it is ready", call: "its time has come" },
-    because: (why) => `: ${why}`,
-    ending: ["returns", "fails", "panics", "is pending", "is pending and has left no waker"], after: (time) => ` after ${time}`,
-    did: { readEnd: "read the end of input", read: "read", wrote: "wrote", nothing: "nothing to read yet", full: "no room in the socket", failed: "failed", spent: "its share of the turn is spent", all: "the socket is empty now", part: "the socket is full now", closed: "closed", made: "accepted" },
-    bits: ["readable", "writable", "the peer has closed its half", "error"], interest: ["nothing", "reading", "writing", "reading and writing"],
-    origin: ["added by the program", "accepted", "handed over", "scheduled"], someone: "the loop",
-  },
-  ru: {
-    wait: (limit, asked) => limit === 0 ? `Цикл не ждёт, а только спрашивает ядро, что готово${asked}.`
-      : `Цикл ждёт${isFinite(limit) ? ` не дольше ${duration(limit)}` : " без ограничения"}${asked}.`,
-    asked: (count) => ` и спрашивает о ${whole(count)} ${count % 10 === 1 && count % 100 !== 11 ? "дескрипторе" : "дескрипторах"}`,
-    turn: (number, waited, most, events) => `Оборот ${number}: ожидание ${waited} из ${most}; ${events}.`,
-    start: "До первого ожидания.", unfinished: (number) => `Оборот ${number}: ожидание ещё не кончилось.`,
-    event: (who, bits, known) => `Ядро сообщает о ${who}: ${bits}${known ? ` (уже известно: ${known})` : ""}.`,
-    enter: (hook, who, why) => `Цикл вызывает ${hook} канала ${who}${why}.`,
-    ready: (time, hook, who, length) => ` Он был готов уже ${time}: впереди был ${hook} канала ${who} (${length}).`,
-    perhaps: (time, hook, who) => ` Возможно, он ждал с тех пор, как начался ${hook} канала ${who}, то есть до ${time}.`,
-    exit: (hook, who, why, ending, facts) => `${hook} канала ${who} (${why}) ${ending}${facts}.`,
-    clocks: (all) => ` За это время поток считал ${duration(all.computed)}, ждал процессора ${duration(all.late)}, спал или ждал ядро ${duration(all.slept)}.`,
-    behind: (names, count) => ` За ним ждали ${word("n.channels", count)}: ${names}.`,
-    read: (who, fact) => `${who}: ${fact}.`,
-    fresh: (who, origin, parent, fd, peer) => `Новый канал ${who}: ${origin}${parent ? ` каналом ${parent}` : ""}${fd === null ? "" : `, дескриптор ${fd}`}${peer ? `, собеседник ${peer}` : ""}.`,
-    watch: (who, code, what) => code === 3 ? `Ядро больше не следит за ${who}.` : `Ядро ${code === 1 ? "начинает следить" : "теперь следит"} за ${who}: ${what}.`,
-    shutdown: (who, unsent) => `${who} закрывает свою половину на передачу${unsent ? `; не отправлено ${size(unsent)}` : ""}.`,
-    close: (who, lost, panicked) => `${who} закрыт${panicked ? " после паники" : ""}${lost ? `; потеряно ${size(lost)}` : ""}.`,
-    queue: (count, most) => `Ждут accept: ${whole(count)}, не больше ${whole(most)}.`,
-    wake: (who) => `Канал ${who} разбужен.`, response: (who, status, bytes) => `${who}: ответ ${status} готов, тело ${size(bytes)}.`,
-    why: { event: "о нём сообщило ядро", new: "он новый", again: "его доля прошлого оборота кончилась", late: "на него не хватило времени прошлого оборота",
-      wake: "его разбудили", deadline: "истёк его срок", shutdown: "цикл завершается", ready: "цикл спросил, и он готов", call: "подошло его время" },
-    because: (why) => `: ${why}`,
-    ending: ["закончен", "закончен с ошибкой", "прерван паникой", "не закончен и ждёт", "не закончен, и будить его некому"], after: (time) => ` за ${time}`,
-    did: { readEnd: "прочитан конец ввода", read: "прочитано", wrote: "записано", nothing: "читать пока нечего", full: "в сокете нет места", failed: "ошибка", spent: "доля оборота кончилась", all: "сокет теперь пуст", part: "сокет теперь полон", closed: "закрыт", made: "принято соединений:" },
-    bits: ["можно читать", "можно писать", "собеседник закрыл свою половину", "ошибка"], interest: ["ни за чем", "чтение", "запись", "чтение и запись"],
-    origin: ["добавлен программой", "принят", "передан", "назначен"], someone: "цикл",
-  },
-};
-
-const WHY_WORDS = {
-  en: { event: "event", new: "new", again: "again", late: "late", wake: "wake", deadline: "deadline", shutdown: "shutdown", ready: "ready", call: "call_later" },
-  ru: { event: "событие", new: "новый", again: "продолжение", late: "опоздал", wake: "побудка", deadline: "срок", shutdown: "завершение", ready: "готов", call: "call_later" },
-};
+const PHRASES = { en: ENGLISH_PHRASES, ru: RUSSIAN_PHRASES };
 
 function phrases() {
   return PHRASES[language];
@@ -117,13 +55,14 @@ function turnSentence(turn) {
 }
 
 function hookSentence(model, hook) {
-  const facts = factsOf(model, hook), slow = hook.length >= 1e6;
-  let text = phrases().exit(hook.name, who(model, hook.life), WHY_WORDS[language][hook.why] || hook.why,
-    phrases().ending[hook.ending] || phrases().ending[0], phrases().after(duration(hook.length)) + (facts ? `: ${facts}` : ""));
-  const behind = slow ? model.behind(hook) : [];
-  if (behind.length) text += phrases().behind(behind.slice(0, 4).map((life) => who(model, life)).join(", ") + (behind.length > 4 ? ` ${word("more", behind.length - 4)}` : ""), behind.length);
-  const clocks = slow ? model.clocks(hook) : null;
-  return clocks ? text + phrases().clocks(clocks) : text;
+  const say = phrases(), slow = hook.length >= 1e6, behind = slow ? model.behind(hook) : [], clocks = slow ? model.clocks(hook) : null;
+  let text = say.exit(hook.name, who(model, hook.life), say.why[hook.why] || hook.why, say.ending[hook.ending] || say.ending[0],
+    duration(hook.length), factsOf(model, hook));
+  if (behind.length) {
+    const names = behind.slice(0, 4).map((life) => who(model, life)).join(", ");
+    text += say.behind(names + (behind.length > 4 ? ` ${word("more", behind.length - 4)}` : ""), behind.length);
+  }
+  return clocks ? text + say.clocks(duration(clocks.computed), duration(clocks.late), duration(clocks.slept)) : text;
 }
 
 // Behind which hook this one had to wait.
@@ -138,26 +77,32 @@ function delay(model, hook) {
 // The sentence of record `i`.
 function sentence(model, i) {
   const { recording } = model, { kind, code, a, b } = recording, say = phrases();
-  const life = recording.lives[recording.life[i]], name = who(model, life);
-  const hook = model.hooks[model.hookOf[i]];
+  const life = recording.lives[recording.life[i]], name = who(model, life), hook = model.hooks[model.hookOf[i]];
   switch (kind[i]) {
     case KIND.Wait: return say.wait(b[i], a[i] ? say.asked(a[i]) : "");
     case KIND.Turn: return turnSentence(model.turns[model.turnOf[i]]);
-    case KIND.Event: {
-      const known = recording.name[i];
-      return say.event(name, bitsText(code[i]), known && known !== code[i] ? bitsText(known) : "");
-    }
-    case KIND.Enter: return say.enter(model.name(recording.name[i]), name, say.because(say.why[WHY[code[i]]] || "?")) + delay(model, hook);
+    case KIND.Event: return say.event(name, bitsText(code[i]), newlyKnown(recording, i));
+    case KIND.Enter: return say.enter(model.name(recording.name[i]), name, say.cause[WHY[code[i]]] || "?") + delay(model, hook);
     case KIND.Exit: return hook ? hookSentence(model, hook) : "";
-    case KIND.Read: case KIND.Write: return say.read(name, movedText(recording, i));
-    case KIND.New: return say.fresh(name, say.origin[code[i]] || "", life.parent ? model.label(life.parent) : "", life.fd, life.peer);
-    case KIND.State: return say.read(name, stateText(model, i));
+    case KIND.Read: case KIND.Write: return say.fact(name, movedText(recording, i));
+    case KIND.New: return say.fresh(name, say.origin[code[i]] || "", model.label(life.parent), life.fd, life.peer);
+    case KIND.State: return say.fact(name, stateText(model, i));
     case KIND.Watch: return say.watch(name, code[i], say.interest[a[i] & 3]);
     case KIND.Shutdown: return say.shutdown(name, b[i]);
     case KIND.Close: return say.close(name, b[i], code[i] === 1);
-    case KIND.Queue: return say.queue(a[i], b[i]);
+    case KIND.Queue: return say.queue(whole(a[i]), whole(b[i]));
     case KIND.Wake: return say.wake(name);
-    case KIND.Response: return say.response(name, a[i], b[i]);
-    default: return `${life ? `${name}: ` : ""}${model.name(recording.name[i])}${b[i] ? ` ${whole(b[i])}` : ""}.`;
+    case KIND.Response: return say.response(name, a[i], size(b[i]));
+    default: return say.fact(life ? name : model.name(recording.name[i]), life ? markText(model, i) : whole(b[i]));
   }
+}
+
+function markText(model, i) {
+  const number = model.recording.b[i];
+  return model.name(model.recording.name[i]) + (number ? ` ${whole(number)}` : "");
+}
+
+// What is known of a channel beside this event; empty if it is the same.
+function newlyKnown({ name, code }, i) {
+  return name[i] && name[i] !== code[i] ? bitsText(name[i]) : "";
 }
