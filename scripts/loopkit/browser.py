@@ -15,7 +15,7 @@ from lib import Trouble
 
 # The browser sends nothing to a network by itself, and resolves no name.
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-         "--disable-background-networking", "--disable-sync", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND",
+         "--disable-background-networking", "--disable-sync", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
          "--remote-debugging-pipe"]
 PATIENCE = 30.0
 
@@ -118,7 +118,8 @@ class Browser:
 
     def open(self, url):
         """Opens a page, and waits until it is loaded and has shown its recording."""
-        self.send("Page.navigate", url=url)
+        if failure := self.send("Page.navigate", url=url).get("errorText"):
+            raise Trouble(f"{url} cannot be opened: {failure}")
         self.until(lambda message: message.get("method") == "Page.loadEventFired", f"loading {url}")
         return self.run("new Promise((done) => { const look = () => document.documentElement.dataset.shown"
                         " ? done(Number(document.documentElement.dataset.shown)) : setTimeout(look, 5); look(); })")

@@ -17,8 +17,9 @@ class Sample:
     def __init__(self, turns, asks=False, slow=(), seed=1):
         self.asks, self.slow, self.dice = asks, slow, random.Random(seed)
         self.records, self.names, self.now = [], {}, 0
-        # Index → generation, and index → whether its last read is yet to be answered.
-        self.generations, self.open, self.totals = {}, {}, {"turns": 0, "read": 0, "written": 0}
+        self.generations, self.totals = {}, {"turns": 0, "read": 0, "written": 0}
+        # Index → state, bytes read and bytes written of the channel; and all of these at the beginning of each turn.
+        self.open, self.before = {}, {}
         self.new(LISTENER, "EchoServer", 0, NONE, 5)
         for number in range(1, turns + 1):
             self.turn(number)
@@ -29,12 +30,16 @@ class Sample:
     def key(self, index):
         return index + 4 if self.asks else self.generations[index] << 32 | index
 
+    def shown(self, index):
+        """The key, as the page has it."""
+        return f"fd {index + 4}" if self.asks else f"{index}.{self.generations[index]}"
+
     def put(self, kind, key=NONE, code=0, name=0, a=0, b=0):
         self.records.append(RECORD.pack(self.now, key, kind, code, name, a, b))
 
     def new(self, index, kind, origin, parent, descriptor):
         self.generations[index] = self.generations.get(index, -1) + 1
-        self.open[index] = False
+        self.open[index] = ["" if index == LISTENER else "Reading", 0, 0]
         self.put(NEW, self.key(index), origin, self.name(kind), descriptor, parent)
         if index != LISTENER:
             self.put(PEER, self.key(index), 4, 40000 + len(self.records) % 20000, 0x7F000001)
@@ -51,6 +56,7 @@ class Sample:
         was_slow = number - 1 in self.slow
         if is_slow or was_slow:
             busy = clients[:8]
+        self.before[number] = {self.shown(index): tuple(values) for index, values in self.open.items()}
         self.put(WAIT, a=len(self.open) if self.asks else 0, b=self.dice.choice((NONE, 30_000_000_000)))
         self.now += 900 if was_slow else int(self.dice.expovariate(1 / 600_000)) + 2_000
         ready = ([LISTENER] if accepts else []) + busy
@@ -87,6 +93,7 @@ class Sample:
         def read():
             self.put(READ, key, 2 if is_over else 1, b=count)
             self.totals["read"] += count
+            self.open[index][1] += count
             if count:
                 self.put(STATE, key, 0, self.name("Asking"), self.name("Reading"))
 
@@ -94,14 +101,16 @@ class Sample:
         if is_slow:
             self.put(CLOCK, self.now // 50, b=self.now // 3)
         if count:
-            self.hook(index, "handle_write", self.dice.randrange(3_000, 20_000), lambda: self.write(key, count), why)
+            self.hook(index, "handle_write", self.dice.randrange(3_000, 20_000), lambda: self.write(index, count), why)
         if is_over:
             self.put(CLOSE, key)
             del self.open[index]
 
-    def write(self, key, count):
+    def write(self, index, count):
+        key = self.key(index)
         self.put(WRITE, key, b=count)
         self.totals["written"] += count
+        self.open[index][2] += count
         self.put(STATE, key, 0, self.name("Reading"), self.name("Asking"))
 
     def file(self, program, source=""):

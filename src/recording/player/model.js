@@ -156,7 +156,7 @@ class Model {
     }
     for (const turn of this.turns) {
       if (turn.turnAt >= 0) sum.turns++;
-      sum.events += turn.events;
+      sum.events += turn.events || 0;
       sum.waited += turn.turned - turn.began;
       sum.worked += turn.ended - turn.turned;
     }
@@ -205,6 +205,7 @@ function oneTurn(recording, first, last, at) {
   const returned = recording.facts.loop === "tokio" ? ["wake", "ready"] : ["ready"];
   for (const hook of turn.hooks) if (hook.life && returned.includes(hook.why)) keys.add(hook.life);
   turn.keys = [...keys];
+  if (recording.facts.loop === "tokio") turn.events = null;
   turn.parts = partsOf(recording, turn);
   return turn;
 }

@@ -4,7 +4,7 @@ const ENGLISH_PHRASES = {
   wait: (limit, asked) => (limit === 0 ? `The loop does not wait: it only asks the kernel what is ready${asked}.`
     : `The loop waits${isFinite(limit) ? `, ${duration(limit)} at most` : ", with no limit"}${asked}.`),
   asked: (count) => `, and asks about ${word("n.descriptors", count)}`,
-  turn: (number, waited, most, events) => `Turn ${number}: waited ${waited} of ${most}; ${events}.`,
+  turn: (number, waited, most, events) => `Turn ${number}: waited ${waited} of ${most}${events && `; ${events}`}.`,
   start: "Before the first wait.",
   unfinished: (number) => `Turn ${number}: the wait is not over.`,
   event: (who, bits, known) => `The kernel reports ${who}: ${bits}${known ? ` (known by now: ${known})` : ""}.`,

@@ -4,7 +4,7 @@ const RUSSIAN_PHRASES = {
   wait: (limit, asked) => (limit === 0 ? `Цикл не ждёт, а только спрашивает ядро, что готово${asked}.`
     : `Цикл ждёт${isFinite(limit) ? ` не дольше ${duration(limit)}` : " без ограничения"}${asked}.`),
   asked: (count) => `; спрашивает о ${whole(count)} ${pluralForm(count) ? "дескрипторах" : "дескрипторе"}`,
-  turn: (number, waited, most, events) => `Оборот ${number}: ожидание ${waited} из ${most}; ${events}.`,
+  turn: (number, waited, most, events) => `Оборот ${number}: ожидание ${waited} из ${most}${events && `; ${events}`}.`,
   start: "До первого ожидания.",
   unfinished: (number) => `Оборот ${number}: ожидание ещё не кончилось.`,
   event: (who, bits, known) => `Ядро сообщает о канале ${who}: ${bits}${known ? ` (уже известно: ${known})` : ""}.`,

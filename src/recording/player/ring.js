@@ -6,7 +6,7 @@ const STATION_OF = { event: "events", new: "events", wake: "events", ready: "rea
   deadline: "timers", call: "timers", shutdown: "shutdown" };
 const STATIONS = ["wait", "late", "ready", "events", "wake", "again", "timers", "shutdown"];
 const ALWAYS = { reactor: ["events", "again", "timers"], select: ["ready"], poll: ["ready"], mio: ["events"], futures: ["events", "wake"],
-  tokio: ["events"] };
+  tokio: ["wake"] };
 
 class Ring {
   constructor(root, player) {
@@ -32,7 +32,7 @@ class Ring {
   }
 
   station(hook) {
-    const name = hook.why === "wake" && this.player.model.recording.facts.loop === "futures" ? "wake" : STATION_OF[hook.why];
+    const name = hook.why === "wake" && /futures|tokio/.test(this.player.model.recording.facts.loop) ? "wake" : STATION_OF[hook.why];
     return this.angles.has(name) ? name : this.names[1] || "wait";
   }
 

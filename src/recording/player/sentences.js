@@ -51,7 +51,8 @@ function stateText(model, i) {
 function turnSentence(turn) {
   if (turn.waitAt < 0) return phrases().start;
   if (turn.turnAt < 0) return phrases().unfinished(whole(turn.number));
-  return phrases().turn(whole(turn.number), duration(turn.turned - turn.began), duration(turn.planned), word("n.events", turn.events));
+  return phrases().turn(whole(turn.number), duration(turn.turned - turn.began), duration(turn.planned),
+    turn.events === null ? "" : word("n.events", turn.events));
 }
 
 function hookSentence(model, hook) {
