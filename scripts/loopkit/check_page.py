@@ -5,6 +5,7 @@ The recordings are made up (sample.py), so what the page has to show is known.""
 import functools
 import http.server
 import pathlib
+import re
 import sys
 import tempfile
 import threading
@@ -44,7 +45,8 @@ def main():
         page.make([("tcp_reactor", content, None, ""), ("tcp_select", asks, None, "")], folder / "two.html")
         page.make([("broken", content[:200], None, "")], folder / "broken.html")
         page.make([("empty", sample.Sample(0).file("x").split(b"\nrecords")[0] + b"\nrecords 0\n\n", None, "")], folder / "empty.html")
-        wrong = [*opens(window, folder), *steps(window, folder), *shows(window, folder, one), *asks_me(window, folder, one),
+        wrong = [*opens(window, folder), *steps(window, folder), *shows(window, folder, one), *counts(window, folder, one),
+                 *translated(), *asks_me(window, folder, one),
                  *compares(window, folder, one), *fits(window, folder), *odd_ones(window, folder), *is_live(window, folder, content)]
     if wrong:
         raise Trouble("\n  ".join(["the page is not in order:", *wrong]))
@@ -139,6 +141,34 @@ def shows(window, folder, one):
         yield f"the longest turn does not tell its slow hook: {text}"
     if "fn handle_read" not in window.run("(document.querySelector('#source li.on') || {}).textContent || ''"):
         yield "the hook is not marked in the source"
+
+
+def counts(window, folder, one):
+    """Bytes are added at the step that reads or writes them, and not before or after it."""
+    yield from visit(window, folder / "one.html", "turn=1234&lang=en")[1]
+    moved, known = 0, {key: [read, written] for key, (_, read, written) in one.before[1234].items()}
+    for _ in range(60):
+        window.press("ArrowRight")
+        text = window.run("document.getElementById('sentence').textContent")
+        if found := re.match(r"Echo (\d+\.\d+): (read|wrote) (\d+) B", text):
+            key, verb, number = found.groups()
+            known.setdefault(key, [0, 0])[verb == "wrote"] += int(number)
+            moved += 1
+        shown = {row[0]: row[2:] for row in window.run(ROWS)}
+        wrong = [key for key, values in known.items() if key in shown and shown[key] != [size(value) for value in values]]
+        if wrong:
+            yield f"after '{text}' the page shows {shown[wrong[0]]} for {wrong[0]}, and it has moved {known[wrong[0]]}"
+            return
+    if moved < 5:
+        yield f"only {moved} steps of 60 move bytes"
+
+
+def translated():
+    """Both languages have a text for each word."""
+    texts = [(page.PLAYER / f"words_{language}.js").read_text(encoding="utf-8") for language in ("en", "ru")]
+    english, russian = (set(re.findall(r'^  "([^"]+)":', text, re.MULTILINE)) for text in texts)
+    if not english or english != russian:
+        yield f"words that only one language has: {sorted(english ^ russian)}"
 
 
 def size(number):
