@@ -52,14 +52,15 @@ class Quiz {
     const open = this.player.model.openAt(turn.waitAt), real = turn.keys.filter((life) => open.includes(life));
     const others = open.filter((life) => !real.includes(life));
     const room = Math.max(3, MOST_KEYS - real.length);
-    return [...real.slice(0, MOST_KEYS), ...others.slice(0, room)].sort((one, other) => one.index - other.index || one.id - other.id);
+    return [...real.slice(0, MOST_KEYS), ...others.slice(0, room)].sort(bySlot);
   }
 
   build(turn) {
     const { model } = this.player, name = `time${turn.at}`;
-    const keys = this.choices(turn).map((life) => make("label", {}, make("input", { type: "checkbox", value: life.id }), ` ${who(model, life)}`));
-    const none = make("label", {}, make("input", { type: "checkbox", value: "none" }), ` ${word("ask.nobody")}`);
-    const times = TIMES.map((_, at) => make("label", {}, make("input", { type: "radio", name, value: at, required: true }), ` ${word(`ask.${at}`)}`));
+    const choice = (attributes, text) => make("label", {}, make("input", attributes), ` ${text}`);
+    const keys = this.choices(turn).map((life) => choice({ type: "checkbox", value: life.id }, who(model, life)));
+    const none = choice({ type: "checkbox", value: "none" }, word("ask.nobody"));
+    const times = TIMES.map((_, at) => choice({ type: "radio", name, value: at, required: true }, word(`ask.${at}`)));
     this.result = make("p", { class: "result", role: "status" });
     this.button = make("button", { type: "submit", class: "main" }, word("ask.go"));
     this.form.replaceChildren(
@@ -76,8 +77,8 @@ class Quiz {
     const time = Number(this.form.querySelector("input[type=radio]:checked").value);
     const keys = chosen.slice(0, -1).filter((value) => value !== "none").map(Number).sort();
     const wanted = this.wanted(turn);
-    const isRight = [keys.length === wanted.length && keys.every((id) => wanted.includes(id)) && (keys.length > 0 || chosen.includes("none")),
-      time === this.range(turn)];
+    const same = keys.length === wanted.length && keys.every((id) => wanted.includes(id));
+    const isRight = [same && (keys.length > 0 || chosen.includes("none")), time === this.range(turn)];
     this.total += 2;
     this.right += isRight.filter(Boolean).length;
     this.answered.add(turn.at);

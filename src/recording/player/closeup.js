@@ -39,7 +39,8 @@ class CloseUp {
     context.clip();
     this.drawReady(context, colours, lanes);
     for (const item of this.items) this.drawItem(context, colours, item, lanes);
-    for (const item of this.items) if (item.hook && item.record === item.hook.enter) this.drawNote(context, colours, item, width);
+    for (const item of this.items.filter((one) => one.hook && one.record === one.hook.enter))
+      this.drawNote(context, colours, item, width);
     this.drawHead(context, colours, width, height);
     context.restore();
   }
@@ -98,8 +99,7 @@ class CloseUp {
       for (const life of [...turn.hooks.map((hook) => hook.life), ...turn.keys])
         if (life && found.size < MOST_LANES && !isHidden(life)) found.set(life, true);
     const y = TURN_ROW + NOTE_ROW + LOOP_ROW + 4;
-    return [...found.keys()].sort((one, other) => one.index - other.index || one.id - other.id)
-      .map((life, at) => ({ life, y: y + at * LANE }));
+    return [...found.keys()].sort(bySlot).map((life, at) => ({ life, y: y + at * LANE }));
   }
 
   drawTurns(context, colours, width, height) {
@@ -197,8 +197,8 @@ class CloseUp {
     if (!behind) return;
     font(context, 11, 600);
     context.fillStyle = item.hook.length >= SLOW ? colours.alarm : colours.soft;
-    const text = word("behind", behind), room = Math.max(this.gutter + 2, Math.min(item.x, width - context.measureText(text).width - 2));
-    context.fillText(text, room, TURN_ROW + NOTE_ROW - 3);
+    const text = word("behind", behind), last = width - context.measureText(text).width - 2;
+    context.fillText(text, Math.max(this.gutter + 2, Math.min(item.x, last)), TURN_ROW + NOTE_ROW - 3);
   }
 
   // Where the loop is: at the beginning of a wait or a hook, at its end, or inside.

@@ -11,13 +11,26 @@ function colourOf(hook) {
   return found ? found[0] : "other";
 }
 
+// Each colour of this recording, with the hooks that have it.
+function drawLegend(list, model) {
+  const names = new Map();
+  for (const hook of model.hooks) {
+    const colour = colourOf(hook), text = hook.name + (colour === "accept" && hook.name !== "accept" ? " (accept)" : "");
+    names.set(colour, (names.get(colour) || new Set()).add(text));
+  }
+  const entry = (colour, text) => make("li", { class: `c-${colour}` }, make("i", {}), text);
+  const hooks = HOOK_COLOURS.filter((colour) => names.has(colour)).map((colour) => entry(colour, [...names.get(colour)].join(", ")));
+  list.replaceChildren(entry("wait", word("waiting")), ...hooks, entry("work", word("work")), entry("ready", word("ready")),
+    entry("perhaps", word("perhaps")));
+}
+
 // The colours of the style sheet, as they are now.
 function palette() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  const colours = { paper: of("paper"), panel: of("panel"), sunk: of("sunk"), ink: of("ink"), soft: of("soft"), rule: of("rule"),
-    accent: of("verd"), pale: of("verd-pale"), bronze: of("bronze"), wait: of("k-wait"), work: of("k-work"), alarm: of("alarm") };
-  for (const name of HOOK_COLOURS) colours[name] = of(`k-${name}`);
+  const colours = { pale: of("verd-pale") };
+  for (const name of ["paper", "panel", "sunk", "ink", "soft", "rule", "bronze", "alarm"]) colours[name] = of(name);
+  for (const name of ["wait", "work", ...HOOK_COLOURS]) colours[name] = of(`k-${name}`);
   return colours;
 }
 

@@ -2,9 +2,10 @@
 
 // Figure → how it is written, and the word of `tells` without which the loop cannot say it.
 const FIGURES = [
-  ["turns", whole], ["waits", whole], ["asked", whole, "asked"], ["events", whole, "event"], ["hooks", whole, "hook"], ["reads", whole, "read"],
-  ["writes", whole, "write"], ["blocked", whole, "read"], ["watches", whole, "register"], ["wakes", whole, "wake"], ["responses", whole, "response"],
-  ["bytesIn", size, "read"], ["bytesOut", size, "write"], ["waited", duration], ["worked", duration], ["longest", duration],
+  ["turns", whole], ["waits", whole], ["asked", whole, "asked"], ["events", whole, "event"], ["hooks", whole, "hook"],
+  ["reads", whole, "read"], ["writes", whole, "write"], ["blocked", whole, "read"], ["watches", whole, "register"],
+  ["wakes", whole, "wake"], ["responses", whole, "response"], ["bytesIn", size, "read"], ["bytesOut", size, "write"],
+  ["waited", duration], ["worked", duration], ["longest", duration],
 ];
 
 function drawCompare(table, strips, players, open) {
@@ -14,11 +15,12 @@ function drawCompare(table, strips, players, open) {
   });
   const head = make("tr", {}, make("td", {}), ...players.map((player, at) =>
     make("th", { scope: "col" }, make("button", { type: "button", class: "link", click: () => open(at) }, player.title))));
-  const loops = make("tr", {}, make("th", { scope: "row" }, word("cmp.loop")), ...players.map(({ model }) => make("td", {}, model.recording.facts.loop || "–")));
+  const line = (name, cells) => make("tr", {}, make("th", { scope: "row" }, word(`cmp.${name}`)), ...cells);
+  const loops = line("loop", players.map(({ model }) => make("td", {}, model.recording.facts.loop || "–")));
   const rows = FIGURES.filter(([name, , needs]) => players.some((player, at) => sums[at][name] || can(player, needs)))
-    .map(([name, write, needs]) => make("tr", {}, make("th", { scope: "row" }, word(`cmp.${name}`)), ...players.map((player, at) => {
-      const value = sums[at][name], told = value || can(player, needs);
-      return make("td", { class: told ? "" : "soft untold" }, told ? write(value) : word("cmp.untold"), bar(told ? value : 0, sums.map((sum) => sum[name])));
+    .map(([name, write, needs]) => line(name, players.map((player, at) => {
+      const value = sums[at][name], told = value || can(player, needs), all = sums.map((sum) => sum[name]);
+      return make("td", { class: told ? "" : "soft untold" }, told ? write(value) : word("cmp.untold"), bar(value, all));
     })));
   table.replaceChildren(make("thead", {}, head), make("tbody", {}, loops, ...rows));
   const longest = Math.max(...players.map(({ model }) => model.ended - model.began), 1);

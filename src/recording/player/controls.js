@@ -1,8 +1,12 @@
 // Buttons and keys, and what plays by itself.
 
 const SPEEDS = [1, 2, 5, 10, 30];
-const KEYS = [["←  →", "keys.step"], ["⇧←  ⇧→", "keys.turn"], ["␣", "keys.play"], ["Home  End", "keys.ends"], ["L", "keys.longest"],
-  ["F", "keys.finding"], ["A", "keys.ask"]];
+// Channels that can be chosen from a list.
+const MOST_CHOICES = 500;
+const KEYS = [["←  →", "keys.step"], ["⇧←  ⇧→", "keys.turn"], ["␣", "keys.play"], ["Home  End", "keys.ends"],
+  ["L", "keys.longest"], ["F", "keys.finding"], ["A", "keys.ask"]];
+// Keys → actions; `*` is the ending for a turn where Shift is held.
+const PRESSED = { ArrowLeft: "prev*", ArrowRight: "next*", " ": "play", Home: "first", End: "last", l: "longest", f: "finding", a: "ask" };
 
 class Controls {
   constructor(page) {
@@ -16,7 +20,8 @@ class Controls {
       longest: (player) => player.goToLongest(), finding: (player) => player.goToNextFinding(),
       ask: (player) => this.ask(player), play: () => this.play(!this.timer),
     };
-    for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", () => this.act(button.dataset.do));
+    for (const button of document.querySelectorAll("[data-do]"))
+      button.addEventListener("click", () => this.act(button.dataset.do));
     document.addEventListener("keydown", (event) => this.press(event));
     const speed = document.getElementById("speed");
     speed.addEventListener("change", () => {
@@ -57,24 +62,25 @@ class Controls {
 
   press(event) {
     const place = event.target;
-    if (event.ctrlKey || event.metaKey || event.altKey || place.matches("select, input, textarea") || place.closest("[role=tablist]")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.getElementById("one").hidden) return;
+    // These have their own use of the keys.
+    if (place.matches("select, input, textarea") || place.closest("[role=tablist]")) return;
     if (event.key === " " && place.matches("button, a, summary")) return;
-    if (document.getElementById("one").hidden) return;
-    const turns = event.shiftKey ? "Turn" : "";
-    const name = { ArrowLeft: `prev${turns}`, ArrowRight: `next${turns}`, " ": "play", Home: "first", End: "last", l: "longest", L: "longest",
-      f: "finding", F: "finding", a: "ask", A: "ask" }[event.key];
+    const name = PRESSED[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!name) return;
     event.preventDefault();
-    this.act(name);
+    this.act(name.replace("*", event.shiftKey ? "Turn" : ""));
   }
 
   // Words and choices of this recording, in this language.
   fill(player) {
     const speed = document.getElementById("speed"), connection = document.getElementById("connection");
-    speed.replaceChildren(...SPEEDS.map((value) => make("option", { value, selected: value === this.speed }, word("speed.unit", value))));
-    const lives = player.model.recording.lives.filter((life) => life.type || life.peer || life.client).slice(0, 500);
+    speed.replaceChildren(...SPEEDS.map((value) =>
+      make("option", { value, selected: value === this.speed }, word("speed.unit", value))));
+    const lives = player.model.recording.lives.filter((life) => life.type || life.peer || life.client).slice(0, MOST_CHOICES);
+    const title = (life) => who(player.model, life) + (life.peer ? ` · ${life.peer}` : "");
     connection.replaceChildren(make("option", { value: "" }, word("connection")),
-      ...lives.map((life) => make("option", { value: life.id }, `${who(player.model, life)}${life.peer ? ` · ${life.peer}` : ""}`)));
+      ...lives.map((life) => make("option", { value: life.id }, title(life))));
     document.querySelector("[data-do=finding]").disabled = !player.findings.length;
     document.getElementById("keys").replaceChildren(...KEYS.map(([keys, text]) => make("div", {},
       make("dt", {}, ...keys.split("  ").map((key) => make("kbd", {}, key))), make("dd", {}, word(text)))));
@@ -82,6 +88,7 @@ class Controls {
 
   update(player) {
     document.querySelector("[data-do=ask]").setAttribute("aria-pressed", String(player.quiz.on));
-    document.getElementById("position").textContent = word("position", whole(player.model.stepAt(player.at) + 1), whole(player.model.steps.length));
+    const { model } = player, place = word("position", whole(model.stepAt(player.at) + 1), whole(model.steps.length));
+    document.getElementById("position").textContent = place;
   }
 }

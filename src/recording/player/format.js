@@ -188,3 +188,8 @@ function valueAt(history, i, before) {
   }
   return low ? history[low - 1][1] : before;
 }
+
+// The order of a table of channels.
+function bySlot(one, other) {
+  return one.index - other.index || one.id - other.id;
+}

@@ -5,7 +5,8 @@ class Live {
     Object.assign(this, { panel, receive, busy: false, again: false });
     this.said = panel.querySelector("#live-said");
     panel.hidden = false;
-    for (const button of panel.querySelectorAll("[data-live]")) button.addEventListener("click", () => this.post("control", button.dataset.live));
+    for (const button of panel.querySelectorAll("[data-live]"))
+      button.addEventListener("click", () => this.post("control", button.dataset.live));
     this.offer(scenarios);
     this.listen();
     this.load();
@@ -39,7 +40,8 @@ class Live {
     place.hidden = !all.length;
     for (const one of all) {
       const { name, about } = typeof one === "string" ? { name: one } : one;
-      place.append(make("button", { type: "button", title: about || false, click: () => this.post("send", name) }, name.replace(/_/g, " ")));
+      const send = () => this.post("send", name);
+      place.append(make("button", { type: "button", title: about || false, click: send }, name.replace(/_/g, " ")));
     }
   }
 

@@ -45,16 +45,19 @@ class Page {
 
   draw() {
     translate(document);
-    for (const button of document.querySelectorAll("[data-language]")) button.setAttribute("aria-pressed", String(button.dataset.language === language));
+    for (const button of document.querySelectorAll("[data-language]"))
+      button.setAttribute("aria-pressed", String(button.dataset.language === language));
     this.drawTabs();
-    const facts = (this.player || this.players[0]);
-    if (facts) this.describe(facts);
-    if (!this.player) return this.players.length && drawCompare($("compare-table"), $("compare-strips"), this.players, (at) => this.open(at));
-    this.controls.fill(this.player);
-    drawFindings($("findings"), this.player);
-    this.drawLegend();
-    this.player.show();
-    return undefined;
+    if (!this.players.length) return;
+    this.describe(this.player || this.players[0]);
+    if (this.player) {
+      this.controls.fill(this.player);
+      drawFindings($("findings"), this.player);
+      drawLegend($("colours"), this.player.model);
+      this.player.show();
+    } else {
+      drawCompare($("compare-table"), $("compare-strips"), this.players, (at) => this.open(at));
+    }
   }
 
   describe(player) {
@@ -62,7 +65,8 @@ class Page {
     const turnsHere = turns.filter((turn) => turn.turnAt >= 0).length;
     document.title = `${several ? word("tab.compare") : player.title} · ${word("page.kind")}`;
     $("program").textContent = several ? word("tab.compare") : player.title;
-    $("facts").textContent = several ? word("page.kind") : [word("page.kind"), recording.facts.loop, word("facts", word("n.turns", turnsHere), duration(ended - began), word("n.records", recording.count))].filter(Boolean).join(" · ");
+    const facts = word("facts", word("n.turns", turnsHere), duration(ended - began), word("n.records", recording.count));
+    $("facts").textContent = several ? word("cmp.kind") : [word("page.kind"), recording.facts.loop, facts].filter(Boolean).join(" · ");
     $("command").hidden = several || !player.command;
     $("command").firstChild.textContent = player.command;
     $("slab-kind").textContent = recording.keys === "slab" ? word("slab") : "";
@@ -71,8 +75,11 @@ class Page {
   drawTabs() {
     const tabs = $("tabs"), titles = [[-1, word("tab.compare")], ...this.players.map((player, at) => [at, player.title])];
     tabs.hidden = this.players.length < 2;
-    tabs.replaceChildren(...titles.map(([at, title]) => make("button", { type: "button", role: "tab", "aria-selected": String(at === this.current),
-      tabindex: at === this.current ? 0 : -1, click: () => this.open(at) }, title)));
+    tabs.replaceChildren(...titles.map(([at, title]) => {
+      const isOpen = at === this.current;
+      return make("button", { type: "button", role: "tab", "aria-selected": String(isOpen), tabindex: isOpen ? 0 : -1,
+        click: () => this.open(at) }, title);
+    }));
     tabs.onkeydown = (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by) return;
@@ -80,15 +87,6 @@ class Page {
       this.open((this.current + 1 + by + titles.length) % titles.length - 1);
       tabs.querySelector("[aria-selected=true]").focus();
     };
-  }
-
-  drawLegend() {
-    const seen = new Map(this.player.model.hooks.map((hook) => [`${hook.name} ${colourOf(hook)}`, hook]));
-    const hooks = [...new Map([...seen.values()].map((hook) => [colourOf(hook), hook])).values()].sort((one, other) => one.name.localeCompare(other.name));
-    const names = (colour) => [...new Set([...seen.values()].filter((hook) => colourOf(hook) === colour).map((hook) => hook.name + (colour === "accept" && hook.name !== "accept" ? " (accept)" : "")))].join(", ");
-    const entry = (colour, text) => make("li", { class: `c-${colour}` }, make("i", {}), text);
-    $("colours").replaceChildren(entry("wait", word("waiting")), ...hooks.map((hook) => entry(colourOf(hook), names(colourOf(hook)))),
-      entry("work", word("work")), entry("ready", word("ready")));
   }
 
   tell(player) {
@@ -155,14 +153,15 @@ async function begin() {
     });
   const first = Number(wanted.get("rec") || (page.players.length > 1 ? 0 : 1)) - 1;
   page.open(first);
-  if (page.player && wanted.has("turn")) page.player.go((page.player.model.turns[page.player.model.turnNumbered(Number(wanted.get("turn")))] || page.player.turn).first);
-  for (const change of [matchMedia("(prefers-color-scheme: dark)")]) change.addEventListener("change", () => page.draw());
+  if (page.player && wanted.has("turn")) page.player.goToTurn(Number(wanted.get("turn")));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.draw());
   let width = innerWidth;
   addEventListener("resize", () => {
     if (width !== innerWidth) page.draw();
     width = innerWidth;
   });
-  if (data.live && location.protocol.startsWith("http")) new Live($("live"), data.scenarios || [], (bytes) => page.receive(bytes));
+  if (data.live && location.protocol.startsWith("http"))
+    new Live($("live"), data.scenarios || [], (bytes) => page.receive(bytes));
   document.documentElement.dataset.shown = String(Math.round(performance.now()));
 }
 

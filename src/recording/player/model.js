@@ -24,8 +24,8 @@ class Model {
     this.began = recording.count ? recording.time[0] : 0;
     this.ended = recording.count ? recording.time[recording.count - 1] : 0;
     this.queues = [];
-    for (let i = 0; i < recording.count; i++)
-      if (recording.kind[i] === KIND.Queue) this.queues.push({ time: recording.time[i], length: recording.a[i], most: recording.b[i] });
+    const { kind, time, a, b } = recording;
+    for (let i = 0; i < recording.count; i++) if (kind[i] === KIND.Queue) this.queues.push({ time: time[i], length: a[i], most: b[i] });
     this.markAccepting();
     // Columns that would be empty are left out.
     this.hasDescriptors = recording.keys !== "descriptor" && recording.lives.some((life) => life.fd !== null);
@@ -34,7 +34,8 @@ class Model {
 
   // A hook that makes channels of connections, and every other one of the same channel, accepts.
   markAccepting() {
-    const listeners = new Set(this.recording.lives.filter((life) => life.origin === 1 && life.parent).map((life) => life.parent));
+    const accepted = this.recording.lives.filter((life) => life.origin === 1 && life.parent);
+    const listeners = new Set(accepted.map((life) => life.parent));
     for (const hook of this.hooks) hook.accepts = listeners.has(hook.life);
   }
 

@@ -115,7 +115,8 @@ class Overview {
     context.fillStyle = colours.soft;
     const limit = queues[queues.length - 1].most;
     const longest = Math.max(...queues.map((one) => one.length));
-    context.fillText(`${word("queue")}: ${word(limit ? "queue.most" : "queue.long", whole(longest), whole(limit))}`, 2, top + 12);
+    const text = word(limit ? "queue.most" : "queue.long", whole(longest), whole(limit));
+    context.fillText(`${word("queue")}: ${text}`, 2, top + 12);
   }
 
   drawFindings(context, colours, width) {

@@ -13,15 +13,15 @@ class ChannelTable {
     const died = model.recording.lives.filter((life) => life.died <= at && life.died >= turn.first);
     const busy = new Set([...turn.keys, ...turn.hooks.map((hook) => hook.life)]);
     let rows = [...open, ...died];
-    if (rows.length > MOST_ROWS) rows = [...rows.filter((life) => busy.has(life)), ...rows.filter((life) => !busy.has(life))].slice(0, MOST_ROWS);
-    rows.sort((one, other) => one.index - other.index || one.id - other.id);
+    if (rows.length > MOST_ROWS) rows = rows.sort((one, other) => busy.has(other) - busy.has(one)).slice(0, MOST_ROWS);
+    rows.sort(bySlot);
     const hidden = open.length + died.length - rows.length;
     const shown = COLUMNS.filter((name) => (name !== "client" || model.recording.clients.size)
       && (name !== "watch" || model.recording.tells.has("register")) && (name !== "fd" || model.hasDescriptors)
       && (name !== "state" || model.hasStates));
-    const head = make("thead", {}, make("tr", {}, ...shown.map((name) => make("th", { scope: "col", class: `c-${name}` }, word(`col.${name}`)))));
+    const titles = shown.map((name) => make("th", { scope: "col", class: `c-${name}` }, word(`col.${name}`)));
     const body = make("tbody", {}, ...rows.map((life) => this.row(life, shown)));
-    this.table.replaceChildren(head, body);
+    this.table.replaceChildren(make("thead", {}, make("tr", {}, ...titles)), body);
     this.more.textContent = hidden > 0 ? word("more", whole(hidden)) : rows.length ? "" : word("none");
   }
 
@@ -29,9 +29,11 @@ class ChannelTable {
     const { model, at } = this.player, state = model.stateAt(life, at), before = model.stateAt(life, at - 1);
     const isNew = life.born === at, now = life === this.player.life;
     const texts = this.texts(life, state), old = this.texts(life, before);
-    const cells = shown.map((name) => make(name === "key" ? "th" : "td", {
-      class: `c-${name}${now && !isNew && texts[name] !== old[name] ? " changed" : ""}`, scope: name === "key" ? "row" : false },
-      name === "key" ? this.keyButton(life) : texts[name]));
+    const cells = shown.map((name) => {
+      const changed = now && !isNew && texts[name] !== old[name] ? " changed" : "";
+      return name === "key" ? make("th", { class: "c-key", scope: "row" }, this.keyButton(life))
+        : make("td", { class: `c-${name}${changed}` }, texts[name]);
+    });
     return make("tr", { class: `${now ? "now" : ""}${isNew ? " fresh" : ""}${state.closed ? " gone" : ""}` }, ...cells);
   }
 
@@ -44,8 +46,8 @@ class ChannelTable {
   texts(life, state) {
     const { model } = this.player;
     return {
-      key: life.key, type: model.name(life.type) || "–", client: life.client || "–", fd: life.fd === null ? "–" : String(life.fd), peer: life.peer || "–",
-      state: state.closed ? word("closed") : state.state || "–", in: state.read ? size(state.read) : "–",
+      key: life.key, type: model.name(life.type) || "–", client: life.client || "–", fd: life.fd === null ? "–" : String(life.fd),
+      peer: life.peer || "–", state: state.closed ? word("closed") : state.state || "–", in: state.read ? size(state.read) : "–",
       out: state.written ? size(state.written) : "–", watch: state.watch === null ? "–" : word(`watch.${state.watch & 3}`),
     };
   }
@@ -58,8 +60,8 @@ class StepList {
 
   draw() {
     const { model, turn, at } = this.player;
-    let steps = model.steps.slice(model.stepAt(turn.first), model.stepAt(turn.last - 1) + 1).filter((step) => step >= turn.first);
-    if (this.player.hidesFuture()) steps = steps.filter((step) => step <= at);
+    const last = this.player.hidesFuture() ? at : turn.last - 1;
+    let steps = model.steps.slice(model.stepAt(turn.first), model.stepAt(last) + 1).filter((step) => step >= turn.first);
     const here = Math.max(0, steps.indexOf(at)), from = Math.max(0, Math.min(here - MOST_STEPS / 2, steps.length - MOST_STEPS));
     steps = steps.slice(from, from + MOST_STEPS);
     const shown = `${language} ${steps[0]} ${steps.length} ${model.recording.count}`;
@@ -87,12 +89,14 @@ class StepList {
 }
 
 function drawFindings(list, player) {
-  const entries = player.findings.map((finding) => make("li", {},
-    make("button", { type: "button", click: () => player.goToFinding(finding) },
-      make("b", { class: `badge ${/^(critical|warning)$/.test(finding.severity) ? finding.severity : "note"}` }, word(`severity.${finding.severity}`).replace(/^severity\./, "")),
-      " ", make("span", { class: "soft" }, finding.turn === undefined || finding.turn === null ? "" : `${word("turn")} ${whole(finding.turn)} `), make("span", { class: "what" }, finding.text || finding.kind),
-      finding.cure ? make("span", { class: "cure soft" }, finding.cure) : null)));
-  list.replaceChildren(...(entries.length ? entries : [make("li", { class: "soft" }, word("findings.none"))]));
+  const entry = (finding) => {
+    const { severity, turn, text, kind, cure } = finding, known = ["critical", "warning"].includes(severity) ? severity : "note";
+    return make("li", {}, make("button", { type: "button", click: () => player.goToFinding(finding) },
+      make("b", { class: `badge ${known}` }, word(`severity.${known}`)), " ",
+      make("span", { class: "soft" }, turn === undefined || turn === null ? "" : `${word("turn")} ${whole(turn)} `),
+      make("span", {}, text || kind || ""), cure ? make("span", { class: "cure soft" }, cure) : null));
+  };
+  list.replaceChildren(...(player.findings.length ? player.findings.map(entry) : [make("li", { class: "soft" }, word("findings.none"))]));
 }
 
 // Scrolls a box, and not the page, until a part of it can be seen.
@@ -102,7 +106,10 @@ function showInside(box, node, margin = 0) {
     box.scrollTop = Math.max(0, top - Math.max(margin, box.clientHeight / 4));
 }
 
-const RUST = /(\/\/.*$)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])')|\b(fn|let|mut|if|else|for|while|loop|match|return|impl|struct|enum|use|mod|pub|self|Self|break|continue|const|move|async|await|true|false|in|as|dyn|where|trait|type)\b/gm;
+const KEYWORDS = `fn let mut if else for while loop match return impl struct enum use mod pub self Self break continue const move
+  async await true false in as dyn where trait type`.split(/\s+/);
+// A comment, a text, or a keyword of Rust.
+const RUST = new RegExp(String.raw`(//.*$)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])')|\b(?:${KEYWORDS.join("|")})\b`, "gm");
 
 class SourceView {
   constructor(box, name, player) {
@@ -117,7 +124,8 @@ class SourceView {
     const waits = model.recording.kind[at] === KIND.Wait;
     const range = hook ? this.find(model.name(hook.life ? hook.life.type : 0), hook.name) : waits ? this.wait() : null;
     this.name.textContent = hook && range ? `fn ${hook.name}` : "";
-    this.lines.forEach((line, number) => line.classList.toggle("on", Boolean(range && number >= range[0] && number <= range[1])));
+    const [from, to] = range || [0, -1];
+    this.lines.forEach((line, number) => line.classList.toggle("on", number >= from && number <= to));
     if (range) showInside(this.box, this.lines[range[0]], 20);
   }
 
@@ -138,7 +146,8 @@ class SourceView {
 
   search(type, hook) {
     const word = (text) => text.replace(/[^\w]/g, "");
-    const block = new RegExp(`^\\s*impl\\b.*\\bfor\\s+${word(type)}\\b`), own = new RegExp(`^\\s*impl\\b[^{]*\\b${word(type)}\\b`);
+    const block = new RegExp(`^\\s*impl\\b.*\\bfor\\s+${word(type)}\\b`);
+    const own = new RegExp(`^\\s*impl\\b[^{]*\\b${word(type)}\\b`);
     const name = new RegExp(`\\bfn\\s+${word(hook)}\\b`);
     const within = (from, to) => {
       for (let at = from; at <= to; at++) if (name.test(this.raw[at])) return [at, this.blockEnd(at)];
@@ -179,7 +188,8 @@ function coloured(line) {
   const parts = [];
   let from = 0;
   for (const match of line.matchAll(RUST)) {
-    parts.push(line.slice(from, match.index), make("span", { class: match[1] ? "comment" : match[2] ? "string" : "keyword" }, match[0]));
+    const kind = match[1] ? "comment" : match[2] ? "string" : "keyword";
+    parts.push(line.slice(from, match.index), make("span", { class: kind }, match[0]));
     from = match.index + match[0].length;
   }
   parts.push(line.slice(from));

@@ -11,7 +11,8 @@ const ENGLISH_PHRASES = {
   enter: (hook, who, cause) => `The loop calls ${hook} of ${who}: ${cause}.`,
   ready: (time, hook, who, length) => ` It was ready for ${time} before, behind ${hook} of ${who} (${length}).`,
   perhaps: (time, hook, who) => ` It may have waited since ${hook} of ${who} began, ${time} ago.`,
-  exit: (hook, who, why, ending, time, facts) => `${hook} of ${who} (${why}) ${ending} after ${time}${facts ? `: ${facts}` : ""}.`,
+  exit: (hook, who, why, ending, time, facts) =>
+    `${hook} of ${who} (${why}) ${ending} after ${time}${facts ? `: ${facts}` : ""}.`,
   clocks: (computed, late, slept) =>
     ` Meanwhile the thread computed for ${computed}, had no processor for ${late}, and slept or waited for ${slept}.`,
   behind: (names, count) => ` ${word("n.channels", count)} waited behind it: ${names}.`,

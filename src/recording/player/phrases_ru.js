@@ -11,7 +11,8 @@ const RUSSIAN_PHRASES = {
   enter: (hook, who, cause) => `Цикл вызывает ${hook} канала ${who}: ${cause}.`,
   ready: (time, hook, who, length) => ` Он был готов уже ${time}: впереди был ${hook} канала ${who} (${length}).`,
   perhaps: (time, hook, who) => ` Возможно, он ждал с начала ${hook} канала ${who}, то есть ${time}.`,
-  exit: (hook, who, why, ending, time, facts) => `${hook} канала ${who} (${why}) ${ending} за ${time}${facts ? `: ${facts}` : ""}.`,
+  exit: (hook, who, why, ending, time, facts) =>
+    `${hook} канала ${who} (${why}) ${ending} за ${time}${facts ? `: ${facts}` : ""}.`,
   clocks: (computed, late, slept) =>
     ` За это время поток считал ${computed}, ждал процессора ${late}, спал или ждал ядро ${slept}.`,
   behind: (names, count) => ` За ним ждали ${word("n.channels", count)}: ${names}.`,
@@ -20,7 +21,8 @@ const RUSSIAN_PHRASES = {
     + `${fd === null ? "" : `, дескриптор ${fd}`}${peer ? `, адрес ${peer}` : ""}.`,
   watch: (who, code, what) => (code === 3 ? `Ядро больше не следит за каналом ${who}.`
     : `Ядро ${code === 1 ? "начинает следить" : "теперь следит"} за каналом ${who}: ${what}.`),
-  shutdown: (who, unsent) => `Канал ${who} закрывает свою половину на передачу${unsent ? `; не отправлено ${size(unsent)}` : ""}.`,
+  shutdown: (who, unsent) =>
+    `Канал ${who} закрывает свою половину на передачу${unsent ? `; не отправлено ${size(unsent)}` : ""}.`,
   close: (who, lost, panicked) =>
     `Канал ${who} закрыт${panicked ? " после паники" : ""}${lost ? `; потеряно ${size(lost)}` : ""}.`,
   queue: (count, most) => `Соединений, которые ждут accept: ${count}, самое большее ${most}.`,
@@ -36,7 +38,8 @@ const RUSSIAN_PHRASES = {
     late: "на него не хватило времени прошлого оборота", wake: "его разбудили", deadline: "истёк его срок",
     shutdown: "цикл завершается", ready: "цикл спросил, и он готов", call: "подошло его время",
   },
-  ending: ["закончен", "закончен с ошибкой", "прерван паникой", "отложен: он ждёт пробуждения;", "отложен, и разбудить его некому;"],
+  ending: ["закончен", "закончен с ошибкой", "прерван паникой", "отложен: он ждёт пробуждения;",
+    "отложен, и разбудить его некому;"],
   did: {
     readEnd: "прочитан конец ввода", read: "прочитано", wrote: "записано", nothing: "читать пока нечего",
     full: "в сокете нет места", failed: "ошибка", spent: "доля оборота кончилась", all: "сокет теперь пуст",

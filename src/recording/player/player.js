@@ -2,7 +2,8 @@
 
 class Player {
   constructor({ title, command, source, bytes, findings }) {
-    Object.assign(this, { title, command: command || "", findings: findings || [], own: source || "", at: 0, views: [], quiz: null, finding: -1 });
+    Object.assign(this, { title, command: command || "", findings: findings || [], own: source || "" });
+    Object.assign(this, { at: 0, views: [], quiz: null, finding: -1 });
     this.take(bytes);
   }
 
@@ -61,9 +62,15 @@ class Player {
 
   // Backwards, the beginning of this turn comes first.
   stepTurn(by) {
-    const { turns } = this.model, turn = this.turn;
-    const start = by < 0 && this.at > this.model.steps[this.model.stepAt(turn.first)] ? turn : turns[Math.max(0, Math.min(turns.length - 1, turn.at + by))];
-    this.go(start.first);
+    const { turns, steps } = this.model, turn = this.turn;
+    const isInside = this.at > steps[this.model.stepAt(turn.first)];
+    const next = by < 0 && isInside ? turn.at : turn.at + by;
+    this.go(turns[Math.max(0, Math.min(turns.length - 1, next))].first);
+  }
+
+  goToTurn(number) {
+    const turn = this.model.turns[this.model.turnNumbered(number)];
+    if (turn) this.go(turn.first);
   }
 
   goToEnd(last) {

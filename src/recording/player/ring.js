@@ -5,8 +5,8 @@ const RADIUS = 104, BEADS = 12;
 const STATION_OF = { event: "events", new: "events", wake: "events", ready: "ready", again: "again", late: "late",
   deadline: "timers", call: "timers", shutdown: "shutdown" };
 const STATIONS = ["wait", "late", "ready", "events", "wake", "again", "timers", "shutdown"];
-const ALWAYS = { reactor: ["events", "again", "timers"], select: ["ready"], poll: ["ready"], mio: ["events"], futures: ["events", "wake"],
-  tokio: ["wake"] };
+const ALWAYS = { reactor: ["events", "again", "timers"], select: ["ready"], poll: ["ready"], mio: ["events"],
+  futures: ["events", "wake"], tokio: ["wake"] };
 
 class Ring {
   constructor(root, player) {
@@ -27,19 +27,20 @@ class Ring {
     const turn = player.turn;
     this.hub[0].textContent = turn.waitAt < 0 ? "" : `${word("turn")} ${whole(turn.number)}`;
     this.hub[1].textContent = hook ? hook.name : kind === KIND.Wait ? word("waiting") : "";
-    this.hub[2].textContent = hook ? player.model.label(hook.life) : kind === KIND.Wait ? `≤ ${duration(turn.planned)}`.replace("≤ ∞", "∞") : "";
+    const limit = isFinite(turn.planned) ? `≤ ${duration(turn.planned)}` : "∞";
+    this.hub[2].textContent = hook ? player.model.label(hook.life) : kind === KIND.Wait ? limit : "";
     this.hub[1].setAttribute("class", `hub-hook${hook ? ` c-${colourOf(hook)}` : ""}`);
   }
 
   station(hook) {
-    const name = hook.why === "wake" && /futures|tokio/.test(this.player.model.recording.facts.loop) ? "wake" : STATION_OF[hook.why];
+    const name = hook.why === "wake" && this.angles.has("wake") ? "wake" : STATION_OF[hook.why];
     return this.angles.has(name) ? name : this.names[1] || "wait";
   }
 
   // Between two hooks the loop is at the station of the last one.
   lastStation() {
     const { turn, at, model } = this.player;
-    if (model.recording.kind[at] === KIND.Event) return this.names.find((name) => name === "events" || name === "ready") || "wait";
+    if (model.recording.kind[at] === KIND.Event) return this.names.find((name) => /events|ready/.test(name)) || "wait";
     const before = turn.hooks.filter((hook) => hook.exit < at);
     return before.length ? this.station(before[before.length - 1]) : "wait";
   }
@@ -59,7 +60,7 @@ class Ring {
     svg.append(this.arrow());
     this.beads = make("g", {});
     this.marker = make("g", { class: "marker" }, make("circle", { cx: RADIUS, cy: 0, r: 15 }));
-    this.hub = [make("text", { class: "hub-turn", y: -12 }), make("text", { class: "hub-hook", y: 12 }), make("text", { class: "hub-who", y: 31 })];
+    this.hub = [["turn", -12], ["hook", 12], ["who", 31]].map(([name, y]) => make("text", { class: `hub-${name}`, y }));
     svg.append(this.marker, this.beads, ...this.hub);
     this.root.replaceChildren(svg);
   }
@@ -68,7 +69,8 @@ class Ring {
     const x = Math.cos(angle), y = Math.sin(angle), flat = Math.abs(x) < 0.3;
     const text = make("text", { x: (RADIUS + 20) * x, y: (RADIUS + (flat ? 24 : 12)) * y + (flat ? (y < 0 ? 8 : 6) : 4),
       "text-anchor": flat ? "middle" : x < 0 ? "end" : "start" }, word(`st.${name}`));
-    const node = make("g", { class: "station", "data-name": name }, make("circle", { cx: RADIUS * x, cy: RADIUS * y, r: 9 }), text);
+    const dot = make("circle", { cx: RADIUS * x, cy: RADIUS * y, r: 9 });
+    const node = make("g", { class: "station", "data-name": name }, dot, text);
     this.stations.set(name, node);
     return node;
   }

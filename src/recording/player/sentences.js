@@ -56,7 +56,8 @@ function turnSentence(turn) {
 }
 
 function hookSentence(model, hook) {
-  const say = phrases(), slow = hook.length >= 1e6, behind = slow ? model.behind(hook) : [], clocks = slow ? model.clocks(hook) : null;
+  const say = phrases(), slow = hook.length >= 1e6;
+  const behind = slow ? model.behind(hook) : [], clocks = slow ? model.clocks(hook) : null;
   let text = say.exit(hook.name, who(model, hook.life), say.why[hook.why] || hook.why, say.ending[hook.ending] || say.ending[0],
     duration(hook.length), factsOf(model, hook));
   if (behind.length) {
