@@ -156,7 +156,8 @@ class CloseUp {
   // Where a slow hook of the turn before begins, or what this channel did after it ends; null if there was none.
   maybeSince(model, turn, life) {
     const before = this.items.filter((one) => one.hook && one.turn.at === turn.at - 1);
-    const slow = before.find((one) => one.hook.length >= 1e6 && model.behind(one.hook).includes(life));
+    const slow = before.find((one) => one.hook.length >= 1e6 && model.cameDuring(one.hook, turn)
+      && model.behind(one.hook).includes(life));
     if (!slow) return null;
     return Math.max(slow.x, ...before.filter((one) => one.hook.life === life).map((one) => one.x + one.width));
   }

@@ -109,7 +109,7 @@ class Page {
   receive(bytes) {
     try {
       if (this.players.length) this.players[0].renew(bytes);
-      else this.add(new Player({ title: this.data.title || "live", bytes }));
+      else this.add(new Player({ title: this.data.title || "live", bytes, live: true }));
       this.open(0);
     } catch (error) {
       this.complain(this.data.title || "live", error);
@@ -141,7 +141,7 @@ async function begin() {
   const page = new Page(data);
   for (const [at, one] of data.recordings.entries()) {
     try {
-      page.add(new Player({ ...one, bytes: await unpack(one.data), findings: (data.findings || [])[at] }));
+      page.add(new Player({ ...one, bytes: await unpack(one.data), findings: (data.findings || [])[at], live: data.live }));
     } catch (error) {
       page.complain(one.title, error);
     }

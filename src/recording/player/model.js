@@ -101,9 +101,14 @@ class Model {
     };
     take(hook.exit + 1, this.turns[hook.turn].last);
     const next = this.turns[hook.turn + 1];
-    if (next && next.turnAt >= 0 && next.turned - next.began < Math.min(AT_ONCE, hook.length / 4)) take(next.first, next.last);
+    if (next && this.cameDuring(hook, next)) take(next.first, next.last);
     for (const one of waiting) if (one === hook.life || one.born > hook.enter) waiting.delete(one);
     return (hook.behind = [...waiting]);
+  }
+
+  // Whether what the wait of the next turn has returned was there before it began.
+  cameDuring(hook, next) {
+    return next.turnAt >= 0 && next.turned - next.began < Math.min(AT_ONCE, hook.length / 4);
   }
 
   // How long the channel of a hook was ready before it, and the longest hook that was in its way; null if that was short.
@@ -114,7 +119,8 @@ class Model {
     const first = turn.hooks.find((one) => one.life === hook.life) === hook;
     const ours = first && longest(turn.hooks.filter((one) => one.exit < hook.enter));
     if (ours) return { blocker: ours, sure: hook.began - turn.turned, perhaps: 0 };
-    const theirs = first && before && longest(before.hooks.filter((one) => this.behind(one).includes(hook.life)));
+    const theirs = first && before
+      && longest(before.hooks.filter((one) => this.cameDuring(one, turn) && this.behind(one).includes(hook.life)));
     return theirs ? { blocker: theirs, sure: 0, perhaps: hook.began - theirs.began } : null;
   }
 
@@ -162,6 +168,15 @@ class Model {
       sum.worked += turn.ended - turn.turned;
     }
     return sum;
+  }
+}
+
+// A program that is stepped stands still between its turns until a person goes on. That time is none of the loop's.
+function withoutPauses({ kind, time, count }) {
+  let paused = 0;
+  for (let i = 0; i < count; i++) {
+    if (kind[i] === KIND.Wait && i > 0) paused += Math.max(0, time[i] - paused - time[i - 1]);
+    time[i] -= paused;
   }
 }
 

@@ -96,6 +96,8 @@ function drawFindings(list, player) {
       make("span", { class: "soft" }, turn === undefined || turn === null ? "" : `${word("turn")} ${whole(turn)} `),
       make("span", {}, text || kind || ""), cure ? make("span", { class: "cure soft" }, cure) : null));
   };
+  // Without a list, nobody has looked for any.
+  list.closest("section").hidden = !player.wasExamined;
   list.replaceChildren(...(player.findings.length ? player.findings.map(entry) : [make("li", { class: "soft" }, word("findings.none"))]));
 }
 

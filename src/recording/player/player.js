@@ -1,14 +1,17 @@
 // One recording, and the place in it that the page shows.
 
 class Player {
-  constructor({ title, command, source, bytes, findings }) {
-    Object.assign(this, { title, command: command || "", findings: findings || [], own: source || "" });
+  constructor({ title, command, source, bytes, findings, live }) {
+    Object.assign(this, { title, command: command || "", findings: findings || [], own: source || "", live: Boolean(live) });
+    this.wasExamined = Boolean(findings);
     Object.assign(this, { at: 0, views: [], quiz: null, finding: -1 });
     this.take(bytes);
   }
 
   take(bytes) {
-    this.model = new Model(parseRecording(bytes));
+    const recording = parseRecording(bytes);
+    if (this.live) withoutPauses(recording);
+    this.model = new Model(recording);
     this.source = this.own || this.model.recording.source;
     this.at = this.model.steps[0] || 0;
   }

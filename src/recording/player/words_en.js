@@ -24,7 +24,7 @@ const ENGLISH = {
   "source": "Source",
   "steps": "This turn, step by step",
   "findings": "Findings",
-  "findings.none": "No findings come with this recording.",
+  "findings.none": "Nothing is wrong with this loop, as far as the doctor can see.",
   "connection": "Connection…",
   "jump": "Go to",
   "first": "First step",
