@@ -2,7 +2,7 @@
 //
 // Lengths are logarithmic, so that a wait of a second and a hook of ten microseconds fit in one picture.
 
-const TURN_ROW = 15, NOTE_ROW = 15, LOOP_ROW = 26, LANE = 21, MOST_LANES = 8;
+const TURN_ROW = 15, NOTE_ROW = 15, LOOP_ROW = 26, LANE = 21, MOST_LANES = 8, MOST_PARTS = 150;
 
 function waitWidth(ns) {
   return 12 + 8 * Math.log10(1 + ns / 1e3);
@@ -49,7 +49,7 @@ class CloseUp {
   place(model, width) {
     const here = model.turnOf[this.player.at] || 0, room = width - this.gutter;
     let left = this.gutter + room * 0.28;
-    const ours = this.itemsOf(model.turns[here], left);
+    const ours = this.itemsOf(model.turns[here], left, this.player.at);
     const now = ours.find((item) => this.player.at >= item.record && this.player.at <= item.last) || ours[ours.length - 1];
     const over = now ? now.x + Math.min(now.width, room * 0.5) - (this.gutter + room * 0.8) : 0;
     if (over > 0) {
@@ -59,12 +59,12 @@ class CloseUp {
     this.items = ours;
     let right = ours.length ? ours[ours.length - 1].x + ours[ours.length - 1].width : left;
     for (let at = here + 1; at < model.turns.length && right < width; at++) {
-      const more = this.itemsOf(model.turns[at], right);
+      const more = this.itemsOf(model.turns[at], right, model.turns[at].first);
       this.items = this.items.concat(more);
       if (more.length) right = more[more.length - 1].x + more[more.length - 1].width;
     }
     for (let at = here - 1; at >= 0 && left > this.gutter; at--) {
-      const more = this.itemsOf(model.turns[at], 0);
+      const more = this.itemsOf(model.turns[at], 0, model.turns[at].last);
       const total = more.reduce((sum, item) => sum + item.width, 0);
       for (const item of more) item.x += left - total;
       left -= total;
@@ -73,19 +73,22 @@ class CloseUp {
     this.items = this.items.filter((item) => item.x + item.width > this.gutter && item.x < width);
   }
 
-  itemsOf(turn, x) {
+  // Of a turn with very many hooks, those around a record.
+  itemsOf(turn, x, around) {
     const items = [];
     const push = (item) => {
       items.push({ ...item, turn, x });
       x += item.width;
     };
-    if (turn.waitAt >= 0) {
+    const here = turn.parts.findIndex((part) => part.last >= around), middle = here < 0 ? turn.parts.length : here;
+    const from = Math.max(0, middle - MOST_PARTS);
+    if (turn.waitAt >= 0 && from === 0) {
       const last = turn.turnAt >= 0 ? turn.turnAt : turn.last - 1;
       push({ width: waitWidth(turn.turned - turn.began), record: turn.waitAt, last });
     }
-    for (const { hook, from, last, began, ended } of turn.parts)
-      push(hook ? { width: hookWidth(ended - began), length: ended - began, record: from, last, hook }
-        : { width: 3, record: from + (from > turn.first ? 1 : 0), last, gap: true });
+    for (const { hook, from: record, last, began, ended } of turn.parts.slice(from, middle + MOST_PARTS))
+      push(hook ? { width: hookWidth(ended - began), length: ended - began, record, last, hook }
+        : { width: 3, record: record + (record > turn.first ? 1 : 0), last, gap: true });
     return items;
   }
 

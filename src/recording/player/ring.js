@@ -87,7 +87,8 @@ class Ring {
     const { turn } = this.player, groups = new Map();
     for (const hook of turn.hooks) {
       const name = this.station(hook);
-      groups.set(name, [...(groups.get(name) || []), hook]);
+      if (!groups.has(name)) groups.set(name, []);
+      groups.get(name).push(hook);
     }
     this.places = new Map();
     const nodes = [];
