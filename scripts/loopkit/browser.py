@@ -14,10 +14,12 @@ import time
 from lib import Trouble
 
 # The browser sends nothing to a network by itself, and resolves no name.
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
-         "--disable-background-networking", "--disable-sync", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
+         "--disable-component-update", "--disable-background-networking", "--disable-sync",
+         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
          "--remote-debugging-pipe"]
 PATIENCE = 30.0
+CODES = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, " ": 32}
 
 
 def program():
@@ -35,7 +37,7 @@ class Browser:
         quiet = os.open(os.devnull, os.O_RDWR)
         # Two steps, since the numbers 3 and 4 may be in use here.
         high = [(os.POSIX_SPAWN_DUP2, theirs_in, 60), (os.POSIX_SPAWN_DUP2, theirs_out, 61)]
-        low = [(os.POSIX_SPAWN_DUP2, 60, 3), (os.POSIX_SPAWN_DUP2, 61, 4), (os.POSIX_SPAWN_DUP2, quiet, 1), (os.POSIX_SPAWN_DUP2, quiet, 2)]
+        low = [(os.POSIX_SPAWN_DUP2, old, new) for old, new in ((60, 3), (61, 4), (quiet, 1), (quiet, 2))]
         command = [program(), *FLAGS, f"--user-data-dir={self.folder.name}", "about:blank"]
         self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=high + low, setpgroup=0)
         for descriptor in (theirs_in, theirs_out, quiet):
@@ -135,7 +137,7 @@ class Browser:
         for _ in range(times):
             for kind in ("rawKeyDown", "keyUp"):
                 self.send("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 if shift else 0,
-                          windowsVirtualKeyCode={"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, " ": 32}.get(key, ord(key[0].upper())))
+                          windowsVirtualKeyCode=CODES.get(key, ord(key[0].upper())))
 
     def picture(self, path, whole=True):
         content = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]

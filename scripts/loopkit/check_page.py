@@ -2,18 +2,15 @@
 
 The recordings are made up (sample.py), so what the page has to show is known."""
 
-import functools
-import http.server
 import pathlib
 import re
 import sys
 import tempfile
-import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from lib import PROJECT, Trouble, run_command  # noqa: E402
-from loopkit import browser, page, sample  # noqa: E402
+from loopkit import browser, live_page, page, sample  # noqa: E402
 
 TURNS, SLOW = 2000, 700
 MOST_BYTES, MOST_MS = 1_000_000, 1000
@@ -25,9 +22,10 @@ STATE = """[document.getElementById('sentence').textContent, document.getElement
   document.querySelector('#ring svg').textContent, document.getElementById('position').textContent].join('|')"""
 ROWS = """[...document.querySelectorAll('#slab tbody tr')].map((row) => ['key', 'state', 'in', 'out']
   .map((name) => (row.querySelector('.c-' + name) || {}).textContent || '–'))"""
-FIGURES = "Object.fromEntries([...document.querySelectorAll('#compare-table tr')].map((row) => [row.cells[0].textContent, row.cells[1].textContent]))"
+FIGURES = """Object.fromEntries([...document.querySelectorAll('#compare-table tr')]
+  .map((row) => [row.cells[0].textContent, row.cells[1].textContent]))"""
 # Words that have no translation show their own name.
-UNKNOWN = r"[...document.body.innerText.matchAll(/\b(n|st|cmp|ask|col|live|keys)\.[a-zA-Z0-9]+\b/g)].map((found) => found[0])"
+UNKNOWN = r"document.body.innerText.match(/\b(n|st|cmp|ask|col|live|keys)\.[a-zA-Z0-9]+\b/g)"
 
 
 def main():
@@ -44,10 +42,12 @@ def main():
         asks = sample.Sample(300, asks=True).file("tcp_select")
         page.make([("tcp_reactor", content, None, ""), ("tcp_select", asks, None, "")], folder / "two.html")
         page.make([("broken", content[:200], None, "")], folder / "broken.html")
-        page.make([("empty", sample.Sample(0).file("x").split(b"\nrecords")[0] + b"\nrecords 0\n\n", None, "")], folder / "empty.html")
+        head = sample.Sample(0).file("x").split(b"\nrecords")[0]
+        page.make([("empty", head + b"\nrecords 0\n\n", None, "")], folder / "empty.html")
         wrong = [*opens(window, folder), *steps(window, folder), *shows(window, folder, one), *counts(window, folder, one),
                  *translated(), *asks_me(window, folder, one),
-                 *compares(window, folder, one), *fits(window, folder), *odd_ones(window, folder), *is_live(window, folder, content)]
+                 *compares(window, folder, one), *fits(window, folder), *odd_ones(window, folder),
+                 *live_page.check(window, folder, content, TURNS)]
     if wrong:
         raise Trouble("\n  ".join(["the page is not in order:", *wrong]))
     print(f"the page of a recording: {TURNS} turns, in order")
@@ -71,8 +71,8 @@ def troubles(window, name):
 def notices_troubles(window, folder):
     """A browser that notices nothing would find every page in order."""
     probe = folder / "probe.html"
-    probe.write_text("<!doctype html><title>probe</title><img src='http://a.test/x.png'><script>document.documentElement.dataset.shown = 1;"
-                     "console.error('a probe')</script>", encoding="utf-8")
+    probe.write_text("<!doctype html><title>probe</title><img src='http://a.test/x.png'><script>"
+                     "document.documentElement.dataset.shown = 1; console.error('a probe')</script>", encoding="utf-8")
     _, found = visit(window, probe)
     if not any("a probe" in line for line in found) or not any("a.test" in line for line in found):
         raise Trouble(f"the browser does not notice what is wrong with a page: {found}")
@@ -129,7 +129,8 @@ def shows(window, folder, one):
     """The table is what the recording's maker knows; the slow hook is found, in the source too."""
     for turn in (1, 2, SLOW, 1234, TURNS):
         yield from visit(window, folder / "one.html", f"turn={turn}&lang=en")[1]
-        wanted = sorted([key, state or "–", size(read), size(written)] for key, (state, read, written) in one.before[turn].items())
+        wanted = sorted([key, state or "–", size(read), size(written)]
+                        for key, (state, read, written) in one.before[turn].items())
         if (found := sorted(window.run(ROWS))) != wanted:
             yield f"turn {turn} begins with {wanted}, and the page shows {found}"
     window.press("f")
@@ -247,94 +248,6 @@ def odd_ones(window, folder):
     yield from visit(window, folder / "empty.html", "lang=en")[1]
     if "no records" not in window.run("document.getElementById('sentence').textContent"):
         yield "an empty recording is not told"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """A program that is stepped: each step gives it a longer recording."""
-
-    def __init__(self, shared, *given):
-        self.shared = shared
-        super().__init__(*given)
-
-    def do_GET(self):
-        shared = self.shared
-        if self.path == "/events":
-            self.answer("text/event-stream", b"retry: 60000\n\nevent: recording\ndata: 1\n\n", end=False)
-            with shared.news:
-                shared.news.wait_for(lambda: shared.posts)
-            self.wfile.write(b"event: recording\ndata: 2\n\n")
-            self.wfile.flush()
-            shared.over.wait(browser.PATIENCE)
-            return
-        found = {"/": ("text/html", shared.page), "/recording": ("application/octet-stream", shared.recording()),
-                 "/scenarios": ("application/json", b'[{"name": "slow_head", "about": "a head in pieces"}]')}.get(self.path)
-        self.answer(*found) if found else self.send_error(404)
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        with self.shared.news:
-            self.shared.posts.append((self.path, body))
-            self.shared.news.notify_all()
-        self.answer("text/plain", b"")
-
-    def answer(self, kind, body, end=True):
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        if end:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def log_message(self, *_):
-        """The terminal belongs to the check."""
-
-
-class Shared:
-    def __init__(self, page_bytes, content):
-        self.page, self.content, self.posts = page_bytes, content, []
-        self.news, self.over = threading.Condition(), threading.Event()
-
-    def recording(self):
-        return self.content[min(1, len(self.posts))]
-
-
-def is_live(window, folder, content):
-    """Step is sent to the program, and the page goes to the end of the longer recording."""
-    short = sample.Sample(3).file("live")
-    page.make([("live", short, None, "")], folder / "live.html", live=True)
-    shared = Shared((folder / "live.html").read_bytes(), (short, content))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, shared)) as server:
-        server.daemon_threads, server.block_on_close = True, False
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield from plays_live(window, f"http://127.0.0.1:{server.server_port}/", shared)
-        finally:
-            shared.over.set()
-            server.shutdown()
-            thread.join()
-
-
-def plays_live(window, url, shared):
-    window.troubles.clear()
-    window.requests.clear()
-    window.open(f"{url}#lang=en")
-    window.run(until("document.querySelector('#send button')"))
-    window.run("document.querySelector('[data-live=step]').click()")
-    window.run(until(f"document.body.innerText.includes('Turn {TURNS}:')"))
-    window.run("document.querySelector('#send button').click()")
-    with shared.news:
-        shared.news.wait_for(lambda: len(shared.posts) > 1, browser.PATIENCE)
-    if shared.posts != [("/control", "step"), ("/send", "slow_head")]:
-        yield f"the program was told {shared.posts}"
-    yield from (f"the live page: the console says: {text}" for text in window.troubles)
-    yield from (f"the live page asks for {asked}" for asked in window.requests if not asked.startswith((url, "data:")))
-
-
-def until(condition):
-    """A promise that is kept when the condition holds."""
-    return f"new Promise((done) => {{ const look = () => ({condition}) ? done(true) : setTimeout(look, 10); look(); }})"
 
 
 if __name__ == "__main__":

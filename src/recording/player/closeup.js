@@ -27,6 +27,7 @@ class CloseUp {
     const { player } = this, { model } = player;
     const width = this.canvas.clientWidth || this.canvas.parentNode.clientWidth;
     this.gutter = width < 560 ? 68 : 148;
+    this.scale = width < 560 ? 0.75 : 1;
     this.place(model, width);
     const lanes = this.lanes(model, width);
     const height = TURN_ROW + NOTE_ROW + LOOP_ROW + 4 + Math.max(3, lanes.length) * LANE + 6;
@@ -77,8 +78,9 @@ class CloseUp {
   itemsOf(turn, x, around) {
     const items = [];
     const push = (item) => {
-      items.push({ ...item, turn, x });
-      x += item.width;
+      const wide = item.width * this.scale;
+      items.push({ ...item, width: wide, turn, x });
+      x += wide;
     };
     const here = turn.parts.findIndex((part) => part.last >= around), middle = here < 0 ? turn.parts.length : here;
     const from = Math.max(0, middle - MOST_PARTS);

@@ -34,10 +34,12 @@ function factsOf(model, hook) {
   let made = 0;
   for (let i = hook.enter + 1; i < hook.exit; i++) {
     const kind = recording.kind[i];
+    if (kind === KIND.New) made++;
+    // A hook that contains others leaves their facts to them.
+    if (recording.life[i] !== (hook.life ? hook.life.id : -1)) continue;
     if (kind === KIND.Read || kind === KIND.Write) facts.push(movedText(recording, i));
     else if (kind === KIND.State) facts.push(stateText(model, i));
     else if (kind === KIND.Close) facts.push(phrases().did.closed);
-    else if (kind === KIND.New) made++;
   }
   if (made) facts.push(`${phrases().did.made} ${whole(made)}`);
   return facts.join(", ");
