@@ -184,7 +184,7 @@ def rounded(value, unit):
 def asks_me(window, folder, one):
     """The true answer is right, and another one is not."""
     for turn, truth in ((5, True), (6, False)):
-        yield from visit(window, folder / "one.html", f"turn={turn}&lang=en")[1]
+        yield from visit(window, folder / "two.html", f"rec=1&turn={turn}&lang=en")[1]
         window.press("a")
         if window.run("document.getElementById('quiz').hidden"):
             yield f"no question is asked before turn {turn}"
@@ -194,7 +194,7 @@ def asks_me(window, folder, one):
         window.run("document.querySelector('#quiz input[type=radio]').checked = true")
         window.run("document.querySelector('#quiz').requestSubmit()")
         marks = window.run("[...document.querySelectorAll('#quiz label.true input')].map((input) => [input.type, input.value])")
-        yield from visit(window, folder / "one.html", f"turn={turn}&lang=en")[1]
+        yield from visit(window, folder / "two.html", f"rec=1&turn={turn}&lang=en")[1]
         window.press("a")
         for kind, value in marks if truth else marks[:-1]:
             window.run(f"document.querySelector('#quiz input[type={kind}][value=\"{value}\"]').checked = true")
@@ -205,6 +205,7 @@ def asks_me(window, folder, one):
         text = window.run("document.querySelector('#quiz .result').textContent")
         if ("Right." in text) != truth or ("2 of 2" in text) != truth:
             yield f"an answer that is {truth} is told: {text}"
+        yield from troubles(window, "a question")
 
 
 def compares(window, folder, one):

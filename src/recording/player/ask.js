@@ -7,10 +7,6 @@ const MOST_KEYS = 12;
 class Quiz {
   constructor(form, player) {
     Object.assign(this, { form, player, on: false, asked: null, right: 0, total: 0, answered: new Set() });
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.answer();
-    });
   }
 
   toggle() {

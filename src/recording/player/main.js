@@ -9,6 +9,11 @@ class Page {
     this.player = null;
     this.current = -1;
     this.controls = new Controls(this);
+    // One form for the questions of all recordings.
+    $("quiz").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.player.quiz.answer();
+    });
   }
 
   add(player) {
@@ -28,6 +33,7 @@ class Page {
   }
 
   build(player) {
+    player.quiz.language = "";
     const overview = this.overview || (this.overview = new Overview($("overview"), player));
     const closeup = this.closeup || (this.closeup = new CloseUp($("closeup"), player));
     overview.player = closeup.player = player;
