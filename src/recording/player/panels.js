@@ -124,11 +124,16 @@ class SourceView {
     if (!text) return;
     if (text !== this.text) this.fill(text);
     const waits = model.recording.kind[at] === KIND.Wait;
-    const range = hook ? this.find(model.name(hook.life ? hook.life.type : 0), hook.name) : waits ? this.wait() : null;
+    const range = hook ? this.ofHook(hook) : waits ? this.wait() : null;
     this.name.textContent = hook && range ? `fn ${hook.name}` : "";
     const [from, to] = range || [0, -1];
     this.lines.forEach((line, number) => line.classList.toggle("on", number >= from && number <= to));
     if (range) showInside(this.box, this.lines[range[0]], 20);
+  }
+
+  // The poll of a task is written by the compiler.
+  ofHook({ life, name }) {
+    return life && life.isTask ? null : this.find(this.player.model.name(life ? life.type : 0), name);
   }
 
   fill(text) {

@@ -89,7 +89,7 @@ const ENGLISH = {
   "ask.right": "Right.",
   "ask.wrong": "Not quite.",
   "ask.was": "It returned {0}, after {1} of {2}.",
-  "ask.score": "{0} of {1} right",
+  "ask.score": "{0} of {1} right.",
   "ask.keys": "the keys",
   "ask.nothing": "no key",
   "ask.0": "not at all (under 50 µs)",
