@@ -1,0 +1,6 @@
+"""The parts of scripts/loop: cli ──► show, live, check ──► language, player (clients) ──► kinds; rungs (broken), reading."""
+
+from lib import PROJECT
+
+TARGET = PROJECT / "target" / "loop"
+SCENARIOS = PROJECT / "scripts" / "loopkit" / "scenarios"

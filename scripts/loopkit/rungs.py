@@ -1,0 +1,104 @@
+"""The rungs with a loop: their kinds, how they are built and started, and how they are stopped and set going again."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+
+from lib import PROJECT, Trouble, proc, setup, until
+from lib.server import RUNG_SAYS, STHENO_SAYS, Child
+
+from . import TARGET, broken, kinds
+
+# Rung → the kind of what it answers.
+KINDS = {
+    "tcp_select": "echo", "tcp_mio": "echo", "tcp_reactor": "echo", "tcp_chat": "echo", "tcp_tokio": "echo",
+    "web_select": "web", "web_reactor": "web", "web_futures": "web", "web_tokio": "web", "stheno": "file",
+}
+DEBUG = PROJECT / "target" / "debug"
+SITE = TARGET / "site"
+
+
+class Rung:
+    """A rung by its name, or a broken one, `RUNG+PATCH`."""
+
+    def __init__(self, name):
+        self.name = name
+        self.whole, _, self.patch = name.partition("+")
+        if self.whole not in KINDS:
+            raise Trouble(f"'{self.whole}' is no rung with a loop; there are {', '.join(KINDS)}")
+        if self.patch and name not in broken.names():
+            raise Trouble(f"there is no broken rung '{name}'; there are {', '.join(broken.names())}")
+        kind = KINDS[self.whole]
+        self.kind = {"echo": kinds.Echo, "web": kinds.Web}[kind]() if kind != "file" else kinds.File(SITE)
+
+    @property
+    def slug(self):
+        return self.name.replace("+", "-")
+
+    @property
+    def program(self):
+        if self.patch:
+            return broken.program(self.name)
+        return DEBUG / "stheno" if self.name == "stheno" else DEBUG / "examples" / self.name
+
+    @property
+    def source(self):
+        """The text of the rung; None of the server, which has many files."""
+        if self.name == "stheno":
+            return None
+        path = broken.source(self.name) if self.patch else PROJECT / "examples" / f"{self.name}.rs"
+        return path.read_text(encoding="utf-8")
+
+    def command(self, *options):
+        where = ["--host", "127.0.0.1", "--port", "0"]
+        return [str(self.program), *(["-r", str(SITE)] if self.name == "stheno" else []), *where, *options]
+
+
+def build(rungs):
+    """Builds what these rungs need, and the folder that stheno serves: the demo site, and files of lines."""
+    setup.build(*sorted({rung.whole for rung in rungs if not rung.patch}), profile="debug")
+    for rung in rungs:
+        if rung.patch:
+            broken.build(rung.name)
+    if any(rung.name == "stheno" for rung in rungs):
+        shutil.copytree(PROJECT / "examples" / "site", SITE, dirs_exist_ok=True)
+
+
+class Running(Child):
+    """A rung that runs, on a free port. Its output is in the file `log`; what the echo rungs say about each line of a
+    client goes to `errors`, and to nowhere by default."""
+
+    def __init__(self, rung, *options, log, **streams):
+        self.rung = rung
+        TARGET.mkdir(parents=True, exist_ok=True)
+        out = open(log, "wb")
+        # stheno says all that it says on standard error.
+        errors = {"stderr": out if rung.name == "stheno" else None}
+        with out, open(os.devnull, "wb") as nothing:
+            streams = {"stdout": out, "stderr": errors["stderr"] or nothing} | streams
+            super().__init__(rung.command(*options), **streams)
+        says, found = (STHENO_SAYS if rung.name == "stheno" else RUNG_SAYS), []
+        self.wait_until_ready(lambda: found.extend(re.findall(says, log.read_text(errors="replace"), re.M)) or found, log, 20)
+        self.port = int(found[0])
+        if rung.name == "stheno":
+            self.wait_until_ready(self.accepts, log, 20)
+
+    def accepts(self):
+        """The line with the port comes before the workers do."""
+        with socket.create_connection(("127.0.0.1", self.port), 20) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.recv(1)
+
+    def freeze(self):
+        """Stops all threads of the rung, and returns when they stand still: what is sent meanwhile is there all at once."""
+        family = proc.family(self.pid)
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        until(lambda: all(proc.state(pid) in "TXZ" for pid in family), "the rung stands still")
+
+    def thaw(self):
+        if not self.is_over():
+            for pid in proc.family(self.pid):
+                os.kill(pid, signal.SIGCONT)

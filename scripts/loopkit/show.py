@@ -1,0 +1,181 @@
+"""Plays a scenario on rungs, and writes the page; and the commands for recordings that exist."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import subprocess
+
+from lib import PROJECT, Trouble, setup
+
+from . import TARGET, language, player, reading, rungs
+
+RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
+# Clients of one group from which on the report is about the group.
+SEVERAL = 5
+# Most clients whose names are written into a recording.
+NAMED = 100
+
+
+@dataclasses.dataclass
+class Run:
+    """One scenario on one rung: the recording, its file, and the clients as they were at the end."""
+
+    rung: rungs.Rung
+    scenario: language.Scenario
+    file: pathlib.Path
+    content: bytes
+    clients: list
+
+    @property
+    def title(self):
+        return f"{self.rung.name} · {self.scenario.name}"
+
+    @property
+    def recording(self):
+        return reading.Recording(self.content, self.file)
+
+
+def play(rung, scenario, file=None, patience=player.PATIENCE):
+    """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
+    if reason := scenario.misfit(rung.name, rung.kind.name):
+        raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
+    player.allow_descriptors(scenario.clients + player.SPARE)
+    base = TARGET / f"{rung.slug}-{scenario.name}"
+    file = (file or base.with_suffix(".rec")).absolute()
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+    log = base.with_suffix(".log")
+    with rungs.Running(rung, "--record", str(file), log=log) as running:
+        play = player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, patience, running.is_over)
+        clients = play.run()
+    try:
+        content = named(file.read_bytes(), clients)
+    except OSError as error:
+        raise Trouble(f"{rung.name} has left no recording: {error.strerror} (see {log})") from error
+    file.write_bytes(content)
+    return Run(rung, scenario, file, content, clients)
+
+
+def named(content, clients):
+    """The recording with the names of the clients in its head, as words that a reader may ignore."""
+    head, end, rest = content.partition(b"\n\n")
+    words = "".join(f"\nclient {client.name} {address}" for client in clients[:NAMED] for address in client.addresses)
+    return head + words.encode() + end + rest
+
+
+def report(run):
+    """What the clients saw, as lines: one for each client, or for each group of several."""
+    recording = run.recording
+    peers, turns = recording.peers(), recording.turns()
+    yield f"{run.title}: {run.scenario.clients} clients, {recording.totals.get('turns', len(turns))} turns of the loop"
+    groups = {}
+    for client in run.clients:
+        several = client.group.count > SEVERAL
+        groups.setdefault(f"{client.group.name} ({client.group.count} clients)" if several else client.name, []).append(client)
+    for name, clients in groups.items():
+        where = "  ".join(f"{address}, {channel(address, peers)}" for address in clients[0].addresses[-1:]) if len(clients) == 1 else ""
+        yield f"  {name:4} {where}{'; ' if where else ''}{saw(clients, recording.began)}"
+
+
+def channel(address, peers):
+    return f"channel {reading.key_text(peers[address])}" if address in peers else "not in the recording"
+
+
+def saw(clients, began):
+    """What these clients waited for their answers, and what went wrong."""
+    answers = [pair for client in clients for pair in client.answers]
+    waits = sorted((answered - asked) / 1e6 for asked, answered in answers)
+    failures = [client.failure for client in clients if client.failure]
+    parts = []
+    if len(answers) == 1:
+        parts.append(f"asked at {answers[0][0] / 1e6 - began * 1e3:.1f} ms, answered {waits[0]:.1f} ms later")
+    elif answers:
+        parts.append(f"answered after {waits[0]:.1f} to {waits[-1]:.1f} ms")
+    if failures:
+        parts.append((f"{len(failures)} failed: " if len(failures) > 1 else "failed: ") + failures[0])
+    return "; ".join(parts) or "done"
+
+
+def recorder(command, *words):
+    """Runs the program that reads recordings; returns its output."""
+    setup.build("recording", profile="debug")
+    done = subprocess.run([str(RECORDER), command, *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Trouble((done.stderr.strip().splitlines() or [f"recording {command} has failed"])[-1])
+    return done.stdout
+
+
+def findings(file):
+    return json.loads(recorder("doctor", "--json", file))
+
+
+def finding_lines(found):
+    for one in found:
+        yield f"  {one['severity']}: turn {one['turn']}: {one['text']}"
+        yield f"      {one['cure']}"
+    if not found:
+        yield "  the doctor finds nothing wrong"
+
+
+def write_page(recordings, out, found):
+    """The page of several recordings; `found` has a list of findings for each of them."""
+    from . import page
+    out.parent.mkdir(parents=True, exist_ok=True)
+    page.make(recordings, out, findings=found)
+    print(f"{out}: {out.stat().st_size / 1024:.0f} KiB, opens offline")
+
+
+def run(options):
+    """`scripts/loop RUNG … --scenario NAME`."""
+    scenario = language.load(options.scenario, options.clients)
+    wanted = [rungs.Rung(name) for name in options.rungs]
+    for rung in wanted:
+        if reason := scenario.misfit(rung.name, rung.kind.name):
+            raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
+    rungs.build(wanted)
+    runs, found = [], []
+    for rung in wanted:
+        runs.append(one := play(rung, scenario, options.record))
+        print("\n".join(report(one)), flush=True)
+        if options.text:
+            print(recorder("lines", one.file), end="")
+            continue
+        found.append(findings(one.file))
+        print("\n".join(finding_lines(found[-1])), flush=True)
+    if not options.text:
+        name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
+        command = f"scripts/loop {'--compare ' if len(wanted) > 1 else ''}{' '.join(options.rungs)} --scenario {scenario.name}"
+        pages = [(one.title, one.content, one.rung.source, command) for one in runs]
+        write_page(pages, options.out or TARGET / name, found)
+    return 1 if any(client.failure for one in runs for client in one.clients) else 0
+
+
+def scenarios(_=None):
+    for name in language.names():
+        scenario = language.load(name)
+        print(f"{name:14} {scenario.about}\n{'':14} for {', '.join(scenario.fits)}"
+              + "".join(f"; not {rung}: {reason}" for rung, reason in scenario.without.items()))
+
+
+def page(options):
+    """`scripts/loop page FILE…`."""
+    recordings = [(file, reading.read(file)) for file in options.files]
+    titles = [f"{recording.program} · {file.name}" for file, recording in recordings]
+    entries = [(title, file.read_bytes(), recording.source, f"scripts/loop page {file.name}")
+               for title, (file, recording) in zip(titles, recordings)]
+    write_page(entries, options.out or options.files[0].with_suffix(".html"), [findings(file) for file in options.files])
+
+
+def doctor(options):
+    for file in options.files:
+        found = findings(file)
+        print(json.dumps(found, indent=1) if options.json else "\n".join([f"{file}:", *finding_lines(found)]))
+
+
+def lines(options):
+    print(recorder("lines", *options.files), end="")
+
+
+def chrome(options):
+    print(recorder("chrome", *options.files), end="")
