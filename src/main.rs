@@ -7,7 +7,7 @@ use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
 use stheno::master::{BOOT_FAILURE, FAILURE};
-use stheno::server::Worker;
+use stheno::server::{Worker, WorkerError};
 
 struct OnReactor;
 
@@ -16,8 +16,10 @@ impl Front for OnReactor {
     type Words = ServerWords;
 
     fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
-        let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
-        running.serve().map_err(|error| (FAILURE, error))
+        worker.run().map_err(|error| match error {
+            WorkerError::Boot(error) => (BOOT_FAILURE, error),
+            WorkerError::Serve(error) => (FAILURE, error),
+        })
     }
 }
 

@@ -100,13 +100,20 @@ impl<F: Front> App for FileApp<F> {
 
     fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
         let FileContent { service, confinement, threads, .. } = content;
+        let recorder = match setup.recorder(assignment.slot) {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                error!("a worker cannot record its loop: {error}");
+                return BOOT_FAILURE;
+            }
+        };
         // After everything is open, and before the first connection is accepted.
         if confinement.is_jail() {
             service.confine();
         }
         let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
-        let served =
-            confined.and_then(|()| self.front.serve(setup.into_worker(assignment, log, service), threads));
+        let served = confined
+            .and_then(|()| self.front.serve(setup.into_worker(assignment, log, recorder, service), threads));
         served.map_or_else(
             |(code, error)| {
                 error!("a worker cannot serve: {error}");
