@@ -125,12 +125,13 @@ def sleeping_hook(run):
     """Nobody waits in a whole rung. In the broken one, a hook takes the time, and B and C wait for it."""
     b = next(client for client in run.clients if client.name == "B")
     waited = (b.answers[0][1] - b.answers[0][0]) / 1e9
-    spans, begun = [], {}
+    spans, entered = [], []
     for record in run.recording.records:
         if record.kind == "Enter":
-            begun[record.key] = record.time
-        elif record.kind == "Exit" and record.key in begun:
-            spans.append(((record.time - begun.pop(record.key)) / 1e9, record.key))
+            entered.append(record)
+        elif record.kind == "Exit" and entered:
+            begun = entered.pop()
+            spans.append(((record.time - begun.time) / 1e9, begun.key))
     if run.rung.patch:
         need(waited >= SLEEP * 0.9, f"B waited {waited:.3f} s behind a hook that sleeps")
         need(max(spans)[0] >= SLEEP and max(spans)[1] == key_of(run, "A"), f"the longest hook took {max(spans)[0]:.3f} s")
@@ -224,7 +225,7 @@ def check_reader(_=None):
     records = reading.RECORD.pack(5, 1 << 32 | 3, 2, 0, 0, 1, 0) + reading.RECORD.pack(6, 1 << 32 | 3, 9, 4, 80, 0x7F000002, 0)
     good = reading.Recording(head + records + b"abc" + b"left over")
     need(good.peers() == {"127.0.0.2:80": 1 << 32 | 3} and good.source == "abc" and len(good.turns()) == 1, "the reader")
-    need(reading.key_text(1 << 32 | 3) == "3.1" and good.names == {1: "a hook"} and good.totals == {"turns": 2}, "the head")
+    need(good.show(1 << 32 | 3) == "3.1" and good.names == {1: "a hook"} and good.totals == {"turns": 2}, "the head")
     for bad in (head + records, head + records[:-1], head.replace(b"recording 1", b"recording 2") + records, b"", head[:40]):
         try:
             reading.Recording(bad)

@@ -37,7 +37,7 @@ class Recording:
             self.words = [line.partition(" ")[::2] for line in lines]
             known = dict(self.words)
             self.program, self.loop, self.tells = known["program"], known["loop"], set(known["tells"].split())
-            self.began = float(known["began"])
+            self.keys, self.began = known.get("keys", "slab"), float(known["began"])
             self.names = {int(number): text for number, text in (value.split(" ", 1) for value in self.all("name"))}
             self.totals = {name: int(number) for name, number in (value.split() for value in self.all("total"))}
             count, size = int(known["records"]), int(known.get("source", 0))
@@ -50,6 +50,11 @@ class Recording:
         if len(self.records) != count or len(source) != size:
             raise Trouble(f"{path} is not whole: {len(self.records)} of {count} records, {len(source)} of {size} bytes of source")
         self.source = source.decode(errors="replace") or None
+
+    def show(self, key):
+        """A key as people read it, and as the lines of --loop have it."""
+        form = {"descriptor": "fd {0}", "token": "token {0}"}.get(self.keys, "{1}.{2}")
+        return form.format(key, key & 0xFFFF_FFFF, key >> 32)
 
     def all(self, word):
         return [value for name, value in self.words if name == word]
@@ -77,11 +82,6 @@ class Recording:
             if record.code == 4:
                 found["{}.{}.{}.{}:{}".format(*record.a.to_bytes(4, "big"), record.name)] = record.key
         return found
-
-
-def key_text(key):
-    """A key as people read it: index and generation."""
-    return f"{key & 0xFFFF_FFFF}.{key >> 32}"
 
 
 def read(path):

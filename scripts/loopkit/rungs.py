@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 
 from lib import PROJECT, Trouble, proc, setup, until
 from lib.server import RUNG_SAYS, STHENO_SAYS, Child
@@ -68,28 +67,24 @@ def build(rungs):
 
 class Running(Child):
     """A rung that runs, on a free port. Its output is in the file `log`; what the echo rungs say about each line of a
-    client goes to `errors`, and to nowhere by default."""
+    client goes nowhere."""
 
     def __init__(self, rung, *options, log, **streams):
         self.rung = rung
         TARGET.mkdir(parents=True, exist_ok=True)
         out = open(log, "wb")
         # stheno says all that it says on standard error.
-        errors = {"stderr": out if rung.name == "stheno" else None}
         with out, open(os.devnull, "wb") as nothing:
-            streams = {"stdout": out, "stderr": errors["stderr"] or nothing} | streams
+            streams = {"stdout": out, "stderr": out if rung.name == "stheno" else nothing} | streams
             super().__init__(rung.command(*options), **streams)
-        says, found = (STHENO_SAYS if rung.name == "stheno" else RUNG_SAYS), []
-        self.wait_until_ready(lambda: found.extend(re.findall(says, log.read_text(errors="replace"), re.M)) or found, log, 20)
-        self.port = int(found[0])
-        if rung.name == "stheno":
-            self.wait_until_ready(self.accepts, log, 20)
+        # The last line that the server says before it serves: its workers are there.
+        says, ready = (STHENO_SAYS, "\n  stop ") if rung.name == "stheno" else (RUNG_SAYS, "")
 
-    def accepts(self):
-        """The line with the port comes before the workers do."""
-        with socket.create_connection(("127.0.0.1", self.port), 20) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            return client.recv(1)
+        def is_ready():
+            text = log.read_text(errors="replace")
+            return ready in text and re.findall(says, text, re.M)
+        self.wait_until_ready(is_ready, log, 20)
+        self.port = int(is_ready()[0])
 
     def freeze(self):
         """Stops all threads of the rung, and returns when they stand still: what is sent meanwhile is there all at once."""

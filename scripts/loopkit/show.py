@@ -74,12 +74,12 @@ def report(run):
         several = client.group.count > SEVERAL
         groups.setdefault(f"{client.group.name} ({client.group.count} clients)" if several else client.name, []).append(client)
     for name, clients in groups.items():
-        where = "  ".join(f"{address}, {channel(address, peers)}" for address in clients[0].addresses[-1:]) if len(clients) == 1 else ""
+        where = "  ".join(f"{address}, {channel(address, recording, peers)}" for address in clients[0].addresses[-1:]) if len(clients) == 1 else ""
         yield f"  {name:4} {where}{'; ' if where else ''}{saw(clients, recording.began)}"
 
 
-def channel(address, peers):
-    return f"channel {reading.key_text(peers[address])}" if address in peers else "not in the recording"
+def channel(address, recording, peers):
+    return f"channel {recording.show(peers[address])}" if address in peers else "not in the recording"
 
 
 def saw(clients, began):
