@@ -1,4 +1,5 @@
-"""The parts of scripts/loop: cli ──► show, live, check ──► language, player (clients) ──► kinds; rungs (broken), reading."""
+"""The parts of scripts/loop: cli ──► show, live, check (promises) ──► language, player (clients, kinds), rungs (broken),
+reading."""
 
 from lib import PROJECT
 

@@ -24,7 +24,8 @@ def exactly(wanted):
         if len(inbox) < len(wanted) and not ended:
             return None
         if not inbox.startswith(wanted):
-            same = next((at for at, pair in enumerate(zip(inbox, wanted)) if pair[0] != pair[1]), min(len(inbox), len(wanted)))
+            shorter = min(len(inbox), len(wanted))
+            same = next((at for at in range(shorter) if inbox[at] != wanted[at]), shorter)
             if same == len(inbox):
                 raise Wrong(f"{ended} after {same} of {len(wanted)} bytes")
             raise Wrong(f"byte {same} differs: {bytes(inbox[same:same + 20])!r} in place of {wanted[same:same + 20]!r}")

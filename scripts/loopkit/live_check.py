@@ -7,11 +7,7 @@ import json
 from lib import Trouble, until
 
 from . import live, reading, rungs
-
-
-def need(condition, what):
-    if not condition:
-        raise Trouble(what)
+from .promises import need
 
 
 class Browser:

@@ -1,5 +1,6 @@
 """Plays a scenario against a rung: all clients in one thread, with one selector."""
 
+import collections
 import heapq
 import itertools
 import resource
@@ -28,9 +29,13 @@ class Play:
         self.selector, self.masks = selectors.DefaultSelector(), {}
         self.events, self.counts, self.waiting = set(), {}, {}
         self.timers, self.order = [], itertools.count()
+        # Clients that no longer wait. They go on from `turn`, and never from inside of another client's step.
+        self.ready = collections.deque()
         self.clients = [client for group in scenario.groups.values() for client in self.clients_of(group)]
         # Clients that have yet to start, and how many of each group run.
-        self.later = {name: [client for client in self.clients if client.group.name == name] for name in scenario.groups}
+        self.later = {name: collections.deque() for name in scenario.groups}
+        for client in self.clients:
+            self.later[client.group.name].append(client)
         self.running = dict.fromkeys(scenario.groups, 0)
         self.idle, self.over = set(), set()
 
@@ -48,6 +53,8 @@ class Play:
                 self.start_some(name)
             while len(self.over) < len(self.clients):
                 self.turn()
+                if self.is_over():
+                    raise Trouble("the rung has ended inside of the scenario")
         finally:
             self.thaw()
             for client in self.clients:
@@ -56,6 +63,11 @@ class Play:
         return self.clients
 
     def turn(self):
+        while self.ready:
+            if (client := self.ready.popleft()) not in self.over:
+                self.advance(client)
+        if len(self.over) == len(self.clients):
+            return
         wait = max(0.0, min(0.5, self.timers[0][0] - time.monotonic())) if self.timers else 0.5
         for key, mask in self.selector.select(wait):
             self.handle(key.data, mask)
@@ -63,8 +75,6 @@ class Play:
             _, _, client, what = heapq.heappop(self.timers)
             if client.wait is what and client not in self.over:
                 self.expire(client, what)
-        if self.is_over():
-            raise Trouble("the rung has ended inside of the scenario")
 
     def handle(self, client, mask):
         try:
@@ -89,7 +99,7 @@ class Play:
         at_once = self.scenario.groups[name].at_once
         while self.later[name] and not (at_once and self.running[name] >= at_once):
             self.running[name] += 1
-            self.advance(self.later[name].pop(0))
+            self.ready.append(self.later[name].popleft())
 
     def advance(self, client):
         """Lets a client go on until it waits again, or is over."""
@@ -145,9 +155,7 @@ class Play:
         if event in self.events or len(seen) < self.expected(event):
             return event in self.events
         self.events.add(event)
-        for other in self.waiting.pop(event, []):
-            if other not in self.over:
-                self.advance(other)
+        self.ready.extend(self.waiting.pop(event, []))
         return True
 
     def expected(self, event):

@@ -48,7 +48,8 @@ class Recording:
         except (KeyError, ValueError, UnicodeDecodeError, struct.error) as error:
             raise Trouble(f"{path} is not whole: {error!r}") from error
         if len(self.records) != count or len(source) != size:
-            raise Trouble(f"{path} is not whole: {len(self.records)} of {count} records, {len(source)} of {size} bytes of source")
+            raise Trouble(f"{path} is not whole: it has {len(self.records)} of {count} records, and {len(source)} of {size} "
+                          "bytes of source")
         self.source = source.decode(errors="replace") or None
 
     def show(self, key):

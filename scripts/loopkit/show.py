@@ -69,13 +69,14 @@ def report(run):
     recording = run.recording
     peers, turns = recording.peers(), recording.turns()
     yield f"{run.title}: {run.scenario.clients} clients, {recording.totals.get('turns', len(turns))} turns of the loop"
-    groups = {}
+    parts = {}
     for client in run.clients:
-        several = client.group.count > SEVERAL
-        groups.setdefault(f"{client.group.name} ({client.group.count} clients)" if several else client.name, []).append(client)
-    for name, clients in groups.items():
-        where = "  ".join(f"{address}, {channel(address, recording, peers)}" for address in clients[0].addresses[-1:]) if len(clients) == 1 else ""
-        yield f"  {name:4} {where}{'; ' if where else ''}{saw(clients, recording.began)}"
+        group = client.group
+        parts.setdefault(client.name if group.count <= SEVERAL else f"{group.name} ({group.count} clients)", []).append(client)
+    for name, clients in parts.items():
+        address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
+        where = f"{address}, {channel(address, recording, peers)}: " if address else ""
+        yield f"  {name:4} {where}{saw(clients, recording.began)}"
 
 
 def channel(address, recording, peers):
