@@ -35,6 +35,7 @@ impl Front for OnReactor {
             master_link: worker.master_link,
             heartbeat: worker.heartbeat,
             grace: worker.grace,
+            recorder: None,
         };
         let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
         running.serve().map_err(|error| (FAILURE, error))

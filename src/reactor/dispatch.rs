@@ -129,11 +129,7 @@ fn call_hook<P: Probe>(
     hook: Hook,
 ) {
     let key = context.key();
-    let (state, ready, tally) = if P::ACTIVE {
-        (dispatcher.state(), context.ready(), context.tally)
-    } else {
-        ("", context.ready(), context.tally)
-    };
+    let before = if P::ACTIVE { (dispatcher.state(), context.tally) } else { ("", context.tally) };
     probe.hook_enter(key, hook);
     let result = match hook {
         Hook::Read => dispatcher.handle_read(context),
@@ -148,9 +144,11 @@ fn call_hook<P: Probe>(
         dispatcher.handle_error(context, &error);
     }
     if P::ACTIVE {
+        let (state, tally) = before;
+        probe.moved(key, context.tally.since(tally, context));
         if dispatcher.state() != state {
             probe.state_change(key, state, dispatcher.state());
         }
-        probe.hook_exit(key, hook, context.tally.since(tally, ready, context), ending);
+        probe.hook_exit(key, hook, ending);
     }
 }

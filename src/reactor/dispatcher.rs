@@ -8,7 +8,7 @@ use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
-use super::loop_state::{Budget, LoopState, WRITE_PER_TURN};
+use super::loop_state::{Budget, LoopState, WRITE_PER_TURN, word};
 use super::peer::Peer;
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
@@ -156,52 +156,43 @@ pub struct Moved {
     pub written: Option<(u64, u8)>,
 }
 
-/// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero.
+/// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero. Above the bytes are
+/// [`ENDED`] and [`BLOCKED`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    /// Bytes; [`ENDED`] is set at the end of input.
     read: u32,
     written: u32,
 }
 
-/// A dispatch reads fewer bytes than this.
-const ENDED: u32 = 1 << 30;
+/// The peer has closed its half.
+const ENDED: u32 = 1 << 31;
+
+/// A call would have blocked.
+const BLOCKED: u32 = 1 << 30;
 
 impl Tally {
-    #[allow(clippy::cast_possible_truncation, reason = "a budget bounds the sum of a dispatch, far below")]
-    fn note_read(&mut self, count: usize) {
-        if count == 0 {
-            self.read |= ENDED;
-        } else {
-            self.read += count as u32;
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "as in `note_read`")]
-    fn note_written(&mut self, count: usize) {
-        self.written += count as u32;
-    }
-
-    /// What was moved since `earlier`, when the channel was ready for `before`.
-    pub(super) fn since(self, earlier: Self, before: Readiness, cx: &Context<'_>) -> Moved {
-        let (read, written) = (self.read - earlier.read, self.written - earlier.written);
-        let result = |blocked: bool, spent: bool| match (blocked, spent) {
-            (true, _) => moved::BLOCKED,
-            (false, true) => moved::SPENT,
-            (false, false) => 0,
-        };
-        let end = if read >= ENDED { moved::END } else { 0 };
-        let was_read = result(!cx.ready.readable, cx.budget.to_read() == 0) | end;
-        let was_written = result(!cx.ready.writable, cx.budget.to_write() == 0);
-        // A call that moved nothing is known by the readiness that it took away.
-        let tried = |bytes: u32, before: bool, after: bool| bytes > 0 || (before && !after);
+    /// What was moved since `earlier`.
+    pub(super) fn since(self, earlier: Self, cx: &Context<'_>) -> Moved {
+        let (ready, budget) = (cx.ready(), *cx.budget);
         Moved {
-            read: tried(read, before.readable, cx.ready.readable)
-                .then_some((u64::from(read % ENDED), was_read)),
-            written: tried(written, before.writable, cx.ready.writable)
-                .then_some((u64::from(written), was_written)),
+            read: moved_since(self.read, earlier.read, ready.readable, budget.to_read()),
+            written: moved_since(self.written, earlier.written, ready.writable, budget.to_write()),
         }
     }
+}
+
+fn moved_since(now: u32, earlier: u32, is_ready: bool, budget: usize) -> Option<(u64, u8)> {
+    let bytes = |tally: u32| tally & !(ENDED | BLOCKED);
+    let (count, flags) = (bytes(now) - bytes(earlier), now & !earlier & (ENDED | BLOCKED));
+    let spent = if budget == 0 { moved::SPENT } else { 0 };
+    let result = if flags & ENDED != 0 {
+        moved::END
+    } else if is_ready {
+        spent
+    } else {
+        moved::BLOCKED
+    };
+    (count > 0 || flags != 0).then_some((count.into(), result))
 }
 
 /// A turn has time for sixteen pieces that a producer makes, such as rows of a listing, whose sizes are asked for one by one.
@@ -339,16 +330,21 @@ impl<'a> Context<'a> {
         }
         loop {
             match socket.read(&mut self.state.scratch) {
+                Ok(0) => {
+                    self.tally.read |= ENDED;
+                    self.ready.readable = false;
+                    return Ok(Some(&[]));
+                }
                 Ok(count) => {
                     self.budget.note_read(count);
-                    self.tally.note_read(count);
+                    self.tally.read += word(count);
                     // A read that does not fill the buffer has emptied the socket, unless the end of file follows. (A
                     // read also stops before TCP urgent data; what follows that is read with the next byte.)
-                    let drained = count < self.state.scratch.len() && !self.ready.read_closed;
-                    self.ready.readable = count > 0 && !drained;
+                    self.ready.readable = count >= self.state.scratch.len() || self.ready.read_closed;
                     return Ok(Some(&self.state.scratch[..count]));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.tally.read |= BLOCKED;
                     self.ready.readable = false;
                     return Ok(None);
                 }
@@ -425,11 +421,12 @@ impl<'a> Context<'a> {
         match result {
             Ok(count) => {
                 self.budget.note_written(count);
-                self.tally.note_written(count);
+                self.tally.written += word(count);
                 self.ready.writable = count >= wanted;
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.tally.written |= BLOCKED;
                 self.ready.writable = false;
                 Ok(None)
             }

@@ -52,8 +52,10 @@ pub trait Probe {
     fn dispatch(&mut self, key: Key, why: Why) {}
     /// Called before a hook. A scheduled call is shown as [`Hook::Timeout`] of a key of its own.
     fn hook_enter(&mut self, key: Key, hook: Hook) {}
-    /// Called after a hook that has not panicked, with what it has read and written through its context.
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {}
+    /// Called after a hook, with what it has read and written through its context.
+    fn moved(&mut self, key: Key, moved: Moved) {}
+    /// Called after a hook that has not panicked.
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {}
     /// Called after a hook, or another method of the channel, has panicked.
     fn panic(&mut self, key: Key) {}
     /// Called when the name of a channel's state has changed in a hook.

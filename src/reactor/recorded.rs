@@ -56,7 +56,7 @@ impl Probe for Recorded {
         self.recorder.enter(bits(key), hook.name(), self.why);
     }
 
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {
+    fn moved(&mut self, key: Key, moved: Moved) {
         let key = bits(key);
         if let Some((bytes, result)) = moved.read {
             self.recorder.read(key, bytes, result);
@@ -64,7 +64,10 @@ impl Probe for Recorded {
         if let Some((bytes, result)) = moved.written {
             self.recorder.write(key, bytes, result);
         }
-        self.recorder.exit(key, hook.name(), ending);
+    }
+
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
+        self.recorder.exit(bits(key), hook.name(), ending);
     }
 
     fn panic(&mut self, key: Key) {
@@ -132,8 +135,12 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.hook_enter(key, hook));
     }
 
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {
-        self.iter_mut().for_each(|probe| probe.hook_exit(key, hook, moved, ending));
+    fn moved(&mut self, key: Key, moved: Moved) {
+        self.iter_mut().for_each(|probe| probe.moved(key, moved));
+    }
+
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
+        self.iter_mut().for_each(|probe| probe.hook_exit(key, hook, ending));
     }
 
     fn panic(&mut self, key: Key) {

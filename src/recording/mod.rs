@@ -21,5 +21,7 @@ mod step;
 pub use file::{About, Keys, Output};
 pub use names::{HOOKS, short_type_name};
 pub use reader::Recording;
-pub use record::{ENDLESS, Ending, Kind, NO_KEY, Origin, RECORD_LEN, Record, Watch, Why, moved, ready};
+pub use record::{
+    ENDLESS, Ending, Kind, NO_KEY, Origin, RECORD_LEN, Record, TASK_BIT, Watch, Why, moved, ready,
+};
 pub use recorder::{Recorder, RecorderOptions};

@@ -6,6 +6,9 @@ pub const RECORD_LEN: usize = 32;
 /// The key of a record that belongs to no channel.
 pub const NO_KEY: u64 = u64::MAX;
 
+/// The key of a task has this bit; the number of the task is in the lower half.
+pub const TASK_BIT: u64 = 1 << 63;
+
 /// A time-out without an end, in the records of waits.
 pub const ENDLESS: u64 = u64::MAX;
 

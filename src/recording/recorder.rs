@@ -59,6 +59,7 @@ struct State {
     /// The hook that runs, and when it was called.
     hook: u16,
     hook_began: u64,
+    is_over: bool,
 }
 
 impl Recorder {
@@ -81,6 +82,7 @@ impl Recorder {
             caller: NO_KEY,
             hook: 0,
             hook_began: 0,
+            is_over: false,
         })))
     }
 
@@ -218,14 +220,23 @@ impl Recorder {
         state.ring.push(Record { key, name, b: number, ..Record::new(Kind::Mark) });
     }
 
+    /// The key of the channel or task that was called last in this turn; [`NO_KEY`] before the first call.
+    #[must_use]
+    pub fn caller(&self) -> u64 {
+        self.0.borrow().caller
+    }
+
     /// Writes the recording now. A file that cannot be written is reported in the log.
     pub fn save(&self) {
         self.0.borrow_mut().save();
     }
 
-    /// Ends the recording: writes it, unless a long turn is in the file.
+    /// Ends the recording: writes it, unless a long turn is in the file. Only the first call counts.
     pub fn finish(&self) {
         let mut state = self.0.borrow_mut();
+        if std::mem::replace(&mut state.is_over, true) {
+            return;
+        }
         state.ring.read_clock();
         if state.lines {
             state.print_turn();

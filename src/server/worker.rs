@@ -86,6 +86,8 @@ pub enum WorkerError {
 struct Commands {
     stop: Cell<bool>,
     drain: Cell<bool>,
+    /// Whether there is anything in what follows.
+    rare: Cell<bool>,
     /// Logs that the master has opened again.
     logs: RefCell<Vec<PassedFile>>,
     /// Whether the recording is to be written now.
@@ -228,11 +230,8 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
 
     /// Does what was asked for; returns whether nothing is left to do.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
-        for handed in self.commands.logs.take() {
-            self.change_log(&handed);
-        }
-        if self.commands.save.take() {
-            self.reactor.probe().save();
+        if self.commands.rare.take() {
+            self.do_what_is_rare();
         }
         if self.shared.service.is_outdated() {
             self.heartbeat.outdated();
@@ -252,6 +251,16 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         }
         let drained = self.reactor.len() <= self.housekeepers;
         self.commands.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    #[cold]
+    fn do_what_is_rare(&mut self) {
+        for handed in self.commands.logs.take() {
+            self.change_log(&handed);
+        }
+        if self.commands.save.take() {
+            self.reactor.probe().save();
+        }
     }
 
     /// How many channels are connections of clients.
@@ -361,7 +370,10 @@ impl Dispatcher for SignalChannel {
         self.signals.0.0.take(|signal| match signal {
             Signal::Terminate => self.commands.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
-            Signal::User1 => self.commands.save.set(true),
+            Signal::User1 => {
+                self.commands.save.set(true);
+                self.commands.rare.set(true);
+            }
             // Meant for the master: some tools signal all processes of one name.
             _ => {}
         })
@@ -395,7 +407,10 @@ impl Dispatcher for MasterLink {
         let open = orders::receive(self.socket.0.as_fd(), |order| match order {
             MasterOrder::Drain => self.commands.drain.set(true),
             MasterOrder::Stop => self.commands.stop.set(true),
-            MasterOrder::Log(handed) => self.commands.logs.borrow_mut().push(handed),
+            MasterOrder::Log(handed) => {
+                self.commands.logs.borrow_mut().push(handed);
+                self.commands.rare.set(true);
+            }
         });
         match open {
             Ok(true) => return Ok(()),
