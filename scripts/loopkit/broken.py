@@ -52,8 +52,11 @@ def build(name):
     for part in ("Cargo.toml", "Cargo.lock", "src", "docs", "README.md"):
         link(MIRROR / part, PROJECT / part)
     link(examples / "shared", PROJECT / "examples" / "shared")
-    rung = (PROJECT / "examples" / f"{name.partition('+')[0]}.rs").read_text(encoding="utf-8")
+    whole = name.partition("+")[0]
+    rung = (PROJECT / "examples" / f"{whole}.rs").read_text(encoding="utf-8")
     text = patched(rung, (PATCHES / f"{name}.patch").read_text(encoding="utf-8"), name)
+    # A rung has its own text in it, for the recording.
+    text = text.replace(f'include_str!("{whole}.rs")', f'include_str!("{example(name)}.rs")')
     if not source(name).exists() or source(name).read_text(encoding="utf-8") != text:
         source(name).write_text(text, encoding="utf-8")
     command = ["cargo", "build", "--locked", "--manifest-path", str(MIRROR / "Cargo.toml"),

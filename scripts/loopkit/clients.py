@@ -6,6 +6,7 @@ waits in `outbox` for room in the socket. The generator yields whenever it has t
 import contextlib
 import errno
 import fcntl
+import pathlib
 import socket
 import struct
 import termios
@@ -15,8 +16,12 @@ from .kinds import Wrong, exactly, lines
 
 # Nothing sent and nothing arrived for this time: the rung takes no more.
 STUCK = 0.2
+# Time between two looks at what reports no event.
+MOMENT = 0.002
 # Most bytes of one read.
 CHUNK = 1 << 16
+# The state of a listener in /proc/net/tcp.
+LISTEN = "0A"
 # ip(7): a bind to an address alone leaves the port to connect(2), which has more of them.
 IP_BIND_ADDRESS_NO_PORT = 24
 
@@ -36,7 +41,7 @@ class Client:
         self.connecting, self.reading, self.closing, self.ended = False, True, False, None
         self.inbox, self.outbox, self.replies = bytearray(), bytearray(), []
         self.asked = self.met = self.sent_lines = self.expected_lines = self.moved = 0
-        self.receive_buffer = None
+        self.receive_buffer, self.connected_at = None, 0
         # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there. And all addresses it had.
         self.answers, self.asked_at, self.addresses = [], [], []
         self.steps = self.run()
@@ -66,6 +71,7 @@ class Client:
                 self.socket.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
             self.socket.bind((self.source, 0))
         self.ended, self.closing = None, False
+        self.connected_at = time.time_ns()
         code = self.socket.connect_ex(("127.0.0.1", self.play.port))
         if code not in (0, errno.EINPROGRESS):
             raise Wrong(f"connect: {errno.errorcode.get(code, code)}")
@@ -140,6 +146,10 @@ class Client:
             yield Wait(until=time.monotonic() + STUCK, is_pause=True)
             if before == (self.moved, self.unread()):
                 return
+
+    def do_wait_until_accepted(self, _):
+        while waiting(self.play.port):
+            yield Wait(until=time.monotonic() + MOMENT, is_pause=True)
 
     def do_stop_reading(self, _):
         self.reading = False
@@ -230,3 +240,12 @@ class Client:
             self.socket = None
         self.inbox.clear()
         self.outbox.clear()
+
+
+def waiting(port):
+    """Connections that wait to be accepted by the listener of this port: its receive queue in proc(5)."""
+    for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        words = line.split()
+        if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
+            return int(words[4].rpartition(":")[2], 16)
+    return 0

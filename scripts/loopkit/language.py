@@ -24,6 +24,7 @@ STEPS = {
     "expect": rf" (?:{TEXT}|{BYTES}){WITHIN}",
     "pause": r" (?P<number>\d+) ms",
     "wait until stuck": "",
+    "wait until accepted": "",
     "wait for all": "",
     "wait for": r" (?P<label>[a-z][a-z-]*)",
     "say": r" (?P<label>[a-z][a-z-]*)",

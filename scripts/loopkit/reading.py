@@ -9,6 +9,8 @@ RECORD = struct.Struct("<QQBBHIQ")
 NONE = 0xFFFF_FFFF_FFFF_FFFF
 KINDS = ("Wait", "Turn", "Event", "Enter", "Exit", "Read", "Write", "New", "Peer", "State", "Watch", "Shutdown", "Close",
          "Queue", "Clock", "Wake", "Response", "Mark")
+# The bit of a key that belongs to a task.
+TASK = 1 << 63
 # Bits of events; results of I/O; origin of a channel.
 READABLE, WRITABLE, HALF_CLOSED, ERROR = 1, 2, 4, 8
 BLOCKED, END, SPENT, FAILED = 1, 2, 4, 8
@@ -53,7 +55,9 @@ class Recording:
         self.source = source.decode(errors="replace") or None
 
     def show(self, key):
-        """A key as people read it, and as the lines of --loop have it."""
+        """A key as people read it."""
+        if key & TASK:
+            return f"task {key ^ TASK}"
         form = {"descriptor": "fd {0}", "token": "token {0}"}.get(self.keys, "{1}.{2}")
         return form.format(key, key & 0xFFFF_FFFF, key >> 32)
 

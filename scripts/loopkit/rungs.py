@@ -1,5 +1,6 @@
 """The rungs with a loop: their kinds, how they are built and started, and how they are stopped and set going again."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -84,7 +85,15 @@ class Running(Child):
             text = log.read_text(errors="replace")
             return ready in text and re.findall(says, text, re.M)
         self.wait_until_ready(is_ready, log, 20)
-        self.port = int(is_ready()[0])
+        self.port, self.sockets_at_start = int(is_ready()[0]), self.sockets()
+
+    def sockets(self):
+        return sum(links(pid, "socket:") for pid in proc.family(self.pid))
+
+    def settle(self, seconds=2):
+        """Waits until the rung has closed its connections, so that the recording has that as well. A broken one may not."""
+        with contextlib.suppress(Trouble):
+            until(lambda: self.sockets() <= self.sockets_at_start, "the connections are closed", seconds)
 
     def freeze(self):
         """Stops all threads of the rung, and returns when they stand still: what is sent meanwhile is there all at once."""
@@ -97,3 +106,13 @@ class Running(Child):
         if not self.is_over():
             for pid in proc.family(self.pid):
                 os.kill(pid, signal.SIGCONT)
+
+
+def links(pid, kind):
+    """The number of descriptors of a process that are of this kind."""
+    found = 0
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                found += os.readlink(entry.path).startswith(kind)
+    return found

@@ -49,6 +49,7 @@ def play(rung, scenario, file=None, patience=player.PATIENCE):
     with rungs.Running(rung, "--record", str(file), log=log) as running:
         play = player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, patience, running.is_over)
         clients = play.run()
+        running.settle()
     try:
         content = named(file.read_bytes(), clients)
     except OSError as error:
