@@ -83,7 +83,7 @@ def check_reader(_=None):
     records = reading.RECORD.pack(5, key, 2, 0, 0, 1, 0) + reading.RECORD.pack(6, key, 9, 4, 80, 0x7F000002, 0)
     good = reading.Recording(head + records + b"abc" + b"left over")
     need(good.peers() == {"127.0.0.2:80": key} and good.source == "abc" and len(good.turns()) == 1, "the reader")
-    need(good.show(key) == "3.1" and good.names == {1: "a hook"} and good.totals == {"turns": 2}, "the head")
+    need(good.show(key) == "channel 3.1" and good.names == {1: "a hook"} and good.totals == {"turns": 2}, "the head")
     for bad in (head + records, head + records[:-1], head.replace(b"recording 1", b"recording 2") + records, b"", head[:40]):
         try:
             reading.Recording(bad)

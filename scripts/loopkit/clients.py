@@ -148,7 +148,10 @@ class Client:
                 return
 
     def do_wait_until_accepted(self, _):
+        begun = time.monotonic()
         while waiting(self.play.port):
+            if self.play.patience and time.monotonic() > begun + self.play.patience:
+                raise Wrong("the rung does not accept its connections")
             yield Wait(until=time.monotonic() + MOMENT, is_pause=True)
 
     def do_stop_reading(self, _):

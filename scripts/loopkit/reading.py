@@ -55,10 +55,10 @@ class Recording:
         self.source = source.decode(errors="replace") or None
 
     def show(self, key):
-        """A key as people read it."""
+        """A key as people read it: `channel 3.1`, `token 2`, `fd 9`, `task 5`."""
         if key & TASK:
             return f"task {key ^ TASK}"
-        form = {"descriptor": "fd {0}", "token": "token {0}"}.get(self.keys, "{1}.{2}")
+        form = {"descriptor": "fd {0}", "token": "token {0}"}.get(self.keys, "channel {1}.{2}")
         return form.format(key, key & 0xFFFF_FFFF, key >> 32)
 
     def all(self, word):

@@ -69,7 +69,8 @@ def report(run):
     """What the clients saw, as lines: one for each client, or for each group of several."""
     recording = run.recording
     peers, turns = recording.peers(), recording.turns()
-    yield f"{run.title}: {run.scenario.clients} clients, {recording.totals.get('turns', len(turns))} turns of the loop"
+    number = run.scenario.clients
+    yield f"{run.title}: {number} client{'s' * (number > 1)}, {recording.totals.get('turns', len(turns))} turns of the loop"
     parts = {}
     for client in run.clients:
         group = client.group
@@ -81,7 +82,7 @@ def report(run):
 
 
 def channel(address, recording, peers):
-    return f"channel {recording.show(peers[address])}" if address in peers else "not in the recording"
+    return recording.show(peers[address]) if address in peers else "not in the recording"
 
 
 def saw(clients, began):
