@@ -26,6 +26,7 @@ def play_parser(doc):
     top.add_argument("--text", action="store_true", help="print the lines of --loop in place of the page")
     top.add_argument("--out", type=pathlib.Path, metavar="FILE.html", help="the page (target/loop/RUNG-NAME.html)")
     top.add_argument("--record", type=pathlib.Path, metavar="FILE.rec", help="the recording (target/loop/RUNG-NAME.rec)")
+    top.add_argument("--db", type=number, metavar="MS", help="time of a web rung's database (300; 20 beside echo rungs)")
     top.add_argument("--clients", type=number, metavar="N", help="most clients of a group: makes large scenarios smaller")
     return top
 

@@ -27,8 +27,8 @@ class Live:
 
     def __init__(self, rung):
         self.rung, self.turns, self.news, self.is_over = rung, 0, threading.Condition(), False
-        # Results of scenarios, in the order in which they ended.
-        self.results = []
+        # Results of scenarios, in the order in which they ended; and all clients that were sent.
+        self.results, self.clients = [], []
         self.file, log = TARGET / f"live-{rung.slug}.rec", TARGET / f"live-{rung.slug}.log"
         TARGET.mkdir(parents=True, exist_ok=True)
         self.file.unlink(missing_ok=True)
@@ -59,6 +59,7 @@ class Live:
             raise Trouble(f"{name} cannot be played on {self.rung.name}: {reason}")
         play = player.Play(scenario, self.rung.kind, self.running.port, self.running.freeze, self.running.thaw, None,
                            lambda: self.is_over)
+        self.clients += play.clients
         threading.Thread(target=self.play, args=(play,), daemon=True).start()
 
     def play(self, play):
@@ -77,7 +78,7 @@ class Live:
                 content = self.file.read_bytes()
                 reading.Recording(content, self.file)
                 if content == self.file.read_bytes():
-                    return content
+                    return reading.named(content, self.clients)
             if not self.turns:
                 return self.empty()
             time.sleep(0.01)

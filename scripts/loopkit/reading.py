@@ -9,6 +9,8 @@ RECORD = struct.Struct("<QQBBHIQ")
 NONE = 0xFFFF_FFFF_FFFF_FFFF
 KINDS = ("Wait", "Turn", "Event", "Enter", "Exit", "Read", "Write", "New", "Peer", "State", "Watch", "Shutdown", "Close",
          "Queue", "Clock", "Wake", "Response", "Mark")
+# Most clients whose names are written into a recording.
+NAMED = 100
 # The bit of a key that belongs to a task.
 TASK = 1 << 63
 # Bits of events; results of I/O; origin of a channel.
@@ -87,6 +89,13 @@ class Recording:
             if record.code == 4:
                 found["{}.{}.{}.{}:{}".format(*record.a.to_bytes(4, "big"), record.name)] = record.key
         return found
+
+
+def named(content, clients):
+    """The recording with the names of the clients in its head, as words that a reader may ignore."""
+    head, end, rest = content.partition(b"\n\n")
+    words = "".join(f"\nclient {client.name} {address}" for client in clients[:NAMED] for address in client.addresses)
+    return head + words.encode() + end + rest
 
 
 def read(path):
