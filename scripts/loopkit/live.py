@@ -63,10 +63,11 @@ class Live:
         threading.Thread(target=self.play, args=(play,), daemon=True).start()
 
     def play(self, play):
-        try:
-            failures = [f"{client.name}: {client.failure}" for client in play.run() if client.failure]
-        except Trouble as trouble:
-            failures = [str(trouble)]
+        with play:
+            try:
+                failures = [f"{client.name}: {client.failure}" for client in play.run() if client.failure]
+            except Trouble as trouble:
+                failures = [str(trouble)]
         with self.news:
             self.results.append({"scenario": play.scenario.name, "failures": failures})
             self.news.notify_all()

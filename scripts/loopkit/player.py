@@ -1,6 +1,7 @@
 """Plays a scenario against a rung: all clients in one thread, with one selector."""
 
 import collections
+import contextlib
 import heapq
 import itertools
 import resource
@@ -16,12 +17,12 @@ from .kinds import Wrong
 PATIENCE = 20.0
 # Clients of one group from which on they come from several addresses: an address has 28,000 ports (ip(7)).
 MANY, ADDRESSES = 500, 8
-# Descriptors that this program has open besides its clients.
-SPARE = 64
+# Descriptors that this program, or a rung, has open besides its clients.
+SPARE = 256
 
 
-class Play:
-    """A scenario, a rung that is running, and the clients. `patience` is None where a person steps the rung."""
+class Play(contextlib.AbstractContextManager):
+    """A scenario, a rung that is running, and the clients, until the `with` block ends. `patience` is None where a person steps the rung."""
 
     def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False):
         self.scenario, self.kind, self.port = scenario, kind, port
@@ -46,21 +47,26 @@ class Play:
             yield Client(self, name, group, source)
 
     def run(self):
-        """Plays to the end; returns the clients. Raises `Trouble` if the rung ends meanwhile."""
+        """Plays until all clients are done; returns them. Raises `Trouble` if the rung ends meanwhile."""
         allow_descriptors(len(self.clients) + SPARE)
-        try:
-            for name in self.later:
-                self.start_some(name)
-            while len(self.over) < len(self.clients):
-                self.turn()
-                if self.is_over():
-                    raise Trouble("the rung has ended inside of the scenario")
-        finally:
-            self.thaw()
-            for client in self.clients:
-                client.drop()
-            self.selector.close()
+        for name in self.later:
+            self.start_some(name)
+        while len(self.over) < len(self.clients):
+            self.turn()
+            if self.is_over():
+                raise Trouble("the rung has ended inside of the scenario")
         return self.clients
+
+    def connected(self):
+        """The number of clients that have kept their connections."""
+        return sum(client.socket is not None and not client.ended for client in self.clients)
+
+    def __exit__(self, *_):
+        """Closes what is left."""
+        self.thaw()
+        for client in self.clients:
+            client.drop()
+        self.selector.close()
 
     def turn(self):
         while self.ready:
@@ -190,7 +196,7 @@ def allow_descriptors(number):
     """Raises the limit of descriptors of this process, and of the rungs that it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < number:
-        raise Trouble(f"{number} descriptors are needed, and the limit of this machine (ulimit -Hn) is {hard}: "
-                      "choose fewer clients, as in --clients 1000")
+        raise Trouble(f"{number} descriptors are needed, and the limit here (ulimit -Hn) is {hard}: choose fewer clients, as "
+                      "in --clients 1000")
     if soft != resource.RLIM_INFINITY and soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))

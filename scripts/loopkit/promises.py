@@ -171,6 +171,8 @@ def idle(run):
     called = {record.key for record in recording.of("Enter") if begun <= record.time <= answered}
     need(key_of(run, "B") in called and len(called) <= 2, f"while B asks, hooks of {len(called)} channels are called")
     need(len(run.clients) == MOST + 1, f"{len(run.clients)} clients played")
+    closed = sum(bool(client.ended) for client in run.clients if client is not b)
+    need(not closed, f"{closed} silent clients were closed")
 
 
 PROMISES = {function.__name__: function for function in [

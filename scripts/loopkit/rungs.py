@@ -90,10 +90,11 @@ class Running(Child):
     def sockets(self):
         return sum(links(pid, "socket:") for pid in proc.family(self.pid))
 
-    def settle(self, seconds=2):
-        """Waits until the rung has closed its connections, so that the recording has that as well. A broken one may not."""
+    def settle(self, connected, seconds=2):
+        """Waits until the rung has closed all but `connected` connections, so that the recording has that as well. A broken
+        one may not."""
         with contextlib.suppress(Trouble):
-            until(lambda: self.sockets() <= self.sockets_at_start, "the connections are closed", seconds)
+            until(lambda: self.sockets() <= self.sockets_at_start + connected, "connections are closed", seconds)
 
     def freeze(self):
         """Stops all threads of the rung, and returns when they stand still: what is sent meanwhile is there all at once."""

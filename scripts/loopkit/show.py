@@ -40,16 +40,19 @@ def play(rung, scenario, file=None, options=()):
     """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
     if reason := scenario.misfit(rung.name, rung.kind.name):
         raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
-    player.allow_descriptors(scenario.clients + player.SPARE)
+    # stheno counts two for each connection, and closes an idle one where there are fewer.
+    player.allow_descriptors(scenario.clients * (2 if rung.kind.name == "file" else 1) + player.SPARE)
     base = TARGET / f"{rung.slug}-{scenario.name}"
     file = (file or base.with_suffix(".rec")).absolute()
     with contextlib.suppress(FileNotFoundError):
         file.unlink()
     log = base.with_suffix(".log")
     with rungs.Running(rung, "--record", str(file), *options, log=log) as running:
-        play = player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over)
-        clients = play.run()
-        running.settle()
+        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over) as play:
+            clients = play.run()
+            # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
+            running.settle(play.connected())
+            running.end()
     try:
         content = reading.named(file.read_bytes(), clients)
     except OSError as error:
