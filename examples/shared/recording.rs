@@ -19,7 +19,7 @@ use argh::TopLevelCommand;
 use stheno::clock::Instant;
 use stheno::reactor::Recorded;
 use stheno::recording::{
-    About, Ending, Keys, Output, Recorder, RecorderOptions, TASK_BIT, Watch, Why, moved, ready,
+    About, Ending, Keys, Output, Recorder, RecorderOptions, Registration, TASK_BIT, Why, moved, ready,
 };
 
 use crate::seed;
@@ -133,7 +133,7 @@ pub(crate) fn turn(events: usize) {
 
 /// The kernel has reported this of a descriptor or token.
 pub(crate) fn event(key: impl Into<ToldKey>, readable: bool, writable: bool) {
-    let bits = u8::from(readable) * ready::READ | u8::from(writable) * ready::WRITE;
+    let bits = ready::of(readable, writable);
     tell(|recorder| recorder.event(key.into().0, bits, bits));
 }
 
@@ -144,8 +144,8 @@ pub(crate) fn add(key: impl Into<ToldKey>, name: &'static str, fd: i32, peer: Op
 
 /// It is registered with the kernel.
 pub(crate) fn register(key: impl Into<ToldKey>, readable: bool, writable: bool) {
-    let bits = u8::from(readable) * ready::READ | u8::from(writable) * ready::WRITE;
-    tell(|recorder| recorder.watch(key.into().0, Watch::Register, bits));
+    let bits = ready::of(readable, writable);
+    tell(|recorder| recorder.watch(key.into().0, Registration::Register, bits));
 }
 
 /// A read has returned this; an empty one is the end.

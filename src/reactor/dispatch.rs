@@ -7,7 +7,7 @@ use super::dispatcher::{Context, Dispatcher};
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{Hook, Probe};
 use crate::clock::Instant;
-use crate::recording::{Ending, Watch};
+use crate::recording::{Ending, Registration};
 use crate::slab::Key;
 
 /// Why a channel is dispatched.
@@ -92,7 +92,7 @@ fn register<P: Probe>(
         Ok(()) => {
             if P::ACTIVE {
                 let is_new = channel.registered == Registered::Nothing;
-                let watch = if is_new { Watch::Register } else { Watch::Reregister };
+                let watch = if is_new { Registration::Register } else { Registration::Reregister };
                 probe.watch(key, watch, interest.is_readable(), interest.is_writable());
             }
             channel.registered = wanted;
@@ -145,7 +145,11 @@ fn call_hook<P: Probe>(
     }
     if P::ACTIVE {
         let (state, tally) = before;
-        probe.moved(key, context.tally.since(tally, context));
+        let moved = context.tally.since(tally, context);
+        probe.moved(key, moved);
+        if moved.shut {
+            probe.shutdown(key, dispatcher.unsent());
+        }
         if dispatcher.state() != state {
             probe.state_change(key, state, dispatcher.state());
         }

@@ -12,7 +12,7 @@ use super::loop_state::{Budget, LoopState, WRITE_PER_TURN, word};
 use super::peer::Peer;
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
-use crate::recording::{moved, short_type_name};
+use crate::recording::moved;
 use crate::slab::Key;
 use crate::sys;
 
@@ -126,9 +126,9 @@ pub trait Dispatcher: fmt::Debug {
         false
     }
 
-    /// The name of the type, for probes.
+    /// The name of the type, for probes, which show its last part.
     fn name(&self) -> &'static str {
-        short_type_name(std::any::type_name::<Self>())
+        std::any::type_name::<Self>()
     }
 
     /// The other end, for probes. Where it is not told, they ask the kernel.
@@ -154,6 +154,8 @@ pub struct Moved {
     pub read: Option<(u64, u8)>,
     /// As `read`.
     pub written: Option<(u64, u8)>,
+    /// Whether the sending half was closed.
+    pub shut: bool,
 }
 
 /// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero. Above the bytes are
@@ -164,7 +166,7 @@ pub(super) struct Tally {
     written: u32,
 }
 
-/// The peer has closed its half.
+/// The peer has closed its half; in `written`: this side has.
 const ENDED: u32 = 1 << 31;
 
 /// A call would have blocked.
@@ -176,7 +178,8 @@ impl Tally {
         let (ready, budget) = (cx.ready(), *cx.budget);
         Moved {
             read: moved_since(self.read, earlier.read, ready.readable, budget.to_read()),
-            written: moved_since(self.written, earlier.written, ready.writable, budget.to_write()),
+            written: moved_since(self.written & !ENDED, earlier.written, ready.writable, budget.to_write()),
+            shut: self.written & !earlier.written & ENDED != 0,
         }
     }
 }
@@ -411,6 +414,11 @@ impl<'a> Context<'a> {
         let may = self.may_write();
         self.budget.note_written(if may { COST_OF_A_PIECE } else { 0 });
         may
+    }
+
+    /// The sending half is closed.
+    pub(super) fn note_shutdown(&mut self) {
+        self.tally.written |= ENDED;
     }
 
     fn may_write(&self) -> bool {

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::probe::{Hook, Probe};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, Recorder, Watch, Why, ready};
+use crate::recording::{Ending, Recorder, Registration, Why, ready};
 use crate::slab::Key;
 use crate::sys::socket;
 
@@ -53,7 +53,7 @@ impl Probe for Recorded {
     }
 
     fn hook_enter(&mut self, key: Key, hook: Hook) {
-        self.recorder.enter(bits(key), hook.name(), self.why);
+        self.recorder.enter_hook(bits(key), hook as u16, self.why);
     }
 
     fn moved(&mut self, key: Key, moved: Moved) {
@@ -66,8 +66,12 @@ impl Probe for Recorded {
         }
     }
 
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.recorder.shutdown(bits(key), unsent);
+    }
+
     fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
-        self.recorder.exit(bits(key), hook.name(), ending);
+        self.recorder.exit_hook(bits(key), hook as u16, ending);
     }
 
     fn panic(&mut self, key: Key) {
@@ -78,9 +82,8 @@ impl Probe for Recorded {
         self.recorder.state(bits(key), from, to);
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
-        let interest = u8::from(read) * ready::READ | u8::from(write) * ready::WRITE;
-        self.recorder.watch(bits(key), watch, interest);
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
+        self.recorder.watch(bits(key), watch, ready::of(read, write));
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {
@@ -139,6 +142,10 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.moved(key, moved));
     }
 
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.iter_mut().for_each(|probe| probe.shutdown(key, unsent));
+    }
+
     fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
         self.iter_mut().for_each(|probe| probe.hook_exit(key, hook, ending));
     }
@@ -151,7 +158,7 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.state_change(key, from, to));
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
         self.iter_mut().for_each(|probe| probe.watch(key, watch, read, write));
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::{About, Output};
 use super::lines;
-use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Watch, Why};
+use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Registration, Why};
 use super::ring::{Known, Ring};
 use super::step::Step;
 use crate::clock::Instant;
@@ -119,8 +119,17 @@ impl Recorder {
     pub fn enter(&self, key: u64, hook: &'static str, why: Why) {
         let mut state = self.0.borrow_mut();
         let name = state.ring.names.number(hook);
-        (state.caller, state.hook, state.hook_began) = (key, name, state.ring.now);
-        state.ring.push(Record { key, name, code: why as u8, ..Record::new(Kind::Enter) });
+        state.enter(key, name, why);
+    }
+
+    /// As [`Recorder::enter`], for the hook of a dispatcher with this number in [`super::HOOKS`].
+    pub fn enter_hook(&self, key: u64, hook: u16, why: Why) {
+        self.0.borrow_mut().enter(key, hook + 1, why);
+    }
+
+    /// As [`Recorder::exit`], for the hook of a dispatcher with this number in [`super::HOOKS`].
+    pub fn exit_hook(&self, key: u64, hook: u16, ending: Ending) {
+        self.0.borrow_mut().exit(key, hook + 1, ending);
     }
 
     /// A hook has returned.
@@ -173,7 +182,7 @@ impl Recorder {
     }
 
     /// The kernel watches a channel for something else; `interest` has [`super::ready`] bits.
-    pub fn watch(&self, key: u64, watch: Watch, interest: u8) {
+    pub fn watch(&self, key: u64, watch: Registration, interest: u8) {
         self.push(Record { key, code: watch as u8, a: interest.into(), ..Record::new(Kind::Watch) });
     }
 
@@ -252,6 +261,11 @@ impl Recorder {
 }
 
 impl State {
+    fn enter(&mut self, key: u64, name: u16, why: Why) {
+        (self.caller, self.hook, self.hook_began) = (key, name, self.ring.now);
+        self.ring.push(Record { key, name, code: why as u8, ..Record::new(Kind::Enter) });
+    }
+
     fn exit(&mut self, key: u64, name: u16, ending: Ending) {
         self.ring.read_clock();
         self.ring.push(Record { key, name, code: ending as u8, ..Record::new(Kind::Exit) });

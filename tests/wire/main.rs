@@ -13,6 +13,7 @@ mod http;
 mod listeners;
 mod mutations;
 mod options;
+mod recording;
 mod rules_a;
 mod rules_b;
 mod rules_c;
