@@ -18,7 +18,7 @@ PATIENCE = 20.0
 # Clients of one group from which on they come from several addresses: an address has 28,000 ports (ip(7)).
 MANY, ADDRESSES = 500, 8
 # Descriptors that this program, or a rung, has open besides its clients.
-SPARE = 256
+SPARE = 128
 
 
 class Play(contextlib.AbstractContextManager):

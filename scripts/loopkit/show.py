@@ -13,6 +13,8 @@ from . import TARGET, language, player, reading, rungs
 RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
 # Milliseconds that the database of a web rung takes: as in the lab; beside an echo rung, which has none, on one page.
 SLOW_DATABASE, DATABASE = 300, 20
+# Descriptors that stheno keeps for its cache of files.
+CACHE = 1000
 # Clients of one group from which on the report is about the group.
 SEVERAL = 5
 
@@ -40,8 +42,9 @@ def play(rung, scenario, file=None, options=()):
     """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
     if reason := scenario.misfit(rung.name, rung.kind.name):
         raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
-    # stheno counts two for each connection, and closes an idle one where there are fewer.
-    player.allow_descriptors(scenario.clients * (2 if rung.kind.name == "file" else 1) + player.SPARE)
+    # stheno counts two for each connection, beside those of its cache of files, and closes idle ones where there are fewer.
+    needed = scenario.clients * 2 + CACHE if rung.kind.name == "file" else scenario.clients
+    player.allow_descriptors(needed + player.SPARE)
     base = TARGET / f"{rung.slug}-{scenario.name}"
     file = (file or base.with_suffix(".rec")).absolute()
     with contextlib.suppress(FileNotFoundError):
