@@ -1,13 +1,20 @@
 """`scripts/loop check`: every scenario on every rung that it fits, the language, the broken rungs, and the live mode."""
 
+import json
 import re
+import subprocess
+import sys
 import textwrap
 import time
 
 from lib import PROJECT, Progress, Trouble
 
-from . import broken, language, live_check, reading, rungs, show
+from . import TARGET, broken, language, live_check, reading, rungs, show
 from .promises import MOST, PROMISES, WITNESSES, everyone_is_served, need
+
+# Scenario of a broken rung → the kind of the finding.
+FINDINGS = {"sleeping_hook": "slow_hook", "lost_edge": "lost_edge"}
+COMPARED = ["tcp_select", "tcp_mio", "tcp_reactor", "web_futures", "tcp_tokio"]
 
 
 def plays():
@@ -40,7 +47,8 @@ def check_language(_=None):
     for text, message in [
         ("# a\nA connect\nA jump", "line 3: there is no step 'jump'"), ("# a\nA wait for b", "no client says 'b'"),
         ("# a\nconnect", "neither a head nor the steps"), ("A connect", "begins with a comment"),
-        ("# a\nA connect,", "missing"), ('# a\nA send "x', "there is no step"), ("# a\nA pause ms", "there is no step 'pause ms'"),
+        ("# a\nA connect,", "missing"), ('# a\nA send "x', "there is no step"),
+        ("# a\nA pause ms", "there is no step 'pause ms'"),
     ]:
         try:
             language.parse(text, "bad")
@@ -61,6 +69,44 @@ def check_docs(_=None):
     cells = " ".join(re.findall(r"(?m)^\| (`.*?) \|", text))
     for word in [*language.names(), *broken.names(), *language.STEPS]:
         need(re.search(rf"`{re.escape(word)}[ `]", cells), f"docs/LOOPS.md does not explain {word}")
+
+
+def check_doctor(_=None):
+    """The doctor finds what is broken in a broken rung, and not in the whole one."""
+    for name, rung in WITNESSES.items():
+        for one in (rung, rung.partition("+")[0]):
+            found = show.findings(show.play(rungs.Rung(one), language.load(name)).file)
+            kinds = [finding["kind"] for finding in found]
+            need((FINDINGS[name] in kinds) == (one == rung), f"{name} on {one}: the findings are {kinds}")
+
+
+def check_commands(_=None):
+    """The command line: pages, texts, recordings that exist, exit codes, and mistakes in one line."""
+    record, out = TARGET / "check.rec", TARGET / "check.html"
+
+    def loop(code, *words):
+        command = [sys.executable, str(PROJECT / "scripts" / "loop"), *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        need(done.returncode == code, f"scripts/loop {' '.join(map(str, words))}: {done.returncode}, {done.stderr[-300:]}")
+        return done.stdout if code == 0 else done.stdout + done.stderr
+
+    said = loop(1, "tcp_mio+lost_edge", "--scenario", "lost_edge", "--record", record, "--out", out)
+    need("failed: line" in said and "for _ in 0..2" in reading.read(record).source, f"what a broken rung says: {said}")
+    for make in (lambda: None, lambda: loop(0, "page", record, "--out", out),
+                 lambda: loop(0, "--compare", *COMPARED, "--scenario", "two_at_once", "--out", out)):
+        make()
+        text = out.read_text(encoding="utf-8")
+        need(text.lower().startswith("<!doctype html") and len(text) < 1 << 20, "no page, or a page of more than 1 MiB")
+        out.unlink()
+    need(re.search(r"(?m)^turn +1 ", loop(0, "tcp_select", "--scenario", "one_line", "--text")), "no line about turn 1")
+    need(re.search(r"(?m)^turn +1 ", loop(0, "lines", record)), "no lines of a recording")
+    need(json.loads(loop(0, "chrome", record)), "no JSON for Chrome")
+    need(json.loads(loop(0, "doctor", "--json", record)) and str(record) in loop(0, "doctor", record), "the doctor")
+    for words in (["nothing", "--scenario", "one_line"], ["tcp_mio", "--scenario", "nothing"], ["live", "stheno"],
+                  ["web_mio+lost", "--scenario", "one_line"], ["web_select", "--scenario", "idle"], ["page", "/nothing"],
+                  ["tcp_mio+nothing", "--scenario", "one_line"], ["page", PROJECT / "Cargo.toml"]):
+        said = [line for line in loop(1, *words).splitlines() if not line.startswith(("   Compiling", "    Finished"))]
+        need(len(said) == 1 and said[0].startswith("scripts/loop: "), f"{words}: {said}")
 
 
 def check_patches(_=None):
@@ -94,7 +140,8 @@ def check_reader(_=None):
 
 def check(options):
     """Prints each failure; returns 1 if there is one."""
-    parts = [("language", check_language), ("patches", check_patches), ("reader", check_reader), ("docs", check_docs)]
+    parts = [("language", check_language), ("patches", check_patches), ("reader", check_reader), ("docs", check_docs),
+             ("doctor", check_doctor), ("commands", check_commands)]
     parts += [(f"{name} on {rung}", lambda name=name, rung=rung: check_play(name, rung)) for name, rung in plays()]
     parts += [(f"live: {name}", part) for name, part in live_check.PARTS.items()]
     parts = [(name, part) for name, part in parts if not options.only or options.only in name]

@@ -227,7 +227,8 @@ def live(options):
     rung = rungs.Rung(options.rung)
     rungs.build([rung])
     with serving(rung) as (live, server):
-        print(f"{rung.name} stands before its first wait: http://127.0.0.1:{server.server_port}/ (Ctrl+C ends it)", flush=True)
+        page = f"http://127.0.0.1:{server.server_port}/"
+        print(f"{rung.name} stands before its first wait: {page} (Ctrl+C ends it)", flush=True)
         print(f"its clients connect to 127.0.0.1:{live.running.port}", flush=True)
         try:
             with live.news:

@@ -22,7 +22,8 @@ SPARE = 128
 
 
 class Play(contextlib.AbstractContextManager):
-    """A scenario, a rung that is running, and the clients, until the `with` block ends. `patience` is None where a person steps the rung."""
+    """A scenario, a rung that is running, and the clients, until the `with` block ends. `patience` is None where a person
+    steps the rung."""
 
     def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False):
         self.scenario, self.kind, self.port = scenario, kind, port
@@ -124,9 +125,9 @@ class Play(contextlib.AbstractContextManager):
         return None
 
     def fail(self, client, why):
+        """Ends a client. It keeps its connection, as any client that is done: closing would change what the loop does."""
         client.failure, client.wait = why, None
         client.steps.close()
-        client.drop()
         self.end(client)
 
     def end(self, client):

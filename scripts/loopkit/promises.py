@@ -66,8 +66,8 @@ def two_at_once(run):
     """What both have asked is read in one turn."""
     one, two = key_of(run, "A"), key_of(run, "B")
     need(one != two, "A and B have the same key")
-    turns = run.recording.turns()
-    need(any({one, two} <= {record.key for record in turn if record.kind == "Read"} for turn in turns), "no turn reads from both")
+    reads = [{record.key for record in turn if record.kind == "Read"} for turn in run.recording.turns()]
+    need(any({one, two} <= keys for keys in reads), "no turn reads from both")
 
 
 def slow_head(run):

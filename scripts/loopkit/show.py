@@ -72,8 +72,8 @@ def report(run):
     yield f"{run.title}: {number} client{'s' * (number > 1)}, {recording.totals.get('turns', len(turns))} turns of the loop"
     parts = {}
     for client in run.clients:
-        group = client.group
-        parts.setdefault(client.name if group.count <= SEVERAL else f"{group.name} ({group.count} clients)", []).append(client)
+        name, count = client.group.name, client.group.count
+        parts.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
     for name, clients in parts.items():
         address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
         where = f"{address}, {channel(address, recording, peers)}: " if address else ""
@@ -148,7 +148,8 @@ def run(options):
         print("\n".join(finding_lines(found[-1])), flush=True)
     if not options.text:
         name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
-        command = f"scripts/loop {'--compare ' if len(wanted) > 1 else ''}{' '.join(options.rungs)} --scenario {scenario.name}"
+        words = ["--compare"] * (len(wanted) > 1) + options.rungs + ["--scenario", scenario.name]
+        command = " ".join(["scripts/loop", *words])
         pages = [(one.title, one.content, one.rung.source, command) for one in runs]
         write_page(pages, options.out or TARGET / name, found)
     return 1 if any(client.failure for one in runs for client in one.clients) else 0
