@@ -18,6 +18,8 @@ from . import TARGET, language, player, reading, rungs
 COMMANDS = {"step": b"\n", "run": b"run\n", "pause": b"pause\n"}
 # The loop of a rung, for the page that is opened before the first turn is over.
 LOOPS = {"select": "select", "mio": "mio", "reactor": "reactor", "chat": "reactor", "futures": "futures", "tokio": "tokio"}
+# Most clients of a group: a person steps through what they do.
+MOST = 500
 # Seconds after which a stream of events without an event says that it is alive.
 SILENCE = 15
 
@@ -54,7 +56,7 @@ class Live:
 
     def send(self, name):
         """Plays a scenario in a thread of its own; a person decides how long it takes."""
-        scenario = language.load(name)
+        scenario = language.load(name, MOST)
         if reason := scenario.misfit(self.rung.name, self.rung.kind.name):
             raise Trouble(f"{name} cannot be played on {self.rung.name}: {reason}")
         play = player.Play(scenario, self.rung.kind, self.running.port, self.running.freeze, self.running.thaw, None,

@@ -60,22 +60,28 @@ def turns_of(browser):
 
 
 def stepping():
-    """A step is one turn; the client's answer comes when enough of them were made, and no sooner."""
-    with page_of("tcp_reactor") as (one, browser), browser.events() as following:
-        need(following() == ("recording", "0") and turns_of(browser) == [], "turns before the first step")
+    """A step is one turn; the client's answer comes when enough of them were made, and no sooner. So on every rung."""
+    for name in rungs.KINDS:
+        if name != "stheno":
+            step_through(name)
+
+
+def step_through(name):
+    with page_of(name) as (one, browser), browser.events() as following:
+        need(following() == ("recording", "0") and turns_of(browser) == [], f"{name}: turns before the first step")
         browser.post("/send", "one_line")
         until(lambda: waiting(one.running.port), "a connection waits to be accepted")
-        need(not one.results, "the answer came without a turn")
-        name, steps = None, 0
-        while name != "sent":
-            need(steps < 20, "no answer after 20 steps")
+        need(not one.results, f"{name}: the answer came without a turn")
+        event, steps, data = None, 0, None
+        while event != "sent":
+            need(steps < 50, f"{name}: no answer after {steps} steps")
             browser.post("/control", "step")
             steps += 1
-            name, data = following()
-            if name == "recording":
-                need(int(data) <= steps, f"{data} turns after {steps} steps")
-                need(len(turns_of(browser)) >= int(data), "the recording is older than its event")
-        need(json.loads(data) == {"scenario": "one_line", "failures": []}, data)
+            event, data = following()
+            if event == "recording":
+                need(int(data) <= steps, f"{name}: {data} turns after {steps} steps")
+                need(len(turns_of(browser)) >= int(data), f"{name}: the recording is older than its event")
+        need(json.loads(data) == {"scenario": "one_line", "failures": []}, f"{name}: {data}")
 
 
 def running_and_pausing():
