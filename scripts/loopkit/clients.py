@@ -14,7 +14,7 @@ import time
 
 from .kinds import Wrong, exactly, lines
 
-# Nothing sent and nothing arrived for this time: the rung takes no more.
+# No queue has changed for this time: nothing moves between the client and the rung.
 STUCK = 0.2
 # Time between two looks at what reports no event.
 MOMENT = 0.002
@@ -141,11 +141,11 @@ class Client:
         self.play.say(self, step.label)
 
     def do_wait_until_stuck(self, _):
-        while True:
-            before = self.moved, self.unread()
+        """Until no queue between the two has changed for a while: neither the client's nor the rung's."""
+        before = None
+        while before != (now := (self.moved, self.unread(), queues(self.play.port, self.address))):
+            before = now
             yield Wait(until=time.monotonic() + STUCK, is_pause=True)
-            if before == (self.moved, self.unread()):
-                return
 
     def do_wait_until_accepted(self, _):
         begun = time.monotonic()
@@ -245,10 +245,27 @@ class Client:
         self.outbox.clear()
 
 
+def queues(port, peer):
+    """The bytes that wait to be sent, and to be read, in the rung's socket for this peer, as text of proc(5)."""
+    for words in tcp_table():
+        if number(words[1]) == port and words[3] != LISTEN and number(words[2]) == int(peer.rpartition(":")[2]):
+            return words[4]
+    return None
+
+
 def waiting(port):
-    """Connections that wait to be accepted by the listener of this port: its receive queue in proc(5)."""
-    for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
-        words = line.split()
-        if words[3] == LISTEN and int(words[1].rpartition(":")[2], 16) == port:
-            return int(words[4].rpartition(":")[2], 16)
+    """Connections that wait to be accepted by the listener of this port: its receive queue."""
+    for words in tcp_table():
+        if words[3] == LISTEN and number(words[1]) == port:
+            return number(words[4])
     return 0
+
+
+def tcp_table():
+    """The words of each line in /proc/net/tcp: number, local address, remote address, state, queues."""
+    return [line.split() for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+
+
+def number(pair):
+    """The second number of a pair in hexadecimal digits: a port, or a receive queue."""
+    return int(pair.rpartition(":")[2], 16)
