@@ -147,7 +147,7 @@ def check(options):
     parts = [(name, part) for name, part in parts if not options.only or options.only in name]
     if not parts:
         raise Trouble(f"no check has '{options.only}' in its name")
-    rungs.build([rungs.Rung(name) for name in [*rungs.KINDS, *broken.names()]])
+    rungs.build([rungs.Rung(name) for name in [*rungs.KINDS, *broken.names()]], "recording")
     progress, failed, begun = Progress(), 0, time.monotonic()
     for name, part in parts:
         progress.show(name)

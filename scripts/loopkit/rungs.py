@@ -56,9 +56,9 @@ class Rung:
         return [str(self.program), *(["-r", str(SITE)] if self.name == "stheno" else []), *where, *options]
 
 
-def build(rungs):
-    """Builds what these rungs need, and the folder that stheno serves: the demo site, and files of lines."""
-    setup.build(*sorted({rung.whole for rung in rungs if not rung.patch}), profile="debug")
+def build(rungs, *others):
+    """Builds these rungs and other programs, and the folder that stheno serves: the demo site, and files of lines."""
+    setup.build(*sorted({rung.whole for rung in rungs if not rung.patch} | set(others)), profile="debug")
     for rung in rungs:
         if rung.patch:
             broken.build(rung.name)

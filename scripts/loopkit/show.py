@@ -6,7 +6,7 @@ import json
 import pathlib
 import subprocess
 
-from lib import PROJECT, Trouble, setup
+from lib import PROJECT, Trouble
 
 from . import TARGET, language, player, reading, rungs
 
@@ -100,8 +100,7 @@ def saw(clients, began):
 
 
 def recorder(command, *words):
-    """Runs the program that reads recordings; returns its output."""
-    setup.build("recording", profile="debug")
+    """Runs the program that reads recordings, which is built; returns its output."""
     done = subprocess.run([str(RECORDER), command, *map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Trouble((done.stderr.strip().splitlines() or [f"recording {command} has failed"])[-1])
@@ -135,7 +134,7 @@ def run(options):
     for rung in wanted:
         if reason := scenario.misfit(rung.name, rung.kind.name):
             raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
-    rungs.build(wanted)
+    rungs.build(wanted, "recording")
     runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
     for rung in wanted:
         database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
@@ -155,7 +154,8 @@ def run(options):
     return 1 if any(client.failure for one in runs for client in one.clients) else 0
 
 
-def scenarios(_=None):
+def scenarios():
+    """`scripts/loop --list`."""
     for name in language.names():
         scenario = language.load(name)
         print(f"{name:14} {scenario.about}\n{'':14} for {', '.join(scenario.fits)}"
@@ -164,6 +164,7 @@ def scenarios(_=None):
 
 def page(options):
     """`scripts/loop page FILE…`."""
+    rungs.build([], "recording")
     recordings = [(file, reading.read(file)) for file in options.files]
     titles = [f"{recording.program} · {file.name}" for file, recording in recordings]
     entries = [(title, file.read_bytes(), recording.source, f"scripts/loop page {file.name}")
@@ -172,14 +173,20 @@ def page(options):
 
 
 def doctor(options):
+    """`scripts/loop doctor FILE…`."""
+    rungs.build([], "recording")
     for file in options.files:
         found = findings(file)
         print(json.dumps(found, indent=1) if options.json else "\n".join([f"{file}:", *finding_lines(found)]))
 
 
 def lines(options):
+    """`scripts/loop lines FILE`."""
+    rungs.build([], "recording")
     print(recorder("lines", *options.files), end="")
 
 
 def chrome(options):
+    """`scripts/loop chrome FILE`."""
+    rungs.build([], "recording")
     print(recorder("chrome", *options.files), end="")
