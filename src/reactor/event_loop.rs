@@ -92,6 +92,7 @@ impl<P: Probe> Reactor<P> {
     /// Adds a channel, dispatches it, and registers it if it is still open afterwards. (`dispatcher.add_channel`)
     pub fn add(&mut self, channel: impl Dispatcher + 'static) {
         self.loop_state().adopted.push(Box::new(channel));
+        self.probe.outside();
         self.late.begin_turn();
         self.take_adopted();
     }

@@ -64,6 +64,8 @@ pub trait Probe {
     fn state_change(&mut self, key: Key, from: &'static str, to: &'static str) {}
     /// Called when the kernel watches a channel for something else.
     fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {}
+    /// Called when the program adds a channel itself, and no hook does.
+    fn outside(&mut self) {}
     /// Called for a new channel. A scheduled call is not told.
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called when a channel closes; `unsent` bytes are lost with it.

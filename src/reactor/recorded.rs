@@ -86,6 +86,10 @@ impl Probe for Recorded {
         self.recorder.watch(bits(key), watch, ready::of(read, write));
     }
 
+    fn outside(&mut self) {
+        self.recorder.outside();
+    }
+
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {
         let descriptor = channel.fileno();
         let peer = match channel.peer() {
@@ -160,6 +164,10 @@ impl<P: Probe> Probe for Option<P> {
 
     fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
         self.iter_mut().for_each(|probe| probe.watch(key, watch, read, write));
+    }
+
+    fn outside(&mut self) {
+        self.iter_mut().for_each(P::outside);
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {

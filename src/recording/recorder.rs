@@ -160,6 +160,11 @@ impl Recorder {
         state.ring.push(Record { key, code: result, b: bytes, ..Record::new(Kind::Write) });
     }
 
+    /// The program adds a channel itself: no hook has made it.
+    pub fn outside(&self) {
+        self.0.borrow_mut().caller = NO_KEY;
+    }
+
     /// A channel is new; `name` is its type. A hook has made it, if one was called in this turn.
     pub fn add(&self, key: u64, name: &'static str, descriptor: Option<u32>, peer: Option<SocketAddr>) {
         let mut state = self.0.borrow_mut();
