@@ -9,7 +9,7 @@ RECORD = struct.Struct("<QQBBHIQ")
 NONE = 0xFFFF_FFFF_FFFF_FFFF
 KINDS = ("Wait", "Turn", "Event", "Enter", "Exit", "Read", "Write", "New", "Peer", "State", "Watch", "Shutdown", "Close",
          "Queue", "Clock", "Wake", "Response", "Mark")
-# Most clients whose names are written into a recording.
+# Most clients whose names are written into a recording: the last ones.
 NAMED = 100
 # The bit of a key that belongs to a task.
 TASK = 1 << 63
@@ -94,7 +94,7 @@ class Recording:
 def named(content, clients):
     """The recording with the names of the clients in its head, as words that a reader may ignore."""
     head, end, rest = content.partition(b"\n\n")
-    words = "".join(f"\nclient {client.name} {address}" for client in clients[:NAMED] for address in client.addresses)
+    words = "".join(f"\nclient {client.name} {address}" for client in clients[-NAMED:] for address in client.addresses)
     return head + words.encode() + end + rest
 
 
