@@ -143,7 +143,7 @@ class Client:
     def do_wait_until_stuck(self, _):
         """Until no queue between the two has changed for a while: neither the client's nor the rung's."""
         before = None
-        while before != (now := (self.moved, self.unread(), queues(self.play.port, self.address))):
+        while before != (now := (self.moved, self.socket and unread(self.socket), queues(self.play.port, self.address))):
             before = now
             yield Wait(until=time.monotonic() + STUCK, is_pause=True)
 
@@ -193,12 +193,6 @@ class Client:
         self.outbox += text
         self.flush()
 
-    def unread(self):
-        """Bytes in the socket that the client has not read."""
-        if not self.socket:
-            return 0
-        return struct.unpack("i", fcntl.ioctl(self.socket, termios.FIONREAD, b"\0" * 4))[0]
-
     def flush(self):
         """Sends what fits."""
         try:
@@ -243,6 +237,11 @@ class Client:
             self.socket = None
         self.inbox.clear()
         self.outbox.clear()
+
+
+def unread(file):
+    """Bytes in a socket or a pipe that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(file, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def queues(port, peer):

@@ -3,11 +3,12 @@
 import contextlib
 import http.client
 import json
+import socket
 
 from lib import Trouble, until
 
 from . import live, reading, rungs
-from .clients import waiting
+from .clients import unread, waiting
 from .promises import need
 
 
@@ -93,14 +94,14 @@ def running_and_pausing():
             pass
         need(json.loads(event[1])["failures"] == [], event[1])
         browser.post("/control", "pause")
-        browser.post("/send", "one_line")
-        # The turn that was begun before the pause is done; then nothing moves.
-        before = -1
-        while before != one.turns:
-            before = one.turns
-            with contextlib.suppress(Trouble):
-                until(lambda: one.turns != before, "a turn", 0.5)
-        need(not any(result["scenario"] == "one_line" for result in one.results), "a paused rung has answered")
+        # The wait in which the rung is ends with this connection; then the rung reads its order, and stands.
+        with socket.create_connection(("127.0.0.1", one.running.port)):
+            until(lambda: not unread(one.running.process.stdin), "the rung reads its order")
+            before = waiting(one.running.port)
+            browser.post("/send", "one_line")
+            until(lambda: waiting(one.running.port) > before, "a connection waits to be accepted")
+            turns_of(browser)
+            need(waiting(one.running.port) == before + 1 and len(one.results) == 1, "a paused rung has gone on")
         browser.post("/control", "run")
         while following()[0] != "sent":
             pass
