@@ -1,5 +1,5 @@
-"""The parts of scripts/loop: cli ──► show, live, check (promises) ──► language, player (clients, kinds), rungs (broken),
-reading."""
+"""The parts of scripts/loop: cli ──► show, live, check (promises, live_check) ──► language, player (clients, kinds),
+rungs (broken), reading."""
 
 from lib import PROJECT
 

@@ -40,7 +40,8 @@ def patched(text, patch, name):
         before = "".join(line[1:] for line in lines if line[0] in " -")
         after = "".join(line[1:] for line in lines if line[0] in " +")
         if text.count(before) != 1:
-            raise Trouble(f"{name}.patch does not fit the rung any more: {before.strip().splitlines()[0]!r} and what follows")
+            first = before.strip().splitlines()[0]
+            raise Trouble(f"{name}.patch does not fit the rung any more: {first!r} and what follows")
         text = text.replace(before, after)
     return text
 

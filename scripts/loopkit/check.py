@@ -39,7 +39,8 @@ def check_play(name, rung):
 
 def check_language(_=None):
     """Mistakes are reported with the line; texts keep commas, number signs and bytes."""
-    good = language.parse('# a\nA is 3 clients, 2 at a time\nA B send "x, # \\"y\\x00\\n" # why\nB pause 5 ms, close', "good")
+    text = '# a\nA is 3 clients, 2 at a time\nA B send "x, # \\"y\\x00\\n" # why\nB pause 5 ms, close'
+    good = language.parse(text, "good")
     need([step.verb for step in good.groups["B"].steps] == ["send", "pause", "close"], "the steps of B")
     need(good.groups["A"].steps[0].text == b'x, # "y\0\n', f"{good.groups['A'].steps[0].text}")
     need((good.groups["A"].count, good.groups["A"].at_once, good.clients) == (3, 2, 4), "the clients")

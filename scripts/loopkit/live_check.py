@@ -83,6 +83,26 @@ def step_through(name):
                 need(int(data) <= steps, f"{name}: {data} turns after {steps} steps")
                 need(len(turns_of(browser)) >= int(data), f"{name}: the recording is older than its event")
         need(json.loads(data) == {"scenario": "one_line", "failures": []}, f"{name}: {data}")
+        use_up(one, steps)
+        stands(one, browser)
+
+
+def use_up(one, steps):
+    """Has the rung make the turns that it may still make: a connection is an event."""
+    with contextlib.ExitStack() as connections:
+        while (turns := one.turns) < steps:
+            connections.enter_context(socket.create_connection(("127.0.0.1", one.running.port)))
+            until(lambda: one.turns > turns, "a turn")
+
+
+def stands(one, browser):
+    """Sends one line to a rung that must not go on: nothing happens in a time in which it would have."""
+    results, before = len(one.results), waiting(one.running.port)
+    browser.post("/send", "one_line")
+    until(lambda: waiting(one.running.port) > before or len(one.results) > results, "a connection waits to be accepted")
+    with contextlib.suppress(Trouble):
+        until(lambda: len(one.results) > results, "an answer", 0.3)
+    need(len(one.results) == results and waiting(one.running.port) > before, f"{one.rung.name} goes on without an order")
 
 
 def running_and_pausing():
@@ -97,11 +117,7 @@ def running_and_pausing():
         # The wait in which the rung is ends with this connection; then the rung reads its order, and stands.
         with socket.create_connection(("127.0.0.1", one.running.port)):
             until(lambda: not unread(one.running.process.stdin), "the rung reads its order")
-            before = waiting(one.running.port)
-            browser.post("/send", "one_line")
-            until(lambda: waiting(one.running.port) > before, "a connection waits to be accepted")
-            turns_of(browser)
-            need(waiting(one.running.port) == before + 1 and len(one.results) == 1, "a paused rung has gone on")
+            stands(one, browser)
         browser.post("/control", "run")
         while following()[0] != "sent":
             pass

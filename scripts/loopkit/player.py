@@ -27,7 +27,8 @@ class Play(contextlib.AbstractContextManager):
 
     def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False):
         self.scenario, self.kind, self.port = scenario, kind, port
-        self.freeze, self.thaw, self.patience, self.is_over = freeze, thaw, patience, is_over
+        self.stop_rung, self.continue_rung, self.patience, self.is_over = freeze, thaw, patience, is_over
+        self.frozen = False
         self.selector, self.masks = selectors.DefaultSelector(), {}
         self.events, self.counts, self.waiting = set(), {}, {}
         self.timers, self.order = [], itertools.count()
@@ -62,9 +63,18 @@ class Play(contextlib.AbstractContextManager):
         """The number of clients that have kept their connections."""
         return sum(client.socket is not None and not client.ended for client in self.clients)
 
+    def freeze(self):
+        self.frozen = True
+        self.stop_rung()
+
+    def thaw(self):
+        self.frozen = False
+        self.continue_rung()
+
     def __exit__(self, *_):
-        """Closes what is left."""
-        self.thaw()
+        """Closes what is left, and leaves no rung frozen."""
+        if self.frozen:
+            self.thaw()
         for client in self.clients:
             client.drop()
         self.selector.close()
@@ -197,7 +207,7 @@ def allow_descriptors(number):
     """Raises the limit of descriptors of this process, and of the rungs that it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < number:
-        raise Trouble(f"{number} descriptors are needed, and the limit here (ulimit -Hn) is {hard}: choose fewer clients, as "
-                      "in --clients 1000")
+        raise Trouble(f"{number} descriptors are needed, and the limit here (ulimit -Hn) is {hard}: choose fewer clients, "
+                      "as in --clients 1000")
     if soft != resource.RLIM_INFINITY and soft < number:
         resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))

@@ -104,8 +104,8 @@ class Running(Child):
         until(lambda: all(proc.state(pid) in "TXZ" for pid in family), "the rung stands still")
 
     def thaw(self):
-        if not self.is_over():
-            for pid in proc.family(self.pid):
+        for pid in proc.family(self.pid):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
 
