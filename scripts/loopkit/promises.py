@@ -4,7 +4,7 @@ from lib import Trouble
 
 from .clients import STUCK
 from .kinds import PAGE
-from .reading import ACCEPTED, BLOCKED, END, ERROR, FAILED, TASK
+from .reading import ACCEPTED, BLOCKED, END, ERROR, FAILED, NONE, TASK
 
 # Clients of the largest scenario here.
 MOST = 1000
@@ -31,9 +31,10 @@ def accepted(recording):
     """The channels, or tasks, that were made for connections, in this order."""
     made = recording.of("New")
     if recording.loop in ("futures", "tokio"):
-        tasks = [record for record in made if record.key & TASK]
-        # The first task of web_futures is the one that accepts.
-        return tasks[1:] if recording.loop == "futures" else tasks
+        # A task that accepts has no peer itself; it makes those of the clients.
+        peers = set(recording.peers().values())
+        return [record for record in made if record.key & TASK and (
+            record.key in peers if peers else record.b != NONE and record.b & TASK)]
     types = {record.name for record in made if record.code == ACCEPTED}
     return [record for record in made if record.name in types]
 
