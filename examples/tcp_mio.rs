@@ -60,12 +60,16 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let mut serversocket = TcpListener::from_std(serversocket.into());
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("mio", Keys::Token, "read write register hook", include_str!("tcp_mio.rs"))?;
-    recording::add(LISTENER, "serversocket", serversocket.as_raw_fd(), None);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let poll = Poll::new()?;
+    recording::add(LISTENER, "serversocket", serversocket.as_raw_fd(), None);
     poll.registry().register(&mut serversocket, LISTENER, Interest::READABLE)?;
-    poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), CTRL_C, Interest::READABLE)?;
+    recording::register(LISTENER, true, false);
+    let pipe = signals.as_fd().as_raw_fd();
+    recording::add(CTRL_C, "signals", pipe, None);
+    poll.registry().register(&mut SourceFd(&pipe), CTRL_C, Interest::READABLE)?;
+    recording::register(CTRL_C, true, false);
     let mut server = Server { poll, serversocket, clients: HashMap::new(), next: Token(2) };
     while server.turn()? {}
     println!("Shutting down");
@@ -85,7 +89,10 @@ impl Server {
         for event in &events {
             recording::event(event.token(), event.is_readable(), event.is_writable());
             match event.token() {
-                LISTENER => self.accept()?,
+                LISTENER => {
+                    let _hook = recording::hook(LISTENER, "accept", Why::Event);
+                    self.accept()?;
+                }
                 CTRL_C => return Ok(false),
                 token => self.serve(token)?,
             }
@@ -95,7 +102,6 @@ impl Server {
 
     /// Accepts all waiting connections: the kernel does not report the remaining ones again.
     fn accept(&mut self) -> io::Result<()> {
-        let _hook = recording::hook(LISTENER, "accept", Why::Event);
         loop {
             match self.serversocket.accept() {
                 Ok((mut socket, address)) => {

@@ -52,9 +52,10 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("tcp_select.rs"))?;
     recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
+    recording::add(signals.as_fd().as_raw_fd(), "signals", signals.as_fd().as_raw_fd(), None);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let (read_waiters, write_waiters, connections) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut server =
         Server { serversocket, signals, read_waiters, write_waiters, connections, is_over: false };
@@ -80,11 +81,13 @@ impl Server {
             self.wait_to_accept();
         }
         for fileno in rlist {
+            recording::event(fileno, true, false);
             if let Some(handler) = self.read_waiters.remove(&fileno) {
                 handler(self);
             }
         }
         for fileno in wlist {
+            recording::event(fileno, false, true);
             if let Some(handler) = self.write_waiters.remove(&fileno) {
                 handler(self);
             }

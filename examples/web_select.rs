@@ -48,9 +48,10 @@ fn serve(args: WebArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("web_select.rs"))?;
     recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
+    recording::add(signals.as_fd().as_raw_fd(), "signals", signals.as_fd().as_raw_fd(), None);
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let (readers, sleepers, writers) = (HashMap::new(), VecDeque::new(), HashMap::new());
     let database = Duration::from_millis(args.db);
     let mut server = Server { serversocket, database, readers, sleepers, writers, accepting: true };
@@ -76,6 +77,7 @@ impl Server {
 
         self.accepting = true;
         for fileno in &rlist {
+            recording::event(*fileno, true, false);
             if let Some(client) = self.readers.remove(fileno) {
                 self.read(client);
             } else if *fileno == self.serversocket.as_raw_fd() {
@@ -83,6 +85,7 @@ impl Server {
             }
         }
         for fileno in wlist {
+            recording::event(fileno, false, true);
             if let Some((client, rest)) = self.writers.remove(&fileno) {
                 self.write(client, rest, Why::Asked);
             }

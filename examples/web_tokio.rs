@@ -47,10 +47,10 @@ async fn serve(args: WebArgs) -> io::Result<()> {
     let (ctrl_c, is_over) = oneshot::channel::<()>();
     seed::after_ctrl_c(move || drop(ctrl_c))?;
     println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
-    tokio::select! {
-        () = accept(serversocket, Duration::from_millis(args.db)) => {}
-        _ = is_over => println!("Shutting down"),
-    }
+    tokio::spawn(recording::task(None, accept(serversocket, Duration::from_millis(args.db))));
+    // An error says that the other half of the channel is gone, and nothing more.
+    let _ = is_over.await;
+    println!("Shutting down");
     Ok(())
 }
 

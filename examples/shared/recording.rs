@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::task::Context;
 use std::time::Duration;
 
 use argh::TopLevelCommand;
@@ -54,7 +55,7 @@ pub(crate) fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> Exit
     let code = match Options::take(&mut words) {
         Ok(options) => {
             OPTIONS.set(options);
-            let asks = words.iter().any(|word| word == "--help");
+            let asks = words.iter().any(|word| word == "--help" || word == "help");
             let code = seed::run(&words, program);
             if asks {
                 print!("{HELP}");
@@ -85,6 +86,9 @@ impl Options {
                 }
                 _ => rest.push(word),
             }
+        }
+        if options.exceeds.is_some() && options.record.is_none() {
+            return Err("--record-when-turn-exceeds needs a file: give --record".into());
         }
         *words = rest;
         Ok(options)
@@ -224,21 +228,24 @@ impl Drop for Hook {
 }
 
 /// Tells each poll of a task of a runtime, and its end.
-pub(crate) async fn task<T>(peer: Option<SocketAddr>, future: impl Future<Output = T>) -> T {
-    let task = Task(TASKS.replace(TASKS.get() + 1));
+pub(crate) fn task<T>(peer: Option<SocketAddr>, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let task = Task(TASKS.get() + 1);
+    TASKS.set(task.0);
     add(task, "task", -1, peer);
-    let mut future = pin!(future);
-    let output = poll_fn(|cx| {
-        let mut hook = hook(task, "poll", Why::Wake);
-        let poll = future.as_mut().poll(cx);
-        if poll.is_pending() {
-            hook.set_ending(Ending::Pending);
-        }
-        poll
-    });
-    let output = output.await;
-    close(task, 0);
-    output
+    async move {
+        let (mut future, mut why) = (pin!(future), Why::New);
+        let poll_it = |cx: &mut Context<'_>| {
+            let mut hook = hook(task, "poll", std::mem::replace(&mut why, Why::Wake));
+            let poll = future.as_mut().poll(cx);
+            if poll.is_pending() {
+                hook.set_ending(Ending::Pending);
+            }
+            poll
+        };
+        let output = poll_fn(poll_it).await;
+        close(task, 0);
+        output
+    }
 }
 
 /// The loop has ended.
