@@ -1,5 +1,5 @@
 //! - New here: epoll or kqueue, through mio: the kernel keeps the list and reports each *change* once.
-//! - Try it: `cargo run --example tcp_mio`, and `nc localhost 9090` in several terminals.
+//! - Try it: `cargo run --example tcp_mio -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: one system call to register a client; a turn costs in proportion to the ready clients only.
 //! - Break it: remove one of the two inner loops: input that was left unread is not reported again.
 //!

@@ -1,5 +1,5 @@
 //! - New here: one thread for all: `select` returns the ready descriptors, and no other call waits.
-//! - Try it: `cargo run --example tcp_select`, and `nc localhost 9090` in several terminals.
+//! - Try it: `cargo run --example tcp_select -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: each call looks at all descriptors, idle ones too; tables hold each client's state.
 //! - Break it: 1,024 clients: a set has no room for more descriptors. Or compute for a second: all clients wait.
 //!

@@ -290,3 +290,6 @@ pub(super) fn bytes(count: u64) -> String {
         _ => format!("{} MiB", count / 1024 / 1024),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! `--loop`: what each rung tells of its loop in one conversation is compared with `tests/golden/loop`.
 //!
 //! Every step of the conversation waits for the lines of the turns that the step before it has caused. What still differs
-//! between two runs is replaced:
+//! between two runs is replaced, or left out:
 //!
 //! * times by `T`, but for `∞` and the 60 s of `select`, which are in the program; a hook that took long does not say so;
+//! * what happens in a turn is on lines of its own: whether it fits beside the times depends on them;
 //! * ports by the letters of their clients, and descriptors by numbers in order of appearance, because a test inherits some;
 //! * turns in which nothing happens are left out, and the others are numbered again. A signal ends a wait with such a
 //!   turn if the loop waits already; Tokio's timers end a wait early, and it wakes for sockets that no task waits for.
@@ -160,39 +161,49 @@ pub fn converse(rungs_loop: &Loop, options: &[&str]) -> Told {
 impl Told {
     /// The lines of `--loop`, without what differs between two runs.
     fn lines(&self) -> String {
-        let (mut turns, mut number): (Vec<Vec<String>>, usize) = (Vec::new(), 0);
-        for line in &self.transcript.err {
-            let is_head = line == "start" || line.starts_with("start  ") || line.starts_with("turn ");
-            match turns.last_mut() {
-                _ if is_head => turns.push(vec![line.clone()]),
-                Some(turn) if line.starts_with("    ") => turn.push(line.clone()),
-                // The rung's log.
-                _ => {}
+        let (mut text, mut number) = (String::new(), 0);
+        for turn in turns(&self.transcript.err) {
+            if let Some(turn) = without_differences(&turn, &mut number) {
+                text += &turn;
             }
-        }
-        let mut text = String::new();
-        for turn in turns {
-            let (head, first) = turn[0].split_once("  ").unwrap_or((&turn[0], ""));
-            let is_start = head == "start";
-            let (wait, fact) =
-                if is_start { ("", first) } else { first.split_once("  ").unwrap_or((first, "")) };
-            if fact.is_empty() && turn.len() == 1 {
-                continue;
-            }
-            number += usize::from(!is_start);
-            text += &if is_start {
-                "start".to_string()
-            } else {
-                format!("turn {number}  {}", without_times(wait))
-            };
-            text += &if fact.is_empty() { "\n".to_string() } else { format!("  {fact}\n") };
-            turn[1..].iter().for_each(|line| text += &format!("{line}\n"));
         }
         for (client, letter) in self.clients.iter().zip(["A", "B"]) {
             text = text.replace(&format!(":{client}"), &format!(":{letter}"));
         }
-        without_descriptors(&without_took(&text))
+        without_descriptors(&text)
     }
+}
+
+/// The lines of each turn, without the rung's log.
+fn turns(lines: &[String]) -> Vec<Vec<String>> {
+    let mut turns: Vec<Vec<String>> = Vec::new();
+    for line in lines {
+        let is_head = line == "start" || line.starts_with("start  ") || line.starts_with("turn ");
+        match turns.last_mut() {
+            _ if is_head => turns.push(vec![line.clone()]),
+            Some(turn) if line.starts_with("    ") => turn.push(line.clone()),
+            _ => {}
+        }
+    }
+    turns
+}
+
+/// A turn as the golden file has it; `None` if nothing happens in it. The last one had this number.
+fn without_differences(turn: &[String], number: &mut usize) -> Option<String> {
+    let (head, rest) = turn[0].split_once("  ").unwrap_or((&turn[0], ""));
+    let (head, fact) = if head == "start" {
+        (head.to_string(), rest)
+    } else {
+        let (wait, fact) = rest.split_once("  ").unwrap_or((rest, ""));
+        if fact.is_empty() && turn.len() == 1 {
+            return None;
+        }
+        *number += 1;
+        (format!("turn {number}  {}", without_times(wait)), fact)
+    };
+    let mut text = if fact.is_empty() { head } else { format!("{head}\n    {fact}") };
+    turn[1..].iter().for_each(|line| text = format!("{text}\n{line}"));
+    Some(without_took(&(text + "\n")))
 }
 
 /// `waited 3.1 µs of 29 ms, 1 event` → `waited T of T, 1 event`.
@@ -289,4 +300,29 @@ fn no_two_tell_the_same() {
         }
         assert!(told_by.iter().all(|name| tells(name, text)), "{text}");
     }
+}
+
+/// The excerpts in `examples/README.md` are lines of the golden files.
+#[test]
+fn the_readme_shows_what_they_tell() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/README.md");
+    let readme = std::fs::read_to_string(readme).expect("the map");
+    let section = readme.split("\n## Look inside\n").nth(1).expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let mut names = Vec::new();
+    for block in section.split("    $ cargo run --example ").skip(1) {
+        let (name, lines) = block.split_once(" -- --loop\n").expect("the option");
+        let lines = lines.lines().map_while(|line| line.strip_prefix("    ")).map(String::from);
+        let turns = turns(&lines.collect::<Vec<String>>());
+        assert!(!turns.is_empty(), "{name}");
+        let mut excerpt = String::new();
+        for turn in &turns {
+            let number = turn[0].split(' ').nth(1).and_then(|number| number.parse::<usize>().ok());
+            let mut before = number.expect("the number of a turn") - 1;
+            excerpt += &without_differences(turn, &mut before).expect("something happens");
+        }
+        assert!(golden(name).contains(&excerpt), "{name} does not tell this:\n{excerpt}");
+        names.push(name);
+    }
+    assert_eq!(names, ["tcp_select", "tcp_mio", "tcp_reactor", "web_futures"]);
 }
