@@ -126,10 +126,7 @@ impl Server {
 
     fn serve(&mut self, token: Token) -> io::Result<()> {
         let Some(client) = self.clients.get_mut(&token) else { return Ok(()) };
-        let hook = recording::hook(token, "echo", Why::Event);
-        let result = client.echo(token);
-        drop(hook);
-        match result {
+        match client.echo(token) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Ok(()) | Err(_) => {
                 debug!("Bye-bye: {}", client.address);
@@ -144,18 +141,16 @@ impl Server {
 impl Client {
     /// Sends and reads in turn, until the end of input or until one of the two would block.
     fn echo(&mut self, token: Token) -> io::Result<()> {
+        let _hook = recording::hook(token, "echo", Why::Event);
         loop {
             while !self.message.is_empty() {
                 let sent = self.socket.write(&self.message);
-                recording::write(token, self.message.len(), &sent);
-                let sent = sent?;
+                let sent = recording::write(token, self.message.len(), sent)?;
                 debug!("Send: {} to {}", Repr(&self.message[..sent]), self.address);
                 self.message.drain(..sent);
             }
             let mut buffer = [0; 1024];
-            let message = seed::recv(&mut self.socket, &mut buffer);
-            recording::read(token, &message);
-            let message = message?;
+            let message = recording::read(token, seed::recv(&mut self.socket, &mut buffer))?;
             debug!("Recv: {} from {}", Repr(message), self.address);
             if message.is_empty() {
                 return Ok(());

@@ -140,10 +140,7 @@ impl Server {
     fn recv_handler(&mut self, fileno: RawFd) {
         let _hook = recording::hook(fileno, "recv_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        let mut buffer = [0; 1024];
-        let received = seed::recv(clientsocket, &mut buffer);
-        recording::read(fileno, &received);
-        match received {
+        match recording::read(fileno, seed::recv(clientsocket, &mut [0; 1024])) {
             // "Ready" is a hint: the input may be gone.
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_recv(fileno),
             Ok([]) | Err(_) => self.terminate(fileno),
@@ -158,9 +155,7 @@ impl Server {
     fn send_handler(&mut self, fileno: RawFd, message: &[u8]) {
         let _hook = recording::hook(fileno, "send_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        let sent = clientsocket.write(message);
-        recording::write(fileno, message.len(), &sent);
-        match sent {
+        match recording::write(fileno, message.len(), clientsocket.write(message)) {
             Ok(sent) => {
                 debug!("Send: {} to {address}", Repr(&message[..sent]));
                 match &message[sent..] {

@@ -102,10 +102,12 @@ impl Server {
         let _hook = recording::hook(self.serversocket.as_raw_fd(), "accept", Why::Asked);
         match self.serversocket.accept() {
             Ok((client, address)) => {
-                recording::add(client.as_raw_fd(), "client", client.as_raw_fd(), Some(address));
                 let allowed = select::check(client.as_fd()).and_then(|()| client.set_nonblocking(true));
                 match allowed {
-                    Ok(()) => drop(self.readers.insert(client.as_raw_fd(), client)),
+                    Ok(()) => {
+                        recording::add(client.as_raw_fd(), "client", client.as_raw_fd(), Some(address));
+                        self.readers.insert(client.as_raw_fd(), client);
+                    }
                     Err(error) => eprintln!("{error}: {address} is turned away"),
                 }
             }
@@ -118,10 +120,7 @@ impl Server {
 
     fn read(&mut self, mut client: TcpStream) {
         let _hook = recording::hook(client.as_raw_fd(), "read", Why::Asked);
-        let mut buffer = [0; 1024];
-        let received = seed::recv(&mut client, &mut buffer);
-        recording::read(client.as_raw_fd(), &received);
-        match received {
+        match recording::read(client.as_raw_fd(), seed::recv(&mut client, &mut [0; 1024])) {
             Ok(_) => self.sleepers.push_back((Instant::now() + self.database, client)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readers.insert(client.as_raw_fd(), client);
@@ -133,9 +132,7 @@ impl Server {
     /// Sends as much as the client's socket takes; after the last byte the client is dropped, which closes it.
     fn write(&mut self, mut client: TcpStream, page: &'static [u8], why: Why) {
         let _hook = recording::hook(client.as_raw_fd(), "write", why);
-        let sent = client.write(page);
-        recording::write(client.as_raw_fd(), page.len(), &sent);
-        let sent = match sent {
+        let sent = match recording::write(client.as_raw_fd(), page.len(), client.write(page)) {
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return recording::close(client.as_raw_fd(), page.len()),

@@ -152,19 +152,21 @@ pub(crate) fn register(key: impl Into<ToldKey>, readable: bool, writable: bool) 
     tell(|recorder| recorder.watch(key.into().0, Registration::Register, bits));
 }
 
-/// A read has returned this; an empty one is the end.
-pub(crate) fn read(key: impl Into<ToldKey>, result: &io::Result<impl AsRef<[u8]>>) {
-    let result = result.as_ref().map(|bytes| bytes.as_ref().len());
-    let end = if matches!(result, Ok(0)) { moved::END } else { 0 };
-    let (bytes, bits) = outcome(result);
+/// Tells what a read has returned, and returns it; an empty one is the end.
+pub(crate) fn read<B: AsRef<[u8]>>(key: impl Into<ToldKey>, result: io::Result<B>) -> io::Result<B> {
+    let length = result.as_ref().map(|bytes| bytes.as_ref().len());
+    let end = if matches!(length, Ok(0)) { moved::END } else { 0 };
+    let (bytes, bits) = outcome(length);
     tell(|recorder| recorder.read(key.into().0, bytes, bits | end));
+    result
 }
 
-/// A write of `wanted` bytes has returned this.
-pub(crate) fn write(key: impl Into<ToldKey>, wanted: usize, result: &io::Result<usize>) {
+/// Tells what a write of `wanted` bytes has returned, and returns it.
+pub(crate) fn write(key: impl Into<ToldKey>, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
     let (bytes, bits) = outcome(result.as_ref().copied());
-    let short = if matches!(result, Ok(count) if *count < wanted) { moved::BLOCKED } else { 0 };
+    let short = if matches!(result, Ok(count) if count < wanted) { moved::BLOCKED } else { 0 };
     tell(|recorder| recorder.write(key.into().0, bytes, bits | short));
+    result
 }
 
 fn outcome(result: Result<usize, &io::Error>) -> (u64, u8) {
@@ -175,17 +177,19 @@ fn outcome(result: Result<usize, &io::Error>) -> (u64, u8) {
     }
 }
 
-/// A task has read so many bytes; 0 is the end.
-pub(crate) fn read_in_task(result: &io::Result<usize>) {
+/// As [`read`], for the task that runs; 0 is the end.
+pub(crate) fn read_in_task(result: io::Result<usize>) -> io::Result<usize> {
     let end = if matches!(result, Ok(0)) { moved::END } else { 0 };
     let (bytes, bits) = outcome(result.as_ref().copied());
     tell(|recorder| recorder.read(recorder.caller(), bytes, bits | end));
+    result
 }
 
-/// A task has written so many bytes.
-pub(crate) fn write_in_task(result: &io::Result<usize>) {
+/// As [`write`], for the task that runs.
+pub(crate) fn write_in_task(result: io::Result<usize>) -> io::Result<usize> {
     let (bytes, bits) = outcome(result.as_ref().copied());
     tell(|recorder| recorder.write(recorder.caller(), bytes, bits));
+    result
 }
 
 /// It is closed; so many bytes are lost.
