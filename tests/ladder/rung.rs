@@ -118,17 +118,17 @@ impl Rung {
 
     /// Waits for a line with `text` on standard output, and returns it.
     pub fn wait_for_out(&self, text: &str) -> String {
-        self.out.wait_for(text, &mut 0)
+        self.out.wait_for(&[text], &mut 0)
     }
 
     /// Waits for a line with `text` on standard error, and returns it.
     pub fn wait_for(&self, text: &str) -> String {
-        self.err.wait_for(text, &mut 0)
+        self.err.wait_for(&[text], &mut 0)
     }
 
-    /// As [`Rung::wait_for`], from line `from` on, which is then the line after it.
-    pub fn wait_for_next(&self, text: &str, from: &mut usize) -> String {
-        self.err.wait_for(text, from)
+    /// As [`Rung::wait_for`], for a line with all of these, from line `from` on, which is then the line after it.
+    pub fn wait_for_next(&self, texts: &[&str], from: &mut usize) -> String {
+        self.err.wait_for(texts, from)
     }
 
     /// The lines on standard error so far.
@@ -167,18 +167,22 @@ impl Said {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn wait_for(&self, text: &str, from: &mut usize) -> String {
+    fn wait_for(&self, texts: &[&str], from: &mut usize) -> String {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + PATIENCE;
         loop {
-            let found = lines.iter().enumerate().skip(*from).find(|(_, line)| line.contains(text));
+            let found = lines
+                .iter()
+                .enumerate()
+                .skip(*from)
+                .find(|(_, line)| texts.iter().all(|text| line.contains(text)));
             if let Some((at, line)) = found {
                 *from = at + 1;
                 return line.clone();
             }
             let left = until.saturating_duration_since(Instant::now());
             let is_over = left.is_zero() || self.is_over.load(Ordering::SeqCst);
-            assert!(!is_over, "the rung has not printed {text:?}: {lines:?}");
+            assert!(!is_over, "the rung has not printed {texts:?}: {lines:?}");
             lines = self.more.wait_timeout(lines, left).expect("lines").0;
         }
     }
