@@ -32,7 +32,7 @@ Options of the loop:
   --record          file to record the loop in
   --record-when-turn-exceeds
                     milliseconds: write the recording when a turn takes longer
-  --step            wait for a line on standard input before each turn
+  --step            wait for Enter before each turn; `run` goes on until `pause`
 ";
 
 #[derive(Default)]
