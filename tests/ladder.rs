@@ -13,11 +13,17 @@ mod echo;
 mod example;
 #[path = "ladder/golden.rs"]
 mod golden;
+#[path = "ladder/loops.rs"]
+mod loops;
 #[path = "ladder/map.rs"]
 mod map;
+#[path = "ladder/recorded.rs"]
+mod recorded;
 #[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "ladder/rung.rs"]
 mod rung;
+#[path = "ladder/step_by_step.rs"]
+mod step_by_step;
 #[path = "ladder/steps.rs"]
 mod steps;
 #[path = "ladder/web.rs"]

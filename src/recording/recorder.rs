@@ -343,7 +343,7 @@ impl State {
         let text = lines::of_turn(
             self.ring.totals.turns,
             &records,
-            &lines::Live { ring: &self.ring, keys: self.about.keys },
+            &lines::Live { ring: &self.ring, keys: self.about.keys, kind: self.about.kind },
         );
         if !text.is_empty() {
             lines::print(&text);
