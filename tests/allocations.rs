@@ -6,14 +6,15 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use stheno::files::{FileService, Options};
 use stheno::heartbeat::Heartbeat;
 use stheno::http1::Settings;
-use stheno::reactor::{AcceptMode, Listener, Reactor};
+use stheno::reactor::{AcceptMode, Listener, Probe, Reactor, Recorded};
+use stheno::recording::{Recorder, RecorderOptions};
 use stheno::server::{Acceptor, Capacity, Shared};
 
 /// The system's allocator, which counts for the thread that asks it to.
@@ -55,7 +56,11 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Runs the loop of a server on a thread of its own, whose allocations are counted.
-fn serve(root: std::path::PathBuf, stop: &'static AtomicBool) -> (SocketAddr, thread::JoinHandle<()>) {
+fn serve<P: Probe + 'static>(
+    root: std::path::PathBuf,
+    stop: &'static AtomicBool,
+    reactor: fn() -> Reactor<P>,
+) -> (SocketAddr, thread::JoinHandle<()>) {
     let (tell, told) = mpsc::channel();
     let server = thread::spawn(move || {
         COUNTS.set(true);
@@ -65,7 +70,7 @@ fn serve(root: std::path::PathBuf, stop: &'static AtomicBool) -> (SocketAddr, th
         // Longer than the test: looking again at a file once a second is no cost of a request.
         let options = Options { file_cache: Duration::from_secs(3600), ..Options::default() };
         let service = FileService::with_options(&root, options).expect("the root");
-        let mut reactor = Reactor::new().expect("a loop");
+        let mut reactor = reactor();
         let capacity = Capacity { connections: 100, per_address: None };
         let shares = Heartbeat::unwatched().expect("memory").shares();
         let shared =
@@ -106,6 +111,24 @@ fn length_of(client: &mut TcpStream, request: &str, body: usize) -> usize {
 #[test]
 fn requests_allocate_nothing() {
     static STOP: AtomicBool = AtomicBool::new(false);
+    count_allocations(&STOP, || Reactor::new().expect("a loop"));
+}
+
+/// Nor do those that are recorded, and that the doctor looks at.
+#[test]
+fn recording_allocates_nothing() {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    count_allocations(&STOP, || {
+        let options = RecorderOptions { doctor: true, ..RecorderOptions::default() };
+        Reactor::with_probe(Recorded::new(Recorder::new(options))).expect("a loop")
+    });
+}
+
+/// The counter is one for both tests.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn count_allocations<P: Probe + 'static>(stop: &'static AtomicBool, reactor: fn() -> Reactor<P>) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("small"), vec![b'x'; 1024]).expect("a file");
     std::fs::write(folder.path().join("large"), vec![b'x'; 100 * 1024]).expect("a file");
@@ -113,7 +136,7 @@ fn requests_allocate_nothing() {
         let file = std::fs::File::options().write(true).open(folder.path().join(name)).expect("the file");
         file.set_modified(UNIX_EPOCH + Duration::from_secs(1_000_000_000)).expect("an old date");
     }
-    let (address, server) = serve(folder.path().to_owned(), &STOP);
+    let (address, server) = serve(folder.path().to_owned(), stop, reactor);
     let mut counted = Vec::new();
     for (what, fields, target, body, at_once) in [
         ("one at a time", "", "/small", 1024, 1),
@@ -139,7 +162,7 @@ fn requests_allocate_nothing() {
         }
         counted.push((what, COUNT.load(Ordering::Relaxed) - before));
     }
-    STOP.store(true, Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     server.join().expect("the loop");
     println!("allocations in 200 rounds: {counted:?}");
     assert!(COUNT.load(Ordering::Relaxed) > 0, "nothing was counted at all");

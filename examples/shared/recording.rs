@@ -117,7 +117,8 @@ pub(crate) fn start(
     let create = |path: &PathBuf| Output::create(path).map_err(|error| cannot(path, error));
     let output = record.as_ref().map(create).transpose()?;
     let about = About { program: seed::NAME.into(), kind, tells, keys, source, ..About::default() };
-    RECORDER.set(Some(Recorder::new(RecorderOptions { about, output, exceeds, lines, step })));
+    let options = RecorderOptions { about, output, exceeds, lines, step, ..RecorderOptions::default() };
+    RECORDER.set(Some(Recorder::new(options)));
     Ok(())
 }
 

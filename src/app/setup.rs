@@ -90,6 +90,7 @@ impl Setup {
             about,
             output: Some(output?),
             exceeds,
+            doctor: true,
             ..RecorderOptions::default()
         })))
     }

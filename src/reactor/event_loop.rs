@@ -43,7 +43,7 @@ pub struct Reactor<P: Probe = NoProbe> {
     waker: Waker,
     pub(super) state: LoopState<dyn Dispatcher>,
     panics: u64,
-    probe: P,
+    pub(super) probe: P,
 }
 
 impl<P: Probe> std::fmt::Debug for Reactor<P> {
@@ -262,6 +262,7 @@ impl<P: Probe> Reactor<P> {
             channel.ready.note(event);
             if P::ACTIVE {
                 self.probe.event(key, Readiness::reported(event), channel.ready);
+                self.probe.reported(key, &*channel.dispatcher);
             }
             // A channel that is late or on the again list has a turn coming: an event does not give it a second one.
             if channel.again {

@@ -36,6 +36,9 @@ impl<P: Probe> Reactor<P> {
     pub(crate) fn dispatch_ready(&mut self, key: Key, ready: Readiness, cause: Cause, why: Why) {
         if let Some(channel) = self.state.channel(key) {
             channel.ready = ready;
+            if P::ACTIVE && why == Why::Asked {
+                self.probe.reported(key, &*channel.dispatcher);
+            }
             self.dispatch(key, cause, why);
         }
         // Until the kernel is asked again.

@@ -48,6 +48,8 @@ pub trait Probe {
     fn poll_exit(&mut self, events: usize, now: Instant) {}
     /// Called for each event of a channel, with what it has `reported`, and with what the channel is `ready` for now.
     fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {}
+    /// Called for each event of a channel, after [`Probe::event`], with the channel itself.
+    fn reported(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called before the hooks of a channel, with the cause.
     fn dispatch(&mut self, key: Key, why: Why) {}
     /// Called before a hook. A scheduled call is shown as [`Hook::Timeout`] of a key of its own.
@@ -74,6 +76,10 @@ pub trait Probe {
     fn save(&mut self) {}
     /// Called when the loop ends.
     fn finish(&mut self) {}
+    /// Whether long turns are reported by the probe itself.
+    fn reports_long_turns(&self) -> bool {
+        false
+    }
 }
 
 /// The probe that observes nothing.

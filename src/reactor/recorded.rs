@@ -19,19 +19,41 @@ pub struct Recorded {
     recorder: Recorder,
     /// Why the next hook is called.
     why: Why,
+    /// The channels that listen, and when the queue of one of them was last asked for.
+    listeners: Vec<Key>,
+    asked: Option<Instant>,
+    /// When the turn began.
+    now: Option<Instant>,
 }
+
+/// How often the kernel is asked for the length of a queue, at most.
+const QUEUE_EVERY: Duration = Duration::from_millis(10);
 
 impl Recorded {
     /// Records with `recorder`, which other code may share.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
-        Self { recorder, why: Why::default() }
+        Self { recorder, why: Why::default(), listeners: Vec::new(), asked: None, now: None }
     }
 
     /// The recorder.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Records how many connections wait for a listener.
+    #[cold]
+    fn ask_for_queue(&mut self, key: Key, channel: &dyn Dispatcher) {
+        let is_soon =
+            |asked: Instant| self.now.is_some_and(|now| now.saturating_duration_since(asked) < QUEUE_EVERY);
+        if self.asked.is_some_and(is_soon) {
+            return;
+        }
+        self.asked = self.now;
+        if let Some((length, most)) = channel.fileno().and_then(|socket| socket::queue(socket).ok()) {
+            self.recorder.queue(bits(key), length, most);
+        }
     }
 }
 
@@ -41,11 +63,19 @@ impl Probe for Recorded {
     }
 
     fn poll_exit(&mut self, events: usize, now: Instant) {
+        self.now = Some(now);
         self.recorder.turn(events, now);
     }
 
     fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {
         self.recorder.event(bits(key), reported.bits(), ready.bits());
+    }
+
+    // Here the queue is at its longest: none of it was accepted in this turn yet.
+    fn reported(&mut self, key: Key, channel: &dyn Dispatcher) {
+        if self.listeners.contains(&key) {
+            self.ask_for_queue(key, channel);
+        }
     }
 
     fn dispatch(&mut self, _: Key, why: Why) {
@@ -97,6 +127,9 @@ impl Probe for Recorded {
             Some(Peer::Unix) => None,
             None => descriptor.and_then(socket::peer),
         };
+        if peer.is_none() && channel.peer().is_none() && descriptor.is_some_and(socket::is_listening) {
+            self.listeners.push(key);
+        }
         let number = descriptor.and_then(|descriptor| u32::try_from(descriptor.as_raw_fd()).ok());
         self.recorder.add(bits(key), channel.name(), number, peer.filter(is_known));
         let state = channel.state();
@@ -106,6 +139,7 @@ impl Probe for Recorded {
     }
 
     fn close(&mut self, key: Key, unsent: u64, panicked: bool) {
+        self.listeners.retain(|listener| *listener != key);
         self.recorder.close(bits(key), unsent, panicked);
     }
 
@@ -115,6 +149,10 @@ impl Probe for Recorded {
 
     fn finish(&mut self) {
         self.recorder.finish();
+    }
+
+    fn reports_long_turns(&self) -> bool {
+        self.recorder.has_doctor()
     }
 }
 
@@ -132,6 +170,10 @@ impl<P: Probe> Probe for Option<P> {
 
     fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {
         self.iter_mut().for_each(|probe| probe.event(key, reported, ready));
+    }
+
+    fn reported(&mut self, key: Key, channel: &dyn Dispatcher) {
+        self.iter_mut().for_each(|probe| probe.reported(key, channel));
     }
 
     fn dispatch(&mut self, key: Key, why: Why) {
@@ -184,6 +226,10 @@ impl<P: Probe> Probe for Option<P> {
 
     fn finish(&mut self) {
         self.iter_mut().for_each(P::finish);
+    }
+
+    fn reports_long_turns(&self) -> bool {
+        self.as_ref().is_some_and(P::reports_long_turns)
     }
 }
 

@@ -9,8 +9,13 @@
 //! calls it as its probe; the loops of the ladder call it by hand. A [`Recording`] is a file that was read again.
 //! docs/RECORDINGS.md describes the file.
 
+mod chrome;
+mod doctor;
 mod file;
+mod finding;
+mod json;
 mod lines;
+mod live_doctor;
 mod names;
 mod reader;
 mod record;
@@ -18,7 +23,9 @@ mod recorder;
 mod ring;
 mod step;
 
+pub use doctor::Doctor;
 pub use file::{About, Keys, Output};
+pub use finding::{Finding, FindingKind, Severity};
 pub use names::HOOKS;
 pub use reader::Recording;
 pub use record::{

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::file::{Keys, MAGIC};
-use super::lines::Book;
+use super::lines::{self, Book};
 use super::record::{Kind, RECORD_LEN, Record};
 
 /// A recording that was read from a file.
@@ -20,6 +20,8 @@ pub struct Recording {
     /// The text of the program; empty if it is not there.
     pub source: String,
     names: HashMap<u16, String>,
+    /// The keys of the head's channels.
+    open: Vec<u64>,
     /// The type of each channel that is open at the end or new in the records.
     types: HashMap<u64, u16>,
 }
@@ -73,6 +75,7 @@ impl Recording {
                 let (index, generation) = words.next()?.split_once('.')?;
                 let key = generation.parse::<u64>().ok()? << 32 | index.parse::<u64>().ok()?;
                 self.types.insert(key, words.next()?.parse().ok()?);
+                self.open.push(key);
             }
             "total" => {
                 let (name, sum) = value.split_once(' ')?;
@@ -106,6 +109,29 @@ impl Recording {
     #[must_use]
     pub fn type_name(&self, key: u64) -> &str {
         self.name(self.types.get(&key).copied().unwrap_or_default())
+    }
+
+    /// The lines that `--loop` prints of these turns.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        self.turns().map(|(number, records)| lines::of_turn(number, records, self)).collect()
+    }
+
+    /// The channels that are open at the end, as far as the file says.
+    pub(super) fn open_keys(&self) -> impl Iterator<Item = u64> {
+        self.open.iter().copied()
+    }
+
+    /// A key as people read it: `3.1`.
+    #[must_use]
+    pub fn show_key(&self, key: u64) -> String {
+        self.keys.show(key)
+    }
+
+    /// A channel as people read it: `Echo 3.1`.
+    #[must_use]
+    pub fn label_of(&self, key: u64) -> String {
+        self.label(key)
     }
 
     /// The text of a name; empty for 0.

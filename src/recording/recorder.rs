@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::file::{About, Output};
+use super::finding::{Finding, TurnRecords};
 use super::lines;
+use super::live_doctor::LiveDoctor;
 use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Registration, Why};
 use super::ring::{Known, Ring};
 use super::step::Step;
@@ -32,6 +34,8 @@ pub struct RecorderOptions {
     pub lines: bool,
     /// Whether the loop waits for a line on standard input before each turn.
     pub step: bool,
+    /// Whether the doctor looks at each turn, and reports what it finds in the log.
+    pub doctor: bool,
 }
 
 /// A recorder. Clones record into the same ring.
@@ -48,6 +52,7 @@ struct State {
     longest: u64,
     lines: bool,
     step: Option<Step>,
+    doctor: Option<Box<LiveDoctor>>,
     clock: ThreadClock,
     /// When the clocks of the thread were read.
     clocked: u64,
@@ -66,9 +71,10 @@ impl Recorder {
     /// Starts to record. The memory for all records is allocated here.
     #[must_use]
     pub fn new(options: RecorderOptions) -> Self {
-        let RecorderOptions { about, output, exceeds, lines, step } = options;
+        let RecorderOptions { about, output, exceeds, lines, step, doctor } = options;
         Self(Rc::new(RefCell::new(State {
             ring: Ring::new(),
+            doctor: doctor.then(|| Box::new(LiveDoctor::new(about.kind))),
             about,
             output,
             exceeds: exceeds.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
@@ -93,6 +99,7 @@ impl Recorder {
         if state.lines || state.step.is_some() || state.exceeds.is_some() {
             state.end_turn();
         }
+        state.show_to_doctor();
         (state.first, state.caller) = (state.ring.pushed, NO_KEY);
         let b = timeout.map_or(ENDLESS, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(ENDLESS));
         state.ring.push(Record { a: number(asked), b, ..Record::new(Kind::Wait) });
@@ -105,7 +112,8 @@ impl Recorder {
         state.turn_began = state.ring.now;
         state.ring.totals.turns += 1;
         state.ring.push(Record { a: number(events), ..Record::new(Kind::Turn) });
-        if state.ring.now - state.clocked >= CLOCK_EVERY {
+        let is_first = state.ring.totals.turns == 1;
+        if is_first || state.ring.now - state.clocked >= CLOCK_EVERY {
             state.read_thread_clocks();
         }
     }
@@ -240,6 +248,18 @@ impl Recorder {
         self.0.borrow().caller
     }
 
+    /// Whether a doctor looks at each turn.
+    #[must_use]
+    pub fn has_doctor(&self) -> bool {
+        self.0.borrow().doctor.is_some()
+    }
+
+    /// What the doctor has reported last; the oldest of 16 is the first.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.0.borrow().doctor.as_ref().map_or_else(Vec::new, |doctor| doctor.reported())
+    }
+
     /// Writes the recording now. A file that cannot be written is reported in the log.
     pub fn save(&self) {
         self.0.borrow_mut().save();
@@ -252,6 +272,7 @@ impl Recorder {
             return;
         }
         state.ring.read_clock();
+        state.show_to_doctor();
         if state.lines {
             state.print_turn();
         }
@@ -335,6 +356,14 @@ impl State {
         if let Some(step) = &mut self.step {
             step.before_turn();
             self.ring.read_clock();
+        }
+    }
+
+    fn show_to_doctor(&mut self) {
+        if let Some(doctor) = &mut self.doctor {
+            let (first, rest) = self.ring.slices(self.first);
+            let turn = TurnRecords { number: self.ring.totals.turns, first, rest };
+            doctor.look(turn, &lines::Live { ring: &self.ring, keys: self.about.keys });
         }
     }
 

@@ -93,6 +93,20 @@ impl Ring {
         numbers.filter_map(|number| self.records.get(usize::try_from(number % CAPACITY as u64).ok()?))
     }
 
+    /// The records from this number on, oldest first: the second piece is empty unless the ring begins again in them.
+    pub(super) fn slices(&self, number: u64) -> (&[Record], &[Record]) {
+        let at = |number: u64| usize::try_from(number % CAPACITY as u64).unwrap_or_default();
+        let number = number.max(self.oldest());
+        let (from, to) = (at(number), at(self.pushed));
+        if number == self.pushed {
+            (&[], &[])
+        } else if from < to {
+            (&self.records[from..to], &[])
+        } else {
+            (&self.records[from..], &self.records[..to])
+        }
+    }
+
     /// All records that make whole turns: from the first wait on, unless nothing is lost yet.
     pub(super) fn whole(&self) -> impl Iterator<Item = &Record> {
         let is_whole = self.oldest() == 0;
@@ -145,6 +159,10 @@ mod tests {
         assert!(kept.windows(2).all(|pair| pair[1].b == pair[0].b || pair[1].b == pair[0].b + 1));
         assert_eq!(kept.last().map(|record| record.b), Some(turns as u64 - 1));
         assert_eq!(ring.since(ring.pushed - 2).count(), 2);
+        for number in [0, ring.oldest() + 5, ring.pushed - 40, ring.pushed - 1, ring.pushed] {
+            let (first, rest) = ring.slices(number);
+            assert!(first.iter().chain(rest).eq(ring.since(number)), "{number}");
+        }
     }
 
     #[test]

@@ -311,11 +311,13 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         process::release_memory();
     }
 
-    /// Reports a turn that took too long: every connection waited for it. Returns the time.
+    /// Reports a turn that took too long: every connection waited for it. The doctor of a recording says more of it, and says
+    /// it instead. Returns the time.
     fn look_at_the_clock(&mut self) -> Instant {
         let now = Instant::now();
         let lag = now.saturating_duration_since(self.reactor.now().monotonic);
-        if lag >= LAG && self.complained.is_none_or(|at| now.saturating_duration_since(at) >= LAG_COMPLAINT) {
+        let is_long = lag >= LAG && !self.reactor.probe().reports_long_turns();
+        if is_long && self.complained.is_none_or(|at| now.saturating_duration_since(at) >= LAG_COMPLAINT) {
             self.complained = Some(now);
             warn!("one turn of the loop took {} ms: every connection waited for it", lag.as_millis());
         }

@@ -231,10 +231,21 @@ pub fn defer_accept(_: BorrowedFd<'_>, on: bool) -> io::Result<()> {
 /// As getsockopt(2); `Unsupported` outside Linux.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn queue_length(listener: BorrowedFd<'_>) -> io::Result<usize> {
-    // Of a listener this field is the length of its queue (`tcp_get_info` in net/ipv4/tcp.c).
+    Ok(queue(listener)?.0)
+}
+
+/// As [`queue_length`], and how many connections may wait.
+///
+/// # Errors
+/// As getsockopt(2); `Unsupported` outside Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn queue(listener: BorrowedFd<'_>) -> io::Result<(usize, usize)> {
+    // Of a listener this field is the length of its queue, and the next one the limit (`tcp_get_info` in net/ipv4/tcp.c).
     const FIELD: usize = std::mem::offset_of!(libc::tcp_info, tcpi_unacked) / size_of::<u32>();
-    let mut info = [0_u32; FIELD + 1];
-    #[allow(clippy::cast_possible_truncation, reason = "the size of an array of seven")]
+    const _: () =
+        assert!(std::mem::offset_of!(libc::tcp_info, tcpi_sacked) == (FIELD + 1) * size_of::<u32>());
+    let mut info = [0_u32; FIELD + 2];
+    #[allow(clippy::cast_possible_truncation, reason = "the size of an array of eight")]
     let mut length = size_of_val(&info) as libc::socklen_t;
     // SAFETY: `info` has `length` bytes, and both live until the call returns; the kernel writes no more than `length`
     // bytes of its structure.
@@ -247,13 +258,29 @@ pub fn queue_length(listener: BorrowedFd<'_>) -> io::Result<usize> {
             &raw mut length,
         )
     };
-    if result == 0 { Ok(info[FIELD] as usize) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok((info[FIELD] as usize, info[FIELD + 1] as usize))
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Fails with `Unsupported`: the option exists on Linux only.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub fn queue_length(_: BorrowedFd<'_>) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Fails with `Unsupported`: the option exists on Linux only.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn queue(_: BorrowedFd<'_>) -> io::Result<(usize, usize)> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether a socket listens; any other descriptor does not.
+#[must_use]
+pub fn is_listening(socket: BorrowedFd<'_>) -> bool {
+    rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
 }
 
 /// Sets the options that an accepted socket does not inherit from its listener. On Linux it inherits all of them, and

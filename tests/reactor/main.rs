@@ -19,6 +19,7 @@ use stheno::recording::Ending;
 use stheno::slab::Key;
 use stheno::sys::socket;
 
+mod doctor;
 mod recorded;
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
 #[path = "../support/rules.rs"]

@@ -83,3 +83,59 @@ fn what_cannot_be_recorded_is_one_line() {
         assert!(code != 0 && error.contains(says) && error.trim_end().lines().count() == 1, "{error}");
     }
 }
+
+/// What a process has got from its calls of this name, by the report of strace(1): the number of calls, and their sum.
+fn traced(report: &str, pid: i32, call: &str) -> (u64, u64) {
+    let of_it = |line: &&str| {
+        let Some((process, rest)) = line.split_once(' ') else { return false };
+        let rest = rest.trim_start();
+        process == pid.to_string()
+            && (rest.starts_with(&format!("{call}(")) || rest.starts_with(&format!("<... {call} resumed>")))
+    };
+    let result = |line: &str| line.rsplit_once(" = ")?.1.split(' ').next()?.parse::<i64>().ok();
+    let results: Vec<i64> = report.lines().filter(of_it).filter_map(result).collect();
+    (results.len() as u64, results.iter().map(|result| u64::try_from(*result).unwrap_or(0)).sum())
+}
+
+/// The figures of a recording are those of the kernel.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_recording_agrees_with_strace() {
+    let folder = Folder::new();
+    folder.write("large", vec![b'x'; 3_000_000]);
+    let (file, traces) = (folder.beside("loop.rec"), folder.beside("strace.txt"));
+    let options = ["--record", &file.display().to_string()];
+    let what = "trace=recvfrom,sendto,sendfile,writev,epoll_wait,epoll_pwait";
+    let server = Server::start_traced(&folder.root(), &options, what, &traces);
+    let mut server = server.expect("strace(1), which this test needs");
+    let mut requests = 0;
+    for target in ["/ok", "/large", "/nothing-here", "/sub/"] {
+        let mut client = server.connect();
+        for _ in 0..5 {
+            assert!(client.get(target, "").status > 0);
+            requests += 1;
+        }
+        client.finish();
+        client.read_raw_to_end();
+    }
+    let worker = server.workers[0];
+    assert!(server.stop().success());
+    // The tracer is a process of its own, which may write a moment longer.
+    eventually("the report is complete", || {
+        let is_end = |line: &str| line.starts_with(&format!("{worker} ")) && line.contains("+++ exited");
+        fs::read_to_string(&traces).is_ok_and(|report| report.lines().any(is_end))
+    });
+    let report = fs::read_to_string(&traces).expect("the report");
+    let recording = read(&file).expect("a recording");
+    let of = |call: &str| traced(&report, worker, call);
+    let written: u64 = ["sendto", "sendfile", "writev"].iter().map(|call| of(call).1).sum();
+    assert!(of("recvfrom").0 > requests && written > 15_000_000, "{report}");
+    assert_eq!(recording.totals["read"], of("recvfrom").1, "bytes read");
+    assert_eq!(recording.totals["written"], written, "bytes written");
+    assert_eq!(recording.totals["turns"], of("epoll_wait").0 + of("epoll_pwait").0, "turns");
+    // Where the ring has all of it, so do its records.
+    let sum = |kind| {
+        recording.records.iter().filter(|record| record.kind == kind).map(|record| record.b).sum::<u64>()
+    };
+    assert_eq!((sum(Kind::Read), sum(Kind::Write)), (recording.totals["read"], recording.totals["written"]));
+}
