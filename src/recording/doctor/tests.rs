@@ -267,11 +267,11 @@ fn a_loop_that_polls_and_moves_nothing_spins() {
     assert_eq!(spin(1_010_000, 5_000, &writes), []);
     let a_byte = |hand: &mut Hand, poll: usize| {
         writes(hand, poll);
-        hand.moves(Kind::Write, key(3), u64::from(poll % 900 == 0), 0);
+        hand.moves(Kind::Write, key(3), u64::from(poll.is_multiple_of(900)), 0);
     };
     assert_eq!(spin(1_000, 20_000, &a_byte), []);
     let new = |hand: &mut Hand, poll: usize| {
-        if poll % 900 == 0 {
+        if poll.is_multiple_of(900) {
             hand.push(Record { key: key(8), ..Record::new(Kind::New) });
         }
     };

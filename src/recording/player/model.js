@@ -23,13 +23,22 @@ class Model {
       if (!SILENT.has(recording.kind[i]) && recording.kind[i] > 0 && recording.kind[i] <= KIND.Mark) this.steps.push(i);
     this.began = recording.count ? recording.time[0] : 0;
     this.ended = recording.count ? recording.time[recording.count - 1] : 0;
-    this.queues = [];
-    const { kind, time, a, b } = recording;
-    for (let i = 0; i < recording.count; i++) if (kind[i] === KIND.Queue) this.queues.push({ time: time[i], length: a[i], most: b[i] });
+    this.queues = this.readQueues();
     this.markAccepting();
     // Columns that would be empty are left out.
     this.hasDescriptors = recording.keys !== "descriptor" && recording.lives.some((life) => life.fd !== null);
     this.hasStates = recording.lives.some((life) => life.states.length || life.first);
+  }
+
+  // The queue was this long when the loop looked; the turn accepts what it finds, so no more is known after its end.
+  readQueues() {
+    const { kind, time, a, b, count } = this.recording, queues = [];
+    for (let i = 0; i < count; i++) {
+      if (kind[i] === KIND.Queue) queues.push({ time: time[i], until: this.ended, length: a[i], most: b[i] });
+      const last = queues[queues.length - 1];
+      if (last && kind[i] === KIND.Wait && last.until === this.ended) last.until = time[i];
+    }
+    return queues;
   }
 
   // A hook that makes channels of connections, and every other one of the same channel, accepts.

@@ -104,11 +104,11 @@ class Overview {
     const { queues } = this.player.model, floor = top + height - 4;
     const most = Math.max(1, ...queues.map((one) => one.length)), tall = height - 18;
     context.fillStyle = colours.bronze;
-    queues.forEach((one, at) => {
-      const x = this.x(one.time, width), end = at + 1 < queues.length ? this.x(queues[at + 1].time, width) : width;
+    queues.forEach((one) => {
+      const x = this.x(one.time, width), end = this.x(one.until, width);
       const high = (one.length / most) * tall;
       context.globalAlpha = 0.8;
-      context.fillRect(x, floor - high, Math.max(1, end - x), high + 1);
+      context.fillRect(x, floor - high, Math.max(2, end - x), high + 1);
     });
     context.globalAlpha = 1;
     font(context, 11);
