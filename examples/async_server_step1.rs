@@ -1,5 +1,5 @@
 //! - New here: two channels: one accepts, one serves a client; the hooks of the second are not written.
-//! - Try it: `cargo run --example async_server_step1`, then `curl 127.0.0.1:9000`: (52) Empty reply.
+//! - Try it: `cargo run --example async_server_step1 -- --loop`, then `curl 127.0.0.1:9000`: (52) Empty reply.
 //! - What it costs: nothing yet. An error in a hook costs its own channel; the loop goes on.
 //! - Break it: it is broken: write the two hooks. That is `async_server_step2`.
 //!

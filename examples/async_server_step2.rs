@@ -1,5 +1,5 @@
 //! - New here: the head of a request ends with an empty line: `\r\n\r\n` is the terminator.
-//! - Try it: `cargo run --example async_server_step2`, then `curl -m 3 127.0.0.1:9000`: (28) timed out.
+//! - Try it: `cargo run --example async_server_step2 -- --loop`, then `curl -m 3 127.0.0.1:9000`: (28) timed out.
 //! - What it costs: input is stored until the terminator comes; here without a limit on size or time.
 //! - Break it: it is broken: `parse_request` is empty, so there is no response. `async_server_step3` has it.
 //!

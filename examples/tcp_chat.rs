@@ -1,5 +1,5 @@
 //! - New here: messages, not bytes: a *terminator* ends one, a *producer* makes one: `asynchat.async_chat`.
-//! - Try it: `cargo run --example tcp_chat`, then `printf 'one\ntwo\nhalf' | nc -N localhost 9090`.
+//! - Try it: `cargo run --example tcp_chat -- --loop`, then `printf 'one\ntwo\nhalf' | nc -N localhost 9090`.
 //! - What it costs: a line is stored until it is complete, so its length must be limited.
 //! - Break it: remove MAX_LINE and run `cat /dev/zero | nc localhost 9090`: memory grows without bound.
 //!

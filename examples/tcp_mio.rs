@@ -1,5 +1,5 @@
 //! - New here: epoll or kqueue, through mio: the kernel keeps the list and reports each *change* once.
-//! - Try it: `cargo run --example tcp_mio`, and `nc localhost 9090` in several terminals.
+//! - Try it: `cargo run --example tcp_mio -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: one system call to register a client; a turn costs in proportion to the ready clients only.
 //! - Break it: remove one of the two inner loops: input that was left unread is not reported again.
 //!
@@ -60,12 +60,16 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let mut serversocket = TcpListener::from_std(serversocket.into());
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("mio", Keys::Token, "read write register hook", include_str!("tcp_mio.rs"))?;
-    recording::add(LISTENER, "serversocket", serversocket.as_raw_fd(), None);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let poll = Poll::new()?;
+    recording::add(LISTENER, "serversocket", serversocket.as_raw_fd(), None);
     poll.registry().register(&mut serversocket, LISTENER, Interest::READABLE)?;
-    poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), CTRL_C, Interest::READABLE)?;
+    recording::register(LISTENER, true, false);
+    let pipe = signals.as_fd().as_raw_fd();
+    recording::add(CTRL_C, "signals", pipe, None);
+    poll.registry().register(&mut SourceFd(&pipe), CTRL_C, Interest::READABLE)?;
+    recording::register(CTRL_C, true, false);
     let mut server = Server { poll, serversocket, clients: HashMap::new(), next: Token(2) };
     while server.turn()? {}
     println!("Shutting down");
@@ -85,7 +89,10 @@ impl Server {
         for event in &events {
             recording::event(event.token(), event.is_readable(), event.is_writable());
             match event.token() {
-                LISTENER => self.accept()?,
+                LISTENER => {
+                    let _hook = recording::hook(LISTENER, "accept", Why::Event);
+                    self.accept()?;
+                }
                 CTRL_C => return Ok(false),
                 token => self.serve(token)?,
             }
@@ -95,7 +102,6 @@ impl Server {
 
     /// Accepts all waiting connections: the kernel does not report the remaining ones again.
     fn accept(&mut self) -> io::Result<()> {
-        let _hook = recording::hook(LISTENER, "accept", Why::Event);
         loop {
             match self.serversocket.accept() {
                 Ok((mut socket, address)) => {
@@ -120,10 +126,7 @@ impl Server {
 
     fn serve(&mut self, token: Token) -> io::Result<()> {
         let Some(client) = self.clients.get_mut(&token) else { return Ok(()) };
-        let hook = recording::hook(token, "echo", Why::Event);
-        let result = client.echo(token);
-        drop(hook);
-        match result {
+        match client.echo(token) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Ok(()) | Err(_) => {
                 debug!("Bye-bye: {}", client.address);
@@ -138,18 +141,16 @@ impl Server {
 impl Client {
     /// Sends and reads in turn, until the end of input or until one of the two would block.
     fn echo(&mut self, token: Token) -> io::Result<()> {
+        let _hook = recording::hook(token, "echo", Why::Event);
         loop {
             while !self.message.is_empty() {
                 let sent = self.socket.write(&self.message);
-                recording::write(token, self.message.len(), &sent);
-                let sent = sent?;
+                let sent = recording::write(token, self.message.len(), sent)?;
                 debug!("Send: {} to {}", Repr(&self.message[..sent]), self.address);
                 self.message.drain(..sent);
             }
             let mut buffer = [0; 1024];
-            let message = seed::recv(&mut self.socket, &mut buffer);
-            recording::read(token, &message);
-            let message = message?;
+            let message = recording::read(token, seed::recv(&mut self.socket, &mut buffer))?;
             debug!("Recv: {} from {}", Repr(message), self.address);
             if message.is_empty() {
                 return Ok(());

@@ -1,5 +1,5 @@
 //! - New here: one thread for all: `select` returns the ready descriptors, and no other call waits.
-//! - Try it: `cargo run --example tcp_select`, and `nc localhost 9090` in several terminals.
+//! - Try it: `cargo run --example tcp_select -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: each call looks at all descriptors, idle ones too; tables hold each client's state.
 //! - Break it: 1,024 clients: a set has no room for more descriptors. Or compute for a second: all clients wait.
 //!
@@ -52,9 +52,10 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("tcp_select.rs"))?;
     recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
+    recording::add(signals.as_fd().as_raw_fd(), "signals", signals.as_fd().as_raw_fd(), None);
+    println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let (read_waiters, write_waiters, connections) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut server =
         Server { serversocket, signals, read_waiters, write_waiters, connections, is_over: false };
@@ -80,11 +81,13 @@ impl Server {
             self.wait_to_accept();
         }
         for fileno in rlist {
+            recording::event(fileno, true, false);
             if let Some(handler) = self.read_waiters.remove(&fileno) {
                 handler(self);
             }
         }
         for fileno in wlist {
+            recording::event(fileno, false, true);
             if let Some(handler) = self.write_waiters.remove(&fileno) {
                 handler(self);
             }
@@ -137,10 +140,7 @@ impl Server {
     fn recv_handler(&mut self, fileno: RawFd) {
         let _hook = recording::hook(fileno, "recv_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        let mut buffer = [0; 1024];
-        let received = seed::recv(clientsocket, &mut buffer);
-        recording::read(fileno, &received);
-        match received {
+        match recording::read(fileno, seed::recv(clientsocket, &mut [0; 1024])) {
             // "Ready" is a hint: the input may be gone.
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_recv(fileno),
             Ok([]) | Err(_) => self.terminate(fileno),
@@ -155,9 +155,7 @@ impl Server {
     fn send_handler(&mut self, fileno: RawFd, message: &[u8]) {
         let _hook = recording::hook(fileno, "send_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        let sent = clientsocket.write(message);
-        recording::write(fileno, message.len(), &sent);
-        match sent {
+        match recording::write(fileno, message.len(), clientsocket.write(message)) {
             Ok(sent) => {
                 debug!("Send: {} to {address}", Repr(&message[..sent]));
                 match &message[sent..] {

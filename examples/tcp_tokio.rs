@@ -1,5 +1,5 @@
 //! - New here: the loop is in a runtime; the code looks like code with threads, with `await` where it waits.
-//! - Try it: `cargo run --example tcp_tokio`, and `nc localhost 9090` in several terminals.
+//! - Try it: `cargo run --example tcp_tokio -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: one task per client: its state, which the compiler lays out, and no stack.
 //! - Break it: put `std::thread::sleep` into a task: all clients wait. A task gives way only at an `await`.
 //!
@@ -48,10 +48,10 @@ async fn serve(args: TcpArgs) -> io::Result<()> {
     let (ctrl_c, is_over) = oneshot::channel::<()>();
     seed::after_ctrl_c(move || drop(ctrl_c))?;
     println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
-    tokio::select! {
-        () = accept(serversocket) => {}
-        _ = is_over => println!("Shutting down"),
-    }
+    tokio::spawn(recording::task(None, accept(serversocket)));
+    // Nothing is sent: that the other half of the channel is gone is the message.
+    let _ = is_over.await;
+    println!("Shutting down");
     Ok(())
 }
 
@@ -77,16 +77,14 @@ async fn accept(serversocket: TcpListener) {
 async fn client_handler(mut clientsocket: TcpStream, address: SocketAddr) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
-        let count = clientsocket.read(&mut buffer).await;
-        recording::read_in_task(&count);
-        let message = &buffer[..count?];
+        let count = recording::read_in_task(clientsocket.read(&mut buffer).await)?;
+        let message = &buffer[..count];
         debug!("Recv: {} from {address}", Repr(message));
         if message.is_empty() {
             return Ok(());
         }
-        let sent = clientsocket.write_all(message).await.map(|()| message.len());
-        recording::write_in_task(&sent);
-        sent?;
+        let sent = clientsocket.write_all(message).await;
+        recording::write_in_task(sent.map(|()| count))?;
         debug!("Send: {} to {address}", Repr(message));
     }
 }

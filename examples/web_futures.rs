@@ -1,5 +1,5 @@
 //! - New here: what a runtime is made of: tasks, wakers, sockets that keep wakers, timers; on our reactor.
-//! - Try it: `cargo run --example web_futures`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
+//! - Try it: `cargo run --example web_futures -- --loop`, then `curl http://127.0.0.1:9090/`.
 //! - What it costs: two allocations per task, and a write per wake-up of the loop, which Tokio avoids.
 //! - Break it: return `Pending` in `sleep` without storing a waker: that task is never polled again.
 //!
@@ -73,15 +73,12 @@ async fn serve(serversocket: Socket<TcpListener>, database: Duration) {
 async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()> {
     client.set_nonblocking(true)?;
     let client = Socket::new(client);
-    let request = client.when(READABLE, |mut client| client.read(&mut [0; 1024])).await;
-    recording::read_in_task(&request);
-    request?;
+    recording::read_in_task(client.when(READABLE, |mut client| client.read(&mut [0; 1024])).await)?;
     sleep(database).await;
     let mut page = seed::PAGE;
     while !page.is_empty() {
         let sent = client.when(WRITABLE, |mut client| client.write(page)).await;
-        recording::write_in_task(&sent);
-        page = &page[sent?..];
+        page = &page[recording::write_in_task(sent)?..];
     }
     Ok(())
 }

@@ -48,9 +48,10 @@ fn serve(args: WebArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
-    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("web_select.rs"))?;
     recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
+    recording::add(signals.as_fd().as_raw_fd(), "signals", signals.as_fd().as_raw_fd(), None);
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let (readers, sleepers, writers) = (HashMap::new(), VecDeque::new(), HashMap::new());
     let database = Duration::from_millis(args.db);
     let mut server = Server { serversocket, database, readers, sleepers, writers, accepting: true };
@@ -76,6 +77,7 @@ impl Server {
 
         self.accepting = true;
         for fileno in &rlist {
+            recording::event(*fileno, true, false);
             if let Some(client) = self.readers.remove(fileno) {
                 self.read(client);
             } else if *fileno == self.serversocket.as_raw_fd() {
@@ -83,6 +85,7 @@ impl Server {
             }
         }
         for fileno in wlist {
+            recording::event(fileno, false, true);
             if let Some((client, rest)) = self.writers.remove(&fileno) {
                 self.write(client, rest, Why::Asked);
             }
@@ -99,10 +102,12 @@ impl Server {
         let _hook = recording::hook(self.serversocket.as_raw_fd(), "accept", Why::Asked);
         match self.serversocket.accept() {
             Ok((client, address)) => {
-                recording::add(client.as_raw_fd(), "client", client.as_raw_fd(), Some(address));
                 let allowed = select::check(client.as_fd()).and_then(|()| client.set_nonblocking(true));
                 match allowed {
-                    Ok(()) => drop(self.readers.insert(client.as_raw_fd(), client)),
+                    Ok(()) => {
+                        recording::add(client.as_raw_fd(), "client", client.as_raw_fd(), Some(address));
+                        self.readers.insert(client.as_raw_fd(), client);
+                    }
                     Err(error) => eprintln!("{error}: {address} is turned away"),
                 }
             }
@@ -115,10 +120,7 @@ impl Server {
 
     fn read(&mut self, mut client: TcpStream) {
         let _hook = recording::hook(client.as_raw_fd(), "read", Why::Asked);
-        let mut buffer = [0; 1024];
-        let received = seed::recv(&mut client, &mut buffer);
-        recording::read(client.as_raw_fd(), &received);
-        match received {
+        match recording::read(client.as_raw_fd(), seed::recv(&mut client, &mut [0; 1024])) {
             Ok(_) => self.sleepers.push_back((Instant::now() + self.database, client)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readers.insert(client.as_raw_fd(), client);
@@ -130,9 +132,7 @@ impl Server {
     /// Sends as much as the client's socket takes; after the last byte the client is dropped, which closes it.
     fn write(&mut self, mut client: TcpStream, page: &'static [u8], why: Why) {
         let _hook = recording::hook(client.as_raw_fd(), "write", why);
-        let sent = client.write(page);
-        recording::write(client.as_raw_fd(), page.len(), &sent);
-        let sent = match sent {
+        let sent = match recording::write(client.as_raw_fd(), page.len(), client.write(page)) {
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(_) => return recording::close(client.as_raw_fd(), page.len()),

@@ -47,10 +47,10 @@ async fn serve(args: WebArgs) -> io::Result<()> {
     let (ctrl_c, is_over) = oneshot::channel::<()>();
     seed::after_ctrl_c(move || drop(ctrl_c))?;
     println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
-    tokio::select! {
-        () = accept(serversocket, Duration::from_millis(args.db)) => {}
-        _ = is_over => println!("Shutting down"),
-    }
+    tokio::spawn(recording::task(None, accept(serversocket, Duration::from_millis(args.db))));
+    // Nothing is sent: that the other half of the channel is gone is the message.
+    let _ = is_over.await;
+    println!("Shutting down");
     Ok(())
 }
 
@@ -67,11 +67,8 @@ async fn accept(serversocket: TcpListener, database: Duration) {
 }
 
 async fn client_handler(mut clientsocket: TcpStream, database: Duration) -> io::Result<()> {
-    let count = clientsocket.read(&mut [0; 1024]).await;
-    recording::read_in_task(&count);
-    count?;
+    recording::read_in_task(clientsocket.read(&mut [0; 1024]).await)?;
     sleep(database).await;
-    let sent = clientsocket.write_all(seed::PAGE).await.map(|()| seed::PAGE.len());
-    recording::write_in_task(&sent);
-    sent.map(drop)
+    let sent = clientsocket.write_all(seed::PAGE).await;
+    recording::write_in_task(sent.map(|()| seed::PAGE.len())).map(drop)
 }

@@ -9,10 +9,14 @@
 
 #[path = "ladder/echo.rs"]
 mod echo;
+#[path = "ladder/examined.rs"]
+mod examined;
 #[path = "support/example.rs"]
 mod example;
 #[path = "ladder/golden.rs"]
 mod golden;
+#[path = "ladder/loops.rs"]
+mod loops;
 #[path = "ladder/map.rs"]
 mod map;
 #[path = "ladder/recorded.rs"]
@@ -20,6 +24,8 @@ mod recorded;
 #[allow(dead_code, reason = "each test uses a part of it")]
 #[path = "ladder/rung.rs"]
 mod rung;
+#[path = "ladder/step_by_step.rs"]
+mod step_by_step;
 #[path = "ladder/steps.rs"]
 mod steps;
 #[path = "ladder/web.rs"]

@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
+use std::task::Context;
 use std::time::Duration;
 
 use argh::TopLevelCommand;
@@ -31,7 +32,7 @@ Options of the loop:
   --record          file to record the loop in
   --record-when-turn-exceeds
                     milliseconds: write the recording when a turn takes longer
-  --step            wait for a line on standard input before each turn
+  --step            wait for Enter before each turn; `run` goes on until `pause`
 ";
 
 #[derive(Default)]
@@ -54,7 +55,7 @@ pub(crate) fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> Exit
     let code = match Options::take(&mut words) {
         Ok(options) => {
             OPTIONS.set(options);
-            let asks = words.iter().any(|word| word == "--help");
+            let asks = words.iter().any(|word| word == "--help" || word == "help");
             let code = seed::run(&words, program);
             if asks {
                 print!("{HELP}");
@@ -85,6 +86,9 @@ impl Options {
                 }
                 _ => rest.push(word),
             }
+        }
+        if options.exceeds.is_some() && options.record.is_none() {
+            return Err("--record-when-turn-exceeds needs a file: give --record".into());
         }
         *words = rest;
         Ok(options)
@@ -149,19 +153,21 @@ pub(crate) fn register(key: impl Into<ToldKey>, readable: bool, writable: bool) 
     tell(|recorder| recorder.watch(key.into().0, Registration::Register, bits));
 }
 
-/// A read has returned this; an empty one is the end.
-pub(crate) fn read(key: impl Into<ToldKey>, result: &io::Result<impl AsRef<[u8]>>) {
-    let result = result.as_ref().map(|bytes| bytes.as_ref().len());
-    let end = if matches!(result, Ok(0)) { moved::END } else { 0 };
-    let (bytes, bits) = outcome(result);
+/// Tells what a read has returned, and returns it; an empty one is the end.
+pub(crate) fn read<B: AsRef<[u8]>>(key: impl Into<ToldKey>, result: io::Result<B>) -> io::Result<B> {
+    let length = result.as_ref().map(|bytes| bytes.as_ref().len());
+    let end = if matches!(length, Ok(0)) { moved::END } else { 0 };
+    let (bytes, bits) = outcome(length);
     tell(|recorder| recorder.read(key.into().0, bytes, bits | end));
+    result
 }
 
-/// A write of `wanted` bytes has returned this.
-pub(crate) fn write(key: impl Into<ToldKey>, wanted: usize, result: &io::Result<usize>) {
+/// Tells what a write of `wanted` bytes has returned, and returns it.
+pub(crate) fn write(key: impl Into<ToldKey>, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
     let (bytes, bits) = outcome(result.as_ref().copied());
-    let short = if matches!(result, Ok(count) if *count < wanted) { moved::BLOCKED } else { 0 };
+    let short = if matches!(result, Ok(count) if count < wanted) { moved::BLOCKED } else { 0 };
     tell(|recorder| recorder.write(key.into().0, bytes, bits | short));
+    result
 }
 
 fn outcome(result: Result<usize, &io::Error>) -> (u64, u8) {
@@ -172,17 +178,19 @@ fn outcome(result: Result<usize, &io::Error>) -> (u64, u8) {
     }
 }
 
-/// A task has read so many bytes; 0 is the end.
-pub(crate) fn read_in_task(result: &io::Result<usize>) {
+/// As [`read`], for the task that runs; 0 is the end.
+pub(crate) fn read_in_task(result: io::Result<usize>) -> io::Result<usize> {
     let end = if matches!(result, Ok(0)) { moved::END } else { 0 };
     let (bytes, bits) = outcome(result.as_ref().copied());
     tell(|recorder| recorder.read(recorder.caller(), bytes, bits | end));
+    result
 }
 
-/// A task has written so many bytes.
-pub(crate) fn write_in_task(result: &io::Result<usize>) {
+/// As [`write`], for the task that runs.
+pub(crate) fn write_in_task(result: io::Result<usize>) -> io::Result<usize> {
     let (bytes, bits) = outcome(result.as_ref().copied());
     tell(|recorder| recorder.write(recorder.caller(), bytes, bits));
+    result
 }
 
 /// It is closed; so many bytes are lost.
@@ -225,21 +233,24 @@ impl Drop for Hook {
 }
 
 /// Tells each poll of a task of a runtime, and its end.
-pub(crate) async fn task<T>(peer: Option<SocketAddr>, future: impl Future<Output = T>) -> T {
-    let task = Task(TASKS.replace(TASKS.get() + 1));
+pub(crate) fn task<T>(peer: Option<SocketAddr>, future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let task = Task(TASKS.get() + 1);
+    TASKS.set(task.0);
     add(task, "task", -1, peer);
-    let mut future = pin!(future);
-    let output = poll_fn(|cx| {
-        let mut hook = hook(task, "poll", Why::Wake);
-        let poll = future.as_mut().poll(cx);
-        if poll.is_pending() {
-            hook.set_ending(Ending::Pending);
-        }
-        poll
-    });
-    let output = output.await;
-    close(task, 0);
-    output
+    async move {
+        let (mut future, mut why) = (pin!(future), Why::New);
+        let poll_it = |cx: &mut Context<'_>| {
+            let mut hook = hook(task, "poll", std::mem::replace(&mut why, Why::Wake));
+            let poll = future.as_mut().poll(cx);
+            if poll.is_pending() {
+                hook.set_ending(Ending::Pending);
+            }
+            poll
+        };
+        let output = poll_fn(poll_it).await;
+        close(task, 0);
+        output
+    }
 }
 
 /// The loop has ended.

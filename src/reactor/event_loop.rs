@@ -351,6 +351,7 @@ impl<P: Probe> Reactor<P> {
         let mut cause = cause;
         while self.dispatch_once(key, cause) {
             self.take_adopted();
+            self.probe.dispatch(key, Why::Again);
             cause = Cause::Ready;
         }
     }

@@ -31,6 +31,8 @@ pub(super) trait Book {
     fn type_of(&self, key: u64) -> u16;
     /// What the keys are.
     fn keys(&self) -> Keys;
+    /// The kind of the loop.
+    fn kind(&self) -> &str;
 
     /// A channel as people read it: `Client 3.1`.
     fn label(&self, key: u64) -> String {
@@ -44,6 +46,7 @@ pub(super) trait Book {
 pub(super) struct Live<'a> {
     pub(super) ring: &'a Ring,
     pub(super) keys: Keys,
+    pub(super) kind: &'static str,
 }
 
 impl Book for Live<'_> {
@@ -58,6 +61,10 @@ impl Book for Live<'_> {
     fn keys(&self) -> Keys {
         self.keys
     }
+
+    fn kind(&self) -> &str {
+        self.kind
+    }
 }
 
 /// Writes lines to standard error, whose end is not a failure of the loop.
@@ -71,7 +78,7 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
         None => return String::new(),
         Some(wait) if wait.kind == Kind::Wait => {
             match records.iter().find(|record| record.kind == Kind::Turn) {
-                Some(turn) => waited(number, wait, turn),
+                Some(turn) => waited(number, wait, turn, book.kind()),
                 // The wait is not over: the program ends in it.
                 None => return String::new(),
             }
@@ -85,7 +92,7 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
         return head + "\n";
     }
     for part in parts.iter().take(MOST) {
-        head = head + "\n    " + part;
+        head = head + "\n" + &wrapped(part);
     }
     if parts.len() > MOST {
         head += &format!("\n    … and {} more", parts.len() - MOST);
@@ -93,9 +100,13 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
     head + "\n"
 }
 
-fn waited(number: u64, wait: &Record, turn: &Record) -> String {
+fn waited(number: u64, wait: &Record, turn: &Record, kind: &str) -> String {
     let most = if wait.b == ENDLESS { "∞".into() } else { time(Duration::from_nanos(wait.b)) };
     let waited = time(Duration::from_nanos(turn.time.saturating_sub(wait.time)));
+    if kind == "tokio" {
+        // Tokio does not tell how long it may wait, nor its events.
+        return format!("turn {number}  waited {waited}");
+    }
     let what = match (wait.a, turn.a) {
         (0, 1) => "1 event".into(),
         (0, count) => format!("{count} events"),
@@ -104,11 +115,33 @@ fn waited(number: u64, wait: &Record, turn: &Record) -> String {
     format!("turn {number}  waited {waited} of {most}, {what}")
 }
 
+/// A part below its turn: lines that fit a screen, broken after a comma.
+fn wrapped(part: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for fact in part.split(", ") {
+        match lines.last_mut() {
+            // Two for the comma and the space, and one for a comma at the end.
+            Some(line) if line.chars().count() + fact.chars().count() + 3 <= WIDTH => {
+                *line = format!("{line}, {fact}");
+            }
+            Some(line) => {
+                line.push(',');
+                lines.push(format!("        {fact}"));
+            }
+            None => lines.push(format!("    {fact}")),
+        }
+    }
+    lines.join("\n")
+}
+
 /// What happened in a turn: a text for each hook, and for what happened outside of hooks.
 fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
     let mut parts: Vec<Part> = Vec::new();
-    let mut is_new = false;
-    for record in records {
+    let (mut is_new, mut depth) = (false, 0_usize);
+    for (at, record) in records.iter().enumerate() {
+        if record.kind == Kind::Event && has_hook(record.key, &records[at..]) {
+            continue;
+        }
         // The peer stands once more before a close, for readers that have lost the beginning.
         let says_again = record.kind == Kind::Peer && !is_new;
         is_new = record.kind == Kind::New;
@@ -117,21 +150,31 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
         };
         match (record.kind, parts.last_mut()) {
             (Kind::Enter, _) => {
-                parts.push(Part { key: record.key, title: text, since: record.time, facts: Vec::new() })
+                let title = "  ".repeat(depth) + &text;
+                parts.push(Part { key: record.key, title, since: record.time, facts: Vec::new() });
+                depth += 1;
             }
-            (Kind::Exit, Some(part)) => {
+            (Kind::Exit, _) => {
+                depth = depth.saturating_sub(1);
+                // Other hooks may have been called within it.
+                let Some(part) = parts.iter_mut().rfind(|part| part.key == record.key) else { continue };
                 let took = Duration::from_nanos(record.time.saturating_sub(part.since));
                 part.facts.extend((took >= WORTH_A_WORD).then(|| format!("took {}", time(took))));
                 part.facts.extend((!text.is_empty()).then_some(text));
             }
             (_, Some(part)) if part.key == record.key => part.facts.push(text),
             _ => {
-                let title = book.label(record.key);
+                let title = "  ".repeat(depth) + &book.label(record.key);
                 parts.push(Part { key: record.key, title, since: record.time, facts: vec![text] });
             }
         }
     }
     parts.into_iter().map(Part::into_text).collect()
+}
+
+/// Whether a hook of the channel is called later in this turn.
+fn has_hook(key: u64, records: &[Record]) -> bool {
+    records.iter().any(|record| record.kind == Kind::Enter && record.key == key)
 }
 
 struct Part {
@@ -151,7 +194,8 @@ impl Part {
 fn text(record: &Record, book: &dyn Book) -> Option<String> {
     let name = book.name(record.name);
     Some(match record.kind {
-        Kind::Wait | Kind::Turn | Kind::Event | Kind::Clock => return None,
+        Kind::Wait | Kind::Turn | Kind::Clock => return None,
+        Kind::Event => happened(record.code).into(),
         Kind::Enter => {
             let why = Why::WORDS.get(usize::from(record.code)).copied().unwrap_or_default();
             format!("{} {name} ({why})", book.label(record.key))
@@ -166,7 +210,8 @@ fn text(record: &Record, book: &dyn Book) -> Option<String> {
         Kind::Read if record.code & moved::END != 0 => "read the end".into(),
         Kind::Read => moved_text("read", record, "would block"),
         Kind::Write => moved_text("wrote", record, "no room"),
-        Kind::New if record.a == u32::MAX => "new".into(),
+        // A key that is the descriptor says it already.
+        Kind::New if record.a == u32::MAX || book.keys() == Keys::Descriptor => "new".into(),
         Kind::New => format!("new, fd {}", record.a),
         Kind::Peer if record.code == 4 => format!("peer {}:{}", Ipv4Addr::from_bits(record.a), record.name),
         Kind::Peer => return None,
@@ -205,6 +250,16 @@ fn moved_text(verb: &str, record: &Record, blocked: &str) -> String {
     text
 }
 
+/// What the kernel reports of a channel.
+fn happened(bits: u8) -> &'static str {
+    match bits & (ready::READ | ready::WRITE) {
+        1 => "readable",
+        2 => "writable",
+        3 => "readable and writable",
+        _ => "reported",
+    }
+}
+
 fn interest(bits: u32) -> &'static str {
     match bits & u32::from(ready::READ | ready::WRITE) {
         1 => "reading",
@@ -235,3 +290,6 @@ pub(super) fn bytes(count: u64) -> String {
         _ => format!("{} MiB", count / 1024 / 1024),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,4 +153,8 @@ impl Book for Recording {
     fn keys(&self) -> Keys {
         self.keys
     }
+
+    fn kind(&self) -> &str {
+        self.facts.get("loop").map_or("", String::as_str)
+    }
 }

@@ -94,7 +94,7 @@ pub enum Why {
     Event = 0,
     /// The channel is new: its first calls find out what it is ready for.
     New = 1,
-    /// It stopped in an earlier turn because its share was spent.
+    /// It has more to do: it stopped in an earlier turn because its share was spent, or has asked for another call in this one.
     Again = 2,
     /// The turn before had no time for it.
     Late = 3,

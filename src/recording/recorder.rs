@@ -363,7 +363,8 @@ impl State {
         if let Some(doctor) = &mut self.doctor {
             let (first, rest) = self.ring.slices(self.first);
             let turn = TurnRecords { number: self.ring.totals.turns, first, rest };
-            doctor.look(turn, &lines::Live { ring: &self.ring, keys: self.about.keys });
+            doctor
+                .look(turn, &lines::Live { ring: &self.ring, keys: self.about.keys, kind: self.about.kind });
         }
     }
 
@@ -372,7 +373,7 @@ impl State {
         let text = lines::of_turn(
             self.ring.totals.turns,
             &records,
-            &lines::Live { ring: &self.ring, keys: self.about.keys },
+            &lines::Live { ring: &self.ring, keys: self.about.keys, kind: self.about.kind },
         );
         if !text.is_empty() {
             lines::print(&text);

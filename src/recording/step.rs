@@ -15,9 +15,14 @@ pub(super) struct Step {
 
 impl Step {
     /// Waits for a line: an empty one is one turn, `run` goes on until `pause`. While the loop runs, it does not wait here.
-    /// At the end of input it runs.
+    /// At the end of input, and after a signal such as that of Ctrl+C, it runs.
     pub(super) fn before_turn(&mut self) {
-        while !self.is_over && (!self.runs || has_line()) {
+        while !self.is_over && (!self.runs || has_line(Some(Duration::ZERO))) {
+            // A signal ends the wait: the loop runs, and sees it.
+            if !has_line(None) {
+                self.is_over = true;
+                return;
+            }
             match read_line().as_deref() {
                 Some("run") => self.runs = true,
                 Some("pause") => self.runs = false,
@@ -41,6 +46,7 @@ fn read_line() -> Option<String> {
     }
 }
 
-fn has_line() -> bool {
-    readiness::wait_readable(io::stdin().as_fd(), Some(Duration::ZERO)).unwrap_or(false)
+/// Waits for a line, or for the end of input, at most `timeout`.
+fn has_line(timeout: Option<Duration>) -> bool {
+    readiness::wait_readable(io::stdin().as_fd(), timeout).unwrap_or(false)
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,6 +45,8 @@ pub struct Transcript {
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(crate::example::path(name));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // The log of a rung that panics is the same wherever the tests run.
+    command.env("RUST_BACKTRACE", "0");
     command
 }
 
@@ -58,18 +60,25 @@ pub fn run(name: &str, options: &[&str]) -> (i32, String, String) {
 impl Rung {
     /// Starts it on a free port, with these additional options.
     pub fn start(name: &str, options: &[&str]) -> Self {
-        Self::start_with(name, options, Stdio::piped())
+        Self::start_with(name, options, Stdio::null(), Stdio::piped())
     }
 
     /// As [`Rung::start`], without the log, for rungs that log very much.
     pub fn start_quiet(name: &str, options: &[&str]) -> Self {
-        Self::start_with(name, options, Stdio::null())
+        Self::start_with(name, options, Stdio::null(), Stdio::null())
     }
 
-    fn start_with(name: &str, options: &[&str], stderr: Stdio) -> Self {
+    /// As [`Rung::start`], with a pipe to its standard input.
+    pub fn start_with_input(name: &str, options: &[&str]) -> (Self, ChildStdin) {
+        let mut rung = Self::start_with(name, options, Stdio::piped(), Stdio::piped());
+        let input = rung.child.stdin.take().expect("standard input");
+        (rung, input)
+    }
+
+    fn start_with(name: &str, options: &[&str], stdin: Stdio, stderr: Stdio) -> Self {
         let mut command = command(name);
         // A process group of its own, so that all of its processes can be killed together.
-        command.args(["--port", "0"]).args(options).stderr(stderr).process_group(0);
+        command.args(["--port", "0"]).args(options).stdin(stdin).stderr(stderr).process_group(0);
         let mut child = command.spawn().expect("the rung");
         let (out, err) = (Arc::new(Said::default()), Arc::new(Said::default()));
         let mut listeners = vec![listen(child.stdout.take().expect("standard output"), &out)];
@@ -109,12 +118,17 @@ impl Rung {
 
     /// Waits for a line with `text` on standard output, and returns it.
     pub fn wait_for_out(&self, text: &str) -> String {
-        self.out.wait_for(text)
+        self.out.wait_for(&[text], &mut 0)
     }
 
     /// Waits for a line with `text` on standard error, and returns it.
     pub fn wait_for(&self, text: &str) -> String {
-        self.err.wait_for(text)
+        self.err.wait_for(&[text], &mut 0)
+    }
+
+    /// As [`Rung::wait_for`], for a line with all of these, from line `from` on, which is then the line after it.
+    pub fn wait_for_next(&self, texts: &[&str], from: &mut usize) -> String {
+        self.err.wait_for(texts, from)
     }
 
     /// The lines on standard error so far.
@@ -153,16 +167,22 @@ impl Said {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn wait_for(&self, text: &str) -> String {
+    fn wait_for(&self, texts: &[&str], from: &mut usize) -> String {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(line) = lines.iter().find(|line| line.contains(text)) {
+            let found = lines
+                .iter()
+                .enumerate()
+                .skip(*from)
+                .find(|(_, line)| texts.iter().all(|text| line.contains(text)));
+            if let Some((at, line)) = found {
+                *from = at + 1;
                 return line.clone();
             }
             let left = until.saturating_duration_since(Instant::now());
             let is_over = left.is_zero() || self.is_over.load(Ordering::SeqCst);
-            assert!(!is_over, "the rung has not printed {text:?}: {lines:?}");
+            assert!(!is_over, "the rung has not printed {texts:?}: {lines:?}");
             lines = self.more.wait_timeout(lines, left).expect("lines").0;
         }
     }
