@@ -54,7 +54,7 @@ fn a_recording_is_examined_and_exported() {
     let trace: serde_json::Value = serde_json::from_str(&trace).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("a list");
     let named = |name: &str| events.iter().filter(|event| event["name"] == name).count();
-    assert!(code == 0 && named("read") >= 1 && named("write") >= 1 && named("wait") >= 3, "{events:#?}");
+    assert!(code == 0 && named("read") >= 1 && named("write") >= 1 && named("wait") >= 2, "{events:#?}");
 }
 
 #[test]
