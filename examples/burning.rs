@@ -13,8 +13,10 @@ use burning::Burning;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::{BOOT_FAILURE, FAILURE};
+use stheno::master::BOOT_FAILURE;
+use stheno::reactor::Reactor;
 use stheno::server::Worker;
+use stheno::status::Station;
 
 struct OnReactor;
 
@@ -22,7 +24,12 @@ impl Front for OnReactor {
     const NAME: &'static str = "burning";
     type Words = ServerWords;
 
-    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        status: Option<Station>,
+        _threads: usize,
+    ) -> Result<(), (i32, io::Error)> {
         let worker = Worker {
             service: Burning::new(worker.service),
             settings: worker.settings,
@@ -36,8 +43,8 @@ impl Front for OnReactor {
             heartbeat: worker.heartbeat,
             grace: worker.grace,
         };
-        let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
-        running.serve().map_err(|error| (FAILURE, error))
+        let reactor = Reactor::new().map_err(|error| (BOOT_FAILURE, error))?;
+        app::serve(worker, status, reactor)
     }
 }
 

@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::{BOOT_FAILURE, FAILURE};
+use stheno::master::BOOT_FAILURE;
+use stheno::reactor::Reactor;
 use stheno::server::Worker;
+use stheno::status::Station;
 
 struct OnReactor;
 
@@ -15,9 +17,14 @@ impl Front for OnReactor {
     const NAME: &'static str = "stheno";
     type Words = ServerWords;
 
-    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
-        let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
-        running.serve().map_err(|error| (FAILURE, error))
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        status: Option<Station>,
+        _threads: usize,
+    ) -> Result<(), (i32, io::Error)> {
+        let reactor = Reactor::new().map_err(|error| (BOOT_FAILURE, error))?;
+        app::serve(worker, status, reactor)
     }
 }
 

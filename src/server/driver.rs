@@ -299,7 +299,10 @@ impl Driver {
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
-        let record = cx.log.is_some().then(|| LogRecord::of(&request));
+        let record = cx.log.as_deref().map(|log| match S::IS_WATCHED && !log.wants_lines() {
+            true => LogRecord::refused(b""),
+            false => LogRecord::of(&request),
+        });
         let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::http1::{Request, Status};
 use crate::reactor::Peer;
+use crate::sys::orders::PassedFile;
 
 /// The facts of one request and its response that are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +64,22 @@ impl LogRecord {
 pub trait LogSink: fmt::Debug {
     /// Takes the record of a response that has left; `stamp` is the time in the combined log format.
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord);
+
+    /// Whether the text of requests is needed. Without it only status, bytes and duration of a record are valid.
+    fn wants_lines(&self) -> bool {
+        true
+    }
+
+    /// Writes what was gathered; called once per turn.
+    fn flush(&mut self) {}
+
+    /// Goes on in `handed` if that is the target of this log, reopened.
+    ///
+    /// # Errors
+    /// When that is not possible; nothing has changed then.
+    fn take_over(&mut self, _handed: &PassedFile) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl LogSink for Vec<LogRecord> {

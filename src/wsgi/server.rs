@@ -20,7 +20,7 @@ use crate::app::server::{App, Server, StartLines};
 use crate::app::setup::Setup;
 use crate::config::{BaseConfig, ConfigError};
 use crate::files::FileService;
-use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable, FAILURE};
+use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::Reactor;
 use crate::server::{Address, LogTarget};
 use crate::sys::descriptor;
@@ -179,10 +179,10 @@ impl WsgiApp {
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        let worker = setup.into_worker(assignment, log, service);
-        let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
+        let (worker, status) = setup.into_worker(assignment, log, service);
+        let result = crate::app::serve(worker, status, reactor);
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
-        result.map_err(|error| (FAILURE, error))
+        result
     }
 }
 
