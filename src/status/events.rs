@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::findings::findings;
 use super::json::{self, Seen};
-use super::snapshot::Sources;
+use super::snapshot::Reports;
 use crate::chat::OutQueue;
 use crate::clock::{DateCache, Instant};
 use crate::http1::{BodyFraming, Completion, PendingResponse, Progress, ResponseHead, Status};
@@ -96,7 +96,7 @@ impl Viewers {
 #[derive(Debug)]
 pub(super) struct EventStream {
     viewers: Arc<Viewers>,
-    sources: Arc<Sources>,
+    reports: Arc<Reports>,
     server: String,
     connection: Key,
     /// The turns that the viewer has seen.
@@ -112,7 +112,7 @@ impl EventStream {
     /// A stream on this connection; `None` if there are too many.
     pub(super) fn open(
         viewers: &Arc<Viewers>,
-        sources: &Arc<Sources>,
+        reports: &Arc<Reports>,
         server: String,
         connection: Key,
     ) -> Option<Self> {
@@ -122,7 +122,7 @@ impl EventStream {
         viewers.update(|keys| keys.push(connection));
         Some(Self {
             viewers: Arc::clone(viewers),
-            sources: Arc::clone(sources),
+            reports: Arc::clone(reports),
             server,
             connection,
             seen: Seen::new(),
@@ -150,7 +150,7 @@ impl EventStream {
     }
 
     fn write_event(&mut self, out: &mut OutQueue) {
-        let snapshot = self.sources.read();
+        let snapshot = self.reports.read();
         let data = json::event(&snapshot, &findings(&snapshot), &mut self.seen);
         out.push(b"data: ");
         out.push(data.as_bytes());

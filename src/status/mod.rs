@@ -3,7 +3,7 @@
 //! ```text
 //! worker: turns, accepts, responses ──stores──► Slot of the Board (shared memory)
 //!                                                  │ loads
-//! any worker: GET /metrics, /, /events ──► Sources::read ──► Snapshot ──► metrics, page, json
+//! any worker: GET /metrics, /, /events ──► Reports::read ──► Snapshot ──► metrics, page, json
 //! ```
 //!
 //! Every worker reports into memory that all of them share, so whichever one takes a request for a page shows all of them.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::board::Slot;
 use super::events::{EventStream, Viewers};
 use super::findings::findings;
-use super::snapshot::Sources;
+use super::snapshot::Reports;
 use super::{metrics, page};
 use crate::clock::{Instant, Now};
 use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
@@ -21,7 +21,7 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 /// The pages of one worker, for its own port and for a path of the public one.
 #[derive(Debug)]
 pub(super) struct Pages {
-    pub(super) sources: Arc<Sources>,
+    pub(super) reports: Arc<Reports>,
     pub(super) viewers: Arc<Viewers>,
     /// The value of `Server`.
     pub(super) server: String,
@@ -39,12 +39,12 @@ impl Pages {
         }
         Reply::Ready(match path {
             b"/" => {
-                let snapshot = self.sources.read();
+                let snapshot = self.reports.read();
                 page::page(&snapshot, &findings(&snapshot))
             }
             b"/status.js" => page::script(),
             b"/status.css" => page::style(),
-            b"/metrics" => page::response(metrics::CONTENT_TYPE, metrics::text(&self.sources.read())),
+            b"/metrics" => page::response(metrics::CONTENT_TYPE, metrics::text(&self.reports.read())),
             b"/healthz" => self.health(),
             b"/events" => return self.events(request, connection),
             _ => Response::error(Status::NOT_FOUND),
@@ -54,7 +54,7 @@ impl Pages {
     /// Whether the server serves. A worker that is replaced does not count: others serve.
     fn health(&self) -> Response {
         let mut response = page::response("text/plain; charset=utf-8", "ok\n");
-        if self.draining.get() || self.sources.board.is_stopping() {
+        if self.draining.get() || self.reports.board.is_stopping() {
             response.status = Status::SERVICE_UNAVAILABLE;
             response.body = Body::Bytes(b"draining\n".into());
         }
@@ -65,7 +65,7 @@ impl Pages {
         if request.method == Method::Head {
             return Reply::Ready(page::response("text/event-stream", ""));
         }
-        let stream = EventStream::open(&self.viewers, &self.sources, self.server.clone(), connection);
+        let stream = EventStream::open(&self.viewers, &self.reports, self.server.clone(), connection);
         match stream {
             Some(stream) => Reply::Pending(Box::new(stream)),
             None => Reply::Ready(Response::error(Status::SERVICE_UNAVAILABLE)),
@@ -74,7 +74,7 @@ impl Pages {
 
     /// Whether the pages are served until the worker ends: the server stops, and no other worker would serve them.
     fn stay(&self) -> bool {
-        self.sources.board.is_stopping()
+        self.reports.board.is_stopping()
     }
 }
 
@@ -150,7 +150,7 @@ impl<S> Watched<S> {
         times.changed = since < PUBLISH_EVERY;
         if !times.changed {
             times.published = Some(now);
-            let lengths = self.pages.sources.own_queues().into_iter();
+            let lengths = self.pages.reports.own_queues().into_iter();
             let lengths: Vec<u64> = lengths.map(|sizes| sizes.map_or(0, |(length, _)| length)).collect();
             self.slot.publish(activities(), &lengths);
         }
@@ -192,7 +192,7 @@ impl<S: WorkerService> WorkerService for Watched<S> {
     /// Ends the streams, so that their viewers go to another worker, unless there is none.
     fn drain(&self) {
         self.inner.drain();
-        self.pages.sources.close_sockets();
+        self.pages.reports.close_sockets();
         self.pages.draining.set(true);
         if !self.pages.stay() {
             self.pages.viewers.end();

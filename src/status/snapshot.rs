@@ -16,7 +16,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(2);
 
 /// The listening sockets of this worker, with their names, and where the reports of all workers are.
 #[derive(Debug)]
-pub(super) struct Sources {
+pub(super) struct Reports {
     pub(super) board: Board,
     pub(super) peers: Peers,
     /// The name of each public listener.
@@ -130,7 +130,7 @@ impl Snapshot {
     }
 }
 
-impl Sources {
+impl Reports {
     pub(super) fn new(
         board: Board,
         peers: Peers,

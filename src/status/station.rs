@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::board::Board;
 use super::events::Viewers;
 use super::service::{Pages, StatusService, Times, Watched};
-use super::snapshot::Sources;
+use super::snapshot::Reports;
 use crate::heartbeat::Heartbeat;
 use crate::http1::{Settings, Timeouts};
 use crate::reactor::{AcceptMode, ListenSocket, Listener, Reactor, SharedListener};
@@ -52,7 +52,7 @@ impl Station {
         slot.begin(u64::from(process::current().number().unsigned_abs()));
         let waker = reactor.waker();
         let pages = Rc::new(Pages {
-            sources: Arc::new(Sources::new(board, peers, queues, worker.accept == AcceptMode::Reuseport)),
+            reports: Arc::new(Reports::new(board, peers, queues, worker.accept == AcceptMode::Reuseport)),
             viewers: Arc::new(Viewers::new(waker.clone())),
             server: worker.settings.server.clone(),
             draining: Cell::new(false),
