@@ -13,8 +13,6 @@ use burning::Burning;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::BOOT_FAILURE;
-use stheno::reactor::Reactor;
 use stheno::server::Worker;
 use stheno::status::Station;
 
@@ -42,9 +40,9 @@ impl Front for OnReactor {
             master_link: worker.master_link,
             heartbeat: worker.heartbeat,
             grace: worker.grace,
+            recorder: worker.recorder,
         };
-        let reactor = Reactor::new().map_err(|error| (BOOT_FAILURE, error))?;
-        app::serve(worker, status, reactor)
+        app::serve(worker, status)
     }
 }
 

@@ -90,6 +90,9 @@ impl Front for Twin {
         if config.base.accept == AcceptMode::Exclusive {
             config.base.accept = AcceptMode::Shared;
         }
+        if config.base.record.is_some() {
+            return Err(values.usage("record", "the loop is Tokio's: it is not recorded"));
+        }
         self.runtime = match values.text("runtime") {
             "prefork" => Runtime::Prefork,
             "threads" => Runtime::Threads,

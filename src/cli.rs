@@ -86,7 +86,7 @@ impl OptionSpec {
             "place" => ValueKind::Place,
             "octal" => ValueKind::Octal,
             "id" => ValueKind::Id,
-            "n" | "bytes" | "bytes/s" => ValueKind::Number,
+            "n" | "ms" | "bytes" | "bytes/s" => ValueKind::Number,
             "seconds" => ValueKind::Seconds,
             _ => ValueKind::Text,
         }
@@ -154,7 +154,7 @@ macro_rules! option_words {
             switches: defer_accept, listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header, check, version,
                 require_sandbox;
             values: host, port, unix_mode, workers ('w'), root ('r'), accept, max_age, file_cache, config, log, logfile,
-                access_log, pidfile, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,
+                access_log, pidfile, record, record_when_turn_exceeds, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,
                 body_timeout, min_body_rate, write_timeout, min_write_rate, linger_timeout, max_connections,
                 max_connections_per_ip, max_requests_per_connection, max_target_bytes, max_field_bytes, max_fields,
                 max_header_bytes, max_body_bytes, status, status_path $(, $more)*;

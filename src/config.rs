@@ -80,6 +80,10 @@ pub struct BaseConfig {
     pub pidfile: Option<PathBuf>,
     /// The lowest level that is logged.
     pub log: LevelFilter,
+    /// The file that each worker's loop is recorded in.
+    pub record: Option<PathBuf>,
+    /// How long a turn has to take to be written at once.
+    pub record_long_turns: Option<Duration>,
     /// The file of the log; `None` for standard error.
     pub logfile: Option<PathBuf>,
     /// Where the access log goes.
@@ -180,6 +184,8 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         worker_timeout: values.seconds_or_zero("worker-timeout")?,
         pidfile: values.path("pidfile"),
         log: log_level(values.text("log")).map_err(|wanted| values.usage("log", &wanted))?,
+        record: values.path("record"),
+        record_long_turns: record_long_turns(values)?,
         logfile: values.path("logfile"),
         access_log: access_log(values.text("access-log")),
         settings: limits::settings(values)?,
@@ -214,6 +220,17 @@ pub(crate) fn access_log(word: &str) -> AccessLogTo {
         "-" => AccessLogTo::Stdout,
         path => AccessLogTo::File(path.into()),
     }
+}
+
+fn record_long_turns(values: &Values) -> Result<Option<Duration>, ConfigError> {
+    let name = "record-when-turn-exceeds";
+    if !values.has(name) {
+        return Ok(None);
+    }
+    if values.path("record").is_none() {
+        return Err(values.usage(name, "give the file as well, with --record"));
+    }
+    Ok(Some(Duration::from_millis(values.number(name, 1..=3_600_000)?)))
 }
 
 fn accept_mode(values: &Values) -> Result<AcceptMode, ConfigError> {

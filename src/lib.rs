@@ -163,6 +163,7 @@ pub mod heartbeat;
 pub mod http1;
 pub mod master;
 pub mod reactor;
+pub mod recording;
 pub mod server;
 pub mod slab;
 pub mod status;

@@ -6,8 +6,6 @@ use std::process::ExitCode;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::BOOT_FAILURE;
-use stheno::reactor::Reactor;
 use stheno::server::Worker;
 use stheno::status::Station;
 
@@ -23,8 +21,7 @@ impl Front for OnReactor {
         status: Option<Station>,
         _threads: usize,
     ) -> Result<(), (i32, io::Error)> {
-        let reactor = Reactor::new().map_err(|error| (BOOT_FAILURE, error))?;
-        app::serve(worker, status, reactor)
+        app::serve(worker, status)
     }
 }
 

@@ -106,13 +106,20 @@ impl<F: Front> App for FileApp<F> {
 
     fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
         let FileContent { service, confinement, threads, .. } = content;
+        let recorder = match setup.recorder(assignment.slot) {
+            Ok(recorder) => recorder,
+            Err(error) => {
+                error!("a worker cannot record its loop: {error}");
+                return BOOT_FAILURE;
+            }
+        };
         // After everything is open, and before the first connection is accepted.
         if confinement.is_jail() {
             service.confine();
         }
         let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
         let served = confined.and_then(|()| {
-            let (worker, status) = setup.into_worker(assignment, log, service);
+            let (worker, status) = setup.into_worker(assignment, log, recorder, service);
             self.front.serve(worker, status, threads)
         });
         served.map_or_else(

@@ -29,7 +29,7 @@ use crate::sys::{fallback, process};
 use files::FileApp;
 pub use files::Front;
 use server::{App, Server};
-pub use serving::serve;
+pub use serving::{serve, serve_on};
 use setup::Setup;
 
 /// Runs the command line of this process; `front` serves in the workers.

@@ -1,11 +1,12 @@
 //! What a configuration asks for, open. Everything that can fail is tried here, before there is a process to clean up.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
+use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
     AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
 };
@@ -14,6 +15,9 @@ use crate::sys::process;
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
 const FEW_CONNECTIONS: usize = 256;
+
+/// What the loop of a worker is able to tell.
+const TELLS: &str = "read write register hook state clock response";
 
 /// A configuration, its sockets and its access log.
 #[derive(Debug)]
@@ -36,6 +40,7 @@ impl Setup {
         board: &mut Option<Board>,
     ) -> Result<Self, ConfigError> {
         let access_log = open_access_log(&config)?;
+        check_recording(&config)?;
         let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
         let for_status =
             resolved.split_off(config.places(inherited.is_activated()).len() - config.status.iter().len());
@@ -68,11 +73,9 @@ impl Setup {
             AccessLogTo::Off | AccessLogTo::Stdout => None,
         };
         for (option, path) in [("--logfile", config.logfile.as_ref()), ("--access-log", access_log)] {
-            let checked = path.map_or(Ok(()), |path| {
-                LogTarget::check(path).map_err(|error| unwritable(config, option, path, &error))
-            });
-            checked?;
+            path.map_or(Ok(()), |path| check_target(config, option, path))?;
         }
+        check_recording(config)?;
         for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;
         }
@@ -84,12 +87,34 @@ impl Setup {
         Plan { workers, grace, worker_timeout }
     }
 
+    /// Opens the recording of the worker in this slot, if there is to be one. Call it in the worker's process, before a
+    /// sandbox is entered.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub(crate) fn recorder(&self, slot: usize) -> io::Result<Option<Recorder>> {
+        let Some(path) = &self.config.record else {
+            return Ok(None);
+        };
+        let is_alone = self.config.workers == 1;
+        let output = if is_alone { Output::create(path) } else { Output::create(&numbered(path, slot + 1)) };
+        let about = About { worker: slot + 1, tells: TELLS, ..About::default() };
+        let exceeds = self.config.record_long_turns;
+        Ok(Some(Recorder::new(RecorderOptions {
+            about,
+            output: Some(output?),
+            exceeds,
+            ..RecorderOptions::default()
+        })))
+    }
+
     /// A worker that serves `service`, and its status page. Call it in the worker's process: the sockets of other workers
     /// are closed.
     pub(crate) fn into_worker<S>(
         self,
         assignment: Assignment,
         log: LogTarget,
+        recorder: Option<Recorder>,
         service: S,
     ) -> (Worker<S>, Option<Station>) {
         let names = self.listeners.addresses.iter().map(ToString::to_string).collect();
@@ -113,6 +138,7 @@ impl Setup {
             master_link: assignment.master_link,
             heartbeat: assignment.heartbeat,
             grace: self.config.grace,
+            recorder,
         };
         (worker, station)
     }
@@ -174,8 +200,29 @@ fn open_access_log(config: &BaseConfig) -> Result<Option<LogTarget>, ConfigError
     }
 }
 
+fn check_target(config: &BaseConfig, option: &str, path: &Path) -> Result<(), ConfigError> {
+    LogTarget::check(path).map_err(|error| unwritable(config, option, path, &error))
+}
+
+/// Checks that a recording can be written where it is to be: workers open it, and could only end if they cannot.
+fn check_recording(config: &BaseConfig) -> Result<(), ConfigError> {
+    config.record.as_deref().map_or(Ok(()), |path| check_target(config, "--record", path))
+}
+
+/// `loop.rec.2` for `loop.rec` and the second worker.
+fn numbered(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
 fn unwritable(config: &BaseConfig, option: &str, path: &Path, error: &io::Error) -> ConfigError {
-    let (path, what) = (path.display(), if option == "--logfile" { "log file" } else { "access log" });
+    let what = match option {
+        "--logfile" => "log file",
+        "--record" => "recording",
+        _ => "access log",
+    };
+    let path = path.display();
     let line = format!("cannot write the {what} {path}: {error}; give another with {option}");
     config.sources.start_error(option, line)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use log::error;
 
 use super::poll::{PollRequest, PollResult};
-use crate::reactor::{Cause, Dispatcher, Reactor, Readiness};
+use crate::reactor::{Cause, Dispatcher, Probe, Reactor, Readiness};
+use crate::recording::Why;
 use crate::slab::Key;
 
 /// A way to ask the kernel: [`super::poll::select`] or [`super::poll::poll`].
@@ -32,7 +33,11 @@ impl LevelLoop {
     }
 
     /// Adds a channel, or returns why it cannot be added.
-    pub(super) fn add(&self, reactor: &mut Reactor, channel: impl Dispatcher + 'static) -> io::Result<()> {
+    pub(super) fn add<P: Probe>(
+        &self,
+        reactor: &mut Reactor<P>,
+        channel: impl Dispatcher + 'static,
+    ) -> io::Result<()> {
         self.admit(&channel)?;
         reactor.begin_turn();
         reactor.add_unregistered(Box::new(channel));
@@ -41,14 +46,29 @@ impl LevelLoop {
     }
 
     /// Asks once, waits at most `timeout`, and calls the hooks of the channels that are ready.
-    pub(super) fn turn(&mut self, reactor: &mut Reactor, timeout: Option<Duration>) -> io::Result<()> {
+    pub(super) fn turn<P: Probe>(
+        &mut self,
+        reactor: &mut Reactor<P>,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        if P::ACTIVE {
+            let wants = |channel: &dyn Dispatcher| channel.readable() || channel.writable();
+            let asked = reactor.channels().filter(|(_, channel)| wants(*channel)).count();
+            let timeout = reactor.poll_timeout(timeout);
+            reactor.probe().poll_enter(asked, timeout);
+        }
         let results = self.ask_everyone(reactor, timeout)?;
         reactor.begin_turn();
+        if P::ACTIVE {
+            let now = reactor.now().monotonic;
+            let ready = results.iter().filter(|(.., result)| *result != PollResult::default()).count();
+            reactor.probe().poll_exit(ready, now);
+        }
         for (key, asked_to_write, result) in results {
             if result.exceptional {
                 self.told.insert(key);
                 let ready = Readiness { readable: false, ..Readiness::ALL };
-                reactor.dispatch_ready(key, ready, Cause::Urgent);
+                reactor.dispatch_ready(key, ready, Cause::Urgent, Why::Asked);
             }
             if result.readable {
                 self.told.remove(&key);
@@ -58,7 +78,7 @@ impl LevelLoop {
                 let writable = result.writable || !asked_to_write;
                 let ready =
                     Readiness { readable: result.readable, writable, read_closed: false, ..Readiness::ALL };
-                reactor.dispatch_ready(key, ready, Cause::Ready);
+                reactor.dispatch_ready(key, ready, Cause::Ready, Why::Asked);
                 self.take_new(reactor);
             }
         }
@@ -68,9 +88,9 @@ impl LevelLoop {
     }
 
     /// One question about each channel that wants something. With each result: whether it was asked to write.
-    fn ask_everyone(
+    fn ask_everyone<P: Probe>(
         &mut self,
-        reactor: &Reactor,
+        reactor: &Reactor<P>,
         timeout: Option<Duration>,
     ) -> io::Result<Vec<(Key, bool, PollResult)>> {
         let (mut requests, mut keys, mut told) = (Vec::new(), Vec::new(), BTreeSet::new());
@@ -103,7 +123,7 @@ impl LevelLoop {
     }
 
     /// Adds the channels that hooks have handed over, and those that they hand over in turn.
-    fn take_new(&self, reactor: &mut Reactor) {
+    fn take_new<P: Probe>(&self, reactor: &mut Reactor<P>) {
         loop {
             let new = reactor.take_new();
             if new.is_empty() {

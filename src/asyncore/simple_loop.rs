@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::level_loop::LevelLoop;
 use super::poll;
-use crate::reactor::{CallLater, Dispatcher, LoopState, Reactor};
+use crate::reactor::{CallLater, Dispatcher, LoopState, NoProbe, Probe, Reactor};
 
 /// How a [`SimpleLoop`] learns which channels are ready. (asyncore's `use_poll`)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,13 +62,13 @@ impl FromStr for Poller {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct SimpleLoop {
-    reactor: Reactor,
+pub struct SimpleLoop<P: Probe = NoProbe> {
+    reactor: Reactor<P>,
     /// What replaces the turn of the reactor.
     level: Option<LevelLoop>,
 }
 
-impl CallLater for SimpleLoop {
+impl<P: Probe> CallLater for SimpleLoop<P> {
     fn loop_state(&mut self) -> &mut LoopState<dyn Dispatcher> {
         self.reactor.loop_state()
     }
@@ -80,12 +80,22 @@ impl SimpleLoop {
     /// # Errors
     /// As epoll_create1(2).
     pub fn new(poller: Poller) -> io::Result<Self> {
+        Self::with_probe(poller, NoProbe)
+    }
+}
+
+impl<P: Probe> SimpleLoop<P> {
+    /// Returns an empty loop that tells `probe` what it does.
+    ///
+    /// # Errors
+    /// As [`SimpleLoop::new`].
+    pub fn with_probe(poller: Poller, probe: P) -> io::Result<Self> {
         let level = match poller {
             Poller::Select => Some(LevelLoop::new(poll::select)),
             Poller::Poll => Some(LevelLoop::new(poll::poll)),
             Poller::Mio => None,
         };
-        Ok(Self { reactor: Reactor::new()?, level })
+        Ok(Self { reactor: Reactor::with_probe(probe)?, level })
     }
 
     /// Adds a channel and dispatches it at once, as [`Reactor::add`] does. (`dispatcher.add_channel`)
@@ -126,6 +136,7 @@ impl SimpleLoop {
             self.turn(Some(timeout))?;
             left -= 1;
         }
+        self.reactor.probe().finish();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::dispatcher::{Context, Dispatcher};
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{Hook, Probe};
 use crate::clock::Instant;
+use crate::recording::{Ending, Watch};
 use crate::slab::Key;
 
 /// Why a channel is dispatched.
@@ -55,24 +56,25 @@ pub(super) fn call_channel<P: Probe>(
     cause: Cause,
 ) -> Option<DispatchResult> {
     channel.budget.renew(state.turn);
-    let before = if P::ACTIVE { channel.dispatcher.state() } else { "" };
     let mut context = Context::new(state, registry, key, &mut channel.ready, &mut channel.budget);
     call_hooks(&mut *channel.dispatcher, &mut context, probe, cause);
     let call_again = context.call_again;
-    if context.is_closed() || !register(channel, registry, key) {
+    if context.is_closed() || !register(channel, registry, probe, key) {
         return None;
     }
     let dispatcher = &*channel.dispatcher;
-    if P::ACTIVE && dispatcher.state() != before {
-        probe.state_change(key, before, dispatcher.state());
-    }
     let could_read = channel.ready.readable && dispatcher.readable();
     let another_turn = could_read || (channel.ready.writable && dispatcher.writable());
     Some(DispatchResult { deadline: dispatcher.deadline(), another_turn, call_again })
 }
 
 /// Has the kernel watch what the channel waits for, unless it does already. Returns whether it does.
-fn register(channel: &mut Channel<dyn Dispatcher>, registry: &mio::Registry, key: Key) -> bool {
+fn register<P: Probe>(
+    channel: &mut Channel<dyn Dispatcher>,
+    registry: &mio::Registry,
+    probe: &mut P,
+    key: Key,
+) -> bool {
     let (wanted, interest) = if channel.ready.writable {
         (Registered::Input, Interest::READABLE)
     } else {
@@ -87,7 +89,14 @@ fn register(channel: &mut Channel<dyn Dispatcher>, registry: &mio::Registry, key
         Registered::Input | Registered::Both => registry.reregister(socket, token, interest),
     };
     match result {
-        Ok(()) => channel.registered = wanted,
+        Ok(()) => {
+            if P::ACTIVE {
+                let is_new = channel.registered == Registered::Nothing;
+                let watch = if is_new { Watch::Register } else { Watch::Reregister };
+                probe.watch(key, watch, interest.is_readable(), interest.is_writable());
+            }
+            channel.registered = wanted;
+        }
         Err(error) => {
             error!("cannot register {key}: {error}");
             return false;
@@ -119,7 +128,13 @@ fn call_hook<P: Probe>(
     probe: &mut P,
     hook: Hook,
 ) {
-    probe.hook_enter(context.key(), hook);
+    let key = context.key();
+    let (state, ready, tally) = if P::ACTIVE {
+        (dispatcher.state(), context.ready(), context.tally)
+    } else {
+        ("", context.ready(), context.tally)
+    };
+    probe.hook_enter(key, hook);
     let result = match hook {
         Hook::Read => dispatcher.handle_read(context),
         Hook::Write => dispatcher.handle_write(context),
@@ -128,8 +143,14 @@ fn call_hook<P: Probe>(
         Hook::Shutdown => dispatcher.handle_shutdown(context),
         Hook::Expt => dispatcher.handle_expt(context),
     };
+    let ending = if result.is_ok() { Ending::Returned } else { Ending::Failed };
     if let Err(error) = result {
         dispatcher.handle_error(context, &error);
     }
-    probe.hook_exit(context.key(), hook);
+    if P::ACTIVE {
+        if dispatcher.state() != state {
+            probe.state_change(key, state, dispatcher.state());
+        }
+        probe.hook_exit(key, hook, context.tally.since(tally, ready, context), ending);
+    }
 }

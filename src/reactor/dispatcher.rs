@@ -8,9 +8,11 @@ use log::Level;
 use mio::Registry;
 use mio::event::Source;
 
-use super::loop_state::{Budget, LoopState, WRITE_PER_TURN};
+use super::loop_state::{Budget, LoopState, WRITE_PER_TURN, word};
+use super::peer::Peer;
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
+use crate::recording::{moved, short_type_name};
 use crate::slab::Key;
 use crate::sys;
 
@@ -124,6 +126,16 @@ pub trait Dispatcher: fmt::Debug {
         false
     }
 
+    /// The name of the type, for probes.
+    fn name(&self) -> &'static str {
+        short_type_name(std::any::type_name::<Self>())
+    }
+
+    /// The other end, for probes. Where it is not told, they ask the kernel.
+    fn peer(&self) -> Option<Peer> {
+        None
+    }
+
     /// The name of the state, for probes.
     fn state(&self) -> &'static str {
         "open"
@@ -132,6 +144,49 @@ pub trait Dispatcher: fmt::Debug {
     /// Bytes that would be lost if it closed now, for probes.
     fn unsent(&self) -> u64 {
         0
+    }
+}
+
+/// What hooks have read and written through their context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Bytes, and [`moved`] bits; `None` without a call.
+    pub read: Option<(u64, u8)>,
+    /// As `read`.
+    pub written: Option<(u64, u8)>,
+}
+
+/// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// Bytes; [`ENDED`] is set at the end of input.
+    read: u32,
+    written: u32,
+}
+
+/// A dispatch reads fewer bytes than this.
+const ENDED: u32 = 1 << 30;
+
+impl Tally {
+    /// What was moved since `earlier`, when the channel was ready for `before`.
+    pub(super) fn since(self, earlier: Self, before: Readiness, cx: &Context<'_>) -> Moved {
+        let (read, written) = (self.read - earlier.read, self.written - earlier.written);
+        let result = |blocked: bool, spent: bool| match (blocked, spent) {
+            (true, _) => moved::BLOCKED,
+            (false, true) => moved::SPENT,
+            (false, false) => 0,
+        };
+        let end = if read >= ENDED { moved::END } else { 0 };
+        let was_read = result(!cx.ready.readable, cx.budget.to_read() == 0) | end;
+        let was_written = result(!cx.ready.writable, cx.budget.to_write() == 0);
+        // A call that moved nothing is known by the readiness that it took away.
+        let tried = |bytes: u32, before: bool, after: bool| bytes > 0 || (before && !after);
+        Moved {
+            read: tried(read, before.readable, cx.ready.readable)
+                .then_some((u64::from(read % ENDED), was_read)),
+            written: tried(written, before.writable, cx.ready.writable)
+                .then_some((u64::from(written), was_written)),
+        }
     }
 }
 
@@ -148,6 +203,7 @@ pub struct Context<'a> {
     budget: &'a mut Budget,
     closed: bool,
     pub(super) call_again: bool,
+    pub(super) tally: Tally,
 }
 
 impl<'a> Context<'a> {
@@ -158,7 +214,16 @@ impl<'a> Context<'a> {
         ready: &'a mut Readiness,
         budget: &'a mut Budget,
     ) -> Self {
-        Self { state, registry, key, ready, budget, closed: false, call_again: false }
+        Self {
+            state,
+            registry,
+            key,
+            ready,
+            budget,
+            closed: false,
+            call_again: false,
+            tally: Tally::default(),
+        }
     }
 
     /// The time at which this turn began.
@@ -260,12 +325,17 @@ impl<'a> Context<'a> {
         }
         loop {
             match socket.read(&mut self.state.scratch) {
+                Ok(0) => {
+                    self.tally.read |= ENDED;
+                    self.ready.readable = false;
+                    return Ok(Some(&[]));
+                }
                 Ok(count) => {
                     self.budget.note_read(count);
+                    self.tally.read += word(count);
                     // A read that does not fill the buffer has emptied the socket, unless the end of file follows. (A
                     // read also stops before TCP urgent data; what follows that is read with the next byte.)
-                    let drained = count < self.state.scratch.len() && !self.ready.read_closed;
-                    self.ready.readable = count > 0 && !drained;
+                    self.ready.readable = count >= self.state.scratch.len() || self.ready.read_closed;
                     return Ok(Some(&self.state.scratch[..count]));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -345,6 +415,7 @@ impl<'a> Context<'a> {
         match result {
             Ok(count) => {
                 self.budget.note_written(count);
+                self.tally.written += word(count);
                 self.ready.writable = count >= wanted;
                 Ok(Some(count))
             }

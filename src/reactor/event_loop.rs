@@ -13,9 +13,11 @@ use super::dispatcher::Dispatcher;
 use super::late::Late;
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{NoProbe, Probe};
+use super::readiness::Readiness;
 use super::scheduled_calls::CallLater;
 use super::waker::{self, Waker};
 use crate::clock::{Instant, Now};
+use crate::recording::{Watch, Why};
 use crate::slab::Key;
 
 /// How many events one call to the kernel returns. More would only make the turn longer.
@@ -152,6 +154,7 @@ impl<P: Probe> Reactor<P> {
         while !self.is_empty() && !self.state.stopped {
             self.turn(None)?;
         }
+        self.probe.finish();
         Ok(())
     }
 
@@ -162,7 +165,7 @@ impl<P: Probe> Reactor<P> {
         self.late.begin_turn();
         let keys: Vec<Key> = self.state.channels.keys().collect();
         for key in keys {
-            self.dispatch_in_time(key, Cause::Shutdown);
+            self.dispatch_in_time(key, Cause::Shutdown, Why::Shutdown);
         }
         self.take_adopted();
     }
@@ -184,14 +187,16 @@ impl<P: Probe> Reactor<P> {
     /// As epoll_wait(2); an interrupted wait is no error.
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let timeout = self.poll_timeout(timeout);
-        self.probe.poll_enter(timeout);
+        self.probe.poll_enter(0, timeout);
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.events.clear(),
             result => result?,
         }
         self.begin_turn();
         self.late.begin_turn();
-        self.probe.poll_exit(self.events.iter().count());
+        if P::ACTIVE {
+            self.probe.poll_exit(self.events.iter().count(), self.state.now.monotonic);
+        }
 
         // Only channels that are on the list now: what they leave over waits for the next turn.
         let again: Vec<Key> = self.again.drain(..self.again.len().min(AGAIN_PER_TURN)).collect();
@@ -203,7 +208,7 @@ impl<P: Probe> Reactor<P> {
         for key in again {
             if let Some(channel) = self.state.channel(key).filter(|channel| channel.again) {
                 channel.again = false;
-                self.dispatch_in_time(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready, Why::Again);
             }
         }
         self.handle_timers();
@@ -221,18 +226,18 @@ impl<P: Probe> Reactor<P> {
                 channel.again = false;
             }
             if cause != Cause::Timeout || self.is_due(key) {
-                self.dispatch(key, cause);
+                self.dispatch(key, cause, Why::Late);
             }
         }
     }
 
     /// Dispatches a channel if the turn has time for it. Otherwise the channel is late, and keeps its readiness: what the
     /// kernel has reported once, it does not report again.
-    fn dispatch_in_time(&mut self, key: Key, cause: Cause) {
+    fn dispatch_in_time(&mut self, key: Key, cause: Cause, why: Why) {
         if self.late.is_over(self.state.now.monotonic) {
             self.dispatch_late(key, cause);
         } else {
-            self.dispatch(key, cause);
+            self.dispatch(key, cause, why);
         }
     }
 
@@ -250,7 +255,7 @@ impl<P: Probe> Reactor<P> {
         for event in &events {
             if event.token() == waker::TOKEN {
                 for key in self.waker.take() {
-                    self.dispatch_in_time(key, Cause::Wake);
+                    self.dispatch_in_time(key, Cause::Wake, Why::Wake);
                 }
                 continue;
             }
@@ -261,14 +266,14 @@ impl<P: Probe> Reactor<P> {
             };
             channel.ready.note(event);
             if P::ACTIVE {
-                self.probe.event(key, channel.ready);
+                self.probe.event(key, Readiness::reported(event), channel.ready);
             }
             // A channel that is late or on the again list has a turn coming: an event does not give it a second one.
             if channel.again {
                 // What it reads first may be younger than the event.
                 channel.ready.reported = false;
             } else {
-                self.dispatch_in_time(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready, Why::Event);
             }
         }
         self.events = events;
@@ -299,8 +304,9 @@ impl<P: Probe> Reactor<P> {
             let Some(Some(channel)) = self.state.channels.get_mut(key) else {
                 continue;
             };
+            let why = if channel.is_call { Why::Call } else { Why::Deadline };
             if channel.armed.fired(at) && self.is_due(key) {
-                self.dispatch_in_time(key, Cause::Timeout);
+                self.dispatch_in_time(key, Cause::Timeout, why);
             }
         }
         self.state.tidy_timers();
@@ -327,20 +333,25 @@ impl<P: Probe> Reactor<P> {
         while !self.state.adopted.is_empty() {
             for dispatcher in std::mem::take(&mut self.state.adopted) {
                 let key = self.insert(Channel::new(dispatcher));
-                self.dispatch_in_time(key, Cause::Ready);
+                self.dispatch_in_time(key, Cause::Ready, Why::New);
             }
         }
     }
 
     pub(super) fn insert(&mut self, channel: Channel<dyn Dispatcher>) -> Key {
         let key = self.state.channels.insert(Some(channel));
-        self.probe.accept(key);
+        if P::ACTIVE
+            && let Some(channel) = self.state.channel(key)
+        {
+            self.probe.add(key, &*channel.dispatcher);
+        }
         key
     }
 
     /// Dispatches one channel, and once more each time that it asks for it: a listener does so after each connection,
     /// which has its first dispatch before the next one is accepted.
-    pub(super) fn dispatch(&mut self, key: Key, cause: Cause) {
+    pub(super) fn dispatch(&mut self, key: Key, cause: Cause, why: Why) {
+        self.probe.dispatch(key, why);
         let mut cause = cause;
         while self.dispatch_once(key, cause) {
             self.take_adopted();
@@ -364,6 +375,7 @@ impl<P: Probe> Reactor<P> {
                 false
             }
             Err(_) => {
+                self.probe.panic(key);
                 self.panics += 1;
                 error!("a panic in the handling of {key}: the channel is dropped ({} so far)", self.panics);
                 self.close(key, channel, true);
@@ -415,12 +427,13 @@ impl<P: Probe> Reactor<P> {
         let (now, probe, registry) = (self.state.now, &mut self.probe, self.poll.registry());
         let call = AssertUnwindSafe(move || {
             if P::ACTIVE && !channel.is_call {
-                probe.close(key, channel.dispatcher.unsent());
+                probe.close(key, channel.dispatcher.unsent(), panicked);
             }
             // The kernel forgets a descriptor when it is closed, unless another process holds the same socket open;
             // then its events would never end.
             if channel.registered > Registered::Nothing && channel.dispatcher.is_shared() {
                 let _ = registry.deregister(channel.dispatcher.socket());
+                probe.watch(key, Watch::Deregister, false, false);
             }
             if !panicked {
                 channel.dispatcher.handle_close(now);

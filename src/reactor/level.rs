@@ -5,10 +5,12 @@ use super::dispatch::Cause;
 use super::dispatcher::Dispatcher;
 use super::event_loop::Reactor;
 use super::loop_state::Channel;
+use super::probe::Probe;
 use super::readiness::Readiness;
+use crate::recording::Why;
 use crate::slab::Key;
 
-impl Reactor {
+impl<P: Probe> Reactor<P> {
     /// Whether a hook has called `stop`.
     pub(crate) fn is_stopped(&self) -> bool {
         self.state.stopped
@@ -27,14 +29,14 @@ impl Reactor {
     /// As [`Reactor::add`], for a channel that is never registered.
     pub(crate) fn add_unregistered(&mut self, dispatcher: Box<dyn Dispatcher>) {
         let key = self.insert(Channel::unregistered(dispatcher));
-        self.dispatch_ready(key, Readiness::ALL, Cause::Ready);
+        self.dispatch_ready(key, Readiness::ALL, Cause::Ready, Why::New);
     }
 
     /// Dispatches a channel that is ready for this, and for no more than this.
-    pub(crate) fn dispatch_ready(&mut self, key: Key, ready: Readiness, cause: Cause) {
+    pub(crate) fn dispatch_ready(&mut self, key: Key, ready: Readiness, cause: Cause, why: Why) {
         if let Some(channel) = self.state.channel(key) {
             channel.ready = ready;
-            self.dispatch(key, cause);
+            self.dispatch(key, cause, why);
         }
         // Until the kernel is asked again.
         if let Some(channel) = self.state.channel(key) {

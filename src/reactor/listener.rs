@@ -14,7 +14,8 @@ use super::accept_outcome::AcceptOutcome;
 use super::batch::Batch;
 use super::dispatcher::Context;
 use super::exclusive::ExclusiveWatch;
-use super::socket::{ListenSocket, Peer, Stream};
+use super::peer::Peer;
+use super::socket::{ListenSocket, Stream};
 use crate::clock::Instant;
 use crate::sys::readiness;
 

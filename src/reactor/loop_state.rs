@@ -176,12 +176,18 @@ impl Budget {
     }
 
     pub(super) fn note_read(&mut self, count: usize) {
-        self.read = self.read.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        self.read = self.read.saturating_sub(word(count));
     }
 
     pub(super) fn note_written(&mut self, count: usize) {
-        self.write = self.write.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        self.write = self.write.saturating_sub(word(count));
     }
+}
+
+/// A number of bytes that one call has moved, which is at most the scratch or a budget.
+#[allow(clippy::cast_possible_truncation, reason = "both are far below")]
+pub(super) fn word(count: usize) -> u32 {
+    count as u32
 }
 
 #[cfg(test)]
@@ -201,7 +207,7 @@ mod tests {
         for turn in 1..3 {
             budget.renew(turn);
             budget.note_read(READ_PER_TURN as usize - 1);
-            budget.note_written(usize::MAX);
+            budget.note_written(u32::MAX as usize);
             assert_eq!(budget.frames(), FRAMES_PER_TURN);
             budget.set_frames(0);
             budget.renew(turn);

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use super::dispatcher::{Dispatcher, Moved};
 use super::readiness::Readiness;
+use crate::clock::Instant;
+use crate::recording::{Ending, HOOKS, Watch, Why};
 use crate::slab::Key;
 
 /// A hook of [`super::Dispatcher`].
@@ -24,28 +27,47 @@ pub enum Hook {
     Expt,
 }
 
+impl Hook {
+    /// The name of the method.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        HOOKS[self as usize]
+    }
+}
+
 /// An observer of a [`super::Reactor`].
 #[allow(unused_variables, reason = "the names are the documentation")]
 pub trait Probe {
     /// Whether the reactor computes what only a probe needs.
     const ACTIVE: bool = true;
 
-    /// Called before the loop waits, at most `timeout`.
-    fn poll_enter(&mut self, timeout: Option<Duration>) {}
-    /// Called after the wait, which returned this number of `events`.
-    fn poll_exit(&mut self, events: usize) {}
-    /// Called after an event for a channel, with what the channel is `ready` for now.
-    fn event(&mut self, key: Key, ready: Readiness) {}
+    /// Called before the loop waits, at most `timeout`. A loop that asks the kernel about every descriptor in every turn has
+    /// `asked` about so many; where the kernel keeps the list, the number is 0.
+    fn poll_enter(&mut self, asked: usize, timeout: Option<Duration>) {}
+    /// Called after the wait, which was over at the time `now` and returned this number of `events`.
+    fn poll_exit(&mut self, events: usize, now: Instant) {}
+    /// Called for each event of a channel, with what it has `reported`, and with what the channel is `ready` for now.
+    fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {}
+    /// Called before the hooks of a channel, with the cause.
+    fn dispatch(&mut self, key: Key, why: Why) {}
     /// Called before a hook. A scheduled call is shown as [`Hook::Timeout`] of a key of its own.
     fn hook_enter(&mut self, key: Key, hook: Hook) {}
-    /// Called after a hook.
-    fn hook_exit(&mut self, key: Key, hook: Hook) {}
-    /// Called when the name of a channel's state has changed.
+    /// Called after a hook that has not panicked, with what it has read and written through its context.
+    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {}
+    /// Called after a hook, or another method of the channel, has panicked.
+    fn panic(&mut self, key: Key) {}
+    /// Called when the name of a channel's state has changed in a hook.
     fn state_change(&mut self, key: Key, from: &'static str, to: &'static str) {}
-    /// Called for a new channel.
-    fn accept(&mut self, key: Key) {}
+    /// Called when the kernel watches a channel for something else.
+    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {}
+    /// Called for a new channel. A scheduled call is not told.
+    fn add(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called when a channel closes; `unsent` bytes are lost with it.
-    fn close(&mut self, key: Key, unsent: u64) {}
+    fn close(&mut self, key: Key, unsent: u64, panicked: bool) {}
+    /// Called when somebody asks for what was observed so far.
+    fn save(&mut self) {}
+    /// Called when the loop ends.
+    fn finish(&mut self) {}
 }
 
 /// The probe that observes nothing.

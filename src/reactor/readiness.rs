@@ -2,6 +2,8 @@
 
 use mio::event::Event;
 
+use crate::recording::ready;
+
 /// What a channel can do without blocking, as far as the loop knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
@@ -18,6 +20,22 @@ pub struct Readiness {
 impl Readiness {
     /// Of a new channel: its first calls find out.
     pub(crate) const ALL: Self = Self { readable: true, writable: true, read_closed: false, reported: false };
+
+    /// What an event reports.
+    pub(super) fn reported(event: &Event) -> Self {
+        let mut reported = Self { readable: false, writable: false, read_closed: false, reported: false };
+        reported.note(event);
+        reported
+    }
+
+    /// The bits of [`crate::recording::ready`].
+    #[must_use]
+    pub fn bits(self) -> u8 {
+        let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+        bit(self.readable, ready::READ)
+            | bit(self.writable, ready::WRITE)
+            | bit(self.read_closed, ready::READ_CLOSED)
+    }
 
     /// Adds what an event reports. Only a call that would block takes it away again.
     pub(super) fn note(&mut self, event: &Event) {

@@ -3,9 +3,7 @@
 //! After it is connected, a socket is a descriptor to receive from and to send to, whatever its family. So a [`Stream`] is
 //! no larger than a descriptor, and no call has to distinguish families.
 
-use std::fmt;
 use std::io::{self, Read};
-use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use mio::event::Source;
@@ -14,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use rustix::net::{RecvFlags, Shutdown};
 
 use super::dispatcher::Context;
+use super::peer::Peer;
 use crate::chat::{self, OutQueue, Transmitted, Transport};
 use crate::sys::socket;
 
@@ -82,53 +81,6 @@ impl Source for Stream {
 
     fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
         SourceFd(&self.0.as_raw_fd()).deregister(registry)
-    }
-}
-
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// A peer with an address, which is no IPv4 address in the form of IPv6.
-    Internet(SocketAddr),
-    /// A peer on this machine, connected by a Unix socket: it has no address to distinguish it by.
-    Unix,
-}
-
-impl From<SocketAddr> for Peer {
-    /// An IPv4 client of an IPv6 socket has its IPv4 address, so that it is the same client through each socket.
-    fn from(mut address: SocketAddr) -> Self {
-        address.set_ip(address.ip().to_canonical());
-        Self::Internet(address)
-    }
-}
-
-impl Peer {
-    /// The address without the port; `None` for a Unix socket.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Internet(address) => Some(address.ip()),
-            Self::Unix => None,
-        }
-    }
-
-    /// `('127.0.0.1', 56365)`, as the lab's server logs an address; `unix:` for a Unix socket.
-    #[must_use]
-    pub fn pair(&self) -> String {
-        match self {
-            Self::Internet(address) => format!("('{}', {})", address.ip(), address.port()),
-            Self::Unix => self.to_string(),
-        }
-    }
-}
-
-/// The address with its port; `unix:` for a Unix socket, as in nginx.
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Internet(address) => address.fmt(f),
-            Self::Unix => f.write_str("unix:"),
-        }
     }
 }
 
@@ -273,24 +225,12 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_ipv4_peer_has_one_address() {
-        for (address, want) in [
-            ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
-            ("192.0.2.1:80", "192.0.2.1:80"),
-            ("[2001:db8::1]:80", "[2001:db8::1]:80"),
-            ("[fe80::1%3]:80", "[fe80::1%3]:80"),
-        ] {
-            let peer = Peer::from(address.parse::<SocketAddr>().expect("an address"));
-            assert_eq!(peer.to_string(), want);
-        }
-    }
+    use std::net::SocketAddr;
 
     /// Every connection has one of each of these.
     #[test]
     fn they_are_no_larger_than_they_were() {
         assert_eq!(size_of::<Stream>(), size_of::<std::net::TcpStream>());
         assert_eq!(size_of::<Peer>(), size_of::<SocketAddr>());
-        assert_eq!(size_of::<Option<IpAddr>>(), size_of::<IpAddr>());
     }
 }

@@ -103,11 +103,14 @@ pub enum Why {
     Shutdown = 6,
     /// The loop asked about every descriptor, and this one was ready.
     Asked = 7,
+    /// It is a scheduled call, and its time has come.
+    Call = 8,
 }
 
 impl Why {
     /// The words of a line for people, by the number of the cause.
-    pub const WORDS: [&str; 8] = ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready"];
+    pub const WORDS: [&str; 9] =
+        ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready", "call_later"];
 }
 
 /// How a hook has ended.
@@ -136,8 +139,6 @@ pub enum Origin {
     Accepted = 1,
     /// A hook has handed it over.
     Adopted = 2,
-    /// It is a call at a later time.
-    Scheduled = 3,
 }
 
 /// What is done with the kernel's list of what it watches.

@@ -1,6 +1,7 @@
 //! The listener on the loop, which makes a channel of each connection. (the seed's `AsyncHTTPServer`)
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use log::{debug, error};
@@ -58,6 +59,10 @@ fn adopt<S: WorkerService + std::fmt::Debug + 'static>(
 impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.listener
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.listener.as_fd())
     }
 
     /// Accepts connections. (`handle_accept`, `handle_accepted`)

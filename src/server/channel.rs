@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::rc::Rc;
 
 use log::{debug, warn};
@@ -110,6 +110,14 @@ fn context<'a, S>(
 impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.stream
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.stream.as_fd())
+    }
+
+    fn peer(&self) -> Option<Peer> {
+        Some(self.permit.peer())
     }
 
     fn readable(&self) -> bool {

@@ -13,7 +13,10 @@ use super::{Acceptor, AccessLog, Capacity, Ledger, LogTarget, Shared, TurnFacts,
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
-use crate::reactor::{AcceptMode, Context, Dispatcher, FileWrapper, Listener, Reactor, SharedListener};
+use crate::reactor::{
+    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, Recorded, SharedListener,
+};
+use crate::recording::Recorder;
 use crate::sys::orders::{self, MasterOrder, PassedFile};
 use crate::sys::process;
 use crate::sys::signal::{Signal, Signals};
@@ -65,6 +68,17 @@ pub struct Worker<S> {
     pub heartbeat: Heartbeat,
     /// How long responses may take after the order to drain.
     pub grace: Duration,
+    /// Records the loop, if it is to be recorded: see [`Worker::run`].
+    pub recorder: Option<Recorder>,
+}
+
+/// Why a worker has ended without being told to.
+#[derive(Debug)]
+pub enum WorkerError {
+    /// It could not start: another try would end the same way.
+    Boot(io::Error),
+    /// It could not go on: another process has to take over.
+    Serve(io::Error),
 }
 
 /// What signals, the master and its end ask for; the loop looks at it before every turn.
@@ -72,14 +86,18 @@ pub struct Worker<S> {
 struct Commands {
     stop: Cell<bool>,
     drain: Cell<bool>,
+    /// Whether there is anything in what follows.
+    rare: Cell<bool>,
     /// Logs that the master has opened again.
     logs: RefCell<Vec<PassedFile>>,
+    /// Whether the recording is to be written now.
+    save: Cell<bool>,
 }
 
 /// A worker whose loop is set up.
 #[derive(Debug)]
-pub struct Running<S> {
-    reactor: Reactor,
+pub struct Running<S, P: Probe = NoProbe> {
+    reactor: Reactor<P>,
     shared: Rc<Shared<S>>,
     commands: Rc<Commands>,
     /// How many channels are neither connections nor listeners.
@@ -104,6 +122,24 @@ pub struct Running<S> {
 }
 
 impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
+    /// Serves until it is told to stop, as [`Running::serve`] does, and records the loop if there is a recorder.
+    ///
+    /// # Errors
+    /// As [`Worker::boot`], and then as [`Running::serve`].
+    pub fn run(mut self) -> Result<(), WorkerError> {
+        match self.recorder.take() {
+            None => Reactor::new().map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor)),
+            Some(recorder) => {
+                let reactor = Reactor::with_probe(Recorded::new(recorder));
+                reactor.map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor))
+            }
+        }
+    }
+
+    fn run_on<P: Probe>(self, reactor: Reactor<P>) -> Result<(), WorkerError> {
+        self.boot_on(reactor).map_err(WorkerError::Boot)?.serve().map_err(WorkerError::Serve)
+    }
+
     /// Sets up the loop, in the process that runs it.
     ///
     /// # Errors
@@ -116,7 +152,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     ///
     /// # Errors
     /// As [`Worker::boot`].
-    pub fn boot_on(self, mut reactor: Reactor) -> io::Result<Running<S>> {
+    pub fn boot_on<P: Probe>(self, mut reactor: Reactor<P>) -> io::Result<Running<S, P>> {
         process::set_title("stheno: worker");
         let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
@@ -158,7 +194,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     }
 }
 
-impl<S: WorkerService> Running<S> {
+impl<S: WorkerService, P: Probe> Running<S, P> {
     /// Adds a channel beside the worker's own, one of [`WorkerService::channels_beside`].
     pub fn add(&mut self, channel: impl Dispatcher + 'static) {
         self.reactor.add(channel);
@@ -196,13 +232,14 @@ impl<S: WorkerService> Running<S> {
         // Closes every connection, which logs what each still had on its way.
         self.reactor.close_all();
         self.flush_log();
+        self.reactor.probe().finish();
         Ok(())
     }
 
     /// Does what was asked for; returns whether nothing is left to do.
     fn is_over(&mut self, drained_by: &mut Option<Instant>) -> bool {
-        for handed in self.commands.logs.take() {
-            self.change_log(&handed);
+        if self.commands.rare.take() {
+            self.do_what_is_rare();
         }
         if self.shared.service.is_outdated() {
             self.heartbeat.outdated();
@@ -222,6 +259,16 @@ impl<S: WorkerService> Running<S> {
         }
         let drained = self.reactor.len() <= self.housekeepers + self.shared.service.channels_beside();
         self.commands.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
+    }
+
+    #[cold]
+    fn do_what_is_rare(&mut self) {
+        for handed in self.commands.logs.take() {
+            self.change_log(&handed);
+        }
+        if self.commands.save.take() {
+            self.reactor.probe().save();
+        }
     }
 
     /// How many channels are connections of clients.
@@ -344,6 +391,10 @@ impl Dispatcher for SignalChannel {
         self.signals.0.0.take(|signal| match signal {
             Signal::Terminate => self.commands.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
+            Signal::User1 => {
+                self.commands.save.set(true);
+                self.commands.rare.set(true);
+            }
             // Meant for the master: some tools signal all processes of one name.
             _ => {}
         })
@@ -377,7 +428,10 @@ impl Dispatcher for MasterLink {
         let open = orders::receive(self.socket.0.as_fd(), |order| match order {
             MasterOrder::Drain => self.commands.drain.set(true),
             MasterOrder::Stop => self.commands.stop.set(true),
-            MasterOrder::Log(handed) => self.commands.logs.borrow_mut().push(handed),
+            MasterOrder::Log(handed) => {
+                self.commands.logs.borrow_mut().push(handed);
+                self.commands.rare.set(true);
+            }
         });
         match open {
             Ok(true) => return Ok(()),

@@ -34,4 +34,4 @@ mod station;
 
 pub use board::Board;
 pub use service::Watched;
-pub use station::Station;
+pub use station::{Station, Unrecorded};

@@ -12,7 +12,7 @@ use super::service::{Pages, StatusService, Times, Watched};
 use super::snapshot::Reports;
 use crate::heartbeat::Heartbeat;
 use crate::http1::{Settings, Timeouts};
-use crate::reactor::{AcceptMode, ListenSocket, Listener, Reactor, SharedListener};
+use crate::reactor::{AcceptMode, ListenSocket, Listener, Probe, Reactor, SharedListener, Waker};
 use crate::server::{Acceptor, Capacity, Running, Shared, Worker, WorkerService};
 use crate::slab::Key;
 use crate::sys::process;
@@ -23,6 +23,15 @@ const CONNECTIONS: usize = 16;
 
 /// A reader of the pages that takes nothing for this time is dropped.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The probe of a watched worker whose loop is not recorded. It observes nothing, as [`NoProbe`](crate::reactor::NoProbe)
+/// does, and is a type of its own, so that the loop of workers that are not watched has one caller and is compiled into it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unrecorded;
+
+impl Probe for Unrecorded {
+    const ACTIVE: bool = false;
+}
 
 /// What a worker needs for the status page.
 #[derive(Debug)]
@@ -42,7 +51,11 @@ impl Station {
     ///
     /// # Errors
     /// As [`Worker::boot`].
-    pub fn boot<S>(self, worker: Worker<S>, reactor: Reactor) -> io::Result<Running<Watched<S>>>
+    pub fn boot<S, P: Probe>(
+        self,
+        worker: Worker<S>,
+        reactor: Reactor<P>,
+    ) -> io::Result<Running<Watched<S>, P>>
     where
         S: WorkerService + std::fmt::Debug + 'static,
     {
@@ -50,14 +63,14 @@ impl Station {
         let peers = worker.heartbeat.peers();
         let slot = board.slot(peers.own().index()).ok_or(io::ErrorKind::OutOfMemory)?;
         slot.begin(u64::from(process::current().number().unsigned_abs()));
-        let waker = reactor.waker();
         let pages = Rc::new(Pages {
             reports: Arc::new(Reports::new(board, peers, queues, worker.accept == AcceptMode::Reuseport)),
-            viewers: Arc::new(Viewers::new(waker.clone())),
+            viewers: Arc::new(Viewers::new(reactor.waker())),
             server: worker.settings.server.clone(),
             draining: Cell::new(false),
         });
-        let own = (!listeners.is_empty()).then(|| own(&worker.settings, &pages, &reactor)).transpose()?;
+        let own =
+            (!listeners.is_empty()).then(|| own(&worker.settings, &pages, reactor.waker())).transpose()?;
         let watched = Watched {
             inner: (),
             pages,
@@ -83,7 +96,7 @@ impl Station {
 fn own(
     settings: &Settings,
     pages: &Rc<Pages>,
-    reactor: &Reactor,
+    waker: Waker,
 ) -> io::Result<(Rc<Shared<StatusService>>, Rc<()>)> {
     let timeouts =
         Timeouts { write_idle: WRITE_TIMEOUT, write_grace: 2 * WRITE_TIMEOUT, ..Timeouts::default() };
@@ -91,7 +104,7 @@ fn own(
     let service = StatusService { pages: Rc::clone(pages), connection: Cell::new(Key::from_bits(0)) };
     let capacity = Capacity { connections: CONNECTIONS, per_address: None };
     let shares = Heartbeat::unwatched()?.shares();
-    let shared = Shared::new(settings, service, None, capacity, shares, reactor.waker());
+    let shared = Shared::new(settings, service, None, capacity, shares, waker);
     Ok((Rc::new(shared), Rc::new(())))
 }
 
@@ -110,5 +123,6 @@ fn around<S>(worker: Worker<S>, watched: Watched<()>) -> Worker<Watched<S>> {
         master_link: worker.master_link,
         heartbeat: worker.heartbeat,
         grace: worker.grace,
+        recorder: worker.recorder,
     }
 }

@@ -37,3 +37,4 @@ pub mod sendfile;
 pub mod shared;
 pub mod signal;
 pub mod socket;
+pub mod thread_clock;

@@ -293,6 +293,12 @@ pub fn prepare_accepted(socket: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::net::sockopt::set_tcp_nodelay(socket, true)?)
 }
 
+/// The address of the other end of a connected TCP socket; `None` for any other descriptor.
+#[must_use]
+pub fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&socket).peer_addr().ok()?.as_socket()
+}
+
 /// `send(2)` without `SIGPIPE`. With `more`, the kernel waits for the following bytes, at most 200 ms, before it makes a
 /// segment (`MSG_MORE`): the head of a response and its file leave together. On Linux only: `TCP_NOPUSH` of other systems
 /// has no limit of time, and a response whose next piece is late would be held.

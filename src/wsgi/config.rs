@@ -29,6 +29,8 @@ pub(super) struct WsgiOptions {
     pub(super) preload: bool,
     log: String,
     logfile: Option<PathBuf>,
+    record: Option<PathBuf>,
+    record_when_turn_exceeds: Option<u64>,
     access_log: String,
     max_body: u64,
     /// Requests after which a worker is replaced; 0 for no limit.
@@ -79,6 +81,13 @@ impl WsgiOptions {
         Ok(WsgiConfig { base: self.base()?, trusted, options: self })
     }
 
+    fn record_long_turns(&self) -> Result<Option<Duration>, String> {
+        match (self.record_when_turn_exceeds, &self.record) {
+            (Some(_), None) => Err("--record-when-turn-exceeds: give the file as well, with --record".into()),
+            (millis, _) => Ok(millis.map(Duration::from_millis)),
+        }
+    }
+
     fn base(&self) -> Result<BaseConfig, String> {
         let places = self
             .listen
@@ -99,6 +108,8 @@ impl WsgiOptions {
             worker_timeout: seconds("--timeout", self.timeout)?,
             pidfile: None,
             log: config::log_level(&self.log).map_err(|wanted| format!("--log {}: {wanted}", self.log))?,
+            record: self.record.clone(),
+            record_long_turns: self.record_long_turns()?,
             logfile: self.logfile.clone(),
             access_log: config::access_log(&self.access_log),
             settings: Settings { limits, ..Settings::default() },

@@ -21,7 +21,7 @@ use crate::app::setup::Setup;
 use crate::config::{BaseConfig, ConfigError};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
-use crate::reactor::Reactor;
+use crate::reactor::{Probe, Reactor, Recorded};
 use crate::server::{Address, LogTarget};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
@@ -153,8 +153,25 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
+            None => self.serve_on(Reactor::new(), application, (setup, mounts), assignment, log),
+            Some(recorder) => {
+                let reactor = Reactor::with_probe(Recorded::new(recorder));
+                self.serve_on(reactor, application, (setup, mounts), assignment, log)
+            }
+        }
+    }
+
+    fn serve_on<P: Probe>(
+        &self,
+        reactor: io::Result<Reactor<P>>,
+        application: &Arc<Application>,
+        (setup, mounts): (Setup, Vec<Mount>),
+        assignment: Assignment,
+        log: LogTarget,
+    ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
-        let reactor = Reactor::new().map_err(boot_failure)?;
+        let reactor = reactor.map_err(boot_failure)?;
         let options = &self.config.options;
         let caller = match options.threads {
             0 => {
@@ -179,8 +196,8 @@ impl WsgiApp {
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        let (worker, status) = setup.into_worker(assignment, log, service);
-        let result = crate::app::serve(worker, status, reactor);
+        let (worker, status) = setup.into_worker(assignment, log, None, service);
+        let result = crate::app::serve_on(worker, status, reactor);
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result
     }

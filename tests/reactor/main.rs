@@ -13,11 +13,14 @@ use mio::event::Source;
 use stheno::chat::{Chat, Chunk, Handler, OutQueue, Producer, Terminator};
 use stheno::clock::{Instant, Now};
 use stheno::reactor::{
-    AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,
+    AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Moved, Probe, Reactor, Stream,
+    transmit,
 };
+use stheno::recording::Ending;
 use stheno::slab::Key;
 use stheno::sys::socket;
 
+mod recorded;
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests over the wire")]
 #[path = "../support/rules.rs"]
 mod rules;
@@ -348,7 +351,7 @@ struct Notes {
 }
 
 impl Probe for Notes {
-    fn poll_enter(&mut self, _: Option<Duration>) {
+    fn poll_enter(&mut self, _: usize, _: Option<Duration>) {
         assert_eq!(self.depth, 0, "never polls inside a hook");
         self.polls += 1;
     }
@@ -356,13 +359,13 @@ impl Probe for Notes {
         self.depth += 1;
         self.hooks.push(hook);
     }
-    fn hook_exit(&mut self, _: Key, _: Hook) {
+    fn hook_exit(&mut self, _: Key, _: Hook, _: Moved, _: Ending) {
         self.depth -= 1;
     }
-    fn accept(&mut self, _: Key) {
+    fn add(&mut self, _: Key, _: &dyn Dispatcher) {
         self.accepted += 1;
     }
-    fn close(&mut self, _: Key, unsent: u64) {
+    fn close(&mut self, _: Key, unsent: u64, _: bool) {
         assert_eq!(unsent, 0);
         self.closed += 1;
     }

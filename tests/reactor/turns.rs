@@ -211,14 +211,14 @@ struct Lag {
 }
 
 impl Probe for Lag {
-    fn poll_enter(&mut self, _: Option<Duration>) {
+    fn poll_enter(&mut self, _: usize, _: Option<Duration>) {
         if let Some(begun) = self.begun.take() {
             let micros = u64::try_from(begun.elapsed().as_micros()).expect("a short turn");
             self.histogram[(u64::BITS - micros.leading_zeros()).min(31) as usize] += 1;
         }
     }
 
-    fn poll_exit(&mut self, _: usize) {
+    fn poll_exit(&mut self, _: usize, _: Instant) {
         self.begun = Some(Instant::now());
     }
 }

@@ -115,6 +115,12 @@ class Options:
         "info", "--log", metavar="LEVEL", help="lowest level to log: debug, info, warning, error, critical or off")
     logfile: str | None = _option(
         None, "--logfile", metavar="FILE", shown="standard error", help="append the log to this file")
+    record: str | None = _option(
+        None, "--record", metavar="FILE", shown="",
+        help="record the loop of each worker in this file (docs/RECORDINGS.md); several workers add their number")
+    record_when_turn_exceeds: int | None = _option(
+        None, "--record-when-turn-exceeds", type=_count, metavar="MS", shown="",
+        help="write the recording at once when a turn of the loop takes longer")
     program: str = sys.executable or ""
     arguments: list[str] = field(default_factory=lambda: sys.orig_argv[1:])
 

@@ -1,0 +1,232 @@
+//! One line for each turn, for people: names, not numbers, and no more than fits a screen.
+//!
+//! ```text
+//! turn 10  waited 38 µs of ∞, 2 events
+//!     Client 3.1 handle_read (event): read 52 B, Reading → Asking
+//!     Client 4.1 handle_read (event): read 52 B, Reading → Asking
+//! ```
+
+use std::io::{self, Write as _};
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use super::file::Keys;
+use super::record::{ENDLESS, Ending, Kind, Record, Why, moved, ready};
+use super::ring::Ring;
+
+/// The most channels that one turn shows.
+const MOST: usize = 16;
+
+/// A line that fits a screen.
+const WIDTH: usize = 110;
+
+/// A hook that took this long shows its time.
+const WORTH_A_WORD: Duration = Duration::from_millis(1);
+
+/// The names that records refer to.
+pub(super) trait Book {
+    /// The text of a name; empty for 0.
+    fn name(&self, number: u16) -> &str;
+    /// The number of the name of a channel's type; 0 if it is not known.
+    fn type_of(&self, key: u64) -> u16;
+    /// What the keys are.
+    fn keys(&self) -> Keys;
+
+    /// A channel as people read it: `Client 3.1`.
+    fn label(&self, key: u64) -> String {
+        let (name, key) = (self.name(self.type_of(key)), self.keys().show(key));
+        if name.is_empty() { key } else { format!("{name} {key}") }
+    }
+}
+
+/// The names of a ring that is still being written.
+pub(super) struct Live<'a> {
+    pub(super) ring: &'a Ring,
+    pub(super) keys: Keys,
+}
+
+impl Book for Live<'_> {
+    fn name(&self, number: u16) -> &str {
+        self.ring.names.text(number)
+    }
+
+    fn type_of(&self, key: u64) -> u16 {
+        self.ring.known(key).map(|known| known.name).unwrap_or_default()
+    }
+
+    fn keys(&self) -> Keys {
+        self.keys
+    }
+}
+
+/// Writes lines to standard error, whose end is not a failure of the loop.
+pub(super) fn print(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// The lines of a turn; empty for a turn without a record. Records before the first wait are `start`.
+pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> String {
+    let mut head = match records.first() {
+        None => return String::new(),
+        Some(wait) if wait.kind == Kind::Wait => {
+            match records.iter().find(|record| record.kind == Kind::Turn) {
+                Some(turn) => waited(number, wait, turn),
+                // The wait is not over: the program ends in it.
+                None => return String::new(),
+            }
+        }
+        Some(_) => "start".to_string(),
+    };
+    let parts = parts(records, book);
+    let width = head.chars().count() + parts.iter().map(|part| part.chars().count() + 2).sum::<usize>();
+    if parts.len() == 1 && width <= WIDTH {
+        head = head + "  " + &parts[0];
+        return head + "\n";
+    }
+    for part in parts.iter().take(MOST) {
+        head = head + "\n    " + part;
+    }
+    if parts.len() > MOST {
+        head += &format!("\n    … and {} more", parts.len() - MOST);
+    }
+    head + "\n"
+}
+
+fn waited(number: u64, wait: &Record, turn: &Record) -> String {
+    let most = if wait.b == ENDLESS { "∞".into() } else { time(Duration::from_nanos(wait.b)) };
+    let waited = time(Duration::from_nanos(turn.time.saturating_sub(wait.time)));
+    let what = match (wait.a, turn.a) {
+        (0, 1) => "1 event".into(),
+        (0, count) => format!("{count} events"),
+        (asked, ready) => format!("asked about {asked}, {ready} ready"),
+    };
+    format!("turn {number}  waited {waited} of {most}, {what}")
+}
+
+/// What happened in a turn: a text for each hook, and for what happened outside of hooks.
+fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
+    let mut parts: Vec<Part> = Vec::new();
+    for record in records {
+        let Some(text) = text(record, book) else {
+            continue;
+        };
+        match (record.kind, parts.last_mut()) {
+            (Kind::Enter, _) => {
+                parts.push(Part { key: record.key, title: text, since: record.time, facts: Vec::new() })
+            }
+            (Kind::Exit, Some(part)) => {
+                let took = Duration::from_nanos(record.time.saturating_sub(part.since));
+                part.facts.extend((took >= WORTH_A_WORD).then(|| format!("took {}", time(took))));
+                part.facts.extend((!text.is_empty()).then_some(text));
+            }
+            (_, Some(part)) if part.key == record.key => part.facts.push(text),
+            _ => {
+                let title = book.label(record.key);
+                parts.push(Part { key: record.key, title, since: record.time, facts: vec![text] });
+            }
+        }
+    }
+    parts.into_iter().map(Part::into_text).collect()
+}
+
+struct Part {
+    key: u64,
+    title: String,
+    since: u64,
+    facts: Vec<String>,
+}
+
+impl Part {
+    fn into_text(self) -> String {
+        if self.facts.is_empty() { self.title } else { format!("{}: {}", self.title, self.facts.join(", ")) }
+    }
+}
+
+/// What a record says; `None` if it is for machines, or part of the head.
+fn text(record: &Record, book: &dyn Book) -> Option<String> {
+    let name = book.name(record.name);
+    Some(match record.kind {
+        Kind::Wait | Kind::Turn | Kind::Event | Kind::Clock => return None,
+        Kind::Enter => {
+            let why = Why::WORDS.get(usize::from(record.code)).copied().unwrap_or_default();
+            format!("{} {name} ({why})", book.label(record.key))
+        }
+        Kind::Exit => match record.code {
+            code if code == Ending::Failed as u8 => "error".into(),
+            code if code == Ending::Panicked as u8 => "panic".into(),
+            code if code == Ending::Pending as u8 => "Pending".into(),
+            code if code == Ending::Forgotten as u8 => "Pending without a waker".into(),
+            _ => String::new(),
+        },
+        Kind::Read if record.code & moved::END != 0 => "read the end".into(),
+        Kind::Read => moved_text("read", record, "would block"),
+        Kind::Write => moved_text("wrote", record, "no room"),
+        Kind::New if record.a == u32::MAX => "new".into(),
+        Kind::New => format!("new, fd {}", record.a),
+        Kind::Peer if record.code == 4 => format!("peer {}:{}", Ipv4Addr::from_bits(record.a), record.name),
+        Kind::Peer => return None,
+        Kind::State => {
+            let from = u16::try_from(record.a).map(|number| book.name(number)).unwrap_or_default();
+            format!("{from} → {name}")
+        }
+        Kind::Watch => match record.code {
+            1 => format!("registered for {}", interest(record.a)),
+            2 => format!("registered again for {}", interest(record.a)),
+            _ => "deregistered".into(),
+        },
+        Kind::Shutdown => "shut down".into(),
+        Kind::Close if record.b > 0 => format!("closed, {} lost", bytes(record.b)),
+        Kind::Close => "closed".into(),
+        Kind::Queue => format!("{} of {} wait to be accepted", record.a, record.b),
+        Kind::Wake => "woken".into(),
+        Kind::Response => format!("response {}, {}", record.a, bytes(record.b)),
+        Kind::Mark if record.b == 0 => name.into(),
+        Kind::Mark => format!("{name} {}", record.b),
+    })
+}
+
+fn moved_text(verb: &str, record: &Record, blocked: &str) -> String {
+    let has = |bit| record.code & bit != 0;
+    let mut text = format!("{verb} {}", bytes(record.b));
+    if has(moved::FAILED) {
+        text += ", failed";
+    } else if has(moved::SPENT) {
+        text += ", share spent";
+    } else if has(moved::BLOCKED) && record.b == 0 {
+        text = format!("{verb} nothing: {blocked}");
+    } else if has(moved::BLOCKED) && record.kind == Kind::Write {
+        text = format!("{text}, {blocked}");
+    }
+    text
+}
+
+fn interest(bits: u32) -> &'static str {
+    match bits & u32::from(ready::READ | ready::WRITE) {
+        1 => "reading",
+        2 => "writing",
+        3 => "reading and writing",
+        _ => "nothing",
+    }
+}
+
+/// A time in the unit that gives it one to three digits before the point.
+pub(super) fn time(time: Duration) -> String {
+    let nanos = time.as_nanos();
+    let (unit, name) = match nanos {
+        0..1_000 => return format!("{nanos} ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let (whole, tenths) = (nanos / unit, nanos % unit * 10 / unit);
+    if whole < 10 { format!("{whole}.{tenths} {name}") } else { format!("{whole} {name}") }
+}
+
+/// A number of bytes.
+pub(super) fn bytes(count: u64) -> String {
+    match count {
+        0..10_000 => format!("{count} B"),
+        10_000..10_240_000 => format!("{} KiB", count / 1024),
+        _ => format!("{} MiB", count / 1024 / 1024),
+    }
+}

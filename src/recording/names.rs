@@ -1,0 +1,74 @@
+//! Names of a recording: hooks, types of channels, states.
+
+/// The hooks of a dispatcher, which have the first numbers.
+pub const HOOKS: [&str; 6] =
+    ["handle_read", "handle_write", "handle_timeout", "handle_wake", "handle_shutdown", "handle_expt"];
+
+/// Texts by number, from 1. They are few, and each is in the program's own memory, so a look-up compares addresses first.
+#[derive(Debug)]
+pub(super) struct Names(Vec<&'static str>);
+
+impl Names {
+    pub(super) fn new() -> Self {
+        // Room for as many as programs have: a name that is seen for the first time allocates nothing.
+        let mut names = Vec::with_capacity(64);
+        names.extend(HOOKS);
+        Self(names)
+    }
+
+    /// The number of `name`; 0 for the empty one.
+    pub(super) fn number(&mut self, name: &'static str) -> u16 {
+        if name.is_empty() {
+            return 0;
+        }
+        let same = |other: &&str| std::ptr::eq::<str>(*other, name);
+        let at = self
+            .0
+            .iter()
+            .position(|other| same(&other))
+            .or_else(|| self.0.iter().position(|other| *other == name));
+        let at = at.unwrap_or_else(|| {
+            self.0.push(name);
+            self.0.len() - 1
+        });
+        u16::try_from(at + 1).unwrap_or(0)
+    }
+
+    /// Numbers and texts.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &'static str)> {
+        (1..).zip(self.0.iter().copied())
+    }
+
+    pub(super) fn text(&self, number: u16) -> &'static str {
+        usize::from(number).checked_sub(1).and_then(|at| self.0.get(at)).copied().unwrap_or_default()
+    }
+}
+
+/// The last part of the path of a type, without its parameters: `HttpChannel` for
+/// `stheno::server::channel::HttpChannel<stheno::files::FileService>`.
+#[must_use]
+pub fn short_type_name(path: &'static str) -> &'static str {
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_number() {
+        let mut names = Names::new();
+        assert_eq!((names.number(""), names.number("handle_read"), names.number("handle_expt")), (0, 1, 6));
+        let copy: &'static str = String::from("Reading").leak();
+        assert_eq!((names.number("Reading"), names.number(copy)), (7, 7));
+        assert_eq!((names.text(7), names.text(0), names.text(99)), ("Reading", "", ""));
+        assert_eq!(names.iter().last(), Some((7, "Reading")));
+    }
+
+    #[test]
+    fn a_type_has_a_short_name() {
+        assert_eq!(short_type_name("a::b::HttpChannel<a::files::FileService>"), "HttpChannel");
+        assert_eq!(short_type_name("Echo"), "Echo");
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads the file of a recording.
+
+use std::collections::HashMap;
+
+use super::file::{Keys, MAGIC};
+use super::lines::Book;
+use super::record::{Kind, RECORD_LEN, Record};
+
+/// A recording that was read from a file.
+#[derive(Clone, Debug, Default)]
+pub struct Recording {
+    /// The facts of the head that are no names, channels or totals: `program`, `loop`, `tells`, `pid`, `began` …
+    pub facts: HashMap<String, String>,
+    /// Sums over the whole run: `turns`, `read`, `written`, `responses`.
+    pub totals: HashMap<String, u64>,
+    /// What the keys are.
+    pub keys: Keys,
+    /// All records, oldest first.
+    pub records: Vec<Record>,
+    /// The text of the program; empty if it is not there.
+    pub source: String,
+    names: HashMap<u16, String>,
+    /// The type of each channel that is open at the end or new in the records.
+    types: HashMap<u64, u16>,
+}
+
+impl Recording {
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// A line that says what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let end =
+            bytes.windows(2).position(|two| two == b"\n\n").ok_or("it has no head: is it a recording?")?;
+        let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "its head is not UTF-8")?;
+        let mut lines = head.lines();
+        match lines.next() {
+            Some(MAGIC) => {}
+            Some(line) if line.starts_with("stheno recording ") => {
+                return Err(format!("its format is newer than this program: {line:?}"));
+            }
+            _ => return Err("it is no recording".into()),
+        }
+        let mut recording = Self::default();
+        for line in lines {
+            recording.take_line(line).ok_or_else(|| format!("a line of its head is wrong: {line:?}"))?;
+        }
+        let number =
+            |word: &str| recording.facts.get(word).and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+        let (count, source) = (number("records"), number("source"));
+        let body = &bytes[end + 2..];
+        let length = count.checked_mul(RECORD_LEN).filter(|length| *length <= body.len());
+        let (records, rest) = body.split_at(length.ok_or("it ends within its records")?);
+        let records = records.as_chunks().0.iter().filter_map(Record::from_bytes);
+        recording.records = records.collect();
+        recording.source = String::from_utf8_lossy(rest.get(..source).unwrap_or_default()).into_owned();
+        for record in recording.records.iter().filter(|record| record.kind == Kind::New) {
+            recording.types.insert(record.key, record.name);
+        }
+        Ok(recording)
+    }
+
+    /// Takes a line of the head; `None` if it is malformed. Unknown words are kept as facts.
+    fn take_line(&mut self, line: &str) -> Option<()> {
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "name" => {
+                let (number, text) = value.split_once(' ')?;
+                self.names.insert(number.parse().ok()?, text.into());
+            }
+            "channel" => {
+                let mut words = value.split(' ');
+                let (index, generation) = words.next()?.split_once('.')?;
+                let key = generation.parse::<u64>().ok()? << 32 | index.parse::<u64>().ok()?;
+                self.types.insert(key, words.next()?.parse().ok()?);
+            }
+            "total" => {
+                let (name, sum) = value.split_once(' ')?;
+                self.totals.insert(name.into(), sum.parse().ok()?);
+            }
+            "keys" => {
+                let all = [Keys::Slab, Keys::Descriptor, Keys::Token];
+                self.keys = all.into_iter().find(|keys| keys.word() == value)?;
+            }
+            _ => drop(self.facts.insert(word.into(), value.into())),
+        }
+        Some(())
+    }
+
+    /// The turns, each from its wait on, with their numbers; the first one may be what happened before the first wait.
+    pub fn turns(&self) -> impl Iterator<Item = (u64, &[Record])> {
+        let is_wait = |record: &Record| record.kind == Kind::Wait;
+        let slices: Vec<&[Record]> = self.records.chunk_by(|_, next| !is_wait(next)).collect();
+        let waits =
+            slices.iter().filter(|slice| slice.iter().any(|record| record.kind == Kind::Turn)).count() as u64;
+        // The last turn has the number of all turns. A wait that is not over belongs to no turn yet.
+        let first = self.totals.get("turns").copied().unwrap_or(waits).saturating_sub(waits);
+        let mut number = first;
+        slices.into_iter().map(move |slice| {
+            number += u64::from(slice.iter().any(|record| record.kind == Kind::Turn));
+            (number, slice)
+        })
+    }
+
+    /// The text of a name; empty for 0.
+    #[must_use]
+    pub fn name(&self, number: u16) -> &str {
+        self.names.get(&number).map_or("", String::as_str)
+    }
+}
+
+impl Book for Recording {
+    fn name(&self, number: u16) -> &str {
+        self.name(number)
+    }
+
+    fn type_of(&self, key: u64) -> u16 {
+        self.types.get(&key).copied().unwrap_or_default()
+    }
+
+    fn keys(&self) -> Keys {
+        self.keys
+    }
+}
