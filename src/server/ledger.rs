@@ -8,7 +8,7 @@ use crate::reactor::Peer;
 use crate::sys::orders::PassedFile;
 
 /// A counter of responses.
-pub trait Tally: std::fmt::Debug {
+pub trait ResponseCounter: std::fmt::Debug {
     /// Takes note of a response with `bytes` of its body, as far as it was sent.
     fn response(&mut self, status: Status, bytes: u64);
 
@@ -21,26 +21,26 @@ pub trait Tally: std::fmt::Debug {
 #[derive(Debug)]
 pub struct Ledger {
     log: Option<AccessLog>,
-    tallies: Vec<Box<dyn Tally>>,
-    /// How many lost lines the tallies know of.
+    counters: Vec<Box<dyn ResponseCounter>>,
+    /// How many lost lines the counters know of.
     lost: u64,
 }
 
 impl Ledger {
     /// The destination of a worker with this log and these counters; `None` if there is neither.
     #[must_use]
-    pub fn of(log: Option<AccessLog>, tallies: Vec<Box<dyn Tally>>) -> Option<Box<dyn LogSink>> {
+    pub fn of(log: Option<AccessLog>, counters: Vec<Box<dyn ResponseCounter>>) -> Option<Box<dyn LogSink>> {
         match log {
-            Some(log) if tallies.is_empty() => Some(Box::new(log)),
-            None if tallies.is_empty() => None,
-            log => Some(Box::new(Self { log, tallies, lost: 0 })),
+            Some(log) if counters.is_empty() => Some(Box::new(log)),
+            None if counters.is_empty() => None,
+            log => Some(Box::new(Self { log, counters, lost: 0 })),
         }
     }
 }
 
 impl LogSink for Ledger {
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
-        self.tallies.iter_mut().for_each(|tally| tally.response(record.status, record.sent));
+        self.counters.iter_mut().for_each(|counter| counter.response(record.status, record.sent));
         if let Some(log) = &mut self.log {
             log.record(peer, stamp, record);
         }
@@ -58,7 +58,7 @@ impl LogSink for Ledger {
         let lost = log.dropped() - self.lost;
         if lost > 0 {
             self.lost += lost;
-            self.tallies.iter_mut().for_each(|tally| tally.lost_lines(lost));
+            self.counters.iter_mut().for_each(|counter| counter.lost_lines(lost));
         }
     }
 
@@ -79,7 +79,7 @@ mod tests {
     #[derive(Debug, Default, Clone)]
     struct Seen(Rc<RefCell<(Vec<(u16, u64)>, u64)>>);
 
-    impl Tally for Seen {
+    impl ResponseCounter for Seen {
         fn response(&mut self, status: Status, bytes: u64) {
             self.0.borrow_mut().0.push((status.code(), bytes));
         }

@@ -59,7 +59,7 @@ pub use connection_table::Activities;
 use connection_table::ConnectionTable;
 pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
-pub use ledger::{Ledger, Tally};
+pub use ledger::{Ledger, ResponseCounter};
 pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 pub use listeners::{Listeners, bind};
 pub use log_record::{LogRecord, LogSink};

@@ -9,7 +9,7 @@ use crate::http1::{Request, Response, Service};
 use crate::reactor::Peer;
 use crate::slab::Key;
 
-use super::{Activities, Tally};
+use super::{Activities, ResponseCounter};
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub trait WorkerService: Service {
     const IS_WATCHED: bool = false;
 
     /// Returns the counter of responses, for the worker's [`Ledger`](super::Ledger).
-    fn tally(&self) -> Option<Box<dyn Tally>> {
+    fn counter(&self) -> Option<Box<dyn ResponseCounter>> {
         None
     }
 

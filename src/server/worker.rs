@@ -160,7 +160,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         reactor.add(MasterLink { socket: FileWrapper(self.master_link), commands: Rc::clone(&commands) });
         let housekeepers = reactor.len();
         let shares = self.heartbeat.shares();
-        let ledger = Ledger::of(self.access_log, self.service.tally().into_iter().collect());
+        let ledger = Ledger::of(self.access_log, self.service.counter().into_iter().collect());
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();

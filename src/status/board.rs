@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::clock::Instant;
 use crate::http1::Status;
-use crate::server::{Activities, Tally, TurnFacts};
+use crate::server::{Activities, ResponseCounter, TurnFacts};
 use crate::sys::shared;
 
 /// Slots of the board: those of the scoreboard. A page that no worker writes costs nothing.
@@ -159,7 +159,7 @@ pub(super) struct RecentTurn {
     pub(super) events: u64,
 }
 
-/// The page of one worker. The worker writes it through [`Tally`] and the methods that take note; every worker reads it.
+/// The page of one worker. The worker writes it through [`ResponseCounter`] and the methods that take note; every worker reads it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     epoch: Instant,
@@ -275,7 +275,7 @@ fn slot_of(turn: u64) -> usize {
     usize::try_from(turn % RING_LENGTH as u64).unwrap_or_default()
 }
 
-impl Tally for Slot {
+impl ResponseCounter for Slot {
     fn response(&mut self, status: Status, bytes: u64) {
         let class = usize::from(status.code() / 100).clamp(1, CLASSES) - 1;
         bump(&self.page[RESPONSES + class], 1);

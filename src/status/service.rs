@@ -12,7 +12,7 @@ use super::snapshot::Reports;
 use super::{metrics, page};
 use crate::clock::{Instant, Now};
 use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
-use crate::server::{Activities, PeerInfo, Shared, Tally, TurnFacts, WorkerService};
+use crate::server::{Activities, PeerInfo, ResponseCounter, Shared, TurnFacts, WorkerService};
 use crate::slab::Key;
 
 /// How often a worker publishes what its connections do, at most: it looks at each of them for that.
@@ -219,7 +219,7 @@ impl<S: WorkerService> WorkerService for Watched<S> {
         self.inner.tend(now)
     }
 
-    fn tally(&self) -> Option<Box<dyn Tally>> {
+    fn counter(&self) -> Option<Box<dyn ResponseCounter>> {
         Some(Box::new(self.slot))
     }
 
