@@ -3,7 +3,7 @@
 (() => {
   const RING = 128;            // turns of a worker that are shown
   const RATES = 8;             // events that a rate is computed from: two seconds
-  const LOW = 10, HIGH = 1e6;  // the scale of a strip, in microseconds
+  const LOW = 1, HIGH = 1e6;   // the scale of a strip, in microseconds
   const SLOW = 1e4, CRITICAL = 5e4;
 
   const byId = (id) => document.getElementById(id);
@@ -53,7 +53,8 @@
   function bar(number, whole, isUneven) {
     const cell = element("td", undefined, "bar");
     const part = element("i", undefined, isUneven ? "uneven" : "");
-    part.style.width = `${whole > 0 ? Math.min(100, number / whole * 100) : 0}%`;
+    part.style.width = `calc((100% - .8rem) * ${whole > 0 ? Math.min(1, number / whole) : 0})`;
+    part.hidden = number === 0;
     cell.append(part, element("b", grouped(number)));
     return cell;
   }
