@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::metrics::Metrics;
-use crate::support::server::{eventually, halt, run, send};
+use crate::support::server::{eventually, halt, is_alive, run, send};
 use crate::support::{Client, Folder, Server};
 
 /// Starts a server with a status page on a free port.
@@ -269,7 +269,7 @@ fn health_is_503_during_a_drain() {
 
 /// A reload keeps the place and the counters; the old workers do not answer that the server drains.
 #[test]
-fn a_reload_and_an_upgrade_keep_the_place() {
+fn a_reload_keeps_the_place_and_the_counters() {
     let folder = Folder::new();
     let (server, place) = start(&folder, &["-w", "2"]);
     server.connect().get("/ok", "");
@@ -290,6 +290,42 @@ fn a_reload_and_an_upgrade_keep_the_place() {
     drop(slow);
     eventually("the old workers have ended", || server.children().len() == 2);
     assert_eq!(metrics(place).value("stheno_workers{state=\"ready\"}"), 2.0);
+}
+
+/// The process that a test has started by an upgrade; it ends with the test.
+struct Successor(i32);
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        send(self.0, Signal::INT);
+        eventually("it is gone", || !is_alive(self.0));
+    }
+}
+
+/// The new program gets the socket, and the old one does not answer that the server drains.
+#[test]
+fn an_upgrade_hands_the_place_over() {
+    let folder = Folder::new();
+    let pidfile = folder.beside("pid");
+    let (mut server, place) = start(&folder, &["--pidfile", pidfile.to_str().expect("UTF-8")]);
+    let mut events = Events::open(place, "/events");
+    events.next().expect("an event");
+    let mut slow = server.connect();
+    slow.send("GET /ok HTTP/1.1\r\n");
+    server.signal(Signal::USR2);
+    server.wait_for("this one drains and exits");
+    let pid = fs::read_to_string(&pidfile).expect("a pid").trim().parse().expect("a number");
+    assert_ne!(pid, server.master());
+    let _successor = Successor(pid);
+    while events.next().is_some() {}
+    for _ in 0..10 {
+        assert_eq!(get(place, "/healthz").status, 200, "one of them serves");
+    }
+    slow.send("Host: a\r\n\r\n");
+    assert_eq!(slow.read("GET").status, 200);
+    drop(slow);
+    assert!(server.wait().success());
+    assert_eq!(metrics(place).value("stheno_requests_total{code=\"2xx\"}"), 0.0, "they begin again");
 }
 
 #[test]
