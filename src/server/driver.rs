@@ -300,7 +300,7 @@ impl Driver {
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
         let record = cx.log.as_deref().map(|log| match S::IS_WATCHED && !log.wants_lines() {
-            true => LogRecord::refused(b""),
+            true => LogRecord::without_text(),
             false => LogRecord::of(&request),
         });
         let needs = request.needs();
@@ -431,8 +431,10 @@ impl Driver {
         };
         let now = if cx.service.takes_time() { Now::ask() } else { cx.turn.now };
         let taken = self.connection.output().taken();
+        let wants_lines = !S::IS_WATCHED || log.wants_lines();
         while let Some(record) = self.records.pop(taken, now.monotonic, all) {
-            log.record(cx.peer.peer, cx.turn.dates.log(now.wall), record);
+            let stamp = if wants_lines { cx.turn.dates.log(now.wall) } else { "" };
+            log.record(cx.peer.peer, stamp, record);
         }
     }
 

@@ -76,16 +76,22 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Counts {
+        responses: Vec<(u16, u64)>,
+        lost: u64,
+    }
+
     #[derive(Debug, Default, Clone)]
-    struct Seen(Rc<RefCell<(Vec<(u16, u64)>, u64)>>);
+    struct Seen(Rc<RefCell<Counts>>);
 
     impl ResponseCounter for Seen {
         fn response(&mut self, status: Status, bytes: u64) {
-            self.0.borrow_mut().0.push((status.code(), bytes));
+            self.0.borrow_mut().responses.push((status.code(), bytes));
         }
 
         fn lost_lines(&mut self, lines: u64) {
-            self.0.borrow_mut().1 += lines;
+            self.0.borrow_mut().lost += lines;
         }
     }
 
@@ -100,7 +106,7 @@ mod tests {
         assert!(!ledger.wants_lines());
         ledger.record(Peer::Unix, "now", record());
         ledger.flush();
-        assert_eq!(*seen.0.borrow(), (vec![(200, 7)], 0));
+        assert_eq!(*seen.0.borrow(), Counts { responses: vec![(200, 7)], lost: 0 });
         assert!(Ledger::of(None, Vec::new()).is_none());
     }
 
@@ -117,7 +123,7 @@ mod tests {
         }
         drop(ledger);
         let text = std::io::read_to_string(std::fs::File::from(read)).expect("text");
-        let (responses, lost) = &*seen.0.borrow();
+        let Counts { responses, lost } = &*seen.0.borrow();
         assert_eq!((responses.len(), text.lines().count() as u64 + lost), (10_000, 10_000));
         assert!(*lost > 0);
     }

@@ -46,6 +46,18 @@ impl LogRecord {
         }
     }
 
+    /// The record of a request without its text, for a destination that wants no lines.
+    pub(super) fn without_text() -> Self {
+        Self {
+            request_line: Box::default(),
+            referer: None,
+            user_agent: None,
+            status: Status::OK,
+            sent: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
     /// The record of a malformed request: the first line of `head`, even if it is no request line.
     pub(super) fn refused(head: &[u8]) -> Self {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();

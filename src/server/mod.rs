@@ -124,7 +124,9 @@ impl<S> Shared<S> {
 
     /// Calls a function with the destination of records, if there is one.
     fn with_log<R>(&self, call: impl FnOnce(&mut dyn LogSink) -> R) -> Option<R> {
-        self.resources.borrow_mut().log.as_deref_mut().map(|log| call(log))
+        let mut resources = self.resources.borrow_mut();
+        let log = resources.log.as_deref_mut()?;
+        Some(call(log))
     }
 
     /// Returns the number of connections.

@@ -147,7 +147,11 @@ fn bump(word: &AtomicU64, by: u64) {
 }
 
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())
+}
+
+fn nanos(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }
 
 /// A turn of a worker's loop, in microseconds since the server started.
@@ -187,7 +191,7 @@ impl Slot {
 
     /// Counts a turn, and shows it in the ring.
     pub(super) fn note_turn(&self, turn: &TurnFacts) {
-        let worked = u64::try_from(turn.worked.as_nanos()).unwrap_or(u64::MAX);
+        let worked = nanos(turn.worked);
         let class = BOUNDS.iter().position(|bound| worked <= *bound).unwrap_or(BOUNDS.len());
         bump(&self.page[TURNS + class], 1);
         bump(&self.page[TURN_NANOS], worked);

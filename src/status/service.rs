@@ -108,6 +108,12 @@ impl WorkerService for StatusService {
 #[derive(Debug)]
 pub struct Watched<S> {
     pub(super) inner: S,
+    pub(super) watch: Watcher,
+}
+
+/// What watches a worker.
+#[derive(Debug)]
+pub(super) struct Watcher {
     pub(super) pages: Rc<Pages>,
     /// The path of the pages on the public port.
     pub(super) path: Option<String>,
@@ -130,7 +136,7 @@ pub(super) struct Times {
     ticked: Option<Instant>,
 }
 
-impl<S> Watched<S> {
+impl Watcher {
     /// The path of a request after that of the pages, if it is below it.
     fn rest<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         let rest = path.strip_prefix(self.path.as_deref()?.as_bytes())?;
@@ -170,11 +176,11 @@ impl<S> Watched<S> {
 impl<S: WorkerService> Service for Watched<S> {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         if let Target::Path { path, .. } = request.target
-            && let Some(rest) = self.rest(path)
+            && let Some(rest) = self.watch.rest(path)
         {
             return match rest {
-                [] => Reply::Ready(self.redirect()),
-                rest => self.pages.reply(request, rest, self.connection.get()),
+                [] => Reply::Ready(self.watch.redirect()),
+                rest => self.watch.pages.reply(request, rest, self.watch.connection.get()),
             };
         }
         self.inner.handle(request, now)
@@ -185,17 +191,17 @@ impl<S: WorkerService> WorkerService for Watched<S> {
     const IS_WATCHED: bool = true;
 
     fn set_peer(&self, peer: &PeerInfo) {
-        self.connection.set(peer.connection);
+        self.watch.connection.set(peer.connection);
         self.inner.set_peer(peer);
     }
 
     /// Ends the streams, so that their viewers go to another worker, unless there is none.
     fn drain(&self) {
         self.inner.drain();
-        self.pages.reports.close_sockets();
-        self.pages.draining.set(true);
-        if !self.pages.stay() {
-            self.pages.viewers.end();
+        self.watch.pages.reports.close_sockets();
+        self.watch.pages.draining.set(true);
+        if !self.watch.pages.stay() {
+            self.watch.pages.viewers.end();
         }
     }
 
@@ -212,7 +218,7 @@ impl<S: WorkerService> WorkerService for Watched<S> {
     }
 
     fn before_waiting(&self) -> Option<Duration> {
-        self.inner.before_waiting().into_iter().chain(self.next_report()).min()
+        self.inner.before_waiting().into_iter().chain(self.watch.next_report()).min()
     }
 
     fn tend(&self, now: Now) -> Option<Duration> {
@@ -220,25 +226,25 @@ impl<S: WorkerService> WorkerService for Watched<S> {
     }
 
     fn counter(&self) -> Option<Box<dyn ResponseCounter>> {
-        Some(Box::new(self.slot))
+        Some(Box::new(self.watch.slot))
     }
 
     fn note_accept(&self) {
-        self.slot.note_accept();
+        self.watch.slot.note_accept();
     }
 
     fn note_turn(&self, turn: &TurnFacts, activities: &dyn Fn() -> Activities) {
-        self.slot.note_turn(turn);
-        let mut times = self.times.borrow_mut();
+        self.watch.slot.note_turn(turn);
+        let mut times = self.watch.times.borrow_mut();
         let now = turn.begun + turn.worked;
         times.turned = Some(now);
-        self.publish(&mut times, now, activities);
+        self.watch.publish(&mut times, now, activities);
     }
 
     /// None while the pages close with the worker: then it waits for their responses as for those of clients.
     fn channels_beside(&self) -> usize {
-        match &self.own {
-            Some((shared, alive)) if self.pages.stay() || !self.pages.draining.get() => {
+        match &self.watch.own {
+            Some((shared, alive)) if self.watch.pages.stay() || !self.watch.pages.draining.get() => {
                 shared.connections() + Rc::strong_count(alive) - 1
             }
             _ => 0,

@@ -188,15 +188,17 @@ impl Reports {
 
     fn queues(&self, slots: &[WorkerView]) -> Vec<Queue> {
         let live = || slots.iter().filter(|view| matches!(view.health, Some(Health::Ready | Health::Hung)));
-        let own = self.own_queues().into_iter().zip(&self.names).enumerate();
-        let queue = |(number, (sizes, name)): (usize, (Option<(u64, u64)>, &String))| {
-            let (mut length, mut limit) = sizes?;
+        let mut queues = Vec::new();
+        for (number, (sizes, name)) in self.own_queues().into_iter().zip(&self.names).enumerate() {
+            let Some((mut length, mut limit)) = sizes else {
+                continue;
+            };
             if self.is_per_worker {
                 length = live().map(|view| view.slot.queues()[number]).sum();
                 limit *= live().count() as u64;
             }
-            Some(Queue { name: name.clone(), length, limit })
-        };
-        own.filter_map(queue).collect()
+            queues.push(Queue { name: name.clone(), length, limit });
+        }
+        queues
     }
 }

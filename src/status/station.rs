@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::board::Board;
 use super::events::Viewers;
-use super::service::{Pages, StatusService, Times, Watched};
+use super::service::{Pages, StatusService, Times, Watched, Watcher};
 use super::snapshot::Reports;
 use crate::heartbeat::Heartbeat;
 use crate::http1::{Settings, Timeouts};
@@ -71,8 +71,7 @@ impl Station {
         });
         let own =
             (!listeners.is_empty()).then(|| own(&worker.settings, &pages, reactor.waker())).transpose()?;
-        let watched = Watched {
-            inner: (),
+        let watch = Watcher {
             pages,
             path,
             slot,
@@ -80,7 +79,7 @@ impl Station {
             connection: Cell::new(Key::from_bits(0)),
             times: RefCell::new(Times::default()),
         };
-        let mut running = around(worker, watched).boot_on(reactor)?;
+        let mut running = around(worker, watch).boot_on(reactor)?;
         if let Some((shared, alive)) = own {
             for socket in listeners {
                 // Every worker looks: one that hangs, or is stopped, keeps nobody waiting.
@@ -108,11 +107,10 @@ fn own(
     Ok((Rc::new(shared), Rc::new(())))
 }
 
-/// The worker with its service inside of `watched`.
-fn around<S>(worker: Worker<S>, watched: Watched<()>) -> Worker<Watched<S>> {
-    let Watched { inner: (), pages, path, slot, own, connection, times } = watched;
+/// The worker with its service inside of what watches it.
+fn around<S>(worker: Worker<S>, watch: Watcher) -> Worker<Watched<S>> {
     Worker {
-        service: Watched { inner: worker.service, pages, path, slot, own, connection, times },
+        service: Watched { inner: worker.service, watch },
         settings: worker.settings,
         capacity: worker.capacity,
         access_log: worker.access_log,

@@ -98,7 +98,9 @@ impl Metrics {
 
     /// The sum of all series of a metric.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        let is_of = |series: &&String| series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
+        let is_of = |series: &&String| {
+            series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+        };
         self.values.keys().filter(is_of).map(|series| self.values[series]).sum()
     }
 
@@ -108,11 +110,15 @@ impl Metrics {
             let name = series.split('{').next().unwrap_or_default();
             name.ends_with("_total") || name.ends_with("_bucket") || name.ends_with("_count")
         };
-        self.values.iter().filter(move |(series, _)| is_counter(series)).map(|(series, value)| (series, *value))
+        self.values
+            .iter()
+            .filter(move |(series, _)| is_counter(series))
+            .map(|(series, value)| (series, *value))
     }
 }
 
 fn is_name(name: &str) -> bool {
     let is_first = |byte: u8| byte.is_ascii_alphabetic() || b"_:".contains(&byte);
-    name.bytes().next().is_some_and(is_first) && name.bytes().all(|byte| is_first(byte) || byte.is_ascii_digit())
+    name.bytes().next().is_some_and(is_first)
+        && name.bytes().all(|byte| is_first(byte) || byte.is_ascii_digit())
 }

@@ -66,7 +66,10 @@ fn get(place: SocketAddr, path: &str) -> Page {
 
 fn metrics(place: SocketAddr) -> Metrics {
     let page = get(place, "/metrics");
-    assert_eq!((page.status, page.field("Content-Type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
+    assert_eq!(
+        (page.status, page.field("Content-Type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
     Metrics::parse(&page.body)
 }
 
@@ -83,7 +86,10 @@ impl Events {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").expect("send");
         let mut events = Self { stream, received: String::new() };
         let head = events.until("\r\n\r\n");
-        assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Type: text/event-stream"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 ") && head.contains("Content-Type: text/event-stream"),
+            "{head}"
+        );
         assert_eq!(events.until("\n\n"), "retry: 1000");
         events
     }
@@ -203,7 +209,9 @@ fn the_queue_is_seen_while_a_worker_is_away() {
     let clients: Vec<TcpStream> =
         (0..16).map(|_| TcpStream::connect(server.address()).expect("connect")).collect();
     // Those of the halted worker wait in its own socket; it does not tell, and the others are accepted. The page goes on.
-    eventually("the worker is seen to hang", || metrics(place).value("stheno_workers{state=\"hung\"}") == 1.0);
+    eventually("the worker is seen to hang", || {
+        metrics(place).value("stheno_workers{state=\"hung\"}") == 1.0
+    });
     assert_eq!(get(place, "/healthz").status, 200);
     send(server.workers[0], Signal::CONT);
     eventually("all are accepted", || metrics(place).sum("stheno_worker_connections") == 16.0);
@@ -222,7 +230,8 @@ fn a_killed_worker_is_counted_and_no_counter_goes_back() {
     send(server.workers[0], Signal::KILL);
     eventually("another one serves", || {
         let now = metrics(place);
-        now.value("stheno_worker_restarts_total") == 1.0 && now.value("stheno_workers{state=\"ready\"}") == 2.0
+        now.value("stheno_worker_restarts_total") == 1.0
+            && now.value("stheno_workers{state=\"ready\"}") == 2.0
     });
     let after = metrics(place);
     assert_eq!(after.value("stheno_requests_total{code=\"2xx\"}"), 6.0);
@@ -343,8 +352,12 @@ fn events_come_four_times_a_second_and_show_the_turns() {
         seen += 1;
         let event = events.next().expect("an event");
         for turn in event["workers"][0]["ring"].as_array().expect("turns") {
-            let numbers: Vec<u64> =
-                turn.as_array().expect("four").iter().map(|number| number.as_u64().expect("a number")).collect();
+            let numbers: Vec<u64> = turn
+                .as_array()
+                .expect("four")
+                .iter()
+                .map(|number| number.as_u64().expect("a number"))
+                .collect();
             assert!(numbers.len() == 4 && numbers[0] <= event["uptime"].as_u64().expect("a time"), "{turn}");
         }
     }
