@@ -1,6 +1,7 @@
 //! What the counters alone show to be wrong, with a cause and a cure.
 
 use super::snapshot::{Health, Snapshot};
+use crate::reactor::AcceptMode;
 
 /// A worker with fewer connections than this is not compared: a few connections cannot be shared equally.
 const FEW: u64 = 8;
@@ -47,7 +48,15 @@ fn uneven(snapshot: &Snapshot) -> Option<Finding> {
             least.index,
             least.open()
         ),
-        cure: "Use --accept exclusive, with which the workers keep equal shares of the connections.",
+        cure: match snapshot.accept {
+            AcceptMode::Exclusive => {
+                "The worker with few was not at its loop when the others connected: look at its turns, and at what else the \
+                 machine does. It gets the next connections."
+            }
+            AcceptMode::Shared | AcceptMode::Reuseport => {
+                "Use --accept exclusive, with which the workers keep equal shares of the connections."
+            }
+        },
     })
 }
 
@@ -74,6 +83,7 @@ mod tests {
             started: 0,
             restarts: 0,
             is_draining: false,
+            accept: AcceptMode::Shared,
             queues: vec![Queue { name: "here".into(), length, limit: 100 }],
             slots: open.iter().enumerate().map(view).collect(),
         }
@@ -91,6 +101,10 @@ mod tests {
         assert_eq!(kinds(&server(&[7, 0], 0)), [""; 0], "too few to share");
         assert_eq!(kinds(&server(&[8, 0], 0)), ["uneven-shares"]);
         assert_eq!(kinds(&server(&[100], 0)), [""; 0], "alone");
+        let mut exclusive = server(&[10, 3], 0);
+        assert!(findings(&exclusive)[0].cure.contains("--accept exclusive"));
+        exclusive.accept = AcceptMode::Exclusive;
+        assert!(!findings(&exclusive)[0].cure.contains("--accept"), "it is on already");
         let mut reloaded = server(&[100, 1], 0);
         reloaded.slots[1].generation = 2;
         assert_eq!(kinds(&reloaded), [""; 0], "the old worker drains");

@@ -54,7 +54,7 @@ impl Pages {
     /// Whether the server serves. A worker that is replaced does not count: others serve.
     fn health(&self) -> Response {
         let mut response = page::response("text/plain; charset=utf-8", "ok\n");
-        if self.draining.get() || self.reports.board.is_stopping() {
+        if self.stay() {
             response.status = Status::SERVICE_UNAVAILABLE;
             response.body = Body::Bytes(b"draining\n".into());
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::board::{Board, CLASSES, MOST_QUEUES, Slot};
 use crate::heartbeat::{HeartbeatSlot, Peers, WorkerState};
-use crate::reactor::ListenSocket;
+use crate::reactor::{AcceptMode, ListenSocket};
 use crate::server::Activities;
 use crate::sys::socket;
 
@@ -23,8 +23,8 @@ pub(super) struct Reports {
     names: Vec<String>,
     /// Copies of the sockets; empty when the worker drains.
     sockets: Mutex<Vec<ListenSocket>>,
-    /// Whether each worker has sockets of its own.
-    is_per_worker: bool,
+    /// How the workers share the sockets.
+    accept: AcceptMode,
 }
 
 /// The queue of connections that wait for a listener.
@@ -95,6 +95,8 @@ pub(super) struct Snapshot {
     pub(super) started: u64,
     pub(super) restarts: u64,
     pub(super) is_draining: bool,
+    /// How the workers share the listeners.
+    pub(super) accept: AcceptMode,
     pub(super) queues: Vec<Queue>,
     /// Every slot that was ever used, also of workers that have ended: their counters are part of the sums.
     pub(super) slots: Vec<WorkerView>,
@@ -135,11 +137,11 @@ impl Reports {
         board: Board,
         peers: Peers,
         listeners: (Vec<String>, Vec<ListenSocket>),
-        is_per_worker: bool,
+        accept: AcceptMode,
     ) -> Self {
         let (names, mut sockets) = listeners;
         sockets.truncate(MOST_QUEUES);
-        Self { board, peers, names, sockets: Mutex::new(sockets), is_per_worker }
+        Self { board, peers, names, sockets: Mutex::new(sockets), accept }
     }
 
     /// Closes the copies of the listening sockets, which would keep them open.
@@ -174,6 +176,7 @@ impl Reports {
             started: self.board.started(),
             restarts: self.board.restarts(),
             is_draining: self.board.is_stopping(),
+            accept: self.accept,
             queues: self.queues(&slots),
             slots,
         }
@@ -193,7 +196,7 @@ impl Reports {
             let Some((mut length, mut limit)) = sizes else {
                 continue;
             };
-            if self.is_per_worker {
+            if self.accept == AcceptMode::Reuseport {
                 length = live().map(|view| view.slot.queues()[number]).sum();
                 limit *= live().count() as u64;
             }

@@ -64,7 +64,7 @@ impl Station {
         let slot = board.slot(peers.own().index()).ok_or(io::ErrorKind::OutOfMemory)?;
         slot.begin(u64::from(process::current().number().unsigned_abs()));
         let pages = Rc::new(Pages {
-            reports: Arc::new(Reports::new(board, peers, queues, worker.accept == AcceptMode::Reuseport)),
+            reports: Arc::new(Reports::new(board, peers, queues, worker.accept)),
             viewers: Arc::new(Viewers::new(reactor.waker())),
             server: worker.settings.server.clone(),
             draining: Cell::new(false),

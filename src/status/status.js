@@ -208,7 +208,7 @@
       if (this.chosen !== null) {
         const [, waited, worked, events] = this.turns[this.chosen];
         const age = this.turns.length - 1 - this.chosen;
-        text = `${age === 0 ? "last turn" : `${age} turns ago`}: waited ${time(waited)}, worked ${time(worked)}, ` +
+        text = `${age === 0 ? "last turn" : `${age} ${age === 1 ? "turn" : "turns"} ago`}: waited ${time(waited)}, worked ${time(worked)}, ` +
           `${events} ${events === 1 ? "event" : "events"}`;
       } else if (this.turns.length) {
         const [waited, worked] = [1, 2].map((at) => this.turns.map((turn) => turn[at]));

@@ -282,11 +282,18 @@ fn a_reload_keeps_the_place_and_the_counters() {
     let folder = Folder::new();
     let (server, place) = start(&folder, &["-w", "2"]);
     server.connect().get("/ok", "");
-    // A connection that keeps an old worker in its drain.
+    // A connection that keeps an old worker in its drain, and a monitor with a connection to it.
     let mut slow = server.connect();
     slow.send("GET /ok HTTP/1.1\r\n");
+    let mut kept = Client::connect(place);
+    assert_eq!(kept.get("/healthz", "").text(), "ok\n");
+    kept.send("GET /healthz HTTP/1.1\r\n");
+    eventually("both are accepted", || metrics(place).sum("stheno_connections") == 1.0);
     server.signal(Signal::HUP);
-    server.wait_for("draining");
+    eventually("both workers drain", || server.count_said("draining") == 2);
+    kept.send("Host: a\r\n\r\n");
+    let last = kept.read("GET");
+    assert_eq!((last.status, last.closes()), (200, true), "the server serves, and the old worker goes");
     for _ in 0..10 {
         assert_eq!(get(place, "/healthz").status, 200);
     }
