@@ -7,10 +7,13 @@
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
 use ctrl_c::CtrlC;
@@ -22,13 +25,14 @@ use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Re
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: LabArgs) -> io::Result<()> {
     seed::basic_config(&Format::Server);
     let serversocket = socket::listen(seed::resolve(&args.host, args.port)?, 5, false)?;
-    let mut reactor = Reactor::new()?;
+    let mut reactor =
+        Reactor::with_probe(recording::probe("reactor", include_str!("async_server_step2.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     reactor.add(AsyncHTTPServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
@@ -43,6 +47,10 @@ struct AsyncHTTPServer {
 impl Dispatcher for AsyncHTTPServer {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.listener
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.listener.as_fd())
     }
 
     /// asyncore calls `handle_accepted` for each connection.

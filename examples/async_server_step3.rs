@@ -8,13 +8,15 @@
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -57,7 +59,7 @@ struct Args {
 }
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: Args) -> io::Result<()> {
@@ -66,7 +68,8 @@ fn serve(args: Args) -> io::Result<()> {
     let root =
         root.map_err(|error| io::Error::other(format!("cannot serve {}: {error}", args.root.display())))?;
     let serversocket = socket::listen(seed::resolve(&args.host, args.port)?, 128, false)?;
-    let mut reactor = Reactor::new()?;
+    let mut reactor =
+        Reactor::with_probe(recording::probe("reactor", include_str!("async_server_step3.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let listener = Listener::new(serversocket, AcceptMode::Shared);
@@ -85,6 +88,10 @@ struct AsyncHTTPServer {
 impl Dispatcher for AsyncHTTPServer {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.listener
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.listener.as_fd())
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

@@ -7,6 +7,8 @@
 //! client that sends without a pause keeps the loop to itself. The reactor limits the share of a turn that each
 //! channel gets.
 
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -22,6 +24,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use seed::{Format, Repr, TcpArgs};
 use socket2::{Domain, Socket, Type};
+use stheno::recording::{Keys, Why};
 use stheno::sys::signal::{Signal, Signals};
 
 const LISTENER: Token = Token(0);
@@ -43,7 +46,7 @@ struct Client {
 }
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: TcpArgs) -> io::Result<()> {
@@ -58,6 +61,8 @@ fn serve(args: TcpArgs) -> io::Result<()> {
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    recording::start("mio", Keys::Token, "read write register hook", include_str!("tcp_mio.rs"))?;
+    recording::add(LISTENER, "serversocket", serversocket.as_raw_fd(), None);
     let poll = Poll::new()?;
     poll.registry().register(&mut serversocket, LISTENER, Interest::READABLE)?;
     poll.registry().register(&mut SourceFd(&signals.as_fd().as_raw_fd()), CTRL_C, Interest::READABLE)?;
@@ -71,11 +76,14 @@ impl Server {
     /// Returns `false` after Ctrl+C.
     fn turn(&mut self) -> io::Result<bool> {
         let mut events = Events::with_capacity(1024);
+        recording::wait(0, None);
         match self.poll.poll(&mut events, None) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             result => result?,
         }
+        recording::turn(events.iter().count());
         for event in &events {
+            recording::event(event.token(), event.is_readable(), event.is_writable());
             match event.token() {
                 LISTENER => self.accept()?,
                 CTRL_C => return Ok(false),
@@ -87,12 +95,15 @@ impl Server {
 
     /// Accepts all waiting connections: the kernel does not report the remaining ones again.
     fn accept(&mut self) -> io::Result<()> {
+        let _hook = recording::hook(LISTENER, "accept", Why::Event);
         loop {
             match self.serversocket.accept() {
                 Ok((mut socket, address)) => {
                     debug!("New client: {address}");
+                    recording::add(self.next, "Client", socket.as_raw_fd(), Some(address));
                     let both = Interest::READABLE | Interest::WRITABLE;
                     self.poll.registry().register(&mut socket, self.next, both)?;
+                    recording::register(self.next, true, true);
                     self.clients.insert(self.next, Client { socket, address, message: Vec::new() });
                     self.next.0 += 1;
                 }
@@ -109,10 +120,14 @@ impl Server {
 
     fn serve(&mut self, token: Token) -> io::Result<()> {
         let Some(client) = self.clients.get_mut(&token) else { return Ok(()) };
-        match client.echo() {
+        let hook = recording::hook(token, "echo", Why::Event);
+        let result = client.echo(token);
+        drop(hook);
+        match result {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             Ok(()) | Err(_) => {
                 debug!("Bye-bye: {}", client.address);
+                recording::close(token, client.message.len());
                 self.clients.remove(&token);
                 self.accept()
             }
@@ -122,15 +137,19 @@ impl Server {
 
 impl Client {
     /// Sends and reads in turn, until the end of input or until one of the two would block.
-    fn echo(&mut self) -> io::Result<()> {
+    fn echo(&mut self, token: Token) -> io::Result<()> {
         loop {
             while !self.message.is_empty() {
-                let sent = self.socket.write(&self.message)?;
+                let sent = self.socket.write(&self.message);
+                recording::write(token, self.message.len(), &sent);
+                let sent = sent?;
                 debug!("Send: {} to {}", Repr(&self.message[..sent]), self.address);
                 self.message.drain(..sent);
             }
             let mut buffer = [0; 1024];
-            let message = seed::recv(&mut self.socket, &mut buffer)?;
+            let message = seed::recv(&mut self.socket, &mut buffer);
+            recording::read(token, &message);
+            let message = message?;
             debug!("Recv: {} from {}", Repr(message), self.address);
             if message.is_empty() {
                 return Ok(());

@@ -8,10 +8,13 @@
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
 use ctrl_c::CtrlC;
@@ -23,13 +26,13 @@ use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Peer, Reactor, 
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: TcpArgs) -> io::Result<()> {
     seed::basic_config(&Format::Processes);
     let serversocket = socket::listen(seed::resolve(&args.host, args.port)?, 128, false)?;
-    let mut reactor = Reactor::new()?;
+    let mut reactor = Reactor::with_probe(recording::probe("reactor", include_str!("tcp_reactor.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     reactor.add(EchoServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
@@ -45,6 +48,10 @@ struct EchoServer {
 impl Dispatcher for EchoServer {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.listener
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.listener.as_fd())
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -77,6 +84,10 @@ struct Echo {
 impl Dispatcher for Echo {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.socket
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
     }
 
     /// Back-pressure: nothing is read from a client that does not take its output.

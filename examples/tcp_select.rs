@@ -6,6 +6,8 @@
 //! The lab's `select` server. A thread's stack remembered what its client waits for; here tables do. A waiter
 //! is called once (it is an `FnOnce`) and adds the next one itself: read, then write, then read again.
 
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -19,6 +21,7 @@ use std::time::Duration;
 use log::{debug, error};
 use seed::{Format, Repr, TcpArgs};
 use socket2::{Domain, Socket, Type};
+use stheno::recording::{Keys, Why};
 use stheno::sys::select::{self, select};
 use stheno::sys::signal::{Signal, Signals};
 
@@ -35,7 +38,7 @@ struct Server {
 }
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: TcpArgs) -> io::Result<()> {
@@ -50,6 +53,8 @@ fn serve(args: TcpArgs) -> io::Result<()> {
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("tcp_select.rs"))?;
+    recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
     let (read_waiters, write_waiters, connections) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut server =
         Server { serversocket, signals, read_waiters, write_waiters, connections, is_over: false };
@@ -65,12 +70,12 @@ fn serve(args: TcpArgs) -> io::Result<()> {
 
 impl Server {
     fn turn(&mut self) -> io::Result<()> {
-        let (rlist, wlist, _) = select(
-            &self.descriptors(&self.read_waiters),
-            &self.descriptors(&self.write_waiters),
-            &[],
-            Some(Duration::from_secs(60)),
-        )?;
+        let (reading, writing) =
+            (self.descriptors(&self.read_waiters), self.descriptors(&self.write_waiters));
+        let timeout = Some(Duration::from_secs(60));
+        recording::wait(reading.len() + writing.len(), timeout);
+        let (rlist, wlist, _) = select(&reading, &writing, &[], timeout)?;
+        recording::turn(rlist.len() + wlist.len());
         if rlist.is_empty() && wlist.is_empty() {
             self.wait_to_accept();
         }
@@ -106,6 +111,7 @@ impl Server {
     }
 
     fn accept_handler(&mut self) {
+        let _hook = recording::hook(self.serversocket.as_raw_fd(), "accept_handler", Why::Asked);
         match self.serversocket.accept() {
             Ok((clientsocket, client_address)) => self.welcome(clientsocket, client_address),
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::ConnectionAborted].contains(&error.kind()) => {}
@@ -123,13 +129,18 @@ impl Server {
         }
         debug!("New client: {client_address}");
         let fileno = clientsocket.as_raw_fd();
+        recording::add(fileno, "client", fileno, Some(client_address));
         self.connections.insert(fileno, (clientsocket, client_address));
         self.wait_to_recv(fileno);
     }
 
     fn recv_handler(&mut self, fileno: RawFd) {
+        let _hook = recording::hook(fileno, "recv_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        match seed::recv(clientsocket, &mut [0; 1024]) {
+        let mut buffer = [0; 1024];
+        let received = seed::recv(clientsocket, &mut buffer);
+        recording::read(fileno, &received);
+        match received {
             // "Ready" is a hint: the input may be gone.
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_to_recv(fileno),
             Ok([]) | Err(_) => self.terminate(fileno),
@@ -142,8 +153,11 @@ impl Server {
     }
 
     fn send_handler(&mut self, fileno: RawFd, message: &[u8]) {
+        let _hook = recording::hook(fileno, "send_handler", Why::Asked);
         let Some((clientsocket, address)) = self.connections.get_mut(&fileno) else { return };
-        match clientsocket.write(message) {
+        let sent = clientsocket.write(message);
+        recording::write(fileno, message.len(), &sent);
+        match sent {
             Ok(sent) => {
                 debug!("Send: {} to {address}", Repr(&message[..sent]));
                 match &message[sent..] {
@@ -165,6 +179,7 @@ impl Server {
         self.write_waiters.remove(&fileno);
         if let Some((_, address)) = self.connections.remove(&fileno) {
             debug!("Bye-Bye: {address}");
+            recording::close(fileno, 0);
         }
         self.wait_to_accept();
     }

@@ -5,6 +5,8 @@
 //!
 //! The lab's `asyncio`, with the echo. `web_futures` shows what is below it.
 
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -16,14 +18,23 @@ use std::time::Duration;
 use log::{debug, error};
 use seed::{Format, Repr, TcpArgs};
 use socket2::{Domain, Socket, Type};
+use stheno::recording::Keys;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(run)
 }
 
-#[tokio::main(flavor = "current_thread")]
+/// What `#[tokio::main(flavor = "current_thread")]` writes; the loop tells when it waits.
+fn run(args: TcpArgs) -> io::Result<()> {
+    recording::start("tokio", Keys::Slab, "read write hook", include_str!("tcp_tokio.rs"))?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.on_thread_park(|| recording::wait(0, None)).on_thread_unpark(|| recording::turn(0));
+    runtime.enable_all().build()?.block_on(serve(args))
+}
+
 async fn serve(args: TcpArgs) -> io::Result<()> {
     seed::basic_config(&Format::Processes);
     let address = seed::resolve(&args.host, args.port)?;
@@ -34,17 +45,26 @@ async fn serve(args: TcpArgs) -> io::Result<()> {
     serversocket.listen(128)?;
     let serversocket = TcpListener::from_std(StdListener::from(serversocket))?;
 
-    seed::on_ctrl_c("Shutting down")?;
+    let (ctrl_c, is_over) = oneshot::channel::<()>();
+    seed::after_ctrl_c(move || drop(ctrl_c))?;
     println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
+    tokio::select! {
+        () = accept(serversocket) => {}
+        _ = is_over => println!("Shutting down"),
+    }
+    Ok(())
+}
+
+async fn accept(serversocket: TcpListener) {
     loop {
         match serversocket.accept().await {
             Ok((clientsocket, client_address)) => {
                 debug!("New client: {client_address}");
-                tokio::spawn(async move {
+                tokio::spawn(recording::task(Some(client_address), async move {
                     // An error of one client ends its own task only.
                     let _ = client_handler(clientsocket, client_address).await;
                     debug!("Bye-bye: {client_address}");
-                });
+                }));
             }
             Err(error) => {
                 error!("accepting pauses: {error}");
@@ -57,13 +77,16 @@ async fn serve(args: TcpArgs) -> io::Result<()> {
 async fn client_handler(mut clientsocket: TcpStream, address: SocketAddr) -> io::Result<()> {
     let mut buffer = [0; 1024];
     loop {
-        let count = clientsocket.read(&mut buffer).await?;
-        let message = &buffer[..count];
+        let count = clientsocket.read(&mut buffer).await;
+        recording::read_in_task(&count);
+        let message = &buffer[..count?];
         debug!("Recv: {} from {address}", Repr(message));
         if message.is_empty() {
             return Ok(());
         }
-        clientsocket.write_all(message).await?;
+        let sent = clientsocket.write_all(message).await.map(|()| message.len());
+        recording::write_in_task(&sent);
+        sent?;
         debug!("Send: {} to {address}", Repr(message));
     }
 }

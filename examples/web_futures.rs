@@ -16,6 +16,8 @@
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -36,11 +38,12 @@ use std::time::Duration;
 use mio::event::Source;
 use stheno::clock::Instant;
 use stheno::reactor::{self, Context, Dispatcher, NoSource, Reactor, SharedSource};
+use stheno::recording::{Ending, Why};
 use stheno::slab::Key;
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
-    seed::main(run)
+    recording::main(run)
 }
 
 // The server, as in `web_tokio`.
@@ -48,7 +51,7 @@ fn main() -> ExitCode {
 fn run(args: seed::WebArgs) -> io::Result<()> {
     let address = seed::resolve(&args.host, args.port)?;
     let serversocket = socket::listen(address, args.backlog.into(), false)?;
-    let mut reactor = Reactor::new()?;
+    let mut reactor = Reactor::with_probe(recording::probe("futures", include_str!("web_futures.rs"))?)?;
     reactor.add(ctrl_c::CtrlC::new()?);
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     spawn(serve(Socket::new(serversocket), Duration::from_millis(args.db)));
@@ -70,12 +73,15 @@ async fn serve(serversocket: Socket<TcpListener>, database: Duration) {
 async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()> {
     client.set_nonblocking(true)?;
     let client = Socket::new(client);
-    client.when(READABLE, |mut client| client.read(&mut [0; 1024])).await?;
+    let request = client.when(READABLE, |mut client| client.read(&mut [0; 1024])).await;
+    recording::read_in_task(&request);
+    request?;
     sleep(database).await;
     let mut page = seed::PAGE;
     while !page.is_empty() {
-        let sent = client.when(WRITABLE, |mut client| client.write(page)).await?;
-        page = &page[sent..];
+        let sent = client.when(WRITABLE, |mut client| client.write(page)).await;
+        recording::write_in_task(&sent);
+        page = &page[sent?..];
     }
     Ok(())
 }
@@ -130,6 +136,7 @@ struct TaskWaker {
 
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
+        recording::wake(recording::Task(self.task as u64));
         self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(self.task);
         // This fails after the end of the loop, when the task has ended, too.
         let _ = self.reactor.wake(self.executor);
@@ -140,7 +147,7 @@ impl Wake for TaskWaker {
 struct Executor {
     source: NoSource,
     reactor: reactor::Waker,
-    tasks: HashMap<usize, (Task, task::Waker)>,
+    tasks: HashMap<usize, (Task, Arc<TaskWaker>)>,
     tasks_so_far: usize,
     ready: Arc<Mutex<Vec<usize>>>,
 }
@@ -156,13 +163,26 @@ impl Executor {
         // The lock is released before the first poll, because a task may wake itself.
         let ready = std::mem::take(&mut *self.ready.lock().unwrap_or_else(PoisonError::into_inner));
         for number in ready {
-            let Some((task, waker)) = self.tasks.get_mut(&number) else { continue };
-            let poll = AssertUnwindSafe(|| task.as_mut().poll(&mut task::Context::from_waker(waker)));
-            // A task that panics ends alone; the other tasks go on.
-            if !matches!(catch_unwind(poll), Ok(Poll::Pending)) {
+            let Some((task, its_waker)) = self.tasks.get_mut(&number) else { continue };
+            let mut hook = recording::hook(recording::Task(number as u64), "poll", Why::Wake);
+            let waker = task::Waker::from(Arc::clone(its_waker));
+            let poll = AssertUnwindSafe(|| task.as_mut().poll(&mut task::Context::from_waker(&waker)));
+            let result = catch_unwind(poll);
+            drop(waker);
+            if matches!(result, Ok(Poll::Pending)) {
+                // A waker that nobody has kept will never be called.
+                let is_woken = Arc::strong_count(its_waker) > 1 || self.is_ready(number);
+                hook.set_ending(if is_woken { Ending::Pending } else { Ending::Forgotten });
+            } else {
+                // A task that panics ends alone; the other tasks go on.
+                recording::close(recording::Task(number as u64), 0);
                 self.tasks.remove(&number);
             }
         }
+    }
+
+    fn is_ready(&self, task: usize) -> bool {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).contains(&task)
     }
 
     /// Takes in new tasks, and gives new sockets to the loop.
@@ -177,8 +197,9 @@ impl Executor {
             self.tasks_so_far += 1;
             let (ready, reactor) = (Arc::clone(&self.ready), self.reactor.clone());
             let waker = TaskWaker { task: self.tasks_so_far, ready, reactor, executor: cx.key() };
-            let waker = task::Waker::from(Arc::new(waker));
-            waker.wake_by_ref();
+            let waker = Arc::new(waker);
+            recording::add(recording::Task(self.tasks_so_far as u64), "task", -1, None);
+            Arc::clone(&waker).wake();
             self.tasks.insert(self.tasks_so_far, (task, waker));
         }
     }

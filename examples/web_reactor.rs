@@ -5,10 +5,13 @@
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,13 +24,13 @@ use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor, Stream
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: WebArgs) -> io::Result<()> {
     let address = seed::resolve(&args.host, args.port)?;
     let serversocket = socket::listen(address, args.backlog.into(), false)?;
-    let mut reactor = Reactor::new()?;
+    let mut reactor = Reactor::with_probe(recording::probe("reactor", include_str!("web_reactor.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let listener = Listener::new(serversocket, AcceptMode::Shared);
@@ -45,6 +48,10 @@ struct WebServer {
 impl Dispatcher for WebServer {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.listener
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.listener.as_fd())
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -84,6 +91,18 @@ struct Client {
 impl Dispatcher for Client {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.socket
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn state(&self) -> &'static str {
+        match self.state {
+            State::Reading => "Reading",
+            State::Asking(_) => "Asking",
+            State::Writing => "Writing",
+        }
     }
 
     fn readable(&self) -> bool {

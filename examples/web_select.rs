@@ -3,6 +3,8 @@
 //! - What it costs: as `tcp_select`, and the queue; its first entry limits how long `select` waits.
 //! - Break it: use `thread::sleep` in place of the queue: all clients wait 0.3 s for each other, as in rung one.
 
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use seed::WebArgs;
 use socket2::{Domain, Socket, Type};
+use stheno::recording::{Keys, Why};
 use stheno::sys::select::{self, select};
 use stheno::sys::signal::{Signal, Signals};
 
@@ -32,7 +35,7 @@ struct Server {
 }
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(serve)
 }
 
 fn serve(args: WebArgs) -> io::Result<()> {
@@ -46,6 +49,8 @@ fn serve(args: WebArgs) -> io::Result<()> {
 
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    recording::start("select", Keys::Descriptor, "asked read write hook", include_str!("web_select.rs"))?;
+    recording::add(serversocket.as_raw_fd(), "serversocket", serversocket.as_raw_fd(), None);
     let (readers, sleepers, writers) = (HashMap::new(), VecDeque::new(), HashMap::new());
     let database = Duration::from_millis(args.db);
     let mut server = Server { serversocket, database, readers, sleepers, writers, accepting: true };
@@ -64,8 +69,10 @@ impl Server {
         }
         let writing: Vec<_> = self.writers.values().map(|(client, _)| client.as_fd()).collect();
         let next = self.sleepers.front().map(|(until, _)| until.saturating_duration_since(Instant::now()));
-        let (rlist, wlist, _) =
-            select(&reading, &writing, &[], Some(next.unwrap_or(Duration::from_secs(60))))?;
+        let timeout = Some(next.unwrap_or(Duration::from_secs(60)));
+        recording::wait(reading.len() + writing.len(), timeout);
+        let (rlist, wlist, _) = select(&reading, &writing, &[], timeout)?;
+        recording::turn(rlist.len() + wlist.len());
 
         self.accepting = true;
         for fileno in &rlist {
@@ -77,20 +84,22 @@ impl Server {
         }
         for fileno in wlist {
             if let Some((client, rest)) = self.writers.remove(&fileno) {
-                self.write(client, rest);
+                self.write(client, rest, Why::Asked);
             }
         }
         while self.sleepers.front().is_some_and(|(until, _)| *until <= Instant::now()) {
             if let Some((_, client)) = self.sleepers.pop_front() {
-                self.write(client, seed::PAGE);
+                self.write(client, seed::PAGE, Why::Deadline);
             }
         }
         Ok(rlist.contains(&signals.as_raw_fd()))
     }
 
     fn accept(&mut self) {
+        let _hook = recording::hook(self.serversocket.as_raw_fd(), "accept", Why::Asked);
         match self.serversocket.accept() {
             Ok((client, address)) => {
+                recording::add(client.as_raw_fd(), "client", client.as_raw_fd(), Some(address));
                 let allowed = select::check(client.as_fd()).and_then(|()| client.set_nonblocking(true));
                 match allowed {
                     Ok(()) => drop(self.readers.insert(client.as_raw_fd(), client)),
@@ -105,25 +114,33 @@ impl Server {
     }
 
     fn read(&mut self, mut client: TcpStream) {
-        match seed::recv(&mut client, &mut [0; 1024]) {
+        let _hook = recording::hook(client.as_raw_fd(), "read", Why::Asked);
+        let mut buffer = [0; 1024];
+        let received = seed::recv(&mut client, &mut buffer);
+        recording::read(client.as_raw_fd(), &received);
+        match received {
             Ok(_) => self.sleepers.push_back((Instant::now() + self.database, client)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readers.insert(client.as_raw_fd(), client);
             }
-            Err(_) => {}
+            Err(_) => recording::close(client.as_raw_fd(), 0),
         }
     }
 
     /// Sends as much as the client's socket takes; after the last byte the client is dropped, which closes it.
-    fn write(&mut self, mut client: TcpStream, page: &'static [u8]) {
-        let sent = match client.write(page) {
+    fn write(&mut self, mut client: TcpStream, page: &'static [u8], why: Why) {
+        let _hook = recording::hook(client.as_raw_fd(), "write", why);
+        let sent = client.write(page);
+        recording::write(client.as_raw_fd(), page.len(), &sent);
+        let sent = match sent {
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(_) => return,
+            Err(_) => return recording::close(client.as_raw_fd(), page.len()),
         };
         if sent < page.len() {
             self.writers.insert(client.as_raw_fd(), (client, &page[sent..]));
         } else {
+            recording::close(client.as_raw_fd(), 0);
             self.accepting = true;
         }
     }

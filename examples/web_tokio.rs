@@ -5,6 +5,8 @@
 //!
 //! The lab's `asyncio` server. `web_futures` is the same on our own loop.
 
+#[path = "shared/recording.rs"]
+mod recording;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -15,15 +17,24 @@ use std::time::Duration;
 
 use seed::WebArgs;
 use socket2::{Domain, Socket, Type};
+use stheno::recording::Keys;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 fn main() -> ExitCode {
-    seed::main(serve)
+    recording::main(run)
 }
 
-#[tokio::main(flavor = "current_thread")]
+/// As in `tcp_tokio`.
+fn run(args: WebArgs) -> io::Result<()> {
+    recording::start("tokio", Keys::Slab, "read write hook", include_str!("web_tokio.rs"))?;
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.on_thread_park(|| recording::wait(0, None)).on_thread_unpark(|| recording::turn(0));
+    runtime.enable_all().build()?.block_on(serve(args))
+}
+
 async fn serve(args: WebArgs) -> io::Result<()> {
     let address = seed::resolve(&args.host, args.port)?;
     let serversocket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
@@ -33,12 +44,21 @@ async fn serve(args: WebArgs) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from_std(StdListener::from(serversocket))?;
 
-    seed::on_ctrl_c("Shutting down")?;
+    let (ctrl_c, is_over) = oneshot::channel::<()>();
+    seed::after_ctrl_c(move || drop(ctrl_c))?;
     println!("Serving on {}", seed::Pair(serversocket.local_addr()?));
+    tokio::select! {
+        () = accept(serversocket, Duration::from_millis(args.db)) => {}
+        _ = is_over => println!("Shutting down"),
+    }
+    Ok(())
+}
+
+async fn accept(serversocket: TcpListener, database: Duration) {
     loop {
         match serversocket.accept().await {
-            Ok((clientsocket, _)) => {
-                tokio::spawn(client_handler(clientsocket, Duration::from_millis(args.db)));
+            Ok((clientsocket, address)) => {
+                tokio::spawn(recording::task(Some(address), client_handler(clientsocket, database)));
             }
             // Out of descriptors, for example: tried again when some may be free.
             Err(_) => sleep(Duration::from_millis(100)).await,
@@ -47,7 +67,11 @@ async fn serve(args: WebArgs) -> io::Result<()> {
 }
 
 async fn client_handler(mut clientsocket: TcpStream, database: Duration) -> io::Result<()> {
-    let _count = clientsocket.read(&mut [0; 1024]).await?;
+    let count = clientsocket.read(&mut [0; 1024]).await;
+    recording::read_in_task(&count);
+    count?;
     sleep(database).await;
-    clientsocket.write_all(seed::PAGE).await
+    let sent = clientsocket.write_all(seed::PAGE).await.map(|()| seed::PAGE.len());
+    recording::write_in_task(&sent);
+    sent.map(drop)
 }

@@ -2,7 +2,7 @@
 //! other end.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use mio::event::Source;
 use stheno::reactor::{Context, Dispatcher, FileWrapper};
@@ -26,6 +26,10 @@ impl CtrlC {
 impl Dispatcher for CtrlC {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.source
+    }
+
+    fn fileno(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.signals.as_fd())
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

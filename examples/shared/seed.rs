@@ -36,7 +36,7 @@ pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     <html><head><title>Success</title></head><body>Index page</body></html>";
 
 /// The name of this program.
-const NAME: &str = env!("CARGO_CRATE_NAME");
+pub const NAME: &str = env!("CARGO_CRATE_NAME");
 
 /// The options of a TCP rung that has no others.
 #[derive(FromArgs)]
@@ -87,8 +87,16 @@ pub struct LabArgs {
 
 /// Reads the command line, runs `program`, and reports an error in one line.
 pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    run(&words(), program)
+}
+
+/// The words of the command line.
+pub fn words() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Reads these words, runs `program`, and reports an error in one line.
+pub fn run<A: TopLevelCommand>(words: &[String], program: fn(A) -> io::Result<()>) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let args = match A::from_args(&[NAME], &words) {
         Ok(args) => args,
@@ -96,11 +104,7 @@ pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
             print!("{}", exit.output);
             return ExitCode::SUCCESS;
         }
-        Err(exit) => {
-            let line: Vec<&str> = exit.output.split_whitespace().collect();
-            eprintln!("{NAME}: {} (see {NAME} --help)", line.join(" "));
-            return ExitCode::from(2);
-        }
+        Err(exit) => return complain(&exit.output),
     };
     match program(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,6 +118,13 @@ pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Reports a wrong command line in one line.
+pub fn complain(text: &str) -> ExitCode {
+    let line: Vec<&str> = text.split_whitespace().collect();
+    eprintln!("{NAME}: {} (see {NAME} --help)", line.join(" "));
+    ExitCode::from(2)
 }
 
 /// The address of a host: IPv4 if it has one, because all sockets of the lab are AF_INET.
@@ -240,11 +251,18 @@ pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
 
 /// On Ctrl+C (or `kill`), prints `message` and ends the program, also while other threads are blocked.
 pub fn on_ctrl_c(message: &'static str) -> io::Result<()> {
+    after_ctrl_c(move || {
+        println!("{message}");
+        std::process::exit(0);
+    })
+}
+
+/// Makes this call on Ctrl+C (or `kill`), on a thread of its own.
+pub fn after_ctrl_c(call: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
     thread::Builder::new().name("KeyboardInterrupt".into()).spawn(move || {
         if wait_for_ctrl_c(&signals).is_ok() {
-            println!("{message}");
-            std::process::exit(0);
+            call();
         }
     })?;
     Ok(())

@@ -7,7 +7,7 @@ use super::dispatcher::{Context, Dispatcher};
 use super::loop_state::{Channel, LoopState, Registered};
 use super::probe::{Hook, Probe};
 use crate::clock::Instant;
-use crate::recording::{Ending, Watch};
+use crate::recording::{Ending, Registration};
 use crate::slab::Key;
 
 /// Why a channel is dispatched.
@@ -92,7 +92,7 @@ fn register<P: Probe>(
         Ok(()) => {
             if P::ACTIVE {
                 let is_new = channel.registered == Registered::Nothing;
-                let watch = if is_new { Watch::Register } else { Watch::Reregister };
+                let watch = if is_new { Registration::Register } else { Registration::Reregister };
                 probe.watch(key, watch, interest.is_readable(), interest.is_writable());
             }
             channel.registered = wanted;
@@ -129,11 +129,7 @@ fn call_hook<P: Probe>(
     hook: Hook,
 ) {
     let key = context.key();
-    let (state, ready, tally) = if P::ACTIVE {
-        (dispatcher.state(), context.ready(), context.tally)
-    } else {
-        ("", context.ready(), context.tally)
-    };
+    let before = if P::ACTIVE { (dispatcher.state(), context.tally) } else { ("", context.tally) };
     probe.hook_enter(key, hook);
     let result = match hook {
         Hook::Read => dispatcher.handle_read(context),
@@ -148,9 +144,15 @@ fn call_hook<P: Probe>(
         dispatcher.handle_error(context, &error);
     }
     if P::ACTIVE {
+        let (state, tally) = before;
+        let moved = context.tally.since(tally, context);
+        probe.moved(key, moved);
+        if moved.shut {
+            probe.shutdown(key, dispatcher.unsent());
+        }
         if dispatcher.state() != state {
             probe.state_change(key, state, dispatcher.state());
         }
-        probe.hook_exit(key, hook, context.tally.since(tally, ready, context), ending);
+        probe.hook_exit(key, hook, ending);
     }
 }

@@ -12,7 +12,7 @@ use super::loop_state::{Budget, LoopState, WRITE_PER_TURN, word};
 use super::peer::Peer;
 use super::readiness::Readiness;
 use crate::clock::{Instant, Now};
-use crate::recording::{moved, short_type_name};
+use crate::recording::moved;
 use crate::slab::Key;
 use crate::sys;
 
@@ -126,9 +126,9 @@ pub trait Dispatcher: fmt::Debug {
         false
     }
 
-    /// The name of the type, for probes.
+    /// The name of the type, for probes, which show its last part.
     fn name(&self) -> &'static str {
-        short_type_name(std::any::type_name::<Self>())
+        std::any::type_name::<Self>()
     }
 
     /// The other end, for probes. Where it is not told, they ask the kernel.
@@ -154,40 +154,48 @@ pub struct Moved {
     pub read: Option<(u64, u8)>,
     /// As `read`.
     pub written: Option<(u64, u8)>,
+    /// Whether the sending half was closed.
+    pub shut: bool,
 }
 
-/// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero.
+/// Bytes of one dispatch, as a probe needs them: the budget does not tell, because it ends at zero. Above the bytes are
+/// [`ENDED`] and [`BLOCKED`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    /// Bytes; [`ENDED`] is set at the end of input.
     read: u32,
     written: u32,
 }
 
-/// A dispatch reads fewer bytes than this.
-const ENDED: u32 = 1 << 30;
+/// The peer has closed its half; in `written`: this side has.
+const ENDED: u32 = 1 << 31;
+
+/// A call would have blocked.
+const BLOCKED: u32 = 1 << 30;
 
 impl Tally {
-    /// What was moved since `earlier`, when the channel was ready for `before`.
-    pub(super) fn since(self, earlier: Self, before: Readiness, cx: &Context<'_>) -> Moved {
-        let (read, written) = (self.read - earlier.read, self.written - earlier.written);
-        let result = |blocked: bool, spent: bool| match (blocked, spent) {
-            (true, _) => moved::BLOCKED,
-            (false, true) => moved::SPENT,
-            (false, false) => 0,
-        };
-        let end = if read >= ENDED { moved::END } else { 0 };
-        let was_read = result(!cx.ready.readable, cx.budget.to_read() == 0) | end;
-        let was_written = result(!cx.ready.writable, cx.budget.to_write() == 0);
-        // A call that moved nothing is known by the readiness that it took away.
-        let tried = |bytes: u32, before: bool, after: bool| bytes > 0 || (before && !after);
+    /// What was moved since `earlier`.
+    pub(super) fn since(self, earlier: Self, cx: &Context<'_>) -> Moved {
+        let (ready, budget) = (cx.ready(), *cx.budget);
         Moved {
-            read: tried(read, before.readable, cx.ready.readable)
-                .then_some((u64::from(read % ENDED), was_read)),
-            written: tried(written, before.writable, cx.ready.writable)
-                .then_some((u64::from(written), was_written)),
+            read: moved_since(self.read, earlier.read, ready.readable, budget.to_read()),
+            written: moved_since(self.written & !ENDED, earlier.written, ready.writable, budget.to_write()),
+            shut: self.written & !earlier.written & ENDED != 0,
         }
     }
+}
+
+fn moved_since(now: u32, earlier: u32, is_ready: bool, budget: usize) -> Option<(u64, u8)> {
+    let bytes = |tally: u32| tally & !(ENDED | BLOCKED);
+    let (count, flags) = (bytes(now) - bytes(earlier), now & !earlier & (ENDED | BLOCKED));
+    let spent = if budget == 0 { moved::SPENT } else { 0 };
+    let result = if flags & ENDED != 0 {
+        moved::END
+    } else if is_ready {
+        spent
+    } else {
+        moved::BLOCKED
+    };
+    (count > 0 || flags != 0).then_some((count.into(), result))
 }
 
 /// A turn has time for sixteen pieces that a producer makes, such as rows of a listing, whose sizes are asked for one by one.
@@ -339,6 +347,7 @@ impl<'a> Context<'a> {
                     return Ok(Some(&self.state.scratch[..count]));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.tally.read |= BLOCKED;
                     self.ready.readable = false;
                     return Ok(None);
                 }
@@ -407,6 +416,11 @@ impl<'a> Context<'a> {
         may
     }
 
+    /// The sending half is closed.
+    pub(super) fn note_shutdown(&mut self) {
+        self.tally.written |= ENDED;
+    }
+
     fn may_write(&self) -> bool {
         self.ready.writable && self.budget.to_write() > 0
     }
@@ -420,6 +434,7 @@ impl<'a> Context<'a> {
                 Ok(Some(count))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.tally.written |= BLOCKED;
                 self.ready.writable = false;
                 Ok(None)
             }

@@ -17,7 +17,7 @@ use super::readiness::Readiness;
 use super::scheduled_calls::CallLater;
 use super::waker::{self, Waker};
 use crate::clock::{Instant, Now};
-use crate::recording::{Watch, Why};
+use crate::recording::{Registration, Why};
 use crate::slab::Key;
 
 /// How many events one call to the kernel returns. More would only make the turn longer.
@@ -92,6 +92,7 @@ impl<P: Probe> Reactor<P> {
     /// Adds a channel, dispatches it, and registers it if it is still open afterwards. (`dispatcher.add_channel`)
     pub fn add(&mut self, channel: impl Dispatcher + 'static) {
         self.loop_state().adopted.push(Box::new(channel));
+        self.probe.outside();
         self.late.begin_turn();
         self.take_adopted();
     }
@@ -433,7 +434,7 @@ impl<P: Probe> Reactor<P> {
             // then its events would never end.
             if channel.registered > Registered::Nothing && channel.dispatcher.is_shared() {
                 let _ = registry.deregister(channel.dispatcher.socket());
-                probe.watch(key, Watch::Deregister, false, false);
+                probe.watch(key, Registration::Deregister, false, false);
             }
             if !panicked {
                 channel.dispatcher.handle_close(now);

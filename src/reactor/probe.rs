@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Moved};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, HOOKS, Watch, Why};
+use crate::recording::{Ending, HOOKS, Registration, Why};
 use crate::slab::Key;
 
 /// A hook of [`super::Dispatcher`].
@@ -52,14 +52,20 @@ pub trait Probe {
     fn dispatch(&mut self, key: Key, why: Why) {}
     /// Called before a hook. A scheduled call is shown as [`Hook::Timeout`] of a key of its own.
     fn hook_enter(&mut self, key: Key, hook: Hook) {}
-    /// Called after a hook that has not panicked, with what it has read and written through its context.
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {}
+    /// Called after a hook, with what it has read and written through its context.
+    fn moved(&mut self, key: Key, moved: Moved) {}
+    /// Called after a hook that has closed the sending half of its channel, of which `unsent` bytes are left.
+    fn shutdown(&mut self, key: Key, unsent: u64) {}
+    /// Called after a hook that has not panicked.
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {}
     /// Called after a hook, or another method of the channel, has panicked.
     fn panic(&mut self, key: Key) {}
     /// Called when the name of a channel's state has changed in a hook.
     fn state_change(&mut self, key: Key, from: &'static str, to: &'static str) {}
     /// Called when the kernel watches a channel for something else.
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {}
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {}
+    /// Called when the program adds a channel itself, and no hook does.
+    fn outside(&mut self) {}
     /// Called for a new channel. A scheduled call is not told.
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called when a channel closes; `unsent` bytes are lost with it.

@@ -9,7 +9,7 @@ use super::peer::Peer;
 use super::probe::{Hook, Probe};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, Recorder, Watch, Why, ready};
+use crate::recording::{Ending, Recorder, Registration, Why, ready};
 use crate::slab::Key;
 use crate::sys::socket;
 
@@ -53,10 +53,10 @@ impl Probe for Recorded {
     }
 
     fn hook_enter(&mut self, key: Key, hook: Hook) {
-        self.recorder.enter(bits(key), hook.name(), self.why);
+        self.recorder.enter_hook(bits(key), hook as u16, self.why);
     }
 
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {
+    fn moved(&mut self, key: Key, moved: Moved) {
         let key = bits(key);
         if let Some((bytes, result)) = moved.read {
             self.recorder.read(key, bytes, result);
@@ -64,7 +64,14 @@ impl Probe for Recorded {
         if let Some((bytes, result)) = moved.written {
             self.recorder.write(key, bytes, result);
         }
-        self.recorder.exit(key, hook.name(), ending);
+    }
+
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.recorder.shutdown(bits(key), unsent);
+    }
+
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
+        self.recorder.exit_hook(bits(key), hook as u16, ending);
     }
 
     fn panic(&mut self, key: Key) {
@@ -75,9 +82,12 @@ impl Probe for Recorded {
         self.recorder.state(bits(key), from, to);
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
-        let interest = u8::from(read) * ready::READ | u8::from(write) * ready::WRITE;
-        self.recorder.watch(bits(key), watch, interest);
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
+        self.recorder.watch(bits(key), watch, ready::of(read, write));
+    }
+
+    fn outside(&mut self) {
+        self.recorder.outside();
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {
@@ -132,8 +142,16 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.hook_enter(key, hook));
     }
 
-    fn hook_exit(&mut self, key: Key, hook: Hook, moved: Moved, ending: Ending) {
-        self.iter_mut().for_each(|probe| probe.hook_exit(key, hook, moved, ending));
+    fn moved(&mut self, key: Key, moved: Moved) {
+        self.iter_mut().for_each(|probe| probe.moved(key, moved));
+    }
+
+    fn shutdown(&mut self, key: Key, unsent: u64) {
+        self.iter_mut().for_each(|probe| probe.shutdown(key, unsent));
+    }
+
+    fn hook_exit(&mut self, key: Key, hook: Hook, ending: Ending) {
+        self.iter_mut().for_each(|probe| probe.hook_exit(key, hook, ending));
     }
 
     fn panic(&mut self, key: Key) {
@@ -144,8 +162,12 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.state_change(key, from, to));
     }
 
-    fn watch(&mut self, key: Key, watch: Watch, read: bool, write: bool) {
+    fn watch(&mut self, key: Key, watch: Registration, read: bool, write: bool) {
         self.iter_mut().for_each(|probe| probe.watch(key, watch, read, write));
+    }
+
+    fn outside(&mut self) {
+        self.iter_mut().for_each(P::outside);
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {

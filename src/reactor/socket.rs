@@ -207,6 +207,7 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
     }
 
     fn shutdown(&mut self) {
+        self.cx.note_shutdown();
         // The peer may be gone already: then the next read shows it.
         let _ = rustix::net::shutdown(self.socket, Shutdown::Write);
     }

@@ -6,7 +6,7 @@ use std::io::{self, Seek, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::record::{NO_KEY, RECORD_LEN, Record};
+use super::record::{NO_KEY, RECORD_LEN, Record, TASK_BIT};
 use super::ring::Ring;
 
 /// The first line of a file.
@@ -39,11 +39,17 @@ impl Keys {
     #[must_use]
     pub fn show(self, key: u64) -> String {
         match self {
-            Self::Slab => format!("{}.{}", key & u64::from(u32::MAX), key >> 32),
+            _ if key & TASK_BIT != 0 => format!("task {}", key & u64::from(u32::MAX)),
+            Self::Slab => index_and_generation(key),
             Self::Descriptor => format!("fd {key}"),
             Self::Token => format!("token {key}"),
         }
     }
+}
+
+/// A key as the head has it.
+fn index_and_generation(key: u64) -> String {
+    format!("{}.{}", key & u64::from(u32::MAX), key >> 32)
 }
 
 /// What the head of a file says of the program.
@@ -120,7 +126,7 @@ fn head(about: &About, ring: &Ring, records: usize) -> String {
         let _ = writeln!(head, "name {number} {name}");
     }
     for known in ring.channels.iter().flatten().filter(|known| !known.is_closed) {
-        let _ = write!(head, "channel {} {}", Keys::Slab.show(known.key), known.name);
+        let _ = write!(head, "channel {} {}", index_and_generation(known.key), known.name);
         if known.descriptor != u32::MAX {
             let _ = write!(head, " fd={}", known.descriptor);
         }
@@ -128,7 +134,7 @@ fn head(about: &About, ring: &Ring, records: usize) -> String {
             let _ = write!(head, " state={}", known.state);
         }
         if known.parent != NO_KEY {
-            let _ = write!(head, " parent={}", Keys::Slab.show(known.parent));
+            let _ = write!(head, " parent={}", index_and_generation(known.parent));
         }
         if let Some(peer) = known.peer {
             let _ = write!(head, " peer={peer}");

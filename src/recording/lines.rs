@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::file::Keys;
-use super::record::{ENDLESS, Ending, Kind, Record, Why, moved, ready};
+use super::record::{ENDLESS, Ending, Kind, Record, TASK_BIT, Why, moved, ready};
 use super::ring::Ring;
 
 /// The most channels that one turn shows.
@@ -34,8 +34,9 @@ pub(super) trait Book {
 
     /// A channel as people read it: `Client 3.1`.
     fn label(&self, key: u64) -> String {
-        let (name, key) = (self.name(self.type_of(key)), self.keys().show(key));
-        if name.is_empty() { key } else { format!("{name} {key}") }
+        let (name, shown) = (self.name(self.type_of(key)), self.keys().show(key));
+        // The name of a task is "task", and so is its key.
+        if name.is_empty() || key & TASK_BIT != 0 { shown } else { format!("{name} {shown}") }
     }
 }
 
@@ -106,8 +107,12 @@ fn waited(number: u64, wait: &Record, turn: &Record) -> String {
 /// What happened in a turn: a text for each hook, and for what happened outside of hooks.
 fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
     let mut parts: Vec<Part> = Vec::new();
+    let mut is_new = false;
     for record in records {
-        let Some(text) = text(record, book) else {
+        // The peer stands once more before a close, for readers that have lost the beginning.
+        let says_again = record.kind == Kind::Peer && !is_new;
+        is_new = record.kind == Kind::New;
+        let Some(text) = text(record, book).filter(|_| !says_again) else {
             continue;
         };
         match (record.kind, parts.last_mut()) {
@@ -167,7 +172,7 @@ fn text(record: &Record, book: &dyn Book) -> Option<String> {
         Kind::Peer => return None,
         Kind::State => {
             let from = u16::try_from(record.a).map(|number| book.name(number)).unwrap_or_default();
-            format!("{from} → {name}")
+            if from.is_empty() { format!("is {name}") } else { format!("{from} → {name}") }
         }
         Kind::Watch => match record.code {
             1 => format!("registered for {}", interest(record.a)),
@@ -218,8 +223,8 @@ pub(super) fn time(time: Duration) -> String {
         1_000_000..1_000_000_000 => (1_000_000, "ms"),
         _ => (1_000_000_000, "s"),
     };
-    let (whole, tenths) = (nanos / unit, nanos % unit * 10 / unit);
-    if whole < 10 { format!("{whole}.{tenths} {name}") } else { format!("{whole} {name}") }
+    let (rounded, tenths) = ((nanos + unit / 2) / unit, (nanos * 10 + unit / 2) / unit);
+    if tenths < 100 { format!("{}.{} {name}", tenths / 10, tenths % 10) } else { format!("{rounded} {name}") }
 }
 
 /// A number of bytes.

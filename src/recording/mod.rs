@@ -19,7 +19,9 @@ mod ring;
 mod step;
 
 pub use file::{About, Keys, Output};
-pub use names::{HOOKS, short_type_name};
+pub use names::HOOKS;
 pub use reader::Recording;
-pub use record::{ENDLESS, Ending, Kind, NO_KEY, Origin, RECORD_LEN, Record, Watch, Why, moved, ready};
+pub use record::{
+    ENDLESS, Ending, Kind, NO_KEY, Origin, RECORD_LEN, Record, Registration, TASK_BIT, Why, moved, ready,
+};
 pub use recorder::{Recorder, RecorderOptions};

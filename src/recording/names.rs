@@ -6,14 +6,21 @@ pub const HOOKS: [&str; 6] =
 
 /// Texts by number, from 1. They are few, and each is in the program's own memory, so a look-up compares addresses first.
 #[derive(Debug)]
-pub(super) struct Names(Vec<&'static str>);
+pub(super) struct Names {
+    /// As they were given (a type with its path, and a text at several addresses), with their numbers.
+    given: Vec<(&'static str, u16)>,
+    /// As they are shown, by number.
+    shown: Vec<&'static str>,
+}
 
 impl Names {
     pub(super) fn new() -> Self {
         // Room for as many as programs have: a name that is seen for the first time allocates nothing.
-        let mut names = Vec::with_capacity(64);
-        names.extend(HOOKS);
-        Self(names)
+        let mut names = Self { given: Vec::with_capacity(64), shown: Vec::with_capacity(64) };
+        for hook in HOOKS {
+            names.number(hook);
+        }
+        names
     }
 
     /// The number of `name`; 0 for the empty one.
@@ -21,33 +28,35 @@ impl Names {
         if name.is_empty() {
             return 0;
         }
-        let same = |other: &&str| std::ptr::eq::<str>(*other, name);
-        let at = self
-            .0
-            .iter()
-            .position(|other| same(&other))
-            .or_else(|| self.0.iter().position(|other| *other == name));
-        let at = at.unwrap_or_else(|| {
-            self.0.push(name);
-            self.0.len() - 1
+        let known = self.given.iter().find(|(given, _)| std::ptr::eq::<str>(*given, name));
+        known.map(|(_, number)| *number).unwrap_or_else(|| self.find_or_add(name))
+    }
+
+    #[cold]
+    fn find_or_add(&mut self, name: &'static str) -> u16 {
+        let shown = short_type_name(name);
+        let at = self.shown.iter().position(|other| *other == shown).unwrap_or_else(|| {
+            self.shown.push(shown);
+            self.shown.len() - 1
         });
-        u16::try_from(at + 1).unwrap_or(0)
+        let number = u16::try_from(at + 1).unwrap_or(0);
+        self.given.push((name, number));
+        number
     }
 
     /// Numbers and texts.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &'static str)> {
-        (1..).zip(self.0.iter().copied())
+        (1..).zip(self.shown.iter().copied())
     }
 
     pub(super) fn text(&self, number: u16) -> &'static str {
-        usize::from(number).checked_sub(1).and_then(|at| self.0.get(at)).copied().unwrap_or_default()
+        usize::from(number).checked_sub(1).and_then(|at| self.shown.get(at)).copied().unwrap_or_default()
     }
 }
 
 /// The last part of the path of a type, without its parameters: `HttpChannel` for
 /// `stheno::server::channel::HttpChannel<stheno::files::FileService>`.
-#[must_use]
-pub fn short_type_name(path: &'static str) -> &'static str {
+fn short_type_name(path: &'static str) -> &'static str {
     let path = path.split('<').next().unwrap_or(path);
     path.rsplit("::").next().unwrap_or(path)
 }

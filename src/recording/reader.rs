@@ -102,6 +102,12 @@ impl Recording {
         })
     }
 
+    /// The type of a channel; empty if nothing says it.
+    #[must_use]
+    pub fn type_name(&self, key: u64) -> &str {
+        self.name(self.types.get(&key).copied().unwrap_or_default())
+    }
+
     /// The text of a name; empty for 0.
     #[must_use]
     pub fn name(&self, number: u16) -> &str {

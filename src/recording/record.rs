@@ -6,6 +6,9 @@ pub const RECORD_LEN: usize = 32;
 /// The key of a record that belongs to no channel.
 pub const NO_KEY: u64 = u64::MAX;
 
+/// The key of a task has this bit; the number of the task is in the lower half.
+pub const TASK_BIT: u64 = 1 << 63;
+
 /// A time-out without an end, in the records of waits.
 pub const ENDLESS: u64 = u64::MAX;
 
@@ -36,7 +39,7 @@ pub enum Kind {
     Peer = 9,
     /// The state of a channel has changed. `a`: the name of the old state; `name`: that of the new one.
     State = 10,
-    /// What the kernel watches of a channel has changed. `code`: the [`Watch`]; `a`: [`ready`] bits.
+    /// What the kernel watches of a channel has changed. `code`: the [`Registration`]; `a`: [`ready`] bits.
     Watch = 11,
     /// The sending half is closed. `b`: bytes that are still unsent.
     Shutdown = 12,
@@ -144,7 +147,7 @@ pub enum Origin {
 /// What is done with the kernel's list of what it watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Watch {
+pub enum Registration {
     /// A descriptor is registered.
     Register = 1,
     /// Its interest is changed.
@@ -163,6 +166,12 @@ pub mod ready {
     pub const READ_CLOSED: u8 = 4;
     /// An error waits to be read.
     pub const ERROR: u8 = 8;
+
+    /// The bits of reading and of writing.
+    #[must_use]
+    pub fn of(read: bool, write: bool) -> u8 {
+        (if read { READ } else { 0 }) | (if write { WRITE } else { 0 })
+    }
 }
 
 /// Bits of a result of reading or writing.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::file::{About, Output};
 use super::lines;
-use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Watch, Why};
+use super::record::{ENDLESS, Ending, Kind, NO_KEY, Origin, Record, Registration, Why};
 use super::ring::{Known, Ring};
 use super::step::Step;
 use crate::clock::Instant;
@@ -59,6 +59,7 @@ struct State {
     /// The hook that runs, and when it was called.
     hook: u16,
     hook_began: u64,
+    is_over: bool,
 }
 
 impl Recorder {
@@ -81,6 +82,7 @@ impl Recorder {
             caller: NO_KEY,
             hook: 0,
             hook_began: 0,
+            is_over: false,
         })))
     }
 
@@ -117,8 +119,17 @@ impl Recorder {
     pub fn enter(&self, key: u64, hook: &'static str, why: Why) {
         let mut state = self.0.borrow_mut();
         let name = state.ring.names.number(hook);
-        (state.caller, state.hook, state.hook_began) = (key, name, state.ring.now);
-        state.ring.push(Record { key, name, code: why as u8, ..Record::new(Kind::Enter) });
+        state.enter(key, name, why);
+    }
+
+    /// As [`Recorder::enter`], for the hook of a dispatcher with this number in [`super::HOOKS`].
+    pub fn enter_hook(&self, key: u64, hook: u16, why: Why) {
+        self.0.borrow_mut().enter(key, hook + 1, why);
+    }
+
+    /// As [`Recorder::exit`], for the hook of a dispatcher with this number in [`super::HOOKS`].
+    pub fn exit_hook(&self, key: u64, hook: u16, ending: Ending) {
+        self.0.borrow_mut().exit(key, hook + 1, ending);
     }
 
     /// A hook has returned.
@@ -149,6 +160,11 @@ impl Recorder {
         state.ring.push(Record { key, code: result, b: bytes, ..Record::new(Kind::Write) });
     }
 
+    /// The program adds a channel itself: no hook has made it.
+    pub fn outside(&self) {
+        self.0.borrow_mut().caller = NO_KEY;
+    }
+
     /// A channel is new; `name` is its type. A hook has made it, if one was called in this turn.
     pub fn add(&self, key: u64, name: &'static str, descriptor: Option<u32>, peer: Option<SocketAddr>) {
         let mut state = self.0.borrow_mut();
@@ -171,7 +187,7 @@ impl Recorder {
     }
 
     /// The kernel watches a channel for something else; `interest` has [`super::ready`] bits.
-    pub fn watch(&self, key: u64, watch: Watch, interest: u8) {
+    pub fn watch(&self, key: u64, watch: Registration, interest: u8) {
         self.push(Record { key, code: watch as u8, a: interest.into(), ..Record::new(Kind::Watch) });
     }
 
@@ -218,14 +234,23 @@ impl Recorder {
         state.ring.push(Record { key, name, b: number, ..Record::new(Kind::Mark) });
     }
 
+    /// The key of the channel or task that was called last in this turn; [`NO_KEY`] before the first call.
+    #[must_use]
+    pub fn caller(&self) -> u64 {
+        self.0.borrow().caller
+    }
+
     /// Writes the recording now. A file that cannot be written is reported in the log.
     pub fn save(&self) {
         self.0.borrow_mut().save();
     }
 
-    /// Ends the recording: writes it, unless a long turn is in the file.
+    /// Ends the recording: writes it, unless a long turn is in the file. Only the first call counts.
     pub fn finish(&self) {
         let mut state = self.0.borrow_mut();
+        if std::mem::replace(&mut state.is_over, true) {
+            return;
+        }
         state.ring.read_clock();
         if state.lines {
             state.print_turn();
@@ -241,6 +266,11 @@ impl Recorder {
 }
 
 impl State {
+    fn enter(&mut self, key: u64, name: u16, why: Why) {
+        (self.caller, self.hook, self.hook_began) = (key, name, self.ring.now);
+        self.ring.push(Record { key, name, code: why as u8, ..Record::new(Kind::Enter) });
+    }
+
     fn exit(&mut self, key: u64, name: u16, ending: Ending) {
         self.ring.read_clock();
         self.ring.push(Record { key, name, code: ending as u8, ..Record::new(Kind::Exit) });

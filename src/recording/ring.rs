@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::names::Names;
-use super::record::{Kind, NO_KEY, Record};
+use super::record::{Kind, NO_KEY, Record, TASK_BIT};
 use crate::clock::Instant;
 
 /// How many records are kept: 1 MiB, the last 2,000 turns or so.
@@ -119,9 +119,10 @@ impl Ring {
     }
 }
 
-/// The place of a key in the table. The index is the lower half.
+/// The place of a key in the table: channels and tasks take turns. The index is the lower half of a key.
 fn index(key: u64) -> usize {
-    if key == NO_KEY { usize::MAX } else { usize::try_from(key & u64::from(u32::MAX)).unwrap_or(usize::MAX) }
+    let place = (key & u64::from(u32::MAX)) * 2 + key / TASK_BIT;
+    if key == NO_KEY { usize::MAX } else { usize::try_from(place).unwrap_or(usize::MAX) }
 }
 
 #[cfg(test)]

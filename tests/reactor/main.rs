@@ -13,8 +13,7 @@ use mio::event::Source;
 use stheno::chat::{Chat, Chunk, Handler, OutQueue, Producer, Terminator};
 use stheno::clock::{Instant, Now};
 use stheno::reactor::{
-    AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Moved, Probe, Reactor, Stream,
-    transmit,
+    AcceptMode, CallLater, ChatChannel, Context, Dispatcher, Hook, Listener, Probe, Reactor, Stream, transmit,
 };
 use stheno::recording::Ending;
 use stheno::slab::Key;
@@ -359,7 +358,7 @@ impl Probe for Notes {
         self.depth += 1;
         self.hooks.push(hook);
     }
-    fn hook_exit(&mut self, _: Key, _: Hook, _: Moved, _: Ending) {
+    fn hook_exit(&mut self, _: Key, _: Hook, _: Ending) {
         self.depth -= 1;
     }
     fn add(&mut self, _: Key, _: &dyn Dispatcher) {

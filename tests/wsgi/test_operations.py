@@ -284,6 +284,25 @@ def static(case):
     expect((seen["PATH_INFO"], seen["QUERY_STRING"], seen["REQUEST_URI"]), ("/\xd0\xbc", "\xff=%zz", "/\xd0\xbc?\xff=%zz"))
 
 
+# --record
+@row("P", "the loop of a worker is recorded", ours=True)
+def recorded(case):
+    path = case.folder / "loop.rec"
+    server = case.serve(args=["--record", str(path)])
+    with case.connect(server) as connection:
+        for _ in range(3):
+            expect(connection.ask(app="one").body, b"Hello World")
+    server.signal(signal.SIGTERM)
+    expect(server.wait(15), 0, "exit code")
+    head, _, records = path.read_bytes().partition(b"\n\n")
+    facts = dict(line.rsplit(" ", 1) for line in head.decode().splitlines())
+    expect(facts["loop"], "reactor")
+    assert int(facts["total turns"]) >= 3 and int(facts["total written"]) > 3 * len(b"Hello World"), facts
+    expect(len(records), 32 * int(facts["records"]))
+    names = {line.split(" ", 2)[2] for line in head.decode().splitlines() if line.startswith("name ")}
+    assert {"handle_read", "HttpChannel", "Acceptor"} <= names, names
+
+
 # Memory
 @row("P", "memory is flat over a million requests", ours=True, long=True)
 def memory(case):
