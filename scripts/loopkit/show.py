@@ -1,0 +1,192 @@
+"""Plays a scenario on rungs, and writes the page; and the commands for recordings that exist."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import subprocess
+
+from lib import PROJECT, Trouble
+
+from . import TARGET, language, player, reading, rungs
+
+RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
+# Milliseconds that the database of a web rung takes: as in the lab; beside an echo rung, which has none, on one page.
+SLOW_DATABASE, DATABASE = 300, 20
+# Descriptors that stheno keeps for its cache of files.
+CACHE = 1000
+# Clients of one group from which on the report is about the group.
+SEVERAL = 5
+
+
+@dataclasses.dataclass
+class Run:
+    """One scenario on one rung: the recording, its file, and the clients as they were at the end."""
+
+    rung: rungs.Rung
+    scenario: language.Scenario
+    file: pathlib.Path
+    content: bytes
+    clients: list
+
+    @property
+    def title(self):
+        return f"{self.rung.name} · {self.scenario.name}"
+
+    @property
+    def recording(self):
+        return reading.Recording(self.content, self.file)
+
+
+def play(rung, scenario, file=None, options=()):
+    """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
+    if reason := scenario.misfit(rung.name, rung.kind.name):
+        raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
+    # stheno counts two for each connection, beside those of its cache of files, and closes idle ones where there are fewer.
+    needed = scenario.clients * 2 + CACHE if rung.kind.name == "file" else scenario.clients
+    player.allow_descriptors(needed + player.SPARE)
+    base = TARGET / f"{rung.slug}-{scenario.name}"
+    file = (file or base.with_suffix(".rec")).absolute()
+    with contextlib.suppress(FileNotFoundError):
+        file.unlink()
+    log = base.with_suffix(".log")
+    with rungs.Running(rung, "--record", str(file), *options, log=log) as running:
+        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over) as play:
+            clients = play.run()
+            # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
+            running.settle(play.connected())
+            running.end()
+    try:
+        content = reading.named(file.read_bytes(), clients)
+    except OSError as error:
+        raise Trouble(f"{rung.name} has left no recording: {error.strerror} (see {log})") from error
+    file.write_bytes(content)
+    return Run(rung, scenario, file, content, clients)
+
+
+def report(run):
+    """What the clients saw, as lines: one for each client, or for each group of several."""
+    recording = run.recording
+    peers, turns = recording.peers(), recording.turns()
+    number = run.scenario.clients
+    yield f"{run.title}: {number} client{'s' * (number > 1)}, {recording.totals.get('turns', len(turns))} turns of the loop"
+    parts = {}
+    for client in run.clients:
+        name, count = client.group.name, client.group.count
+        parts.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
+    for name, clients in parts.items():
+        address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
+        where = f"{address}, {channel(address, recording, peers)}: " if address else ""
+        yield f"  {name:4} {where}{saw(clients, recording.began)}"
+
+
+def channel(address, recording, peers):
+    return recording.show(peers[address]) if address in peers else "not in the recording"
+
+
+def saw(clients, began):
+    """What these clients waited for their answers, and what went wrong."""
+    answers = [pair for client in clients for pair in client.answers]
+    waits = sorted((answered - asked) / 1e6 for asked, answered in answers)
+    failures = [client.failure for client in clients if client.failure]
+    parts = []
+    if len(answers) == 1:
+        parts.append(f"asked at {answers[0][0] / 1e6 - began * 1e3:.1f} ms, answered {waits[0]:.1f} ms later")
+    elif answers:
+        parts.append(f"answered after {waits[0]:.1f} to {waits[-1]:.1f} ms")
+    if failures:
+        parts.append((f"{len(failures)} failed: " if len(failures) > 1 else "failed: ") + failures[0])
+    return "; ".join(parts) or "done"
+
+
+def recorder(command, *words):
+    """Runs the program that reads recordings, which is built; returns its output."""
+    done = subprocess.run([str(RECORDER), command, *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Trouble((done.stderr.strip().splitlines() or [f"recording {command} has failed"])[-1])
+    return done.stdout
+
+
+def findings(file):
+    return json.loads(recorder("doctor", "--json", file))
+
+
+def finding_lines(found):
+    for one in found:
+        yield f"  {one['severity']}: turn {one['turn']}: {one['text']}"
+        yield f"      {one['cure']}"
+    if not found:
+        yield "  the doctor finds nothing wrong"
+
+
+def write_page(recordings, out, found):
+    """The page of several recordings; `found` has a list of findings for each of them."""
+    from . import page
+    out.parent.mkdir(parents=True, exist_ok=True)
+    page.make(recordings, out, findings=found)
+    print(f"{out}: {out.stat().st_size / 1024:.0f} KiB, opens offline")
+
+
+def run(options):
+    """`scripts/loop RUNG … --scenario NAME`."""
+    scenario = language.load(options.scenario, options.clients)
+    wanted = [rungs.Rung(name) for name in options.rungs]
+    for rung in wanted:
+        if reason := scenario.misfit(rung.name, rung.kind.name):
+            raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
+    rungs.build(wanted, "recording")
+    runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
+    for rung in wanted:
+        database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
+        runs.append(one := play(rung, scenario, options.record, database if rung.kind.name == "web" else ()))
+        print("\n".join(report(one)), flush=True)
+        if options.text:
+            print(recorder("lines", one.file), end="")
+            continue
+        found.append(findings(one.file))
+        print("\n".join(finding_lines(found[-1])), flush=True)
+    if not options.text:
+        name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
+        words = ["--compare"] * (len(wanted) > 1) + options.rungs + ["--scenario", scenario.name]
+        command = " ".join(["scripts/loop", *words])
+        pages = [(one.title, one.content, one.rung.source, command) for one in runs]
+        write_page(pages, options.out or TARGET / name, found)
+    return 1 if any(client.failure for one in runs for client in one.clients) else 0
+
+
+def scenarios():
+    """`scripts/loop --list`."""
+    for name in language.names():
+        scenario = language.load(name)
+        print(f"{name:14} {scenario.about}\n{'':14} for {', '.join(scenario.fits)}"
+              + "".join(f"; not {rung}: {reason}" for rung, reason in scenario.without.items()))
+
+
+def page(options):
+    """`scripts/loop page FILE…`."""
+    rungs.build([], "recording")
+    recordings = [(file, reading.read(file)) for file in options.files]
+    titles = [f"{recording.program} · {file.name}" for file, recording in recordings]
+    entries = [(title, file.read_bytes(), recording.source, f"scripts/loop page {file.name}")
+               for title, (file, recording) in zip(titles, recordings)]
+    write_page(entries, options.out or options.files[0].with_suffix(".html"), [findings(file) for file in options.files])
+
+
+def doctor(options):
+    """`scripts/loop doctor FILE…`."""
+    rungs.build([], "recording")
+    for file in options.files:
+        found = findings(file)
+        print(json.dumps(found, indent=1) if options.json else "\n".join([f"{file}:", *finding_lines(found)]))
+
+
+def lines(options):
+    """`scripts/loop lines FILE`."""
+    rungs.build([], "recording")
+    print(recorder("lines", *options.files), end="")
+
+
+def chrome(options):
+    """`scripts/loop chrome FILE`."""
+    rungs.build([], "recording")
+    print(recorder("chrome", *options.files), end="")
