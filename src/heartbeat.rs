@@ -50,6 +50,8 @@ pub enum WorkerState {
     Ready,
     /// It accepts no connections, finishes its responses and exits.
     Draining,
+    /// It has ended, and no other worker has its slot yet.
+    Ended,
 }
 
 /// The slots of all workers.
@@ -86,7 +88,7 @@ impl Scoreboard {
 
     /// Frees the slot of a worker that has ended.
     pub fn free(&mut self, slot: HeartbeatSlot) {
-        slot.set(STATE, WorkerState::Draining as u64);
+        slot.set(STATE, WorkerState::Ended as u64);
         self.taken[slot.index] = false;
         self.publish_used();
     }
@@ -135,8 +137,15 @@ impl HeartbeatSlot {
         match self.get(STATE) {
             0 => WorkerState::Booting,
             1 => WorkerState::Ready,
-            _ => WorkerState::Draining,
+            2 => WorkerState::Draining,
+            _ => WorkerState::Ended,
         }
+    }
+
+    /// The number of the slot on its board, from 0. It is free for another worker when this one has ended.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     /// Whether the worker has noticed that what it serves is no longer what the configuration names; true once for each
@@ -197,8 +206,27 @@ impl HeartbeatSlot {
         match self.state() {
             WorkerState::Booting => since <= STARTS_IN,
             WorkerState::Ready => since <= HANGS_AFTER,
-            WorkerState::Draining => false,
+            WorkerState::Draining | WorkerState::Ended => false,
         }
+    }
+}
+
+/// A view of the slots of all workers, for reports about the whole server.
+#[derive(Clone, Copy, Debug)]
+pub struct Peers(HeartbeatSlot);
+
+impl Peers {
+    /// The slot of the worker that has this view.
+    #[must_use]
+    pub fn own(&self) -> HeartbeatSlot {
+        self.0
+    }
+
+    /// The slots up to the last one that is taken. Some of them may be free: their state is [`WorkerState::Ended`].
+    pub fn slots(&self) -> impl Iterator<Item = HeartbeatSlot> {
+        let used = usize::try_from(self.0.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
+        let own = self.0;
+        (0..used).map(move |index| HeartbeatSlot { index, ..own })
     }
 }
 
@@ -232,6 +260,12 @@ impl Heartbeat {
     #[must_use]
     pub fn shares(&self) -> Shares {
         Shares(self.slot)
+    }
+
+    /// The worker's view of the state of all workers.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        Peers(self.slot)
     }
 
     /// The longest time between two beats.
