@@ -20,7 +20,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("slab", &[]),
     ("clock", &[]),
     ("timers", &["clock", "slab"]),
-    ("heartbeat", &["sys"]),
+    ("heartbeat", &["clock", "sys"]),
     ("chat", &[]),
     ("http1", &["chat", "clock"]),
     ("recording", &["clock", "sys"]),

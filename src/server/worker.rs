@@ -131,11 +131,16 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     pub fn run(self) -> Result<(), WorkerError> {
         match self.recorder.clone() {
             None => Reactor::new().map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor)),
-            Some(recorder) => {
-                let reactor = Reactor::with_probe(Recorded::new(recorder));
-                reactor.map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor))
-            }
+            Some(recorder) => self.run_recorded(recorder),
         }
+    }
+
+    // Apart, so that the loop which is not recorded has one caller and is compiled into it.
+    #[cold]
+    #[inline(never)]
+    fn run_recorded(self, recorder: Recorder) -> Result<(), WorkerError> {
+        let reactor = Reactor::with_probe(Recorded::new(recorder)).map_err(WorkerError::Boot)?;
+        self.run_on(reactor)
     }
 
     fn run_on<P: Probe>(self, reactor: Reactor<P>) -> Result<(), WorkerError> {
@@ -218,7 +223,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             // Before the wait, not after it: connections that were accepted while the loop was set up may be over
             // already, and so may those that the drain has just closed.
             self.flush_log();
-            self.heartbeat.beat(now.to_std());
+            self.heartbeat.beat(now);
             let rest = self.tend().into_iter().chain([self.heartbeat.every()]);
             let rest = rest.chain(self.shared.service.before_waiting());
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
