@@ -13,8 +13,8 @@ use burning::Burning;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::{BOOT_FAILURE, FAILURE};
 use stheno::server::Worker;
+use stheno::status::Station;
 
 struct OnReactor;
 
@@ -22,7 +22,12 @@ impl Front for OnReactor {
     const NAME: &'static str = "burning";
     type Words = ServerWords;
 
-    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        status: Option<Station>,
+        _threads: usize,
+    ) -> Result<(), (i32, io::Error)> {
         let worker = Worker {
             service: Burning::new(worker.service),
             settings: worker.settings,
@@ -35,10 +40,9 @@ impl Front for OnReactor {
             master_link: worker.master_link,
             heartbeat: worker.heartbeat,
             grace: worker.grace,
-            recorder: None,
+            recorder: worker.recorder,
         };
-        let running = worker.boot().map_err(|error| (BOOT_FAILURE, error))?;
-        running.serve().map_err(|error| (FAILURE, error))
+        app::serve(worker, status)
     }
 }
 

@@ -40,6 +40,7 @@ use stheno::config::{self, Config, ConfigError, Values};
 use stheno::files::FileService;
 use stheno::reactor::AcceptMode;
 use stheno::server::Worker;
+use stheno::status::Station;
 
 /// The target of the server's log lines.
 const LOG: &str = "stheno";
@@ -81,6 +82,11 @@ impl Front for Twin {
     /// Tokio registers a listener as mio does, so `exclusive` is `shared` here. `-w` threads need one process; SIGTTIN
     /// adds another with as many threads.
     fn adapt(&mut self, values: &Values, config: &mut Config) -> Result<usize, ConfigError> {
+        if let Some(name) = ["status", "status-path"].into_iter().find(|name| values.has(name)) {
+            return Err(
+                values.usage(name, "leave it out: the page shows the loop of stheno, and this is its twin")
+            );
+        }
         if config.base.accept == AcceptMode::Exclusive {
             config.base.accept = AcceptMode::Shared;
         }
@@ -98,7 +104,12 @@ impl Front for Twin {
         }
     }
 
-    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)> {
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        _status: Option<Station>,
+        threads: usize,
+    ) -> Result<(), (i32, io::Error)> {
         worker::serve(worker, self.runtime, threads)
     }
 }

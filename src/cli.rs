@@ -95,7 +95,7 @@ impl OptionSpec {
     /// Whether the option may be given several times.
     #[must_use]
     pub fn repeats(&self) -> bool {
-        self.kind() == ValueKind::Place
+        self.kind() == ValueKind::Place && self.name == "listen"
     }
 
     /// The value that applies when none is given.
@@ -157,7 +157,7 @@ macro_rules! option_words {
                 access_log, pidfile, record, record_when_turn_exceeds, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,
                 body_timeout, min_body_rate, write_timeout, min_write_rate, linger_timeout, max_connections,
                 max_connections_per_ip, max_requests_per_connection, max_target_bytes, max_field_bytes, max_fields,
-                max_header_bytes, max_body_bytes $(, $more)*;
+                max_header_bytes, max_body_bytes, status, status_path $(, $more)*;
             lists: listen;
         }
     };

@@ -44,6 +44,12 @@ impl Instant {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
+    /// Whole milliseconds from `earlier` to this; zero if `earlier` is later.
+    #[must_use]
+    pub fn millis_since(self, earlier: Self) -> u64 {
+        self.0.get().saturating_sub(earlier.0.get()) / 1_000_000
+    }
+
     /// The time from this until now; reads the clock.
     #[must_use]
     pub fn elapsed(self) -> Duration {

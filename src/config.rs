@@ -27,7 +27,7 @@ use crate::sys::{beneath, process};
 
 pub use error::{ConfigError, Sources};
 #[cfg(feature = "wsgi")]
-pub(crate) use listen::PLACES;
+pub(crate) use listen::{PLACES, STATUS_PATHS, STATUS_PLACES, checked_path};
 pub use values::Values;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
@@ -96,8 +96,27 @@ pub struct BaseConfig {
     pub per_address: Option<NonZeroU32>,
     /// Descriptors of each worker that are not for connections: those of the file cache.
     pub reserved: usize,
+    /// The place of the status page.
+    pub status: Option<ListenSpec>,
+    /// The path of the status page on the public port, without a slash at its end.
+    pub status_path: Option<String>,
     /// The options that a configuration file sets, with their lines.
     pub sources: Sources,
+}
+
+impl BaseConfig {
+    /// Every place to listen: those for clients, unless a service manager has opened these, then that of the status page.
+    #[must_use]
+    pub fn places(&self, is_activated: bool) -> Vec<ListenSpec> {
+        let public = if is_activated { &[] } else { self.listen.as_slice() };
+        public.iter().chain(&self.status).cloned().collect()
+    }
+
+    /// Whether there is a status page.
+    #[must_use]
+    pub fn has_status(&self) -> bool {
+        self.status.is_some() || self.status_path.is_some()
+    }
 }
 
 /// The checked configuration of the file server. Making one opens nothing but the root, to see that it is there.
@@ -173,6 +192,8 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         connections: connections.then(|| values.number("max-connections", 1..=usize::MAX)).transpose()?,
         per_address: NonZeroU32::new(values.number("max-connections-per-ip", 0..=u32::MAX)?),
         reserved: 0,
+        status: listen::status(values)?,
+        status_path: listen::status_path(values)?,
         sources: values.sources().clone(),
     })
 }

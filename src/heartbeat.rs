@@ -15,6 +15,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::sys::shared;
 
 /// The longest time between two beats of an idle worker.
@@ -50,12 +51,15 @@ pub enum WorkerState {
     Ready,
     /// It accepts no connections, finishes its responses and exits.
     Draining,
+    /// It has ended, and no other worker has its slot yet.
+    Ended,
 }
 
 /// The slots of all workers.
 #[derive(Debug)]
 pub struct Scoreboard {
-    created: Instant,
+    /// On both clocks: beats are counted on ours, which costs a turn less.
+    created: (Instant, clock::Instant),
     words: &'static [AtomicU64],
     taken: Vec<bool>,
 }
@@ -67,7 +71,7 @@ impl Scoreboard {
     /// As mmap(2): no memory.
     pub fn new(slots: usize) -> io::Result<Self> {
         let words = shared::words(HEADER + slots * WORDS)?;
-        Ok(Self { created: Instant::now(), words, taken: vec![false; slots] })
+        Ok(Self { created: (Instant::now(), clock::Instant::now()), words, taken: vec![false; slots] })
     }
 
     /// A slot for a worker that is about to be forked; `None` when all are taken.
@@ -79,14 +83,14 @@ impl Scoreboard {
         slot.set(CONNECTIONS, 0);
         slot.set(GENERATION, generation);
         slot.set(OUTDATED, 0);
-        slot.beat(Instant::now());
+        slot.beat(clock::Instant::now());
         self.publish_used();
         Some(slot)
     }
 
     /// Frees the slot of a worker that has ended.
     pub fn free(&mut self, slot: HeartbeatSlot) {
-        slot.set(STATE, WorkerState::Draining as u64);
+        slot.set(STATE, WorkerState::Ended as u64);
         self.taken[slot.index] = false;
         self.publish_used();
     }
@@ -101,7 +105,7 @@ impl Scoreboard {
 #[derive(Clone, Copy, Debug)]
 pub struct HeartbeatSlot {
     index: usize,
-    created: Instant,
+    created: (Instant, clock::Instant),
     board: &'static [AtomicU64],
 }
 
@@ -118,15 +122,14 @@ impl HeartbeatSlot {
         self.word(word).load(Ordering::Relaxed)
     }
 
-    fn beat(&self, now: Instant) {
-        let millis = now.saturating_duration_since(self.created).as_millis();
-        self.set(BEAT, u64::try_from(millis).unwrap_or(u64::MAX));
+    fn beat(&self, now: clock::Instant) {
+        self.set(BEAT, now.millis_since(self.created.1));
     }
 
     /// When the worker was last at its loop, to the millisecond; before its first beat, when the slot was taken.
     #[must_use]
     pub fn last_beat(&self) -> Instant {
-        self.created + Duration::from_millis(self.get(BEAT))
+        self.created.0 + Duration::from_millis(self.get(BEAT))
     }
 
     /// What the worker is doing.
@@ -135,8 +138,15 @@ impl HeartbeatSlot {
         match self.get(STATE) {
             0 => WorkerState::Booting,
             1 => WorkerState::Ready,
-            _ => WorkerState::Draining,
+            2 => WorkerState::Draining,
+            _ => WorkerState::Ended,
         }
+    }
+
+    /// The number of the slot on its board, from 0. It is free for another worker when this one has ended.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
     }
 
     /// Whether the worker has noticed that what it serves is no longer what the configuration names; true once for each
@@ -197,8 +207,27 @@ impl HeartbeatSlot {
         match self.state() {
             WorkerState::Booting => since <= STARTS_IN,
             WorkerState::Ready => since <= HANGS_AFTER,
-            WorkerState::Draining => false,
+            WorkerState::Draining | WorkerState::Ended => false,
         }
+    }
+}
+
+/// A view of the slots of all workers, for reports about the whole server.
+#[derive(Clone, Copy, Debug)]
+pub struct Peers(HeartbeatSlot);
+
+impl Peers {
+    /// The slot of the worker that has this view.
+    #[must_use]
+    pub fn own(&self) -> HeartbeatSlot {
+        self.0
+    }
+
+    /// The slots up to the last one that is taken. Some of them may be free: their state is [`WorkerState::Ended`].
+    pub fn slots(&self) -> impl Iterator<Item = HeartbeatSlot> {
+        let used = usize::try_from(self.0.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
+        let own = self.0;
+        (0..used).map(move |index| HeartbeatSlot { index, ..own })
     }
 }
 
@@ -234,6 +263,12 @@ impl Heartbeat {
         Shares(self.slot)
     }
 
+    /// The worker's view of the state of all workers.
+    #[must_use]
+    pub fn peers(&self) -> Peers {
+        Peers(self.slot)
+    }
+
     /// The longest time between two beats.
     #[must_use]
     pub fn every(&self) -> Duration {
@@ -267,7 +302,7 @@ impl Heartbeat {
     }
 
     /// Reports that the worker is at its loop.
-    pub fn beat(&self, now: Instant) {
+    pub fn beat(&self, now: clock::Instant) {
         self.slot.beat(now);
     }
 
@@ -294,8 +329,9 @@ mod tests {
         let mut bytes = 0;
         assert!(descriptor::drain_pipe(read.as_fd(), |piece| bytes += piece.len()).expect("a byte"));
         assert_eq!((bytes, slot.state()), (1, WorkerState::Ready));
-        let later = Instant::now() + Duration::from_secs(5);
-        heartbeat.beat(later);
+        let (later, beat) = (Instant::now(), clock::Instant::now());
+        let (later, beat) = (later + Duration::from_secs(5), beat + Duration::from_secs(5));
+        heartbeat.beat(beat);
         heartbeat.shares().publish(3);
         assert!(later.saturating_duration_since(slot.last_beat()) < Duration::from_millis(2));
         assert_eq!(slot.connections(), 3);
@@ -323,14 +359,15 @@ mod tests {
             })
             .collect();
         let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
+        let (at, began) = (|millis| start + Duration::from_millis(millis), clock::Instant::now());
+        let beat = |millis| began + Duration::from_millis(millis);
         let me = workers[0].shares();
         assert!(!me.is_alone());
         assert_eq!(me.fair(at(10), 10), 2, "all are about to start");
         assert_eq!(me.fair(at(500), 10), 10, "none of the others has started");
         for (worker, connections) in workers.iter().zip([5, 6, 7, 8, 9]) {
             worker.ready();
-            worker.beat(at(1000));
+            worker.beat(beat(1000));
             worker.shares().publish(connections);
         }
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1), me.fair(at(1000), 65)), (7, 8, 20));
@@ -339,7 +376,7 @@ mod tests {
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1)), (6, 7));
         me.publish(8);
         assert_eq!(me.fair(at(1000), 0), 7);
-        workers[1].beat(at(4000));
+        workers[1].beat(beat(4000));
         assert_eq!(me.fair(at(4000), 0), 7, "one hangs, and I do not");
         (1..5).for_each(|other| board.free(workers[other].slot));
         assert!(me.is_alone());

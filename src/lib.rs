@@ -34,7 +34,7 @@
 //!
 //! | layer | modules | what it must not know |
 //! |---|---|---|
-//! | 4 | [`cli`], [`config`], [`app`], the binary; `wsgi` (with the feature of that name) | |
+//! | 4 | [`cli`], [`config`], [`app`], [`status`], the binary; `wsgi` (with the feature of that name) | |
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
 //! | 2 | [`reactor`], [`asyncore`] (the loops of the mirror), [`files`] | `reactor` and `asyncore` know no HTTP, `files` no sockets |
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`] | no sockets; the time is an argument |
@@ -166,6 +166,7 @@ pub mod reactor;
 pub mod recording;
 pub mod server;
 pub mod slab;
+pub mod status;
 pub mod sys;
 pub mod timers;
 #[cfg(feature = "wsgi")]

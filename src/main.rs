@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
-use stheno::master::{BOOT_FAILURE, FAILURE};
-use stheno::server::{Worker, WorkerError};
+use stheno::server::Worker;
+use stheno::status::Station;
 
 struct OnReactor;
 
@@ -15,11 +15,13 @@ impl Front for OnReactor {
     const NAME: &'static str = "stheno";
     type Words = ServerWords;
 
-    fn serve(&self, worker: Worker<FileService>, _threads: usize) -> Result<(), (i32, io::Error)> {
-        worker.run().map_err(|error| match error {
-            WorkerError::Boot(error) => (BOOT_FAILURE, error),
-            WorkerError::Serve(error) => (FAILURE, error),
-        })
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        status: Option<Station>,
+        _threads: usize,
+    ) -> Result<(), (i32, io::Error)> {
+        app::serve(worker, status)
     }
 }
 

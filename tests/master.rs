@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Signal as Kill, getppid, kill_process};
 use stheno::master::{Assignment, Ended, Master, Plan, Surroundings, Work};
@@ -40,7 +40,7 @@ impl Work for Spinning {
         }
         let mut over = false;
         while !over {
-            assignment.heartbeat.beat(Instant::now());
+            assignment.heartbeat.beat(stheno::clock::Instant::now());
             let files = [assignment.signals.as_fd(), assignment.master_link.as_fd()];
             readiness::wait_any(&files, Some(assignment.heartbeat.every())).expect("a wait");
             let link = assignment.master_link.as_fd();

@@ -22,6 +22,8 @@ complete -c stheno -l log -x -a 'debug info warning error critical off' -d 'Lowe
 complete -c stheno -l logfile -r -F -d 'Append the log to this file'
 complete -c stheno -l access-log -r -F -d 'Append a line for each response to this file; - for standard output, off for none'
 complete -c stheno -l pidfile -r -F -d 'Keep the process id of the master in this file while the server runs'
+complete -c stheno -l status -x -d 'Serve a live page about the server, /metrics for Prometheus and /healthz at this place'
+complete -c stheno -l status-path -x -d 'Serve the same pages to every client, below this path of the public port'
 complete -c stheno -l record -r -F -d 'Record the loop of each worker in this file: what it waited for, called and moved'
 complete -c stheno -l record-when-turn-exceeds -x -d 'Write the recording at once when a turn takes longer'
 complete -c stheno -l grace -x -d 'Time to finish the responses that are due, after SIGTERM'

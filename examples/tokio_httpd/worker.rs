@@ -114,7 +114,7 @@ struct Heart {
 
 impl Heart {
     fn beat(&self) {
-        self.heartbeat.beat(std::time::Instant::now());
+        self.heartbeat.beat(stheno::clock::Instant::now());
         self.heartbeat.shares().publish(self.connection_table.len());
         if local::is_outdated() {
             self.heartbeat.outdated();

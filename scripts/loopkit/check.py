@@ -1,15 +1,18 @@
 """`scripts/loop check`: every scenario on every rung that it fits, the language, the broken rungs, and the live mode."""
 
+import base64
+import html
 import json
 import re
 import subprocess
 import sys
 import textwrap
 import time
+import zlib
 
 from lib import PROJECT, Progress, Trouble
 
-from . import TARGET, broken, language, live_check, reading, rungs, show
+from . import TARGET, broken, check_page, language, live_check, page, reading, rungs, show
 from .promises import MOST, PROMISES, WITNESSES, everyone_is_served, need
 
 # Scenario of a broken rung → the kind of the finding.
@@ -122,6 +125,23 @@ def check_patches(_=None):
         raise Trouble(f"a patch was applied to {text!r}")
 
 
+def check_site(_=None):
+    """The demo site shows a recording of its own server, in the player that is here."""
+    text = (PROJECT / "examples" / "site" / "loop.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'(?s)<script type="application/json"[^>]*>(.*?)</script>', text)[1])
+    title = html.unescape(re.search("<title>(.*)</title>", text)[1])
+    need(page.assemble(title, data) == text, "examples/site/loop.html has another player: make it again, as its page says")
+    content = zlib.decompress(base64.b64decode(data["recordings"][0]["data"]))
+    recording = reading.Recording(content)
+    need(recording.program == "stheno" and recording.totals["responses"] >= 12, "what the demo site shows is no such recording")
+    need(data["recordings"][0]["command"] == "scripts/loop stheno --scenario site", "the command that the page shows")
+
+
+def check_in_browser(_=None):
+    """The page in a browser; says so where there is none."""
+    check_page.main()
+
+
 def check_reader(_=None):
     """A recording that is cut, or of another version, is refused."""
     head = (b"stheno recording 1\nprogram p\nloop mio\ntells read\nbegan 1.5\nname 1 a hook\ntotal turns 2\nrecords 2\n"
@@ -142,7 +162,7 @@ def check_reader(_=None):
 def check(options):
     """Prints each failure; returns 1 if there is one."""
     parts = [("language", check_language), ("patches", check_patches), ("reader", check_reader), ("docs", check_docs),
-             ("doctor", check_doctor), ("commands", check_commands)]
+             ("doctor", check_doctor), ("commands", check_commands), ("site", check_site), ("browser", check_in_browser)]
     parts += [(f"{name} on {rung}", lambda name=name, rung=rung: check_play(name, rung)) for name, rung in plays()]
     parts += [(f"live: {name}", part) for name, part in live_check.PARTS.items()]
     parts = [(name, part) for name, part in parts if not options.only or options.only in name]

@@ -176,7 +176,17 @@ def idle(run):
     need(not closed, f"{closed} silent clients were closed")
 
 
+def site(run):
+    """What the demo site says of its recording: a slow request is read in pieces, and a large file is sent in sips."""
+    recording = run.recording
+    reads = [record for record in recording.of("Read", key_of(run, "D")) if record.b]
+    need(len(reads) >= 2, f"D's request came in five pieces, and was read in {len(reads)}")
+    sent = [record for record in recording.of("Write", key_of(run, "E")) if record.b]
+    need(len(sent) >= 2 and any(record.code & BLOCKED for record in sent), f"E's file was sent by {len(sent)} writes")
+    need(recording.totals["responses"] >= 12, f"{recording.totals['responses']} responses")
+
+
 PROMISES = {function.__name__: function for function in [
-    one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle]}
+    one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle, site]}
 # Scenario → the broken rung that it witnesses.
 WITNESSES = {"sleeping_hook": "tcp_reactor+sleeping_hook", "lost_edge": "tcp_mio+lost_edge"}

@@ -12,6 +12,7 @@ use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE};
 use crate::server::{Confinement, LogTarget, Worker};
+use crate::status::Station;
 use crate::sys::process;
 
 /// The part of the descriptors that the file cache may hold at most.
@@ -39,12 +40,17 @@ pub trait Front {
         Ok(1)
     }
 
-    /// Serves with `threads` threads until it is told to stop.
+    /// Serves with `threads` threads until it is told to stop, and shows the status page if there is one.
     ///
     /// # Errors
     /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`] if another try would end
     /// the same way, else [`FAILURE`](crate::master::FAILURE).
-    fn serve(&self, worker: Worker<FileService>, threads: usize) -> Result<(), (i32, io::Error)>;
+    fn serve(
+        &self,
+        worker: Worker<FileService>,
+        status: Option<Station>,
+        threads: usize,
+    ) -> Result<(), (i32, io::Error)>;
 }
 
 /// A file server: the words of its command line, which a reload reads again, and what serves in its workers.
@@ -112,8 +118,10 @@ impl<F: Front> App for FileApp<F> {
             service.confine();
         }
         let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
-        let served = confined
-            .and_then(|()| self.front.serve(setup.into_worker(assignment, log, recorder, service), threads));
+        let served = confined.and_then(|()| {
+            let (worker, status) = setup.into_worker(assignment, log, recorder, service);
+            self.front.serve(worker, status, threads)
+        });
         served.map_or_else(
             |(code, error)| {
                 error!("a worker cannot serve: {error}");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `files` | the file server: its command line, and what its workers serve |
 //! | `server` | the master's side: start, reload, upgrade |
+//! | `serving` | a worker on the reactor |
 //! | `setup` | everything that a configuration asks for, open |
 //!
 //! [`run`] is the whole of `stheno`, and of its twin on Tokio: the two differ in their [`Front`]. The WSGI server
@@ -11,6 +12,7 @@
 
 mod files;
 pub(crate) mod server;
+mod serving;
 pub(crate) mod setup;
 
 use std::ffi::OsString;
@@ -27,6 +29,7 @@ use crate::sys::{fallback, process};
 use files::FileApp;
 pub use files::Front;
 use server::{App, Server};
+pub use serving::{serve, serve_on};
 use setup::Setup;
 
 /// Runs the command line of this process; `front` serves in the workers.

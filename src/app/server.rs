@@ -13,6 +13,7 @@ use crate::master::{
     Work,
 };
 use crate::server::{Inherited, Listeners, LogTarget, Resolved};
+use crate::status::Board;
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::{self, Signal};
@@ -49,13 +50,16 @@ pub(crate) struct StartLines {
 
 impl StartLines {
     /// Prints what is served, where, by which workers, and how to stop it.
-    fn print(&self, listeners: &Listeners, workers: &[Pid]) {
+    fn print(&self, setup: &Setup, workers: &[Pid]) {
         let Self { program, subject, prefix, detail } = self;
         let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
         let mut text = format!("{bold}{program} {}{plain}\n  {subject}\n", env!("CARGO_PKG_VERSION"));
-        for address in &listeners.addresses {
+        for address in &setup.listeners.addresses {
             text += &format!("  url      {bold}{}{plain}\n", address.url(prefix));
+        }
+        for address in setup.status.iter().flat_map(|(listeners, _)| &listeners.addresses) {
+            text += &format!("  status   {}\n", address.url(""));
         }
         text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
         text +=
@@ -76,6 +80,12 @@ pub(crate) struct Server<A: App> {
     current: Option<(Setup, A::Content)>,
     /// What a reload that is not over has opened, and where the log goes then.
     next: Option<(Setup, A::Content, LogTarget)>,
+    /// The counters of the status page, from its first configuration on.
+    board: Option<Board>,
+    /// The socket of the status page while the server stops.
+    kept: Option<Listeners>,
+    /// Another program serves from now on.
+    handed_over: bool,
 }
 
 impl<A: App> Server<A> {
@@ -98,8 +108,19 @@ impl<A: App> Server<A> {
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
         let resolved = setup::resolve(&config, inherited.is_activated())?;
-        let current = Some((Setup::open(config, resolved, &mut inherited)?, content));
-        Ok(Self { app, notifier, predecessor, log, current, next: None })
+        let mut board = None;
+        let current = Some((Setup::open(config, resolved, &mut inherited, &mut board)?, content));
+        Ok(Self {
+            app,
+            notifier,
+            predecessor,
+            log,
+            current,
+            next: None,
+            board,
+            kept: None,
+            handed_over: false,
+        })
     }
 
     /// Serves until it is told to stop. `executable` takes over in an upgrade; `fork` makes the workers.
@@ -126,8 +147,7 @@ impl<A: App> Server<A> {
     fn open_next(&mut self, rehearsed: &str) -> Result<Plan, ConfigError> {
         let (mut config, content) = self.app.load()?;
         let is_activated = self.listeners().is_some_and(Listeners::is_activated);
-        let places = if is_activated { &[] } else { config.listen.as_slice() };
-        let resolved = Resolved::from_text(rehearsed, places)
+        let resolved = Resolved::from_text(rehearsed, &config.places(is_activated))
             .ok_or_else(|| ConfigError::Start("it has changed meanwhile; send SIGHUP again".into()))?;
         let pidfile = self.current.as_ref().and_then(|(setup, _)| setup.config.pidfile.clone());
         if config.pidfile != pidfile {
@@ -138,9 +158,8 @@ impl<A: App> Server<A> {
             config.pidfile.clone_from(&pidfile);
         }
         let log = setup::open_log(&config)?;
-        let kept = self.current.as_ref().map(|(setup, _)| setup.listeners.inherit()).transpose();
-        let kept = kept.map_err(|error| start_error("cannot keep the sockets", &error))?;
-        let setup = Setup::open(config, resolved, &mut kept.unwrap_or_default())?;
+        let kept = self.keep_sockets().map_err(|error| start_error("cannot keep the sockets", &error));
+        let setup = Setup::open(config, resolved, &mut kept?, &mut self.board)?;
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
@@ -159,6 +178,20 @@ impl<A: App> Server<A> {
 
     fn listeners(&self) -> Option<&Listeners> {
         self.current.as_ref().map(|(setup, _)| &setup.listeners)
+    }
+
+    /// The listening sockets, and those of the status page.
+    fn all_listeners(&self) -> impl Iterator<Item = &Listeners> {
+        self.current.iter().flat_map(|(setup, _)| setup.all_listeners())
+    }
+
+    /// Copies of the sockets, for the next configuration.
+    fn keep_sockets(&self) -> io::Result<Inherited> {
+        let Some((setup, _)) = &self.current else {
+            return Ok(Inherited::default());
+        };
+        let status = setup.status.as_ref().map(|(listeners, _)| listeners.inherit()).transpose()?;
+        Ok(setup.listeners.inherit()?.with_status(status.unwrap_or_default()))
     }
 }
 
@@ -181,8 +214,8 @@ impl<A: App> Work for Server<A> {
     fn started(&mut self, workers: &[Pid]) {
         self.app.settled();
         if let Some((setup, content)) = &self.current {
-            setup.listeners.own_files();
-            self.app.start_lines(&setup.config, content).print(&setup.listeners, workers);
+            setup.all_listeners().for_each(Listeners::own_files);
+            self.app.start_lines(&setup.config, content).print(setup, workers);
         }
     }
 
@@ -190,10 +223,10 @@ impl<A: App> Work for Server<A> {
         // The master logs the same when it reads the configuration.
         log::set_max_level(LevelFilter::Off);
         let is_activated = self.listeners().is_some_and(Listeners::is_activated);
-        let loaded = self
-            .app
-            .load()
-            .and_then(|(config, _)| Ok(setup::resolve(&config, is_activated)?.to_text(&config.listen)));
+        let loaded = self.app.load().and_then(|(config, _)| {
+            Ok((setup::resolve(&config, is_activated)?, config.places(is_activated)))
+        });
+        let loaded = loaded.map(|(resolved, places)| resolved.to_text(&places));
         loaded.map_err(ConfigError::into_line)
     }
 
@@ -208,13 +241,14 @@ impl<A: App> Work for Server<A> {
         self.app.settled();
         if in_force {
             self.adopt_next();
-            self.listeners().into_iter().for_each(Listeners::own_files);
+            self.all_listeners().for_each(Listeners::own_files);
         }
         self.next = None;
     }
 
     fn worker_ended(&mut self) {
-        self.listeners().into_iter().for_each(Listeners::wake_a_worker);
+        self.all_listeners().for_each(Listeners::wake_a_worker);
+        self.board.iter().for_each(Board::count_restart);
     }
 
     fn resized(&mut self, workers: usize) {
@@ -228,15 +262,22 @@ impl<A: App> Work for Server<A> {
     }
 
     fn sockets(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
-        self.listeners().map(Listeners::for_successor).unwrap_or_default()
+        self.all_listeners().flat_map(Listeners::for_successor).collect()
     }
 
     fn handed_over(&mut self) {
-        self.listeners().into_iter().for_each(Listeners::leave_files);
+        self.all_listeners().for_each(Listeners::leave_files);
+        self.handed_over = true;
     }
 
-    /// A listener without workers would let clients in and never serve them.
+    /// A listener without workers would let clients in and never serve them. The workers serve the status page until they
+    /// have ended, and its file stays so long.
     fn stopping(&mut self) {
-        (self.current, self.next) = (None, None);
+        self.next = None;
+        let status = self.current.take().and_then(|(setup, _)| setup.status);
+        if let Some((listeners, board)) = status.filter(|_| !self.handed_over) {
+            board.set_stopping();
+            self.kept = Some(listeners);
+        }
     }
 }

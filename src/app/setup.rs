@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
+use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
     AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
 };
+use crate::status::{Board, Station};
 use crate::sys::process;
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
@@ -23,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) config: BaseConfig,
     pub(crate) listeners: Listeners,
     pub(crate) access_log: Option<LogTarget>,
+    /// The socket of the status page, and the counters that it shows.
+    pub(crate) status: Option<(Listeners, Board)>,
     capacity: Capacity,
 }
 
@@ -31,12 +35,16 @@ impl Setup {
     /// addresses `resolved`.
     pub(super) fn open(
         config: BaseConfig,
-        resolved: Resolved,
+        mut resolved: Resolved,
         inherited: &mut Inherited,
+        board: &mut Option<Board>,
     ) -> Result<Self, ConfigError> {
         let access_log = open_access_log(&config)?;
         check_recording(&config)?;
         let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
+        let for_status =
+            resolved.split_off(config.places(inherited.is_activated()).len() - config.status.iter().len());
+        let mut kept = inherited.take_status();
         let listeners = bind(listen, resolved, *unix_mode, *accept, *workers, inherited)
             .map_err(|error| cannot_listen(&config, &error))?;
         listeners
@@ -48,8 +56,14 @@ impl Setup {
         listeners
             .set_first_probe(config.settings.timeouts.keep_alive)
             .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
+        let status = open_status(&config, for_status, &mut kept, board)?;
         let capacity = capacity(&config)?;
-        Ok(Self { config, listeners, access_log, capacity })
+        Ok(Self { config, listeners, access_log, status, capacity })
+    }
+
+    /// The listening sockets of all kinds.
+    pub(crate) fn all_listeners(&self) -> impl Iterator<Item = &Listeners> {
+        [&self.listeners].into_iter().chain(self.status.iter().map(|(listeners, _)| listeners))
     }
 
     /// Checks everything that [`Setup::open`] does, and the log, and changes nothing.
@@ -62,7 +76,7 @@ impl Setup {
             path.map_or(Ok(()), |path| check_target(config, option, path))?;
         }
         check_recording(config)?;
-        for place in &config.listen {
+        for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;
         }
         capacity(config).map(drop)
@@ -95,15 +109,25 @@ impl Setup {
         })))
     }
 
-    /// A worker that serves `service`. Call it in the worker's process: the sockets of other workers are closed.
+    /// A worker that serves `service`, and its status page. Call it in the worker's process: the sockets of other workers
+    /// are closed.
     pub(crate) fn into_worker<S>(
         self,
         assignment: Assignment,
         log: LogTarget,
         recorder: Option<Recorder>,
         service: S,
-    ) -> Worker<S> {
-        Worker {
+    ) -> (Worker<S>, Option<Station>) {
+        let names = self.listeners.addresses.iter().map(ToString::to_string).collect();
+        // Without a descriptor for them, the page shows no queues.
+        let queues = || self.listeners.queues(assignment.slot).unwrap_or_default();
+        let station = self.status.map(|(listeners, board)| Station {
+            board,
+            queues: (names, queues()),
+            listeners: listeners.into_worker(assignment.slot),
+            path: self.config.status_path.clone(),
+        });
+        let worker = Worker {
             settings: self.config.settings,
             capacity: self.capacity,
             service,
@@ -116,13 +140,41 @@ impl Setup {
             heartbeat: assignment.heartbeat,
             grace: self.config.grace,
             recorder,
-        }
+        };
+        (worker, station)
     }
+}
+
+/// Opens the socket of the status page, and makes the counters at the first time.
+fn open_status(
+    config: &BaseConfig,
+    resolved: Resolved,
+    kept: &mut Inherited,
+    board: &mut Option<Board>,
+) -> Result<Option<(Listeners, Board)>, ConfigError> {
+    if !config.has_status() {
+        return Ok(None);
+    }
+    let places = config.status.as_slice();
+    let listeners = bind(places, resolved, config.unix_mode, AcceptMode::Shared, 1, kept)
+        .map_err(|error| cannot_listen(config, &error))?;
+    for address in listeners.addresses.iter().filter(|address| !address.is_local()) {
+        log::warn!(
+            "the status page at {address} is open to other machines: leave the host out for this machine only"
+        );
+    }
+    let made = match *board {
+        Some(made) => made,
+        None => Board::new().map_err(|error| {
+            config.sources.start_error("--status", format!("no memory for counters: {error}"))
+        })?,
+    };
+    Ok(Some((listeners, *board.insert(made))))
 }
 
 /// Looks up the names of the places to listen, unless a service manager has chosen these.
 pub(super) fn resolve(config: &BaseConfig, activated: bool) -> Result<Resolved, ConfigError> {
-    Resolved::of(if activated { &[] } else { &config.listen }).map_err(|error| cannot_listen(config, &error))
+    Resolved::of(&config.places(activated)).map_err(|error| cannot_listen(config, &error))
 }
 
 /// Opens the target of the log.

@@ -76,6 +76,8 @@ pub struct Transmitted {
 /// # Errors
 /// As the transport, the producers and [`FileSlice::check`](super::FileSlice::check); `UnexpectedEof` if a file has become
 /// shorter than its slice: the response cannot be completed, and padding would be false content.
+// The server has several services, and so several callers: inlined into each, as into a single one.
+#[inline(always)]
 pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Result<Transmitted> {
     let before = queue.taken();
     let mut drained = false;

@@ -173,6 +173,7 @@ impl Master {
             return;
         };
         slot.worker.iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
+        work.worker_ended();
         if exit == Exit::Code(BOOT_FAILURE) && matches!(self.phase, Phase::Starting(_)) {
             error!("worker {pid} could not start; see above");
             slot.vacate();

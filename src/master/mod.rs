@@ -150,7 +150,8 @@ pub trait Work {
     /// The reload has ended: the new configuration is in force, or given up. Closes what only the other one needs.
     fn reloaded(&mut self, in_force: bool);
 
-    /// A worker has ended, perhaps between a report of a connection and its acceptance: has another worker look.
+    /// A worker has died, perhaps between a report of a connection and its acceptance: has another worker look. Another
+    /// worker will take its place.
     fn worker_ended(&mut self);
 
     /// The number of slots has changed.

@@ -157,8 +157,9 @@ impl Master {
     pub(super) fn begin_stop(&mut self, ended: Ended, mode: StopMode, work: &mut dyn Work) {
         self.phase = Phase::Stopping(ended);
         self.reload_requested = false;
-        self.stop_all(mode, Instant::now());
+        // Before the order: a worker that drains looks at what the server does.
         work.stopping();
+        self.stop_all(mode, Instant::now());
     }
 
     pub(super) fn stop_all(&mut self, mode: StopMode, now: Instant) {

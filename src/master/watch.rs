@@ -80,7 +80,7 @@ impl Watch {
         let silence = self.silence(worker, now);
         let limit = match worker.link.heartbeat.state() {
             WorkerState::Booting => self.timeout.max(READY_TIMEOUT),
-            WorkerState::Ready | WorkerState::Draining => self.timeout,
+            WorkerState::Ready | WorkerState::Draining | WorkerState::Ended => self.timeout,
         };
         if self.timeout.is_zero() || silence < limit {
             (worker.aborted, worker.killed) = (None, None);

@@ -135,6 +135,12 @@ impl<P: Probe> Reactor<P> {
         self.panics
     }
 
+    /// How many events the last wait returned.
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.events.iter().count()
+    }
+
     /// The time at which the current turn began.
     #[must_use]
     pub fn now(&self) -> Now {

@@ -46,6 +46,7 @@ fn adopt<S: WorkerService + std::fmt::Debug + 'static>(
     stream: Stream,
     peer: Peer,
 ) {
+    shared.service.note_accept();
     let Some(permit) = shared.connections.enter(peer) else {
         // Closed without a response, which would need a permit of its own.
         debug!("{peer}: its address has as many connections as it may have");
@@ -77,6 +78,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 
     /// Accepts the connections that wait in the kernel's queue: their clients count as connected, and expect a response.
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.shared.service.outlives_drain() {
+            return Ok(());
+        }
         let (shared, number) = (&self.shared, self.number);
         self.listener.accept_rest(cx, |cx, stream, peer| adopt(shared, number, cx, stream, peer));
         cx.close();

@@ -132,6 +132,14 @@ impl LogSink for AccessLog {
             self.lines = line;
         }
     }
+
+    fn flush(&mut self) {
+        Self::flush(self);
+    }
+
+    fn take_over(&mut self, handed: &PassedFile) -> io::Result<()> {
+        Self::take_over(self, handed)
+    }
 }
 
 fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {

@@ -103,7 +103,7 @@ fn context<'a, S>(
         frames,
         spares,
         wide,
-        log: log.as_mut().map(|log| log as _),
+        log: log.as_deref_mut().map(|log| log as _),
     }
 }
 
@@ -160,6 +160,9 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     fn handle_shutdown(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.shared.service.outlives_drain() {
+            return Ok(());
+        }
         self.driver.drain(cx.now());
         self.drive(cx, |driver, io, context| driver.flush(io, context))
     }

@@ -55,6 +55,17 @@ pub(super) enum Activity {
     Lingering,
 }
 
+/// How many connections of a worker do what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activities {
+    /// Connections with a request, or with its response.
+    pub busy: u64,
+    /// Connections between two requests, and before the first one.
+    pub idle: u64,
+    /// Connections that only wait for the peer to close.
+    pub lingering: u64,
+}
+
 /// Why a connection has been asked to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Eviction {
@@ -220,6 +231,26 @@ impl ConnectionTable {
     fn set_count(&self, count: usize) {
         self.count.set(count);
         self.shares.publish(count);
+    }
+
+    /// How many connections there are.
+    pub(super) fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// Counts the connections by what they do, with a look at each.
+    pub(super) fn activities(&self) -> Activities {
+        let mut found = Activities::default();
+        for entry in self.entries.borrow().iter().flatten() {
+            *match entry.activity {
+                Activity::Busy => &mut found.busy,
+                Activity::Idle => &mut found.idle,
+                Activity::Lingering => &mut found.lingering,
+            } += 1;
+        }
+        // Connections that have not told anything yet have sent nothing.
+        found.idle += (self.count.get() as u64).saturating_sub(found.busy + found.idle + found.lingering);
+        found
     }
 
     /// Wakes the listener `key` when a permit, and with it a descriptor, is free.

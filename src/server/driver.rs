@@ -299,7 +299,10 @@ impl Driver {
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
-        let record = cx.log.is_some().then(|| LogRecord::of(&request));
+        let record = cx.log.as_deref().map(|log| match S::IS_WATCHED && !log.wants_lines() {
+            true => LogRecord::without_text(),
+            false => LogRecord::of(&request),
+        });
         let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
@@ -428,8 +431,10 @@ impl Driver {
         };
         let now = if cx.service.takes_time() { Now::ask() } else { cx.turn.now };
         let taken = self.connection.output().taken();
+        let wants_lines = !S::IS_WATCHED || log.wants_lines();
         while let Some(record) = self.records.pop(taken, now.monotonic, all) {
-            log.record(cx.peer.peer, cx.turn.dates.log(now.wall), record);
+            let stamp = if wants_lines { cx.turn.dates.log(now.wall) } else { "" };
+            log.record(cx.peer.peer, stamp, record);
         }
     }
 

@@ -24,6 +24,9 @@ use crate::sys::socket::{self, Adopted};
 const OWN: &str = "stheno.own";
 const ACTIVATED: &str = "stheno.activated";
 
+/// The name of the socket of the status page, which is the server's own in any case.
+const STATUS: &str = "stheno.status";
+
 /// A larger `LISTEN_FDS` is a mistake.
 const MOST: u32 = 65_536;
 
@@ -58,6 +61,8 @@ pub struct Inherited {
     activated: bool,
     /// Addresses that a place of the configuration names with their port.
     promised: Vec<SocketAddr>,
+    /// The sockets of the status page.
+    status: Vec<InheritedSocket>,
 }
 
 impl Inherited {
@@ -80,14 +85,33 @@ impl Inherited {
                 )));
             }
         };
-        let numbers = (descriptor::FIRST_PASSED..).take(count as usize);
-        let activated = names.split(':').any(|name| name != OWN);
-        let sockets: Result<Vec<_>, BindError> = numbers.map(|number| adopt(number, activated)).collect();
-        Ok(Self::new(sockets?, count > 0 && activated))
+        let names: Vec<&str> = names.split(':').collect();
+        let is_status = |index: usize| names.get(index) == Some(&STATUS);
+        let activated = names.iter().any(|name| ![OWN, STATUS].contains(name));
+        let (mut sockets, mut status) = (Vec::new(), Vec::new());
+        for (index, number) in (descriptor::FIRST_PASSED..).take(count as usize).enumerate() {
+            match is_status(index) {
+                true => status.push(adopt(number, false)?),
+                false => sockets.push(adopt(number, activated)?),
+            }
+        }
+        Ok(Self { status, ..Self::new(sockets, count > 0 && activated) })
     }
 
     pub(super) fn new(sockets: Vec<InheritedSocket>, activated: bool) -> Self {
-        Self { sockets, activated, promised: Vec::new() }
+        Self { sockets, activated, promised: Vec::new(), status: Vec::new() }
+    }
+
+    /// Takes the sockets of the status page.
+    #[must_use]
+    pub fn take_status(&mut self) -> Self {
+        Self::new(std::mem::take(&mut self.status), false)
+    }
+
+    /// Adds the sockets of a status page.
+    #[must_use]
+    pub fn with_status(self, status: Self) -> Self {
+        Self { status: status.sockets, ..self }
     }
 
     /// Whether a service manager passed them.
@@ -169,8 +193,12 @@ pub(super) fn duplicate(socket: &ListenSocket) -> io::Result<ListenSocket> {
 }
 
 /// The name of a server's sockets for its successor.
-pub(super) fn name(activated: bool) -> &'static str {
-    if activated { ACTIVATED } else { OWN }
+pub(super) fn name(activated: bool, is_status: bool) -> &'static str {
+    match (activated, is_status) {
+        (_, true) => STATUS,
+        (true, false) => ACTIVATED,
+        (false, false) => OWN,
+    }
 }
 
 fn adopt(number: RawFd, activated: bool) -> Result<InheritedSocket, BindError> {

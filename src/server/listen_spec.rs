@@ -16,6 +16,8 @@ pub enum ListenSpec {
     Listed(Endpoint),
     /// The place of `--host` and `--port`.
     HostAndPort(String, u16),
+    /// The place of the status page (`--status`).
+    Status(Endpoint),
 }
 
 /// An element of a list of places.
@@ -61,6 +63,19 @@ impl ListenSpec {
         }
     }
 
+    /// Reads the place of the status page: as [`ListenSpec::parse`] does, or a port alone. A place without a host means the
+    /// loopback address, because the page is not for clients.
+    #[must_use]
+    pub fn parse_status(text: &str) -> Option<Self> {
+        let is_port = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let with_colon = format!(":{text}");
+        Some(Self::Status(match Endpoint::parse(if is_port { &with_colon } else { text })? {
+            Endpoint::Everywhere(port) => Endpoint::Host(Ipv4Addr::LOCALHOST.to_string(), port),
+            Endpoint::Unix(path) => Endpoint::Unix(path::absolute(path).ok()?),
+            endpoint => endpoint,
+        }))
+    }
+
     /// The place that host and port make. An IPv6 address may be in brackets, as in a URL.
     #[must_use]
     pub fn host_and_port(host: &str, port: u16) -> Self {
@@ -74,7 +89,7 @@ impl ListenSpec {
     /// Why it cannot be listened on.
     pub fn check(&self) -> Result<(), BindError> {
         match self {
-            Self::Listed(Endpoint::Unix(path)) => {
+            Self::Listed(Endpoint::Unix(path)) | Self::Status(Endpoint::Unix(path)) => {
                 unix::check(path).map_err(|what| self.error(format!("unix:{}: {what}", path.display())))
             }
             _ => self.resolve().map(drop),
@@ -86,6 +101,7 @@ impl ListenSpec {
         match self {
             Self::Listed(_) => "--listen",
             Self::HostAndPort(..) => "--host",
+            Self::Status(_) => "--status",
         }
     }
 
@@ -96,17 +112,17 @@ impl ListenSpec {
     /// The addresses of a host, each once; empty for a Unix socket.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, BindError> {
         let (host, port) = match self {
-            Self::HostAndPort(host, port) | Self::Listed(Endpoint::Host(host, port)) => {
-                (host.as_str(), *port)
-            }
+            Self::HostAndPort(host, port)
+            | Self::Listed(Endpoint::Host(host, port))
+            | Self::Status(Endpoint::Host(host, port)) => (host.as_str(), *port),
             // The second one is for machines without IPv6.
-            Self::Listed(Endpoint::Everywhere(port)) => {
+            Self::Listed(Endpoint::Everywhere(port)) | Self::Status(Endpoint::Everywhere(port)) => {
                 return Ok(vec![
                     (Ipv6Addr::UNSPECIFIED, *port).into(),
                     (Ipv4Addr::UNSPECIFIED, *port).into(),
                 ]);
             }
-            Self::Listed(Endpoint::Unix(_)) => return Ok(Vec::new()),
+            Self::Listed(Endpoint::Unix(_)) | Self::Status(Endpoint::Unix(_)) => return Ok(Vec::new()),
         };
         let resolved = (host, port).to_socket_addrs();
         let resolved = resolved.map_err(|error| BindError {
@@ -129,6 +145,7 @@ impl ListenSpec {
         let (host, port) = match self {
             Self::Listed(_) => ("--listen", "--listen"),
             Self::HostAndPort(..) => ("--host", "--port"),
+            Self::Status(_) => ("--status", "--status"),
         };
         let (option, advice) = match Errno::from_io_error(error) {
             Some(Errno::ADDRINUSE) if port == "--port" => {
@@ -161,6 +178,12 @@ impl Resolved {
     /// When a host has no address.
     pub fn of(places: &[ListenSpec]) -> Result<Self, BindError> {
         places.iter().map(ListenSpec::resolve).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Takes the places from `at` on out of the list.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        Self(self.0.split_off(at))
     }
 
     /// A text for another process: a line for each place.
@@ -210,6 +233,24 @@ impl Address {
         let port = address.port();
         format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
     }
+
+    /// Whether only processes of this machine can connect.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Internet(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Internet(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Why there are no sockets: a line with advice, and the option that it is about.
@@ -249,6 +290,26 @@ mod tests {
         assert_eq!(Resolved::from_text(&text, &places[1..]), None);
         assert_eq!(Resolved::from_text(&text, &[&places[..], &places[..1]].concat()), None);
         assert_eq!(Resolved::from_text("", &[]), Some(Resolved::default()));
+    }
+
+    #[test]
+    fn a_status_page_without_a_host_is_for_this_machine() {
+        let status = |host: &str, port| Some(ListenSpec::Status(Endpoint::Host(host.into(), port)));
+        for (text, want) in [
+            ("9100", status("127.0.0.1", 9100)),
+            (":9100", status("127.0.0.1", 9100)),
+            ("0.0.0.0:0", status("0.0.0.0", 0)),
+            ("[::1]:80", status("::1", 80)),
+            ("unix:/a", Some(ListenSpec::Status(Endpoint::Unix("/a".into())))),
+            ("", None),
+            ("65536", None),
+            ("host", None),
+        ] {
+            assert_eq!(ListenSpec::parse_status(text), want, "{text}");
+        }
+        let local = |text: &str| Address::Internet(text.parse().expect("an address")).is_local();
+        assert!(local("127.0.0.1:1") && local("[::1]:1") && local("[::ffff:127.0.0.1]:1"));
+        assert!(!local("0.0.0.0:1") && !local("[::]:1") && Address::Unix("/a".into()).is_local());
     }
 
     #[test]

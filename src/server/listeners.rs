@@ -41,6 +41,8 @@ pub struct Listeners {
     bells: Vec<Bell>,
     /// Whether a service manager passed them, so that no configuration changes them.
     activated: bool,
+    /// Whether they are those of the status page.
+    is_status: bool,
 }
 
 impl Listeners {
@@ -90,6 +92,15 @@ impl Listeners {
         listeners.map(|(socket, bell)| SharedListener { socket, bell }).collect()
     }
 
+    /// Copies of the sockets of the worker in this slot, in the order of the addresses, to look at their queues. A copy
+    /// keeps a socket listening: drop it when the worker drains.
+    ///
+    /// # Errors
+    /// As fcntl(2), when no descriptor is left.
+    pub fn queues(&self, slot: usize) -> io::Result<Vec<ListenSocket>> {
+        self.sockets[slot % self.sockets.len()].iter().map(inherit::duplicate).collect()
+    }
+
     /// Closes the sockets beyond those of `workers` workers: the kernel would go on to give them connections that
     /// nothing accepts.
     pub fn keep_for(&mut self, workers: usize) {
@@ -121,7 +132,7 @@ impl Listeners {
     /// All sockets, for a successor, with the name that [`Inherited`] knows each by.
     #[must_use]
     pub fn for_successor(&self) -> Vec<(BorrowedFd<'_>, &'static str)> {
-        let name = inherit::name(self.activated);
+        let name = inherit::name(self.activated, self.is_status);
         self.each().map(|socket| (socket.as_fd(), name)).collect()
     }
 
@@ -154,7 +165,15 @@ impl Listeners {
         let addresses = addresses
             .map_err(|error| BindError::of_environment(format!("a socket has no address: {error}")))?;
         let (files, bells) = (Vec::new(), Vec::new());
-        Ok(Self { addresses, files, unix_mode: 0, sockets: vec![sockets], bells, activated: true })
+        Ok(Self {
+            addresses,
+            files,
+            unix_mode: 0,
+            sockets: vec![sockets],
+            bells,
+            activated: true,
+            is_status: false,
+        })
     }
 
     /// Makes the bells, after the sockets.
@@ -191,6 +210,7 @@ pub fn bind(
         sockets: (0..sets).map(|_| Vec::new()).collect(),
         bells: Vec::new(),
         activated: false,
+        is_status: places.iter().any(|place| matches!(place, ListenSpec::Status(_))),
     };
     inherited.promise(addresses.iter().flatten().filter(|address| address.port() != 0).copied().collect());
     if mode == AcceptMode::Reuseport
@@ -204,7 +224,7 @@ pub fn bind(
     }
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
-            ListenSpec::Listed(Endpoint::Unix(path)) => listeners
+            ListenSpec::Listed(Endpoint::Unix(path)) | ListenSpec::Status(Endpoint::Unix(path)) => listeners
                 .add_unix(path, inherited)
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
             place => listeners.add_place(place, addresses, mode, inherited)?,

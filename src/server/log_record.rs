@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::http1::{Request, Status};
 use crate::reactor::Peer;
+use crate::sys::orders::PassedFile;
 
 /// The facts of one request and its response that are logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,18 @@ impl LogRecord {
         }
     }
 
+    /// The record of a request without its text, for a destination that wants no lines.
+    pub(super) fn without_text() -> Self {
+        Self {
+            request_line: Box::default(),
+            referer: None,
+            user_agent: None,
+            status: Status::OK,
+            sent: 0,
+            duration: Duration::ZERO,
+        }
+    }
+
     /// The record of a malformed request: the first line of `head`, even if it is no request line.
     pub(super) fn refused(head: &[u8]) -> Self {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -62,6 +76,22 @@ impl LogRecord {
 pub trait LogSink: fmt::Debug {
     /// Takes the record of a response that has left; `stamp` is the time in the combined log format.
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord);
+
+    /// Whether the text of requests is needed. Without it only status, bytes and duration of a record are valid.
+    fn wants_lines(&self) -> bool {
+        true
+    }
+
+    /// Writes what was gathered; called once per turn.
+    fn flush(&mut self) {}
+
+    /// Goes on in `handed` if that is the target of this log, reopened.
+    ///
+    /// # Errors
+    /// When that is not possible; nothing has changed then.
+    fn take_over(&mut self, _handed: &PassedFile) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl LogSink for Vec<LogRecord> {

@@ -13,6 +13,7 @@
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
 //! | `access_log` | a line for each record |
+//! | `ledger` | the destination of a worker's records: the access log, and counters |
 //! | `printable` | text for a log, with everything escaped that could control a terminal |
 //! | `log_target` | the files for log lines, written without blocking |
 //! | `listen_spec` | the addresses to listen on, parsed |
@@ -29,6 +30,7 @@ mod confinement;
 mod connection_table;
 mod driver;
 mod inherit;
+mod ledger;
 mod listen_spec;
 mod listeners;
 mod log_record;
@@ -53,15 +55,17 @@ pub use access_log::AccessLog;
 pub use capacity::Capacity;
 pub use channel::{HttpChannel, log_failure};
 pub use confinement::{Confinement, Jail};
+pub use connection_table::Activities;
 use connection_table::ConnectionTable;
 pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
+pub use ledger::{Ledger, ResponseCounter};
 pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 pub use listeners::{Listeners, bind};
 pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
-pub use service::{PeerInfo, WorkerService};
+pub use service::{PeerInfo, TurnFacts, WorkerService};
 pub use worker::{Running, Worker, WorkerError};
 
 /// The state that all channels of a worker share.
@@ -84,7 +88,7 @@ struct Resources {
     spares: Spares,
     /// How many connections have much room in the kernel.
     wide: u32,
-    log: Option<AccessLog>,
+    log: Option<Box<dyn LogSink>>,
 }
 
 impl<S> Shared<S> {
@@ -93,7 +97,7 @@ impl<S> Shared<S> {
     pub fn new(
         settings: Settings,
         service: S,
-        log: Option<AccessLog>,
+        log: Option<Box<dyn LogSink>>,
         capacity: Capacity,
         shares: Shares,
         waker: Waker,
@@ -118,8 +122,16 @@ impl<S> Shared<S> {
         self.resources.borrow_mut().spares = Spares::default();
     }
 
-    /// Calls a function with the access log, if there is one.
-    fn with_log<R>(&self, call: impl FnOnce(&mut AccessLog) -> R) -> Option<R> {
-        self.resources.borrow_mut().log.as_mut().map(call)
+    /// Calls a function with the destination of records, if there is one.
+    fn with_log<R>(&self, call: impl FnOnce(&mut dyn LogSink) -> R) -> Option<R> {
+        let mut resources = self.resources.borrow_mut();
+        let log = resources.log.as_deref_mut()?;
+        Some(call(log))
+    }
+
+    /// Returns the number of connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.count()
     }
 }

@@ -3,11 +3,13 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::files::FileService;
 use crate::http1::{Request, Response, Service};
 use crate::reactor::Peer;
 use crate::slab::Key;
+
+use super::{Activities, ResponseCounter};
 
 /// The connection that a request came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,19 @@ pub struct PeerInfo {
     /// The connection's descriptor, for an application that sends without the loop. It is valid until the response is
     /// dropped.
     pub socket: RawFd,
+}
+
+/// The facts of one turn of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnFacts {
+    /// When the wait ended and the hooks began.
+    pub begun: Instant,
+    /// The time between the end of the turn before and `begun`.
+    pub waited: Duration,
+    /// The time from `begun` to the end of the last hook.
+    pub worked: Duration,
+    /// How many events the wait returned.
+    pub events: usize,
 }
 
 /// A service in a worker. Each method has a default that does nothing.
@@ -55,6 +70,32 @@ pub trait WorkerService: Service {
     /// nothing happens before.
     fn tend(&self, _now: Now) -> Option<Duration> {
         None
+    }
+
+    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service does
+    /// not execute an instruction for it.
+    const IS_WATCHED: bool = false;
+
+    /// Returns the counter of responses, for the worker's [`Ledger`](super::Ledger).
+    fn counter(&self) -> Option<Box<dyn ResponseCounter>> {
+        None
+    }
+
+    /// Takes note of an accepted connection.
+    fn note_accept(&self) {}
+
+    /// Takes note of a turn. `activities` counts the worker's connections, which takes a look at each of them.
+    fn note_turn(&self, _turn: &TurnFacts, _activities: &dyn Fn() -> Activities) {}
+
+    /// Returns how many channels of the loop serve this service beside the worker's own listeners and connections. They do
+    /// not keep a worker from ending its drain.
+    fn channels_beside(&self) -> usize {
+        0
+    }
+
+    /// Whether the listeners and connections of this service stay as they are while the worker drains.
+    fn outlives_drain(&self) -> bool {
+        false
     }
 }
 

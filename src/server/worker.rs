@@ -9,7 +9,9 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use mio::event::Source;
 
-use super::{Acceptor, AccessLog, Capacity, LogTarget, Shared, WorkerService};
+use super::{
+    Acceptor, AccessLog, Capacity, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts, WorkerService,
+};
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
@@ -68,7 +70,7 @@ pub struct Worker<S> {
     pub heartbeat: Heartbeat,
     /// How long responses may take after the order to drain.
     pub grace: Duration,
-    /// Records the loop, if it is to be recorded: see [`Worker::run`].
+    /// Records the responses, and in [`Worker::run`] the loop, if it is to be recorded.
     pub recorder: Option<Recorder>,
 }
 
@@ -126,14 +128,19 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     ///
     /// # Errors
     /// As [`Worker::boot`], and then as [`Running::serve`].
-    pub fn run(mut self) -> Result<(), WorkerError> {
-        match self.recorder.take() {
+    pub fn run(self) -> Result<(), WorkerError> {
+        match self.recorder.clone() {
             None => Reactor::new().map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor)),
-            Some(recorder) => {
-                let reactor = Reactor::with_probe(Recorded::new(recorder));
-                reactor.map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor))
-            }
+            Some(recorder) => self.run_recorded(recorder),
         }
+    }
+
+    // Apart, so that the loop which is not recorded has one caller and is compiled into it.
+    #[cold]
+    #[inline(never)]
+    fn run_recorded(self, recorder: Recorder) -> Result<(), WorkerError> {
+        let reactor = Reactor::with_probe(Recorded::new(recorder)).map_err(WorkerError::Boot)?;
+        self.run_on(reactor)
     }
 
     fn run_on<P: Probe>(self, reactor: Reactor<P>) -> Result<(), WorkerError> {
@@ -160,8 +167,10 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         reactor.add(MasterLink { socket: FileWrapper(self.master_link), commands: Rc::clone(&commands) });
         let housekeepers = reactor.len();
         let shares = self.heartbeat.shares();
-        let shared =
-            Shared::new(self.settings, self.service, self.access_log, self.capacity, shares, reactor.waker());
+        let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
+        let counters = self.service.counter().into_iter().chain(recorder).collect();
+        let ledger = Ledger::of(self.access_log, counters);
+        let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {
@@ -195,6 +204,11 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
 }
 
 impl<S: WorkerService, P: Probe> Running<S, P> {
+    /// Adds a channel beside the worker's own, one of [`WorkerService::channels_beside`].
+    pub fn add(&mut self, channel: impl Dispatcher + 'static) {
+        self.reactor.add(channel);
+    }
+
     /// Serves until it is told to stop. [`MasterOrder::Drain`], SIGTERM, the end of the master, and a service that retires
     /// mean: accept no more, finish the responses that are due, close. [`MasterOrder::Stop`], SIGINT and SIGQUIT mean: close.
     ///
@@ -209,13 +223,16 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             // Before the wait, not after it: connections that were accepted while the loop was set up may be over
             // already, and so may those that the drain has just closed.
             self.flush_log();
-            self.heartbeat.beat(now.to_std());
+            self.heartbeat.beat(now);
             let rest = self.tend().into_iter().chain([self.heartbeat.every()]);
             let rest = rest.chain(self.shared.service.before_waiting());
             let timeout = drained_by.map(|at| at.saturating_duration_since(Instant::now()));
             self.reactor.turn(timeout.into_iter().chain(rest).min())?;
             self.give_memory_back();
-            now = self.look_at_the_clock();
+            let last = std::mem::replace(&mut now, self.look_at_the_clock());
+            if S::IS_WATCHED {
+                self.report_turn(last, now);
+            }
             self.count_panics()?;
             if drained_by.is_none() && self.has_lost_a_listener() {
                 return Err(io::Error::other("a listening socket is lost"));
@@ -249,7 +266,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             process::set_title("stheno: leaving");
             info!("draining {} connections", self.connections());
         }
-        let drained = self.reactor.len() <= self.housekeepers;
+        let drained = self.reactor.len() <= self.housekeepers + self.shared.service.channels_beside();
         self.commands.stop.get() || drained_by.is_some_and(|at| drained || at <= Instant::now())
     }
 
@@ -266,7 +283,20 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
     /// How many channels are connections of clients.
     fn connections(&self) -> usize {
         let listeners = Rc::strong_count(&self.alive) - 1;
-        self.reactor.len().saturating_sub(self.housekeepers + listeners)
+        let others = self.housekeepers + listeners + self.shared.service.channels_beside();
+        self.reactor.len().saturating_sub(others)
+    }
+
+    /// Tells the service about the turn that ended `now`; the one before ended at `last`.
+    fn report_turn(&self, last: Instant, now: Instant) {
+        let begun = self.reactor.now().monotonic;
+        let turn = TurnFacts {
+            begun,
+            waited: begun.saturating_duration_since(last),
+            worked: now.saturating_duration_since(begun),
+            events: self.reactor.events(),
+        };
+        self.shared.service.note_turn(&turn, &|| self.shared.connections.activities());
     }
 
     /// Replaces the logs; lines that were gathered before go to the old file.
@@ -341,7 +371,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
     }
 
     fn flush_log(&self) {
-        self.shared.with_log(AccessLog::flush);
+        self.shared.with_log(|log| log.flush());
     }
 }
 

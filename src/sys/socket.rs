@@ -231,38 +231,44 @@ pub fn defer_accept(_: BorrowedFd<'_>, on: bool) -> io::Result<()> {
 /// As getsockopt(2); `Unsupported` outside Linux.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn queue_length(listener: BorrowedFd<'_>) -> io::Result<usize> {
-    Ok(queue(listener)?.0)
+    const WORDS: usize = QUEUE_FIELD + 1;
+    tcp_info::<WORDS>(listener).map(|info| info[QUEUE_FIELD] as usize)
 }
 
-/// As [`queue_length`], and how many connections may wait.
+/// The length of the queue of a listening TCP socket, and the most that it takes: the backlog of listen(2), which
+/// `net.core.somaxconn` limits.
 ///
 /// # Errors
-/// As getsockopt(2); `Unsupported` outside Linux.
+/// As [`queue_length`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn queue(listener: BorrowedFd<'_>) -> io::Result<(usize, usize)> {
-    // Of a listener this field is the length of its queue, and the next one the limit (`tcp_get_info` in net/ipv4/tcp.c).
-    const FIELD: usize = std::mem::offset_of!(libc::tcp_info, tcpi_unacked) / size_of::<u32>();
-    const _: () =
-        assert!(std::mem::offset_of!(libc::tcp_info, tcpi_sacked) == (FIELD + 1) * size_of::<u32>());
-    let mut info = [0_u32; FIELD + 2];
+    const LIMIT_FIELD: usize = std::mem::offset_of!(libc::tcp_info, tcpi_sacked) / size_of::<u32>();
+    const WORDS: usize = LIMIT_FIELD + 1;
+    tcp_info::<WORDS>(listener).map(|info| (info[QUEUE_FIELD] as usize, info[LIMIT_FIELD] as usize))
+}
+
+/// The field that is the length of the queue of a listener (`tcp_get_info` in net/ipv4/tcp.c); `tcpi_sacked` is its limit.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const QUEUE_FIELD: usize = std::mem::offset_of!(libc::tcp_info, tcpi_unacked) / size_of::<u32>();
+
+/// The first words of `TCP_INFO`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn tcp_info<const WORDS: usize>(socket: BorrowedFd<'_>) -> io::Result<[u32; WORDS]> {
+    let mut info = [0_u32; WORDS];
     #[allow(clippy::cast_possible_truncation, reason = "the size of an array of eight")]
     let mut length = size_of_val(&info) as libc::socklen_t;
     // SAFETY: `info` has `length` bytes, and both live until the call returns; the kernel writes no more than `length`
     // bytes of its structure.
     let result = unsafe {
         libc::getsockopt(
-            listener.as_raw_fd(),
+            socket.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
             info.as_mut_ptr().cast(),
             &raw mut length,
         )
     };
-    if result == 0 {
-        Ok((info[FIELD] as usize, info[FIELD + 1] as usize))
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Fails with `Unsupported`: the option exists on Linux only.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pyo3::prelude::*;
 
 use super::shared::Trusted;
-use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, Sources};
+use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, STATUS_PATHS, STATUS_PLACES, Sources};
 use crate::http1::{Limits, Settings};
 use crate::reactor::AcceptMode;
 use crate::server::ListenSpec;
@@ -37,6 +37,9 @@ pub(super) struct WsgiOptions {
     pub(super) max_requests: u64,
     timeout: f64,
     grace: f64,
+    /// The place of the status page, and its path on the public port.
+    status: Option<String>,
+    status_path: Option<String>,
     /// The path of the application, without a slash at its end.
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths.
@@ -113,9 +116,26 @@ impl WsgiOptions {
             connections: None,
             per_address: None,
             reserved: 0,
+            status: option("--status", self.status.as_deref(), STATUS_PLACES, ListenSpec::parse_status)?,
+            status_path: option(
+                "--status-path",
+                self.status_path.as_deref(),
+                STATUS_PATHS,
+                config::checked_path,
+            )?,
             sources: Sources::default(),
         })
     }
+}
+
+/// The value of an option that may be missing; `wanted` says what to give instead of one that cannot be read.
+fn option<T>(
+    option: &str,
+    text: Option<&str>,
+    wanted: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    text.map(|text| read(text).ok_or_else(|| format!("{option} {text}: {wanted}"))).transpose()
 }
 
 fn count(option: &str, number: usize) -> Result<usize, String> {

@@ -20,8 +20,9 @@ use crate::app::server::{App, Server, StartLines};
 use crate::app::setup::Setup;
 use crate::config::{BaseConfig, ConfigError};
 use crate::files::FileService;
-use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable, FAILURE};
+use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
+use crate::recording::Recorder;
 use crate::server::{Address, LogTarget};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
@@ -154,10 +155,10 @@ impl WsgiApp {
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
-            None => self.serve_on(Reactor::new(), application, (setup, mounts), assignment, log),
+            None => self.serve_on(Reactor::new(), None, application, (setup, mounts), assignment, log),
             Some(recorder) => {
-                let reactor = Reactor::with_probe(Recorded::new(recorder));
-                self.serve_on(reactor, application, (setup, mounts), assignment, log)
+                let reactor = Reactor::with_probe(Recorded::new(recorder.clone()));
+                self.serve_on(reactor, Some(recorder), application, (setup, mounts), assignment, log)
             }
         }
     }
@@ -165,6 +166,7 @@ impl WsgiApp {
     fn serve_on<P: Probe>(
         &self,
         reactor: io::Result<Reactor<P>>,
+        recorder: Option<Recorder>,
         application: &Arc<Application>,
         (setup, mounts): (Setup, Vec<Mount>),
         assignment: Assignment,
@@ -196,10 +198,10 @@ impl WsgiApp {
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
         };
-        let worker = setup.into_worker(assignment, log, None, service);
-        let result = worker.boot_on(reactor).map_err(boot_failure)?.serve();
+        let (worker, status) = setup.into_worker(assignment, log, recorder, service);
+        let result = crate::app::serve_on(worker, status, reactor);
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
-        result.map_err(|error| (FAILURE, error))
+        result
     }
 }
 

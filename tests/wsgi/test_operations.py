@@ -327,3 +327,27 @@ def memory(case):
             readings.append(resident())
             assert readings[-1] <= min(readings) * 1.01, f"{threads} threads, KiB after each 100,000: {readings}"
         print(f"        {threads} threads: {readings[0]} KiB, and {readings[-1]} KiB after a million requests")
+
+
+# The page shows the loops of the server; an application is one more service.
+@row("P", "--status shows all workers, --status-path also on the public port", ours=True)
+def status_page(case):
+    server = case.serve(workers=2, args=["--status", "0", "--status-path", "/-/status"])
+    place = eventually(lambda: re.search(r"  status   http://127\.0\.0\.1:(\d+)/", server.log()), "a place")
+    for _ in range(5):
+        expect(case.ask(app="one", server=server).body, b"Hello World")
+
+    def page(path, port):
+        with Connection(("127.0.0.1", port)) as connection:
+            answer = connection.ask(path)
+            return answer.status, answer.body
+
+    own = int(place[1])
+    expect(page("/healthz", own), (200, b"ok\n"))
+    expect(page("/nothing", own)[0], 404)
+    eventually(lambda: b'stheno_requests_total{code="2xx"} 5\n' in page("/metrics", own)[1], "five requests")
+    assert b'stheno_workers{state="ready"} 2\n' in page("/metrics", own)[1]
+    assert b'stheno_accepts_total{worker="1"}' in page("/-/status/metrics", server.port)[1]
+    server.signal(signal.SIGHUP)
+    eventually(lambda: "draining" in server.log(), "a reload")
+    expect(page("/healthz", own), (200, b"ok\n"))

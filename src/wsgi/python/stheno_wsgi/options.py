@@ -103,6 +103,14 @@ class Options:
     access_log: str = _option(
         "off", "--access-log", metavar="FILE",
         help="append a line for each response to this file; - for standard output, off for none")
+    status: str | None = _option(
+        None, "--status", metavar="PLACE", shown="off",
+        help="serve a live page about the server, /metrics for Prometheus and /healthz at PORT or HOST:PORT (without a "
+             "host: the loopback address) or unix:PATH")
+    status_path: str | None = _option(
+        None, "--status-path", metavar="PATH", shown="off",
+        help="serve the same pages to every client, below this path of the public port: a proxy in front must keep "
+             "others away from it")
     log: str = _option(
         "info", "--log", metavar="LEVEL", help="lowest level to log: debug, info, warning, error, critical or off")
     logfile: str | None = _option(
