@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! page 0       start, restarts, stopping
-//! page 1 + n   slot n: pid, accepts, responses, bytes, lost lines, turns by time │ connections, queues │ ring of turns
+//! page 1 + n   slot n: pid, accepts, responses, bytes, lost lines, turns by time │ connections, queues │ ring of turns │ finding
 //! ```
 
 use std::io;
@@ -76,7 +76,10 @@ pub(super) const BOUNDS: [u64; 16] = [
     10_000_000_000,
 ];
 
-const _: () = assert!(QUEUES + MOST_QUEUES <= HEAD && RING + RING_LENGTH * TURN_WORDS <= WORDS);
+/// Where the last finding of a doctor begins.
+pub(super) const TOLD: usize = RING + RING_LENGTH * TURN_WORDS;
+
+const _: () = assert!(QUEUES + MOST_QUEUES <= HEAD && TOLD + 50 <= WORDS);
 
 /// The counters of all workers.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +170,7 @@ pub(super) struct RecentTurn {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     epoch: Instant,
-    page: &'static [AtomicU64],
+    pub(super) page: &'static [AtomicU64],
 }
 
 impl Slot {
@@ -182,6 +185,7 @@ impl Slot {
     /// Begins the report of a worker with this process id.
     pub(super) fn begin(&self, pid: u64) {
         self.page[PID].store(pid, Ordering::Relaxed);
+        self.page[TOLD].store(0, Ordering::Relaxed);
         self.publish(Activities::default(), &[]);
     }
 

@@ -1,10 +1,16 @@
 //! What the counters alone show to be wrong, with a cause and a cure.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use super::snapshot::{Health, Snapshot};
 use crate::reactor::AcceptMode;
 
 /// A worker with fewer connections than this is not compared: a few connections cannot be shared equally.
 const FEW: u64 = 8;
+
+/// How long a finding of a doctor is shown.
+const SHOWN_FOR: Duration = Duration::from_secs(300);
 
 /// Something that is wrong, for the page and its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +20,7 @@ pub(super) struct Concern {
     /// What was found, with its numbers.
     pub(super) text: String,
     /// What to do.
-    pub(super) cure: &'static str,
+    pub(super) cure: Cow<'static, str>,
 }
 
 /// Looks at the queues and at the shares of the workers.
@@ -25,11 +31,22 @@ pub(super) fn findings(snapshot: &Snapshot) -> Vec<Concern> {
         found.push(Concern {
             kind: "accept-queue",
             text: format!("{} connections wait at {}, of {} at most", queue.length, queue.name, queue.limit),
-            cure: "The workers accept more slowly than clients connect: add workers (-w), or look for long turns.",
+            cure: "The workers accept more slowly than clients connect: add workers (-w), or look for long turns.".into(),
         });
     }
     found.extend(uneven(snapshot));
+    found.extend(told(snapshot));
     found
+}
+
+/// What doctors have told of the loops that are recorded, within the last minutes.
+fn told(snapshot: &Snapshot) -> impl Iterator<Item = Concern> {
+    snapshot.workers().filter_map(|(view, _)| {
+        let (at, text, cure) = view.slot.told()?;
+        let ago = snapshot.uptime.saturating_sub(at);
+        let text = format!("worker {}, {} s ago: {text}", view.index, ago.as_secs());
+        (ago < SHOWN_FOR).then_some(Concern { kind: "loop", text, cure: cure.into() })
+    })
 }
 
 /// Compares the workers that serve the same configuration.
@@ -48,7 +65,7 @@ fn uneven(snapshot: &Snapshot) -> Option<Concern> {
             least.index,
             least.open()
         ),
-        cure: match snapshot.accept {
+        cure: Cow::Borrowed(match snapshot.accept {
             AcceptMode::Exclusive => {
                 "The worker with few was not at its loop when the others connected: look at its turns, and at what else the \
                  machine does. It gets the next connections."
@@ -56,7 +73,7 @@ fn uneven(snapshot: &Snapshot) -> Option<Concern> {
             AcceptMode::Shared | AcceptMode::Reuseport => {
                 "Use --accept exclusive, with which the workers keep equal shares of the connections."
             }
-        },
+        }),
     })
 }
 

@@ -44,7 +44,7 @@ pub(super) fn event(snapshot: &Snapshot, findings: &[Concern], seen: &mut Seen) 
         worker(text, view, health.name(), if has_ring { Some(&mut *seen) } else { None });
     });
     list(&mut text, "findings", findings, |text, finding| {
-        let [kind, words, cure] = [finding.kind, &finding.text, finding.cure].map(quoted);
+        let [kind, words, cure] = [finding.kind, &finding.text, &finding.cure].map(quoted);
         push(text, format_args!("{{\"kind\":{kind},\"text\":{words},\"cure\":{cure}}}"));
     });
     text.push('}');

@@ -31,6 +31,7 @@ mod page;
 mod service;
 mod snapshot;
 mod station;
+mod told;
 
 pub use board::Board;
 pub use service::Watched;

@@ -89,7 +89,7 @@ fn list(findings: &[Concern]) -> String {
         return "<li>None.</li>".into();
     }
     let item = |found: &Concern| {
-        let (text, cure) = (escaped(&found.text), escaped(found.cure));
+        let (text, cure) = (escaped(&found.text), escaped(&found.cure));
         format!("<li class=\"found\">{text}<span>{cure}</span></li>")
     };
     findings.iter().map(item).collect()

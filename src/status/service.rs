@@ -12,6 +12,7 @@ use super::snapshot::Reports;
 use super::{metrics, page};
 use crate::clock::{Instant, Now};
 use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
+use crate::recording::{Finding, Recorder};
 use crate::server::{Activities, PeerInfo, ResponseCounter, Shared, TurnFacts, WorkerService};
 use crate::slab::Key;
 
@@ -118,6 +119,8 @@ pub(super) struct Watcher {
     /// The path of the pages on the public port.
     pub(super) path: Option<String>,
     pub(super) slot: Slot,
+    /// Records the loop, with a doctor, if it is to be recorded.
+    pub(super) recorder: Option<Recorder>,
     /// The connections of the pages' own port, and a count whose second owner is its listener.
     pub(super) own: Option<(Rc<Shared<StatusService>>, Rc<()>)>,
     pub(super) connection: Cell<Key>,
@@ -134,6 +137,8 @@ pub(super) struct Times {
     changed: bool,
     /// When viewers last had an event.
     ticked: Option<Instant>,
+    /// The finding that was told last.
+    told: Option<Finding>,
 }
 
 impl Watcher {
@@ -159,6 +164,16 @@ impl Watcher {
             let lengths = self.pages.reports.own_queues().into_iter();
             let lengths: Vec<u64> = lengths.map(|sizes| sizes.map_or(0, |(length, _)| length)).collect();
             self.slot.publish(activities(), &lengths);
+            self.tell_finding(times);
+        }
+    }
+
+    /// Publishes what the doctor has found last, once.
+    fn tell_finding(&self, times: &mut Times) {
+        let findings = self.recorder.as_ref().map(Recorder::findings).unwrap_or_default();
+        if let Some(last) = findings.last().filter(|last| times.told.as_ref() != Some(*last)) {
+            self.slot.tell(last, self.pages.reports.board.uptime());
+            times.told = Some(last.clone());
         }
     }
 

@@ -75,6 +75,7 @@ impl Station {
             pages,
             path,
             slot,
+            recorder: worker.recorder.clone(),
             own: own.clone(),
             connection: Cell::new(Key::from_bits(0)),
             times: RefCell::new(Times::default()),
