@@ -21,7 +21,8 @@ def bench(options):
     setup.build("stheno")
     make_root()
     here, results = contestants(), {}
-    for row in (row for row in ROWS if row.name in LOADS):
+    loads = options.rows.split(",") if options.rows else LOADS
+    for row in (row for row in ROWS if row.name in loads):
         results[row.name] = in_rounds(row.what, list(here), options.rounds,
                                       lambda name, row=row: measure(here[name], row, options.seconds))
     publish("recording", "scripts/bench recording", as_text(results, options), options, results)
