@@ -227,6 +227,8 @@ fn text(record: &Record, book: &dyn Book) -> Option<String> {
         Kind::Shutdown => "shut down".into(),
         Kind::Close if record.b > 0 => format!("closed, {} lost", bytes(record.b)),
         Kind::Close => "closed".into(),
+        // The event has said that one waits.
+        Kind::Queue if record.a <= 1 => return None,
         Kind::Queue => format!("{} of {} wait to be accepted", record.a, record.b),
         Kind::Wake => "woken".into(),
         Kind::Response => format!("response {}, {}", record.a, bytes(record.b)),

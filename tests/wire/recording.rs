@@ -24,7 +24,10 @@ fn lives(recording: &Recording, name: &str) -> (usize, usize) {
 fn a_worker_writes_its_recording_at_sigusr1_and_at_its_end() {
     let folder = Folder::new();
     let file = folder.beside("loop.rec");
-    let mut server = Server::start(&folder.root(), &["--record", &file.display().to_string()]);
+    let log = folder.beside("access.log");
+    let (record, access_log) = (file.display().to_string(), log.display().to_string());
+    let mut server = Server::start(&folder.root(), &["--record", &record, "--access-log", &access_log]);
+    assert_eq!(server.connect().get("/none", "").status, 404);
     let mut sent = 0;
     for _ in 0..3 {
         let mut client = server.connect();
@@ -35,7 +38,7 @@ fn a_worker_writes_its_recording_at_sigusr1_and_at_its_end() {
     let asked = server.children();
     send(asked[0], Signal::USR1);
     eventually("the recording is written", || {
-        read(&file).is_some_and(|recording| lives(&recording, "HttpChannel") == (3, 3))
+        read(&file).is_some_and(|recording| lives(&recording, "HttpChannel") == (4, 4))
     });
     let mut client = server.connect();
     sent += client.get("/ok", "").body.len();
@@ -43,7 +46,8 @@ fn a_worker_writes_its_recording_at_sigusr1_and_at_its_end() {
     let recording = read(&file).expect("a recording");
     assert_eq!(recording.facts["worker"], "1");
     assert_eq!(recording.facts["pid"], asked[0].to_string());
-    assert_eq!(lives(&recording, "HttpChannel"), (4, 4));
+    assert_eq!(lives(&recording, "HttpChannel"), (5, 5));
+    responses_are_those_of_the_log(&recording, &fs::read_to_string(&log).expect("a log"));
     assert!(recording.totals["written"] > sent as u64, "heads and bodies");
     assert!(recording.totals["read"] > 0 && recording.totals["turns"] > 0);
     let events = recording.records.iter().filter(|record| record.kind == Kind::Event).count();
@@ -138,4 +142,25 @@ fn a_recording_agrees_with_strace() {
         recording.records.iter().filter(|record| record.kind == kind).map(|record| record.b).sum::<u64>()
     };
     assert_eq!((sum(Kind::Read), sum(Kind::Write)), (recording.totals["read"], recording.totals["written"]));
+}
+
+/// One record for each line, with its status and its bytes.
+fn responses_are_those_of_the_log(recording: &Recording, log: &str) {
+    let recorded: Vec<(u32, u64)> = recording
+        .records
+        .iter()
+        .filter(|record| record.kind == Kind::Response)
+        .map(|record| (record.a, record.b))
+        .collect();
+    let logged: Vec<(u32, u64)> = log
+        .lines()
+        .map(|line| {
+            let mut words = line.rsplit("HTTP/1.1\" ").next().expect("a status").split(' ');
+            let mut number = || words.next().expect("a number").parse::<u64>().expect("a number");
+            (u32::try_from(number()).expect("a status"), number())
+        })
+        .collect();
+    assert_eq!(recorded, logged);
+    assert_eq!(recording.totals["responses"], recorded.len() as u64);
+    assert_eq!(recorded.len(), 5);
 }

@@ -403,6 +403,27 @@ fn uneven_shares_are_found() {
 }
 
 /// A viewer that does not read is dropped, and the server holds little for it.
+/// The doctor of a recorded loop: a directory of thousands of names is sorted in one hook.
+#[test]
+fn a_slow_hook_of_any_worker_is_shown() {
+    let folder = Folder::new();
+    fs::remove_file(folder.root().join("index.html")).expect("no index");
+    for number in 0..9_900 {
+        folder.write(format!("a name that is sorted {number}"), "");
+    }
+    let file = folder.beside("loop.rec").display().to_string();
+    let (server, place) = start(&folder, &["--listing", "--record", &file, "-w", "2"]);
+    assert_eq!(server.connect().get("/", "").status, 200);
+    server.wait_for("the loop: handle_read of HttpChannel");
+    // Whichever worker serves the page, it shows the finding of the one that was slow.
+    for _ in 0..8 {
+        eventually("the finding is shown", || {
+            let page = get(place, "/").body;
+            page.contains("s ago: handle_read of HttpChannel") && page.contains(" took ")
+        });
+    }
+}
+
 #[test]
 fn a_viewer_that_does_not_read_is_dropped() {
     let folder = Folder::new();
