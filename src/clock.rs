@@ -9,12 +9,15 @@ use std::ops::{Add, Sub};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::sys::clocks;
+
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// What instants are counted from: the first call of this process or of the one that it was forked from.
-static EPOCH: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+/// The same moment on std's clock and on ours.
+static EPOCH: LazyLock<(std::time::Instant, u64)> =
+    LazyLock::new(|| (std::time::Instant::now(), clocks::monotonic()));
 
-/// A time on the clock that never goes back, in nanoseconds since the first call of [`Instant::now`].
+/// A time on the clock that never goes back, in nanoseconds since a moment that all processes of the machine share.
 ///
 /// As [`std::time::Instant`], but 8 bytes instead of 16: a connection holds five of them, a timer two, and each deadline
 /// is a sum. It lasts for 584 years; sums saturate there.
@@ -25,7 +28,7 @@ impl Instant {
     /// Reads the clock.
     #[must_use]
     pub fn now() -> Self {
-        Self::of(to_nanos(EPOCH.elapsed()))
+        Self::of(clocks::monotonic())
     }
 
     fn of(nanos: u64) -> Self {
@@ -35,7 +38,10 @@ impl Instant {
     /// The same time as a [`std::time::Instant`], for code that counts from another start.
     #[must_use]
     pub fn to_std(self) -> std::time::Instant {
-        *EPOCH + Duration::from_nanos(self.0.get())
+        let (std, ours) = *EPOCH;
+        let since = self.0.get().wrapping_sub(ours).cast_signed();
+        let distance = Duration::from_nanos(since.unsigned_abs());
+        if since < 0 { std.checked_sub(distance).unwrap_or(std) } else { std + distance }
     }
 
     /// The time from `earlier` to this; zero if `earlier` is later.

@@ -18,7 +18,7 @@ use imports::{Imports, circle, code, imports_inside, named, sources, types};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("slab", &[]),
-    ("clock", &[]),
+    ("clock", &["sys"]),
     ("timers", &["clock", "slab"]),
     ("heartbeat", &["clock", "sys"]),
     ("chat", &[]),

@@ -4,11 +4,16 @@
 pub const HOOKS: [&str; 6] =
     ["handle_read", "handle_write", "handle_timeout", "handle_wake", "handle_shutdown", "handle_expt"];
 
+/// How many names are found at once.
+const RECENT: usize = 32;
+
 /// Texts by number, from 1. They are few, and each is in the program's own memory, so a look-up compares addresses first.
 #[derive(Debug)]
 pub(super) struct Names {
     /// As they were given (a type with its path, and a text at several addresses), with their numbers.
     given: Vec<(&'static str, u16)>,
+    /// The numbers of those that were asked for last, by a part of their address.
+    recent: [(&'static str, u16); RECENT],
     /// As they are shown, by number.
     shown: Vec<&'static str>,
 }
@@ -16,7 +21,8 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn new() -> Self {
         // Room for as many as programs have: a name that is seen for the first time allocates nothing.
-        let mut names = Self { given: Vec::with_capacity(64), shown: Vec::with_capacity(64) };
+        let mut names =
+            Self { given: Vec::with_capacity(64), recent: [("", 0); RECENT], shown: Vec::with_capacity(64) };
         for hook in HOOKS {
             names.number(hook);
         }
@@ -25,11 +31,16 @@ impl Names {
 
     /// The number of `name`; 0 for the empty one.
     pub(super) fn number(&mut self, name: &'static str) -> u16 {
-        if name.is_empty() {
-            return 0;
+        // Names lie one behind the other in the program: their lowest bits differ.
+        let place = name.as_ptr().addr() % RECENT;
+        let (recent, number) = self.recent[place];
+        if std::ptr::eq(recent, name) || name.is_empty() {
+            return if name.is_empty() { 0 } else { number };
         }
         let known = self.given.iter().find(|(given, _)| std::ptr::eq::<str>(*given, name));
-        known.map(|(_, number)| *number).unwrap_or_else(|| self.find_or_add(name))
+        let number = known.map(|(_, number)| *number).unwrap_or_else(|| self.find_or_add(name));
+        self.recent[place] = (name, number);
+        number
     }
 
     #[cold]

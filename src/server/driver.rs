@@ -299,9 +299,9 @@ impl Driver {
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
         let reply = cx.service.handle(&request, cx.turn.now);
-        let record = cx.log.as_deref().map(|log| match S::IS_WATCHED && !log.wants_lines() {
-            true => LogRecord::without_text(),
-            false => LogRecord::of(&request),
+        let record = cx.log.as_deref().map(|log| match log.wants_lines() {
+            true => LogRecord::of(&request),
+            false => LogRecord::without_text(),
         });
         let needs = request.needs();
         let sink = match &reply {
@@ -431,7 +431,7 @@ impl Driver {
         };
         let now = if cx.service.takes_time() { Now::ask() } else { cx.turn.now };
         let taken = self.connection.output().taken();
-        let wants_lines = !S::IS_WATCHED || log.wants_lines();
+        let wants_lines = log.wants_lines();
         while let Some(record) = self.records.pop(taken, now.monotonic, all) {
             let stamp = if wants_lines { cx.turn.dates.log(now.wall) } else { "" };
             log.record(cx.peer.peer, stamp, record);

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::clocks;
+
 /// The clocks of the thread that has made it.
 #[derive(Debug)]
 pub struct ThreadClock {
@@ -20,12 +22,7 @@ impl ThreadClock {
     /// Nanoseconds on a processor so far.
     #[must_use]
     pub fn on_processor(&self) -> u64 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // Not through rustix, which looks for a faster way at the first call, in files that a sandbox hides.
-        // SAFETY: the pointer is to a timespec of this function.
-        unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-        let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
-        seconds.unwrap_or_default().saturating_mul(1_000_000_000) + nanos.unwrap_or_default()
+        clocks::thread()
     }
 
     /// Nanoseconds that the thread was ready to run and had no processor; `None` where the system does not say.
