@@ -20,7 +20,8 @@ impl Slot {
     pub(super) fn tell(&self, finding: &Finding, uptime: Duration) {
         let text = format!("{}\n{}", finding.text, finding.cure);
         let room = (self.page.len() - TEXT) * size_of::<u64>();
-        let bytes = &text.as_bytes()[..text.floor_char_boundary(room)];
+        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        let bytes = &text.as_bytes()[..end];
         let set = |word: usize, value: u64| self.page[word].store(value, Ordering::Relaxed);
         set(TIME, 0);
         fence(Ordering::Release);
