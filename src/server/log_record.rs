@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::http1::{Request, Status};
-use crate::reactor::Peer;
+use crate::reactor::{FRAMES_PER_TURN, Peer};
 use crate::sys::orders::PassedFile;
 
 /// The facts of one request and its response that are logged.
@@ -126,7 +126,13 @@ impl PendingRecords {
     pub(super) fn push(&mut self, record: LogRecord, status: Status, begun: Instant, body: Range<u64>) {
         let record = PendingRecord { record: LogRecord { status, ..record }, begun, body };
         match &mut self.0 {
-            Some(pending) => pending.1.push_back(record),
+            Some(pending) => {
+                if pending.1.capacity() == 0 {
+                    // Pipelined requests come by the turn: room for all of one at once.
+                    pending.1.reserve_exact(FRAMES_PER_TURN as usize - 1);
+                }
+                pending.1.push_back(record);
+            }
             none => *none = Some(Box::new((record, VecDeque::new()))),
         }
     }
