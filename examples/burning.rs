@@ -28,20 +28,7 @@ impl Front for OnReactor {
         status: Option<Station>,
         _threads: usize,
     ) -> Result<(), (i32, io::Error)> {
-        let worker = Worker {
-            service: Burning::new(worker.service),
-            settings: worker.settings,
-            capacity: worker.capacity,
-            access_log: worker.access_log,
-            log: worker.log,
-            listeners: worker.listeners,
-            accept: worker.accept,
-            signals: worker.signals,
-            master_link: worker.master_link,
-            heartbeat: worker.heartbeat,
-            grace: worker.grace,
-            recorder: worker.recorder,
-        };
+        let worker = worker.map_service(Burning::new);
         app::serve(worker, status)
     }
 }

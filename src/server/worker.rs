@@ -123,6 +123,26 @@ pub struct Running<S, P: Probe = NoProbe> {
     minute: (Instant, u64),
 }
 
+impl<S> Worker<S> {
+    /// The same worker with another service, which is made of this one.
+    pub fn map_service<T>(self, make: impl FnOnce(S) -> T) -> Worker<T> {
+        Worker {
+            service: make(self.service),
+            settings: self.settings,
+            capacity: self.capacity,
+            access_log: self.access_log,
+            log: self.log,
+            listeners: self.listeners,
+            accept: self.accept,
+            signals: self.signals,
+            master_link: self.master_link,
+            heartbeat: self.heartbeat,
+            grace: self.grace,
+            recorder: self.recorder,
+        }
+    }
+}
+
 impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// Serves until it is told to stop, as [`Running::serve`] does, and records the loop if there is a recorder.
     ///

@@ -80,7 +80,7 @@ impl Station {
             connection: Cell::new(Key::from_bits(0)),
             times: RefCell::new(Times::default()),
         };
-        let mut running = around(worker, watch).boot_on(reactor)?;
+        let mut running = worker.map_service(|inner| Watched { inner, watch }).boot_on(reactor)?;
         if let Some((shared, alive)) = own {
             for socket in listeners {
                 // Every worker looks: one that hangs, or is stopped, keeps nobody waiting.
@@ -106,22 +106,4 @@ fn own(
     let shares = Heartbeat::unwatched()?.shares();
     let shared = Shared::new(settings, service, None, capacity, shares, waker);
     Ok((Rc::new(shared), Rc::new(())))
-}
-
-/// The worker with its service inside of what watches it.
-fn around<S>(worker: Worker<S>, watch: Watcher) -> Worker<Watched<S>> {
-    Worker {
-        service: Watched { inner: worker.service, watch },
-        settings: worker.settings,
-        capacity: worker.capacity,
-        access_log: worker.access_log,
-        log: worker.log,
-        listeners: worker.listeners,
-        accept: worker.accept,
-        signals: worker.signals,
-        master_link: worker.master_link,
-        heartbeat: worker.heartbeat,
-        grace: worker.grace,
-        recorder: worker.recorder,
-    }
 }
