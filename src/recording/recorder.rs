@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::file::{About, Output};
 use super::finding::{Finding, TurnRecords};
@@ -71,9 +71,12 @@ impl Recorder {
     /// Starts to record. The memory for all records is allocated here.
     #[must_use]
     pub fn new(options: RecorderOptions) -> Self {
-        let RecorderOptions { about, output, exceeds, lines, step, doctor } = options;
+        let RecorderOptions { mut about, output, exceeds, lines, step, doctor } = options;
+        let ring = Ring::new();
+        // Right after the ring has read its own clock: readers compare times with those of other programs.
+        about.began = SystemTime::now();
         Self(Rc::new(RefCell::new(State {
-            ring: Ring::new(),
+            ring,
             doctor: doctor.then(|| Box::new(LiveDoctor::new(about.kind))),
             about,
             output,

@@ -48,8 +48,9 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new() -> Self {
+        let records = Vec::with_capacity(CAPACITY);
         Self {
-            records: Vec::with_capacity(CAPACITY),
+            records,
             pushed: 0,
             began: Instant::now(),
             now: 0,
