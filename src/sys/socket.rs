@@ -283,10 +283,18 @@ pub fn queue(_: BorrowedFd<'_>) -> io::Result<(usize, usize)> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether a socket listens; any other descriptor does not.
+/// Whether a socket listens and [`queue`] tells of it; any other descriptor does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 #[must_use]
 pub fn is_listening(socket: BorrowedFd<'_>) -> bool {
     rustix::net::sockopt::socket_acceptconn(socket).unwrap_or(false)
+}
+
+/// False: no queue is told here.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[must_use]
+pub fn is_listening(_: BorrowedFd<'_>) -> bool {
+    false
 }
 
 /// Sets the options that an accepted socket does not inherit from its listener. On Linux it inherits all of them, and
