@@ -4,11 +4,11 @@ use std::io;
 
 use crate::master::{BOOT_FAILURE, FAILURE};
 use crate::reactor::{Probe, Reactor, Recorded};
-use crate::server::{Worker, WorkerError, WorkerService};
+use crate::server::{Running, Worker, WorkerService};
 use crate::status::{Station, Unrecorded};
 
-/// Serves until the worker is told to stop. A worker with a status page and one without are compiled apart, so that the
-/// second one executes nothing for the first.
+/// Serves until the worker is told to stop, and records the loop if the worker has a recorder. A worker that is neither
+/// recorded nor watched is compiled apart, so that it executes nothing for either.
 ///
 /// # Errors
 /// Why it cannot serve, and the exit code.
@@ -16,18 +16,14 @@ pub fn serve<S>(worker: Worker<S>, status: Option<Station>) -> Result<(), (i32, 
 where
     S: WorkerService + std::fmt::Debug + 'static,
 {
-    let boot_failure = |error| (BOOT_FAILURE, error);
-    if status.is_none() {
-        return worker.run().map_err(|error| match error {
-            WorkerError::Boot(error) => (BOOT_FAILURE, error),
-            WorkerError::Serve(error) => (FAILURE, error),
-        });
-    }
-    match worker.recorder.clone() {
-        None => serve_on(worker, status, Reactor::with_probe(Unrecorded).map_err(boot_failure)?),
-        Some(recorder) => {
-            let reactor = Reactor::with_probe(Recorded::new(recorder)).map_err(boot_failure)?;
-            serve_on(worker, status, reactor)
+    match (worker.recorder.clone(), status) {
+        (None, None) => run(Reactor::new().and_then(|reactor| worker.boot_on(reactor))),
+        (None, Some(station)) => {
+            run(Reactor::with_probe(Unrecorded).and_then(|reactor| station.boot(worker, reactor)))
+        }
+        (Some(recorder), status) => {
+            let reactor = Reactor::with_probe(Recorded::new(recorder));
+            serve_on(worker, status, reactor.map_err(|error| (BOOT_FAILURE, error))?)
         }
     }
 }
@@ -44,10 +40,13 @@ pub fn serve_on<S, P: Probe>(
 where
     S: WorkerService + std::fmt::Debug + 'static,
 {
-    let boot_failure = |error| (BOOT_FAILURE, error);
-    let served = match status {
-        None => worker.boot_on(reactor).map_err(boot_failure)?.serve(),
-        Some(station) => station.boot(worker, reactor).map_err(boot_failure)?.serve(),
-    };
-    served.map_err(|error| (FAILURE, error))
+    match status {
+        None => run(worker.boot_on(reactor)),
+        Some(station) => run(station.boot(worker, reactor)),
+    }
+}
+
+fn run<S: WorkerService, P: Probe>(running: io::Result<Running<S, P>>) -> Result<(), (i32, io::Error)> {
+    let running = running.map_err(|error| (BOOT_FAILURE, error))?;
+    running.serve().map_err(|error| (FAILURE, error))
 }

@@ -66,7 +66,7 @@ pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
 pub use service::{PeerInfo, TurnFacts, WorkerService};
-pub use worker::{Running, Worker, WorkerError};
+pub use worker::{Running, Worker};
 
 /// The state that all channels of a worker share.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
 use crate::reactor::{
-    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, Recorded, SharedListener,
+    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, SharedListener,
 };
 use crate::recording::Recorder;
 use crate::sys::orders::{self, MasterOrder, PassedFile};
@@ -70,17 +70,8 @@ pub struct Worker<S> {
     pub heartbeat: Heartbeat,
     /// How long responses may take after the order to drain.
     pub grace: Duration,
-    /// Records the responses, and in [`Worker::run`] the loop, if it is to be recorded.
+    /// Records the responses. A reactor that is to be recorded has a clone of it as its probe.
     pub recorder: Option<Recorder>,
-}
-
-/// Why a worker has ended without being told to.
-#[derive(Debug)]
-pub enum WorkerError {
-    /// It could not start: another try would end the same way.
-    Boot(io::Error),
-    /// It could not go on: another process has to take over.
-    Serve(io::Error),
 }
 
 /// What signals, the master and its end ask for; the loop looks at it before every turn.
@@ -144,29 +135,6 @@ impl<S> Worker<S> {
 }
 
 impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
-    /// Serves until it is told to stop, as [`Running::serve`] does, and records the loop if there is a recorder.
-    ///
-    /// # Errors
-    /// As [`Worker::boot`], and then as [`Running::serve`].
-    pub fn run(self) -> Result<(), WorkerError> {
-        match self.recorder.clone() {
-            None => Reactor::new().map_err(WorkerError::Boot).and_then(|reactor| self.run_on(reactor)),
-            Some(recorder) => self.run_recorded(recorder),
-        }
-    }
-
-    // Apart, so that the loop which is not recorded has one caller and is compiled into it.
-    #[cold]
-    #[inline(never)]
-    fn run_recorded(self, recorder: Recorder) -> Result<(), WorkerError> {
-        let reactor = Reactor::with_probe(Recorded::new(recorder)).map_err(WorkerError::Boot)?;
-        self.run_on(reactor)
-    }
-
-    fn run_on<P: Probe>(self, reactor: Reactor<P>) -> Result<(), WorkerError> {
-        self.boot_on(reactor).map_err(WorkerError::Boot)?.serve().map_err(WorkerError::Serve)
-    }
-
     /// Sets up the loop, in the process that runs it.
     ///
     /// # Errors
