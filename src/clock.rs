@@ -6,16 +6,11 @@
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
-use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::sys::clocks;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-
-/// The same moment on std's clock and on ours.
-static EPOCH: LazyLock<(std::time::Instant, u64)> =
-    LazyLock::new(|| (std::time::Instant::now(), clocks::monotonic()));
 
 /// A time on the clock that never goes back, in nanoseconds since a moment that all processes of the machine share.
 ///
@@ -33,15 +28,6 @@ impl Instant {
 
     fn of(nanos: u64) -> Self {
         Self(NonZeroU64::new(nanos).unwrap_or(NonZeroU64::MIN))
-    }
-
-    /// The same time as a [`std::time::Instant`], for code that counts from another start.
-    #[must_use]
-    pub fn to_std(self) -> std::time::Instant {
-        let (std, ours) = *EPOCH;
-        let since = self.0.get().wrapping_sub(ours).cast_signed();
-        let distance = Duration::from_nanos(since.unsigned_abs());
-        if since < 0 { std.checked_sub(distance).unwrap_or(std) } else { std + distance }
     }
 
     /// The time from `earlier` to this; zero if `earlier` is later.

@@ -190,10 +190,10 @@ impl Shares {
 
     /// The connections of each worker when `waiting` more are shared out equally, rounded up.
     #[must_use]
-    pub fn fair(&self, now: Instant, waiting: usize) -> usize {
-        let used = usize::try_from(self.0.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
-        let slots = (0..used).map(|index| HeartbeatSlot { index, ..self.0 });
-        let (workers, connections) = slots
+    pub fn fair(&self, now: clock::Instant, waiting: usize) -> usize {
+        let (workers, connections) = self
+            .0
+            .all()
             .filter(|slot| slot.index == self.0.index || slot.accepts(now))
             .fold((0, waiting as u64), |(workers, sum), slot| (workers + 1, sum + slot.connections()));
         usize::try_from(connections.div_ceil(workers.max(1))).unwrap_or(usize::MAX)
@@ -201,9 +201,16 @@ impl Shares {
 }
 
 impl HeartbeatSlot {
+    /// The slots of its board, up to the last one that is taken.
+    fn all(self) -> impl Iterator<Item = Self> {
+        let used = usize::try_from(self.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
+        (0..used).map(move |index| Self { index, ..self })
+    }
+
     /// Whether its worker accepts connections at `now`, or will at once.
-    fn accepts(&self, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.last_beat());
+    fn accepts(&self, now: clock::Instant) -> bool {
+        let since = now.millis_since(self.created.1).saturating_sub(self.get(BEAT));
+        let since = Duration::from_millis(since);
         match self.state() {
             WorkerState::Booting => since <= STARTS_IN,
             WorkerState::Ready => since <= HANGS_AFTER,
@@ -225,9 +232,7 @@ impl Peers {
 
     /// The slots up to the last one that is taken. Some of them may be free: their state is [`WorkerState::Ended`].
     pub fn slots(&self) -> impl Iterator<Item = HeartbeatSlot> {
-        let used = usize::try_from(self.0.board[USED].load(Ordering::Relaxed)).unwrap_or_default();
-        let own = self.0;
-        (0..used).map(move |index| HeartbeatSlot { index, ..own })
+        self.0.all()
     }
 }
 
@@ -358,16 +363,15 @@ mod tests {
                 Heartbeat::new(board.take(1).expect("a slot"), RESTING_BEAT, report)
             })
             .collect();
-        let start = Instant::now();
-        let (at, began) = (|millis| start + Duration::from_millis(millis), clock::Instant::now());
-        let beat = |millis| began + Duration::from_millis(millis);
+        let start = clock::Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
         let me = workers[0].shares();
         assert!(!me.is_alone());
         assert_eq!(me.fair(at(10), 10), 2, "all are about to start");
         assert_eq!(me.fair(at(500), 10), 10, "none of the others has started");
         for (worker, connections) in workers.iter().zip([5, 6, 7, 8, 9]) {
             worker.ready();
-            worker.beat(beat(1000));
+            worker.beat(at(1000));
             worker.shares().publish(connections);
         }
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1), me.fair(at(1000), 65)), (7, 8, 20));
@@ -376,7 +380,7 @@ mod tests {
         assert_eq!((me.fair(at(1000), 0), me.fair(at(1000), 1)), (6, 7));
         me.publish(8);
         assert_eq!(me.fair(at(1000), 0), 7);
-        workers[1].beat(beat(4000));
+        workers[1].beat(at(4000));
         assert_eq!(me.fair(at(4000), 0), 7, "one hangs, and I do not");
         (1..5).for_each(|other| board.free(workers[other].slot));
         assert!(me.is_alone());

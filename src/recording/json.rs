@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-/// A text with its quotes.
-pub(super) fn string(text: &str) -> String {
+/// A text with its quotes (RFC 8259 §7).
+#[must_use]
+pub fn string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

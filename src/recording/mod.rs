@@ -13,7 +13,7 @@ mod chrome;
 mod doctor;
 mod file;
 mod finding;
-mod json;
+pub mod json;
 mod lines;
 mod live_doctor;
 mod names;

@@ -66,6 +66,20 @@ pub struct Activities {
     pub lingering: u64,
 }
 
+impl Activities {
+    /// All connections.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.busy + self.idle + self.lingering
+    }
+
+    /// The numbers with their names.
+    #[must_use]
+    pub fn by_state(&self) -> [(&'static str, u64); 3] {
+        [("busy", self.busy), ("idle", self.idle), ("lingering", self.lingering)]
+    }
+}
+
 /// Why a connection has been asked to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Eviction {
@@ -182,7 +196,7 @@ impl Admission for ConnectionTable {
     fn is_ahead(&self, now: Instant, waiting: &dyn Fn() -> usize) -> bool {
         let own = self.count.get();
         let is_ahead = |waiting: usize| {
-            let fair = self.shares.fair(now.to_std(), waiting.max(1));
+            let fair = self.shares.fair(now, waiting.max(1));
             own >= fair + fair / 8
         };
         // Usually one connection waits; the kernel is asked only if it matters.
@@ -190,7 +204,7 @@ impl Admission for ConnectionTable {
     }
 
     fn goes_back(&self, now: Instant, accepted: u32) -> bool {
-        let has_its_share = || self.count.get() >= self.shares.fair(now.to_std(), 1);
+        let has_its_share = || self.count.get() >= self.shares.fair(now, 1);
         !self.shares.is_alone() && (accepted >= ACCEPTS_PER_PLACE || has_its_share())
     }
 }
@@ -249,7 +263,7 @@ impl ConnectionTable {
             } += 1;
         }
         // Connections that have not told anything yet have sent nothing.
-        found.idle += (self.count.get() as u64).saturating_sub(found.busy + found.idle + found.lingering);
+        found.idle += (self.count.get() as u64).saturating_sub(found.open());
         found
     }
 

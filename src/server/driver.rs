@@ -431,9 +431,8 @@ impl Driver {
         };
         let now = if cx.service.takes_time() { Now::ask() } else { cx.turn.now };
         let taken = self.connection.output().taken();
-        let wants_lines = log.wants_lines();
         while let Some(record) = self.records.pop(taken, now.monotonic, all) {
-            let stamp = if wants_lines { cx.turn.dates.log(now.wall) } else { "" };
+            let stamp = if log.wants_lines() { cx.turn.dates.log(now.wall) } else { "" };
             log.record(cx.peer.peer, stamp, record);
         }
     }

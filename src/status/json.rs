@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::findings::Concern;
 use super::snapshot::{Snapshot, WorkerView};
+use crate::recording::json::string;
 
 /// A viewer gets the turns of this many workers at most: its screen has no room for more.
 const MOST_RINGS: usize = 64;
@@ -35,7 +36,7 @@ pub(super) fn event(snapshot: &Snapshot, findings: &[Concern], seen: &mut Seen) 
         let (length, limit) = (queue.length, queue.limit);
         push(
             text,
-            format_args!("{{\"name\":{},\"length\":{length},\"limit\":{limit}}}", quoted(&queue.name)),
+            format_args!("{{\"name\":{},\"length\":{length},\"limit\":{limit}}}", string(&queue.name)),
         );
     });
     let workers: Vec<_> = snapshot.workers().collect();
@@ -44,7 +45,7 @@ pub(super) fn event(snapshot: &Snapshot, findings: &[Concern], seen: &mut Seen) 
         worker(text, view, health.name(), if has_ring { Some(&mut *seen) } else { None });
     });
     list(&mut text, "findings", findings, |text, finding| {
-        let [kind, words, cure] = [finding.kind, &finding.text, &finding.cure].map(quoted);
+        let [kind, words, cure] = [finding.kind, &finding.text, &finding.cure].map(string);
         push(text, format_args!("{{\"kind\":{kind},\"text\":{words},\"cure\":{cure}}}"));
     });
     text.push('}');
@@ -107,26 +108,13 @@ fn push(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments).expect("writing into a String cannot fail");
 }
 
-/// A string of JSON (RFC 8259 §7).
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if u32::from(c) < 0x20 => push(&mut quoted, format_args!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted + "\""
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn strings_and_lists() {
-        assert_eq!(quoted("a\"\\\n\u{1}ä"), "\"a\\\"\\\\\\u000a\\u0001ä\"");
+        assert_eq!(string("a\"\\\n\u{1}ä"), "\"a\\\"\\\\\\u000a\\u0001ä\"");
         let mut text = String::new();
         list(&mut text, "x", &[1, 2], |text, number| text.push_str(&number.to_string()));
         assert_eq!((text.as_str(), numbers(&[])), (",\"x\":[1,2]", "[]".into()));

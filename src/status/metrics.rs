@@ -91,9 +91,8 @@ fn requests(text: &mut Text, snapshot: &Snapshot) {
 }
 
 fn connections(text: &mut Text, snapshot: &Snapshot) {
-    let sum = snapshot.activities();
     text.metric("connections", "gauge", "Open connections by state.");
-    for (state, count) in [("busy", sum.busy), ("idle", sum.idle), ("lingering", sum.lingering)] {
+    for (state, count) in snapshot.activities().by_state() {
         text.value("connections", label("state", state), count);
     }
     text.metric("worker_connections", "gauge", "Open connections of each worker.");

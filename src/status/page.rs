@@ -54,7 +54,7 @@ fn document(snapshot: &Snapshot, findings: &[Concern]) -> String {
     text
 }
 
-/// What stands for a name in the document.
+/// The text for a name in the document.
 fn value(name: &str, snapshot: &Snapshot, findings: &[Concern]) -> String {
     let sum = snapshot.activities();
     match name {
@@ -65,11 +65,11 @@ fn value(name: &str, snapshot: &Snapshot, findings: &[Concern]) -> String {
         "findings" => list(findings),
         "requests" => snapshot.responses().iter().sum::<u64>().to_string(),
         "bytes" => snapshot.sum(|slot| slot.bytes()).to_string(),
-        "open" => (sum.busy + sum.idle + sum.lingering).to_string(),
+        "open" => sum.open().to_string(),
         "restarts" => snapshot.restarts.to_string(),
         "lost" => snapshot.sum(|slot| slot.lost()).to_string(),
         "workers" => workers(snapshot),
-        "states" => rows([("busy", sum.busy), ("idle", sum.idle), ("lingering", sum.lingering)]),
+        "states" => rows(sum.by_state()),
         "queues" => {
             let row = |queue: &super::snapshot::Queue| {
                 row(&[&escaped(&queue.name), &queue.length.to_string(), &queue.limit.to_string()])

@@ -84,7 +84,7 @@ pub(super) struct WorkerView {
 
 impl WorkerView {
     pub(super) fn open(&self) -> u64 {
-        self.activities.busy + self.activities.idle + self.activities.lingering
+        self.activities.open()
     }
 }
 

@@ -8,6 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::WaitOptions;
 
+use super::clocks;
 use super::signal::Signal;
 
 /// A process id: a positive number.
@@ -204,9 +205,7 @@ fn terminal() -> io::Result<OwnedFd> {
 /// Microseconds of the monotonic clock, as sd_notify(3) wants them.
 #[must_use]
 pub fn monotonic_micros() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let part = |number: i64| u64::try_from(number).unwrap_or(0);
-    part(time.tv_sec as i64) * 1_000_000 + part(time.tv_nsec as i64) / 1000
+    clocks::monotonic() / 1_000
 }
 
 /// How many processes can run at once: cores, minus what affinity and cgroup quotas take away.
