@@ -129,7 +129,7 @@ fn call_hook<P: Probe>(
     hook: Hook,
 ) {
     let key = context.key();
-    let before = if P::ACTIVE { (dispatcher.state(), context.tally) } else { ("", context.tally) };
+    let (state, tally) = (if P::ACTIVE { dispatcher.state() } else { "" }, context.tally);
     probe.hook_enter(key, hook);
     let result = match hook {
         Hook::Read => dispatcher.handle_read(context),
@@ -144,7 +144,6 @@ fn call_hook<P: Probe>(
         dispatcher.handle_error(context, &error);
     }
     if P::ACTIVE {
-        let (state, tally) = before;
         let moved = context.tally.since(tally, context);
         probe.moved(key, moved);
         if moved.shut {

@@ -267,7 +267,7 @@ impl<P: Probe> Reactor<P> {
             };
             channel.ready.note(event);
             if P::ACTIVE {
-                self.probe.event(key, Readiness::reported(event), channel.ready);
+                self.probe.event(key, Readiness::bits_of(event), channel.ready);
                 self.probe.reported(key, &*channel.dispatcher);
             }
             // A channel that is late or on the again list has a turn coming: an event does not give it a second one.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::dispatcher::{Dispatcher, Moved};
 use super::readiness::Readiness;
 use crate::clock::Instant;
-use crate::recording::{Ending, HOOKS, Registration, Why};
+use crate::recording::{Ending, Registration, Why};
 use crate::slab::Key;
 
 /// A hook of [`super::Dispatcher`].
@@ -27,27 +27,20 @@ pub enum Hook {
     Expt,
 }
 
-impl Hook {
-    /// The name of the method.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        HOOKS[self as usize]
-    }
-}
-
 /// An observer of a [`super::Reactor`].
 #[allow(unused_variables, reason = "the names are the documentation")]
 pub trait Probe {
     /// Whether the reactor computes what only a probe needs.
     const ACTIVE: bool = true;
 
-    /// Called before the loop waits, at most `timeout`. A loop that asks the kernel about every descriptor in every turn has
-    /// `asked` about so many; where the kernel keeps the list, the number is 0.
+    /// Called before the loop waits, at most `timeout`. `asked`: how many descriptors the loop asks the kernel about in this
+    /// turn; 0 where the kernel keeps the list.
     fn poll_enter(&mut self, asked: usize, timeout: Option<Duration>) {}
     /// Called after the wait, which was over at the time `now` and returned this number of `events`.
     fn poll_exit(&mut self, events: usize, now: Instant) {}
-    /// Called for each event of a channel, with what it has `reported`, and with what the channel is `ready` for now.
-    fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {}
+    /// Called for each event of a channel, with what it has `reported` ([`crate::recording::ready`] bits), and with what the
+    /// channel is `ready` for now.
+    fn event(&mut self, key: Key, reported: u8, ready: Readiness) {}
     /// Called for each event of a channel, after [`Probe::event`], with the channel itself.
     fn reported(&mut self, key: Key, channel: &dyn Dispatcher) {}
     /// Called before the hooks of a channel, with the cause.

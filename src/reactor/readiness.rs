@@ -21,11 +21,11 @@ impl Readiness {
     /// Of a new channel: its first calls find out.
     pub(crate) const ALL: Self = Self { readable: true, writable: true, read_closed: false, reported: false };
 
-    /// What an event reports.
-    pub(super) fn reported(event: &Event) -> Self {
+    /// What an event reports, in bits of [`crate::recording::ready`].
+    pub(super) fn bits_of(event: &Event) -> u8 {
         let mut reported = Self { readable: false, writable: false, read_closed: false, reported: false };
         reported.note(event);
-        reported
+        reported.bits() | if event.is_error() { ready::ERROR } else { 0 }
     }
 
     /// The bits of [`crate::recording::ready`].

@@ -1,6 +1,5 @@
 //! A [`Recorder`] as the probe of a reactor.
 
-use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
@@ -67,8 +66,8 @@ impl Probe for Recorded {
         self.recorder.turn(events, now);
     }
 
-    fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {
-        self.recorder.event(bits(key), reported.bits(), ready.bits());
+    fn event(&mut self, key: Key, reported: u8, ready: Readiness) {
+        self.recorder.event(bits(key), reported, ready.bits());
     }
 
     // Here the queue is at its longest: none of it was accepted in this turn yet.
@@ -121,17 +120,17 @@ impl Probe for Recorded {
     }
 
     fn add(&mut self, key: Key, channel: &dyn Dispatcher) {
-        let descriptor = channel.fileno();
-        let peer = match channel.peer() {
+        let (descriptor, told) = (channel.fileno(), channel.peer());
+        let peer = match told {
             Some(Peer::Internet(peer)) => Some(peer),
             Some(Peer::Unix) => None,
             None => descriptor.and_then(socket::peer),
         };
-        if peer.is_none() && channel.peer().is_none() && descriptor.is_some_and(socket::is_listening) {
+        if told.is_none() && peer.is_none() && descriptor.is_some_and(socket::is_listening) {
             self.listeners.push(key);
         }
         let number = descriptor.and_then(|descriptor| u32::try_from(descriptor.as_raw_fd()).ok());
-        self.recorder.add(bits(key), channel.name(), number, peer.filter(is_known));
+        self.recorder.add(bits(key), channel.name(), number, peer);
         let state = channel.state();
         if state != "open" {
             self.recorder.state(bits(key), "", state);
@@ -168,7 +167,7 @@ impl<P: Probe> Probe for Option<P> {
         self.iter_mut().for_each(|probe| probe.poll_exit(events, now));
     }
 
-    fn event(&mut self, key: Key, reported: Readiness, ready: Readiness) {
+    fn event(&mut self, key: Key, reported: u8, ready: Readiness) {
         self.iter_mut().for_each(|probe| probe.event(key, reported, ready));
     }
 
@@ -235,9 +234,4 @@ impl<P: Probe> Probe for Option<P> {
 
 fn bits(key: Key) -> u64 {
     key.to_bits() as u64
-}
-
-/// Whether the system knows the address: a Unix socket has none.
-fn is_known(peer: &SocketAddr) -> bool {
-    peer.port() != 0
 }

@@ -203,6 +203,30 @@ impl Dispatcher for Doorman {
     }
 }
 
+/// A connection that the peer has reset is reported with an error.
+#[test]
+fn an_error_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("loop.rec");
+    let mut reactor = Reactor::with_probe(Recorded::new(recorder(&file))).expect("a reactor");
+    let accepted = Rc::<Cell<bool>>::default();
+    let is_accepted = Rc::clone(&accepted);
+    let address = serve(&mut reactor, AcceptMode::Exclusive, 1, move |socket, cx| {
+        is_accepted.set(true);
+        cx.adopt(Named(Echo { socket, output: OutQueue::new(), read_closed: false }));
+    });
+    let client = connect(address);
+    while !accepted.get() {
+        reactor.turn(Some(Duration::from_secs(5))).expect("turn");
+    }
+    socket::reset_on_close(&client).expect("a reset");
+    drop(client);
+    reactor.run().expect("run");
+    let errors =
+        of_kind(&read(&file), Kind::Event).into_iter().filter(|event| event.code & ready::ERROR != 0);
+    assert_eq!(errors.count(), 1);
+}
+
 /// A hook that panics has an end, and its channel a close that says so.
 #[test]
 fn a_panic_is_told() {
