@@ -126,7 +126,7 @@ fn tell(call: impl FnOnce(&Recorder)) {
     RECORDER.with_borrow(|recorder| recorder.as_ref().map(call));
 }
 
-/// The loop is about to wait; it asks the kernel about so many descriptors, or about none if the kernel keeps the list.
+/// The loop is about to wait. `asked`: how many descriptors it asks the kernel about; 0 if the kernel keeps the list.
 pub(crate) fn wait(asked: usize, timeout: Option<Duration>) {
     tell(|recorder| recorder.wait(asked, timeout));
 }
@@ -193,7 +193,7 @@ pub(crate) fn write_in_task(result: io::Result<usize>) -> io::Result<usize> {
     result
 }
 
-/// It is closed; so many bytes are lost.
+/// It is closed, and loses `unsent` bytes.
 pub(crate) fn close(key: impl Into<ToldKey>, unsent: usize) {
     tell(|recorder| recorder.close(key.into().0, unsent as u64, false));
 }

@@ -14,7 +14,7 @@ from . import SCENARIOS
 TEXT = r'"(?P<text>(?:\\.|[^"\\])*)"'
 BYTES = r"(?P<number>\d+) bytes"
 WITHIN = r"(?: within (?P<within>\d+) ms)?"
-# Verb → the rest of the step. A verb that another one begins with stands after it.
+# Verb → the rest of the step. Of two verbs that begin alike, the longer one comes first.
 STEPS = {
     "connect": "",
     "ask": rf"(?: {BYTES})?(?: in (?P<pieces>\d+) pieces (?P<apart>\d+) ms apart)?",

@@ -114,7 +114,7 @@ def running_and_pausing():
             pass
         need(json.loads(event[1])["failures"] == [], event[1])
         browser.post("/control", "pause")
-        # The wait in which the rung is ends with this connection; then the rung reads its order, and stands.
+        # This connection ends the wait that the rung is in; the rung then reads its order, and stops.
         with socket.create_connection(("127.0.0.1", one.running.port)):
             until(lambda: not unread(one.running.process.stdin), "the rung reads its order")
             stands(one, browser)

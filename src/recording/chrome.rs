@@ -139,7 +139,8 @@ impl Trace<'_> {
             Kind::Exit => {
                 // The beginning of a hook may be lost.
                 let Some(title) = self.open.pop() else { return };
-                let ending = json::string(ending(record.code));
+                let ending = Ending::WORDS.get(usize::from(record.code)).copied().unwrap_or_default();
+                let ending = json::string(ending);
                 self.event('E', HOOKS, &title, time, &format!(",\"args\":{{\"ending\":{ending}}}"));
             }
             Kind::New => {
@@ -196,16 +197,6 @@ impl Trace<'_> {
             self.event('E', HOOKS, &title, last, "");
         }
         self.text + "\n]}\n"
-    }
-}
-
-fn ending(code: u8) -> &'static str {
-    match code {
-        code if code == Ending::Failed as u8 => "error",
-        code if code == Ending::Panicked as u8 => "panic",
-        code if code == Ending::Pending as u8 => "Pending",
-        code if code == Ending::Forgotten as u8 => "Pending without a waker",
-        _ => "returned",
     }
 }
 

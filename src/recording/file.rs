@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write as _};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use super::record::{NO_KEY, RECORD_LEN, Record, TASK_BIT};
 use super::ring::Ring;
@@ -67,8 +67,6 @@ pub struct About {
     pub worker: usize,
     /// The text of the program, to be shown beside its hooks.
     pub source: &'static str,
-    /// When the recording began.
-    pub began: SystemTime,
 }
 
 impl Default for About {
@@ -80,7 +78,6 @@ impl Default for About {
             keys: Keys::Slab,
             worker: 0,
             source: "",
-            began: SystemTime::now(),
         }
     }
 }
@@ -116,7 +113,7 @@ impl Output {
 fn head(about: &About, ring: &Ring, records: usize) -> String {
     let mut head =
         format!("{MAGIC}\nprogram {}\nloop {}\ntells {}\n", about.program, about.kind, about.tells);
-    let began = about.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began = ring.began.wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     let _ = writeln!(head, "keys {}\npid {}\nworker {}", about.keys.word(), std::process::id(), about.worker);
     let _ = writeln!(head, "began {}.{:09}", began.as_secs(), began.subsec_nanos());
     let totals = ring.totals;

@@ -142,7 +142,7 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
         if record.kind == Kind::Event && has_hook(record.key, &records[at..]) {
             continue;
         }
-        // The peer stands once more before a close, for readers that have lost the beginning.
+        // The peer is recorded again before a close, for readers that have lost the beginning.
         let says_again = record.kind == Kind::Peer && !is_new;
         is_new = record.kind == Kind::New;
         let Some(text) = text(record, book).filter(|_| !says_again) else {
@@ -200,13 +200,9 @@ fn text(record: &Record, book: &dyn Book) -> Option<String> {
             let why = Why::WORDS.get(usize::from(record.code)).copied().unwrap_or_default();
             format!("{} {name} ({why})", book.label(record.key))
         }
-        Kind::Exit => match record.code {
-            code if code == Ending::Failed as u8 => "error".into(),
-            code if code == Ending::Panicked as u8 => "panic".into(),
-            code if code == Ending::Pending as u8 => "Pending".into(),
-            code if code == Ending::Forgotten as u8 => "Pending without a waker".into(),
-            _ => String::new(),
-        },
+        // That it has returned goes without saying.
+        Kind::Exit if record.code == Ending::Returned as u8 => String::new(),
+        Kind::Exit => Ending::WORDS.get(usize::from(record.code)).copied().unwrap_or_default().into(),
         Kind::Read if record.code & moved::END != 0 => "read the end".into(),
         Kind::Read => moved_text("read", record, "would block"),
         Kind::Write => moved_text("wrote", record, "no room"),

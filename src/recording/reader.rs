@@ -108,7 +108,7 @@ impl Recording {
     /// The type of a channel; empty if nothing says it.
     #[must_use]
     pub fn type_name(&self, key: u64) -> &str {
-        self.name(self.types.get(&key).copied().unwrap_or_default())
+        self.name(self.type_of(key))
     }
 
     /// The lines that `--loop` prints of these turns.

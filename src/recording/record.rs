@@ -132,6 +132,11 @@ pub enum Ending {
     Forgotten = 4,
 }
 
+impl Ending {
+    /// The words for people, by the number of the ending.
+    pub const WORDS: [&str; 5] = ["returned", "error", "panic", "Pending", "Pending without a waker"];
+}
+
 /// Where a channel comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::file::{About, Output};
 use super::finding::{Finding, TurnRecords};
@@ -71,12 +71,9 @@ impl Recorder {
     /// Starts to record. The memory for all records is allocated here.
     #[must_use]
     pub fn new(options: RecorderOptions) -> Self {
-        let RecorderOptions { mut about, output, exceeds, lines, step, doctor } = options;
-        let ring = Ring::new();
-        // Right after the ring has read its own clock: readers compare times with those of other programs.
-        about.began = SystemTime::now();
+        let RecorderOptions { about, output, exceeds, lines, step, doctor } = options;
         Self(Rc::new(RefCell::new(State {
-            ring,
+            ring: Ring::new(),
             doctor: doctor.then(|| Box::new(LiveDoctor::new(about.kind))),
             about,
             output,
@@ -202,12 +199,12 @@ impl Recorder {
         self.push(Record { key, code: watch as u8, a: interest.into(), ..Record::new(Kind::Watch) });
     }
 
-    /// The sending half of a channel is closed; so many bytes are unsent.
+    /// The sending half of a channel is closed, of which `unsent` bytes are left.
     pub fn shutdown(&self, key: u64, unsent: u64) {
         self.push(Record { key, b: unsent, ..Record::new(Kind::Shutdown) });
     }
 
-    /// A channel closes; so many bytes are lost with it.
+    /// A channel closes, and loses `lost` bytes.
     pub fn close(&self, key: u64, lost: u64, panicked: bool) {
         let mut state = self.0.borrow_mut();
         let known = state.ring.known_mut(key).map(|known| {
@@ -230,7 +227,7 @@ impl Recorder {
         self.push(Record { key, ..Record::new(Kind::Wake) });
     }
 
-    /// A response is complete, with this status and so many bytes of body.
+    /// A response is complete, with this status and `bytes` of body.
     pub fn response(&self, status: u16, bytes: u64) {
         let mut state = self.0.borrow_mut();
         state.ring.totals.responses += 1;

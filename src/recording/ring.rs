@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::names::Names;
 use super::record::{Kind, NO_KEY, Record, TASK_BIT};
-use crate::clock::Instant;
+use crate::clock::{Instant, Now};
 
 /// How many records are kept: 1 MiB, the last 2,000 turns or so.
 pub(super) const CAPACITY: usize = 32 * 1024;
@@ -37,7 +37,8 @@ pub(super) struct Ring {
     records: Vec<Record>,
     /// The number of all records so far.
     pub(super) pushed: u64,
-    began: Instant,
+    /// Time 0, on both clocks: readers compare times with those of other programs.
+    pub(super) began: Now,
     /// The last reading of the clock, in nanoseconds since the beginning.
     pub(super) now: u64,
     pub(super) names: Names,
@@ -52,7 +53,7 @@ impl Ring {
         Self {
             records,
             pushed: 0,
-            began: Instant::now(),
+            began: Now::ask(),
             now: 0,
             names: Names::new(),
             channels: Vec::new(),
@@ -67,7 +68,7 @@ impl Ring {
 
     /// As [`Ring::read_clock`], for a time that has been read already.
     pub(super) fn set_clock(&mut self, now: Instant) {
-        let nanos = now.saturating_duration_since(self.began).as_nanos();
+        let nanos = now.saturating_duration_since(self.began.monotonic).as_nanos();
         self.now = u64::try_from(nanos).unwrap_or(u64::MAX).max(self.now);
     }
 

@@ -9,7 +9,7 @@ use crate::recording::finding::{Finding, FindingKind, Findings, Severity};
 use crate::recording::lines::{self, Book};
 use crate::recording::record::{Kind, Record, moved};
 
-/// Nothing moves for so long.
+/// How long nothing moves before a channel is told.
 const IDLE: u64 = 1_000_000_000;
 
 /// A channel whose last read stopped before the socket was empty.

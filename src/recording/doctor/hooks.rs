@@ -15,7 +15,7 @@ const SLOW: u64 = 10_000_000;
 /// Clients notice such a hook, however few they are.
 const CRITICAL: u64 = 50_000_000;
 
-/// A channel that is ready may wait so long in its turn.
+/// How long a channel that is ready may wait in its turn.
 pub(super) const LONG_WAIT: u64 = 5_000_000;
 
 /// How many hooks a text names.

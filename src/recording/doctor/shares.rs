@@ -6,7 +6,7 @@ use crate::recording::finding::{Finding, FindingKind, Severity};
 use crate::recording::reader::Recording;
 use crate::recording::record::{Kind, NO_KEY, Origin};
 
-/// The largest share may be so many times the smallest.
+/// The largest share may be this many times the smallest.
 const TIMES: usize = 3;
 
 /// Fewer connections than this on one worker say nothing of shares.

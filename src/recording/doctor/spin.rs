@@ -6,7 +6,7 @@ use crate::recording::finding::{Finding, FindingKind, Findings, Severity};
 use crate::recording::lines::{self, Book};
 use crate::recording::record::{NO_KEY, Record, Why, ready};
 
-/// So many polls in one second are too many, if no byte moves and no channel is new.
+/// More polls in one second are too many, if no byte moves and no channel is new.
 const POLLS: u32 = 1_000;
 const SECOND: u64 = 1_000_000_000;
 

@@ -45,5 +45,5 @@ const ENGLISH_PHRASES = {
   },
   bits: ["readable", "writable", "the peer has closed its half", "error"],
   interest: ["nothing", "reading", "writing", "reading and writing"],
-  origin: ["added by the program", "accepted", "handed over", "scheduled"],
+  origin: ["added by the program", "accepted", "handed over"],
 };
