@@ -180,13 +180,19 @@ function stillOpen(life, channel, current) {
 
 // The value that a history has after record `i`.
 function valueAt(history, i, before) {
-  let low = 0, high = history.length;
+  const count = countUntil(history, i, (entry) => entry[0]);
+  return count ? history[count - 1][1] : before;
+}
+
+// How many items of a list in order are not after `place`.
+function countUntil(items, place, of) {
+  let low = 0, high = items.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (history[middle][0] <= i) low = middle + 1;
+    if (of(items[middle]) <= place) low = middle + 1;
     else high = middle;
   }
-  return low ? history[low - 1][1] : before;
+  return low;
 }
 
 // The order of a table of channels.

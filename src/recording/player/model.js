@@ -60,23 +60,11 @@ class Model {
 
   // The last step that is not after record `i`.
   stepAt(i) {
-    let low = 0, high = this.steps.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.steps[middle] <= i) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 1);
+    return Math.max(0, countUntil(this.steps, i, (step) => step) - 1);
   }
 
   turnAtTime(time) {
-    let low = 0, high = this.turns.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.turns[middle].began <= time) low = middle + 1;
-      else high = middle;
-    }
-    return Math.max(0, low - 1);
+    return Math.max(0, countUntil(this.turns, time, (turn) => turn.began) - 1);
   }
 
   turnNumbered(number) {
