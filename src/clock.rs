@@ -1,6 +1,6 @@
 //! Time as a value: read from the system once per turn, then passed down.
 //!
-//! Nothing below the reactor reads the clock, so protocol tests choose the time, and the two strings that show it (the
+//! Nothing below the reactor reads the clock, except a recorder, so protocol tests choose the time, and the two strings that show it (the
 //! `Date` field and the time in the access log) are made once per second instead of once per response.
 
 use std::fmt::Write as _;
