@@ -1,7 +1,7 @@
 //! Time as a value: read from the system once per turn, then passed down.
 //!
-//! Nothing below the reactor reads the clock, except a recorder, so protocol tests choose the time, and the two strings that show it (the
-//! `Date` field and the time in the access log) are made once per second instead of once per response.
+//! Nothing below the reactor reads the clock, except a recorder. So protocol tests choose the time, and the two strings that
+//! show it (the `Date` field and the time in the access log) are made once per second instead of once per response.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU64;
