@@ -17,6 +17,8 @@ pub struct OptionSpec {
     short: &'static str,
     /// The placeholder of the value; empty for a switch.
     pub arg: &'static str,
+    /// Whether the option may be given several times.
+    pub repeats: bool,
     /// The default value, or what happens without the option, in parentheses; empty for nothing.
     default: &'static str,
     /// The text, with line breaks.
@@ -67,10 +69,11 @@ pub fn table(text: &'static str) -> Vec<OptionGroup> {
             groups.push(OptionGroup { heading, options: Vec::new() });
         } else if let (Some((line, text)), Some(group)) = (paragraph.split_once('\n'), groups.last_mut()) {
             let (usage, default) = line.split_once(" = ").unwrap_or((line, ""));
+            let (usage, repeats) = usage.strip_suffix("...").map_or((usage, false), |usage| (usage, true));
             let (short, long) = usage.split_once(", ").unwrap_or(("", usage));
             let (long, arg) = long.split_once(' ').unwrap_or((long, ""));
             let name = long.trim_start_matches('-');
-            group.options.push(OptionSpec { usage, name, short, arg, default, text });
+            group.options.push(OptionSpec { usage, name, short, arg, repeats, default, text });
         }
     }
     groups
@@ -90,12 +93,6 @@ impl OptionSpec {
             "seconds" => ValueKind::Seconds,
             _ => ValueKind::Text,
         }
-    }
-
-    /// Whether the option may be given several times.
-    #[must_use]
-    pub fn repeats(&self) -> bool {
-        self.kind() == ValueKind::Place && self.name == "listen"
     }
 
     /// The value that applies when none is given.
@@ -151,14 +148,24 @@ pub trait OptionWords: FromArgs {
 macro_rules! option_words {
     ($(#[$doc:meta])* $visible:vis struct $name:ident { $($more:ident),* }) => {
         $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
-            switches: defer_accept, listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header, check, version,
+            switches:
+                defer_accept,
+                listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
+                check, version,
                 require_sandbox;
-            values: host, port, unix_mode, workers ('w'), root ('r'), accept, max_age, file_cache, config, log, logfile,
-                access_log, pidfile, record, record_when_turn_exceeds, grace, worker_timeout, user, group, sandbox, header_timeout, keepalive_timeout,
-                body_timeout, min_body_rate, write_timeout, min_write_rate, linger_timeout, max_connections,
-                max_connections_per_ip, max_requests_per_connection, max_target_bytes, max_field_bytes, max_fields,
-                max_header_bytes, max_body_bytes, status, status_path $(, $more)*;
-            lists: listen;
+            values:
+                host, port, unix_mode, workers ('w'), root ('r'), accept,
+                max_age, file_cache,
+                config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
+                grace, worker_timeout,
+                user, group, sandbox,
+                header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,
+                linger_timeout,
+                max_connections, max_connections_per_ip, max_requests_per_connection, max_target_bytes,
+                max_field_bytes, max_fields, max_header_bytes, max_body_bytes
+                $(, $more)*;
+            lists:
+                listen;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

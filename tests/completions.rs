@@ -90,7 +90,7 @@ fn zsh() {
         };
         let names = words(option);
         lines += &match names.as_slice() {
-            [one] => format!("    '{}{one}[{help}]{value}' \\\n", if option.repeats() { "*" } else { "" }),
+            [one] => format!("    '{}{one}[{help}]{value}' \\\n", if option.repeats { "*" } else { "" }),
             both => format!("    '({})'{{{}}}'[{help}]{value}' \\\n", both.join(" "), both.join(",")),
         };
     }

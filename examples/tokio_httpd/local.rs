@@ -48,14 +48,14 @@ impl Kit {
         log: Option<&AccessLog>,
     ) -> io::Result<Vec<Self>> {
         let options = service.options();
-        let options = Options { cached_files: options.cached_files / threads, ..options };
+        let options = Options { cached_files: options.cached_files / threads, ..options.clone() };
         let kit = |_| {
             let log = log.map(AccessLog::another);
             Ok(Self {
                 root: descriptor::duplicate(service.root())?,
                 path: service.path(),
                 is_confined: service.is_confined(),
-                options,
+                options: options.clone(),
                 log,
             })
         };

@@ -67,7 +67,7 @@ const CACHED_FILES: usize = 1000;
 const CACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Which files are served, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Whether a directory without an index is listed.
     pub listing: bool,
@@ -189,8 +189,8 @@ impl FileService {
 
     /// The options of this service.
     #[must_use]
-    pub fn options(&self) -> Options {
-        self.options
+    pub fn options(&self) -> &Options {
+        &self.options
     }
 
     fn get(&self, asked: PathRequest<'_>) -> Response {
