@@ -156,6 +156,7 @@ macro_rules! option_words {
             values:
                 host, port, unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
+                mime_types, default_type,
                 config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
@@ -165,7 +166,8 @@ macro_rules! option_words {
                 max_field_bytes, max_fields, max_header_bytes, max_body_bytes
                 $(, $more)*;
             lists:
-                listen;
+                listen,
+                header, cache, cors;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

@@ -6,6 +6,7 @@
 
 mod error;
 mod file;
+mod headers;
 mod limits;
 mod listen;
 mod rights;

@@ -64,8 +64,9 @@ pub(super) fn read(path: &Path, groups: &[OptionGroup]) -> Result<Vec<Setting>, 
     Ok(settings)
 }
 
-/// A FIFO must not block the start, and only a regular file can be read a second time at a reload.
-fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a regular file of at most 1 MiB. A FIFO must not block the start, and only a regular file can be read a second
+/// time at a reload.
+pub(super) fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file: OwnedFd = rustix::fs::open(path, flags, Mode::empty())?;
     if metadata(file.as_fd())?.kind != FileKind::Regular {

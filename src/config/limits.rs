@@ -1,8 +1,10 @@
 //! The limits of a connection, and the options of the file service.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use super::error::ConfigError;
+use super::headers;
 use super::values::Values;
 use crate::files::{Options, Symlinks};
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
@@ -83,6 +85,8 @@ pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
         symlinks: symlinks(values)?,
         precompressed: values.has("precompressed"),
         max_age: max_age.transpose()?,
+        rules: headers::rules(values)?.map(Arc::new),
+        types: headers::types(values)?.map(Arc::new),
         file_cache: values.seconds_or_zero("file-cache")?,
         ..Options::default()
     })

@@ -10,7 +10,9 @@ use super::encoding::Coding;
 use super::media_type::MediaType;
 use super::multipart::Multipart;
 use super::range::{self, ByteRange, RangeOutcome};
+use super::path::ResolvedPath;
 use super::root::{Lookup, Root};
+use super::rules::Rules;
 use crate::clock::{Instant, Now};
 use crate::http1::{Body, Request, Response, Status};
 use crate::sys::descriptor::Metadata;
@@ -27,7 +29,9 @@ pub(super) struct Document {
     pub(super) content: Content,
     varies: bool,
     coding: Option<&'static Coding>,
-    max_age: Option<u32>,
+    policy: Policy,
+    /// Whether a response may need more than [`respond`] gives it: this is a sibling, or depends on the origin.
+    is_special: bool,
     pub(super) validators: Validators,
     media_type: MediaType,
     /// Made for the first response that needs them.
@@ -49,8 +53,37 @@ pub(super) struct Found {
     pub(super) varies: bool,
 }
 
+/// What the operator asks for in the responses with one file.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    /// The value of `Cache-Control`.
+    cache_control: Option<String>,
+    /// Further field lines, of errors as well.
+    lines: Vec<u8>,
+    /// Whether the response depends on `Origin`.
+    by_origin: bool,
+}
+
+impl Policy {
+    /// The policy for the file at `path`, or for the index in it.
+    pub(super) fn of(max_age: Option<u32>, rules: Option<&Rules>, path: &ResolvedPath) -> Self {
+        let default = max_age.map(|seconds| format!("max-age={seconds}"));
+        let Some(rules) = rules else {
+            return Self { cache_control: default, ..Self::default() };
+        };
+        let names = path.names_of_document();
+        let mut response = Response::new(Status::OK);
+        rules.write_to(&mut response, Some(&names));
+        Self {
+            cache_control: rules.cache_control(&names).map(String::from).or(default),
+            lines: response.fields().to_vec(),
+            by_origin: rules.varies(),
+        }
+    }
+}
+
 impl Document {
-    pub(super) fn new(found: Found, max_age: Option<u32>, now: Now) -> Self {
+    pub(super) fn new(found: Found, policy: Policy, now: Now) -> Self {
         let Found { lookups, metadata, content, media_type, coding, varies } = found;
         Self {
             validators: Validators::of(&metadata, content.hash(), coding.map(|coding| coding.token), now),
@@ -59,9 +92,10 @@ impl Document {
             checked: Cell::new((0, None)),
             lookups,
             content,
+            is_special: coding.is_some() || policy.by_origin,
             coding,
             varies,
-            max_age,
+            policy,
             fields: OnceCell::new(),
             caching_fields: OnceCell::new(),
         }
@@ -90,20 +124,29 @@ impl Document {
         self.coding.is_some()
     }
 
+    /// Whether [`respond`] alone is not enough.
+    pub(super) fn is_special(&self) -> bool {
+        self.is_special
+    }
+
     /// The memory that the document uses, about.
     pub(super) fn weight(&self) -> usize {
-        1024 + self.content.weight()
+        1024 + 3 * self.policy.lines.len() + self.content.weight()
     }
 
     /// The fields for caches, of every response about the file.
     fn write_caching_fields(&self, response: &mut Response) {
         self.validators.write_to(response);
-        if self.varies {
-            response.field("Vary", "Accept-Encoding");
+        match (self.varies, self.policy.by_origin) {
+            (true, true) => response.field("Vary", "Accept-Encoding, Origin"),
+            (true, false) => response.field("Vary", "Accept-Encoding"),
+            (false, true) => response.field("Vary", "Origin"),
+            (false, false) => {}
         }
-        if let Some(seconds) = self.max_age {
-            response.field("Cache-Control", format_args!("max-age={seconds}"));
+        if let Some(value) = &self.policy.cache_control {
+            response.field("Cache-Control", value);
         }
+        response.field_lines(&self.policy.lines);
     }
 
     /// The fields of every response with content of the file.
@@ -113,6 +156,19 @@ impl Document {
         if let Some(token) = self.coding.map(|coding| coding.token).or(self.media_type.coding) {
             response.field("Content-Encoding", token);
         }
+        if self.media_type.is_final && !response.has("X-Content-Type-Options") {
+            response.field("X-Content-Type-Options", "nosniff");
+        }
+    }
+
+    /// An error about the file.
+    fn error(&self, status: Status) -> Response {
+        let mut response = Response::error(status);
+        response.field_lines(&self.policy.lines);
+        if self.policy.by_origin {
+            response.field("Vary", "Origin");
+        }
+        response
     }
 
     /// The field lines of a 304.
@@ -140,7 +196,7 @@ impl Document {
 /// The response with a document, after its preconditions and ranges. (the seed's `send_head`)
 pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> Response {
     match conditional::evaluate(request, &document.validators) {
-        PreconditionOutcome::Failed => return Response::error(Status::PRECONDITION_FAILED),
+        PreconditionOutcome::Failed => return document.error(Status::PRECONDITION_FAILED),
         PreconditionOutcome::NotModified => {
             return Response::with_shared_fields(Status::NOT_MODIFIED, document.caching_fields());
         }
@@ -158,7 +214,7 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
         }
         RangeOutcome::Parts(ranges) => parts(document, ranges, now),
         RangeOutcome::Unsatisfiable => {
-            let mut response = Response::error(Status::RANGE_NOT_SATISFIABLE);
+            let mut response = document.error(Status::RANGE_NOT_SATISFIABLE);
             response.field("Content-Range", format_args!("bytes */{}", document.content.len()));
             response
         }

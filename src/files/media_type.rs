@@ -1,4 +1,4 @@
-//! The media type of a file: by its name, and its charset by its first bytes.
+//! The media type of a file: by its name, or by its first bytes where no type is known; and its charset by these.
 //!
 //! A charset in `Content-Type` overrides whatever the file declares, and without one a browser guesses. So it is sent where
 //! the first bytes show it and declare nothing, and nowhere else.
@@ -8,10 +8,12 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::Arc;
 
+use super::type_table::TypeTable;
 use crate::sys::descriptor::read_at;
 
-/// The type of a file with an unknown name.
+/// The type of a file with an unknown name that is not text.
 const UNKNOWN: &str = "application/octet-stream";
 
 const PLAIN: &str = "text/plain";
@@ -29,24 +31,40 @@ pub(super) struct MediaType {
     pub(super) value: Cow<'static, str>,
     /// The coding that files of this type are in (`Content-Encoding`).
     pub(super) coding: Option<&'static str>,
+    /// Whether browsers are told not to look for another type (`X-Content-Type-Options`). Text is there to be read: it is
+    /// not downloaded because of an odd byte, and not run as a script.
+    pub(super) is_final: bool,
 }
 
 impl MediaType {
-    /// The type of a file with this name. Text is read up to [`WINDOW`].
+    /// The type of a file with this name; `table` comes before the types of this module. Text, and what may be text, is read
+    /// up to [`WINDOW`].
     ///
     /// # Errors
     /// As pread(2).
-    pub(super) fn of(name: &OsStr, file: BorrowedFd<'_>, size: u64) -> io::Result<Self> {
-        let essence = essence(name);
-        let mut value = Cow::Borrowed(essence);
-        if is_text(essence) {
-            let mut window = [0; WINDOW];
-            let length = read_at(file, &mut window, 0)?;
-            if is_utf8(essence, &window[..length], size > WINDOW as u64) {
-                value = format!("{essence}; charset=utf-8").into();
-            }
+    pub(super) fn of(
+        name: &OsStr,
+        file: BorrowedFd<'_>,
+        size: u64,
+        table: Option<&TypeTable>,
+    ) -> io::Result<Self> {
+        let known = match table {
+            None => essence(name).map(Cow::Borrowed),
+            Some(table) => essence_in(table, name),
+        };
+        if known.as_deref().is_some_and(|essence| !is_text(essence)) {
+            return Ok(Self { value: known.unwrap_or_default(), coding: coding(name), is_final: false });
         }
-        Ok(Self { value, coding: coding(name) })
+        let mut window = [0; WINDOW];
+        let length = read_at(file, &mut window, 0)?;
+        let (bytes, is_cut) = (&window[..length], size > WINDOW as u64);
+        let essence = known.unwrap_or_else(|| Cow::Borrowed(unknown(bytes, is_cut)));
+        let is_final = essence == PLAIN;
+        let value = match is_text(&essence) && is_utf8(&essence, bytes, is_cut) {
+            true => format!("{essence}; charset=utf-8").into(),
+            false => essence,
+        };
+        Ok(Self { value, coding: coding(name), is_final })
     }
 }
 
@@ -57,10 +75,34 @@ fn coding(name: &OsStr) -> Option<&'static str> {
     extension.eq_ignore_ascii_case("svgz").then_some("gzip")
 }
 
+/// The type of a file whose name tells none: that of text if it begins as UTF-8 without control characters.
+fn unknown(bytes: &[u8], is_cut: bool) -> &'static str {
+    let is_binary = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x7f);
+    if !bytes.iter().any(is_binary) && is_utf8(PLAIN, bytes, is_cut) { PLAIN } else { UNKNOWN }
+}
+
+/// The type that belongs to a name in the operator's table, or else here.
+fn essence_in(table: &TypeTable, name: &OsStr) -> Option<Cow<'static, str>> {
+    let owned = |found: &Arc<str>| Cow::Owned(found.to_string());
+    table
+        .get(&extension(name))
+        .map(owned)
+        .or_else(|| essence(name).map(Cow::Borrowed))
+        .or_else(|| table.unknown().map(owned))
+}
+
+fn lower(text: &OsStr) -> String {
+    text.to_ascii_lowercase().into_string().unwrap_or_default()
+}
+
+/// The extension of a name in lower case; empty without one.
+fn extension(name: &OsStr) -> String {
+    Path::new(name).extension().map(lower).unwrap_or_default()
+}
+
 /// The type that belongs to a name, without parameters.
-fn essence(name: &OsStr) -> &'static str {
-    let lower = |text: &OsStr| text.to_ascii_lowercase().into_string().unwrap_or_default();
-    let extension = Path::new(name).extension().map(lower).unwrap_or_default();
+fn essence(name: &OsStr) -> Option<&'static str> {
+    let extension = extension(name);
     corrected(&extension)
         .or_else(|| SOURCES.contains(&extension.as_str()).then_some(PLAIN))
         // Types that are not registered: a browser downloads the file, or shows it as this.
@@ -70,7 +112,6 @@ fn essence(name: &OsStr) -> &'static str {
                 .map(|known| if known.starts_with("text/x-") { PLAIN } else { known })
         })
         .or_else(|| is_plain_name(&lower(name)).then_some(PLAIN))
-        .unwrap_or(UNKNOWN)
 }
 
 /// Types that `mime_guess` has not, or not as IANA's registry and the browsers have them. Where IANA has none, it is that
@@ -334,10 +375,11 @@ mod tests {
             ("font/otf", "a.otf"),
             ("image/avif", "a.avif"),
             ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "a.docx"),
-            (UNKNOWN, "a.nothing-known a a. licensed a.exe a.bin"),
+            (UNKNOWN, "a.exe a.bin"),
+            ("", "a.nothing-known a a. licensed .bashrc"),
         ] {
             for name in names.split(' ') {
-                assert_eq!(essence(OsStr::new(name)), want, "{name}");
+                assert_eq!(essence(OsStr::new(name)).unwrap_or_default(), want, "{name}");
             }
         }
     }
@@ -348,6 +390,41 @@ mod tests {
             [("a.svgz", Some("gzip")), ("a.SVGZ", Some("gzip")), ("svgz", None), ("a.svg.gz", None)]
         {
             assert_eq!(coding(OsStr::new(name)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_by_content() {
+        for (bytes, want) in [
+            (&b""[..], PLAIN),
+            (b"key=value\n", PLAIN),
+            (b"\ta\r\n\x0c", PLAIN),
+            ("\u{feff}\u{e4}".as_bytes(), PLAIN),
+            (b"caf\xe9", UNKNOWN),
+            (b"\x7fELF\x02", UNKNOWN),
+            (b"\x1b[31m", UNKNOWN),
+            (b"\0", UNKNOWN),
+            (b"\x08", UNKNOWN),
+            (b"\xff\xfea\0", UNKNOWN),
+        ] {
+            assert_eq!(unknown(bytes, false), want, "{}", bytes.escape_ascii());
+        }
+        assert_eq!(unknown(b"\xc3", true), PLAIN, "cut in a character");
+    }
+
+    #[test]
+    fn the_table_of_the_operator_comes_first() {
+        let table = TypeTable::parse("text/x-mine txt nothing-known\nimage/x b\n", Some("text/html"));
+        let table = table.expect("a table");
+        for (name, want) in [
+            ("a.TXT", "text/x-mine"),
+            ("a.nothing-known", "text/x-mine"),
+            ("a.css", "text/css"),
+            ("LICENSE", PLAIN),
+            ("LICENSE.b", "image/x"),
+            ("a", "text/html"),
+        ] {
+            assert_eq!(essence_in(&table, OsStr::new(name)).as_deref(), Some(want), "{name}");
         }
     }
 

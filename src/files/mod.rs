@@ -16,8 +16,10 @@
 mod cache;
 mod conditional;
 mod content;
+mod cors;
 mod document;
 mod encoding;
+mod glob;
 mod listing;
 mod media_type;
 mod multipart;
@@ -27,6 +29,8 @@ mod range;
 mod redirect;
 mod refusal;
 mod root;
+mod rules;
+mod type_table;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -34,6 +38,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, warn};
@@ -44,7 +49,7 @@ use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, T
 
 use cache::{Bounds, Cache};
 use content::Content;
-use document::{Document, Found};
+use document::{Document, Found, Policy};
 use encoding::{Coding, Order};
 use listing::ListingCache;
 use media_type::MediaType;
@@ -53,9 +58,13 @@ use refusal::{refuse, refuse_listing};
 use root::{File, Lookup, OpenOutcome, Root};
 
 pub use crate::sys::beneath::Symlinks;
+pub use cors::Cors;
+pub use glob::Glob;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
+pub use rules::{CacheRule, FieldRule, Rules};
+pub use type_table::{TypeTable, is_type};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";
@@ -79,6 +88,10 @@ pub struct Options {
     pub precompressed: bool,
     /// For how many seconds clients may cache a response (`Cache-Control: max-age`).
     pub max_age: Option<u32>,
+    /// Fields, caching and CORS by path.
+    pub rules: Option<Arc<Rules>>,
+    /// Media types that come before the server's own.
+    pub types: Option<Arc<TypeTable>>,
     /// How long a file stays in the cache without use; zero for no cache.
     pub file_cache: Duration,
     /// The most files that the cache keeps open.
@@ -93,6 +106,8 @@ impl Default for Options {
             symlinks: Symlinks::Inside,
             precompressed: false,
             max_age: None,
+            rules: None,
+            types: None,
             file_cache: Duration::ZERO,
             cached_files: CACHED_FILES,
         }
@@ -215,15 +230,40 @@ impl FileService {
             _ => cache.remove(&key),
         }
         drop(cache);
-        found.map_or_else(|response| response, |document| self.send(asked, &document))
+        found.map_or_else(
+            |response| self.complete(asked.request, response),
+            |document| self.send(asked, &document),
+        )
     }
 
     #[inline]
     fn send(&self, asked: PathRequest<'_>, document: &Document) -> Response {
-        if document.is_encoded() && is_ranged(asked.request) {
-            return self.send_range(asked, document);
+        if document.is_special() {
+            return self.send_special(asked, document);
         }
         document::respond(asked.request, document, asked.now)
+    }
+
+    /// As [`FileService::send`], for a sibling in another encoding and for responses that depend on the origin.
+    fn send_special(&self, asked: PathRequest<'_>, document: &Document) -> Response {
+        let mut response = match document.is_encoded() && is_ranged(asked.request) {
+            true => self.send_range(asked, document),
+            false => document::respond(asked.request, document, asked.now),
+        };
+        if let Some(rules) = &self.options.rules {
+            rules.allow_origin(asked.request, &mut response);
+        }
+        response
+    }
+
+    /// Adds the fields of the rules to a response without a file.
+    fn complete(&self, request: &Request<'_>, mut response: Response) -> Response {
+        if let Some(rules) = &self.options.rules {
+            let path = request.path().and_then(|path| normalise(path, Dotfiles::Serve).ok());
+            let names = path.map(|path| path.names());
+            rules.complete(request, names.as_ref(), &mut response);
+        }
+        response
     }
 
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
@@ -233,7 +273,7 @@ impl FileService {
         let PathRequest { request, now, .. } = asked;
         let original = match self.find(asked, Variant::Original) {
             Ok(original) => original,
-            Err(response) => return response,
+            Err(response) => return self.complete(request, response),
         };
         if range::is_of_original(request, &encoded.validators, &original.validators) {
             let response = document::respond(request, &original, now);
@@ -270,7 +310,8 @@ impl FileService {
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                Ok(Document::new(found, self.options.max_age, now))
+                let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &resolved);
+                Ok(Document::new(found, policy, now))
             }
             Ok(None) => Err(redirect_to_directory(path, query)),
             Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
@@ -311,7 +352,9 @@ impl FileService {
             let OpenOutcome::File(original) = self.root.find(path)? else {
                 return Ok(None);
             };
-            let media_type = MediaType::of(path.name(), original.file.as_fd(), original.metadata.size)?;
+            let File { file, metadata, .. } = &original;
+            let types = self.options.types.as_deref();
+            let media_type = MediaType::of(path.name(), file.as_fd(), metadata.size, types)?;
             // A file that is compressed already has no sibling that is more so.
             let order = match variant {
                 _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
@@ -380,9 +423,11 @@ impl FileService {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 self.get(PathRequest { request, path, query, now })
             }
-            (Method::Options, _) => allowing(Response::new(Status::NO_CONTENT)),
-            (Method::Other(_), _) => allowing(Response::error(Status::NOT_IMPLEMENTED)),
-            _ => allowing(Response::error(Status::METHOD_NOT_ALLOWED)),
+            (Method::Options, _) => self.complete(request, allowing(Response::new(Status::NO_CONTENT))),
+            (Method::Other(_), _) => {
+                self.complete(request, allowing(Response::error(Status::NOT_IMPLEMENTED)))
+            }
+            _ => self.complete(request, allowing(Response::error(Status::METHOD_NOT_ALLOWED))),
         }
     }
 

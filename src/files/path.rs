@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
 
+use super::glob::PathNames;
+
 /// The characters that are encoded in a segment of a link: all but `unreserved` (RFC 3986 §2.3).
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -47,6 +49,20 @@ impl ResolvedPath {
     /// The path for a log, where no byte of it may end the line or control a terminal.
     pub(super) fn shown(&self) -> impl fmt::Display {
         self.relative.as_os_str().as_bytes().escape_ascii()
+    }
+
+    /// The names of the path, for patterns.
+    pub(super) fn names(&self) -> PathNames {
+        let mut path = self.relative.as_os_str().as_bytes().to_vec();
+        if self.as_directory && !path.is_empty() {
+            path.push(b'/');
+        }
+        PathNames::of(&path)
+    }
+
+    /// The names of the document's own path, for patterns.
+    pub(super) fn names_of_document(&self) -> PathNames {
+        PathNames::of(self.directory().join(self.name()).as_os_str().as_bytes())
     }
 
     /// The directory of the document.

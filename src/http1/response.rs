@@ -110,6 +110,21 @@ impl Response {
         self.fields.extend_from_slice(b"\r\n");
     }
 
+    /// Adds field lines, each with its CR LF.
+    pub fn field_lines(&mut self, lines: &[u8]) {
+        self.fields.extend_from_slice(lines);
+    }
+
+    /// Whether a field has this name, in any case of letters.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let is_it = |line: &[u8]| {
+            let (this, rest) = line.split_at(name.len().min(line.len()));
+            this.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":")
+        };
+        self.head().1.iter().any(|lines| lines.split(|byte| *byte == b'\n').any(is_it))
+    }
+
     /// Returns the field lines so far, each with its CR LF.
     #[must_use]
     pub fn fields(&self) -> &[u8] {
@@ -209,6 +224,15 @@ mod tests {
         let mut response = Response::new(Status::MOVED_PERMANENTLY);
         response.field("Location", "/a\r\nSet-Cookie: x\0\n\r/");
         assert_eq!(response.fields(), b"Location: /aSet-Cookie: x/\r\n");
+    }
+
+    #[test]
+    fn fields_are_found_by_their_names() {
+        let mut response = Response::with_shared_fields(Status::OK, b"X-A: b\r\nX-B: X-E: c\r\n"[..].into());
+        response.field("X-C", "d");
+        response.field_lines(b"X-D: e\r\n");
+        assert!(["x-a", "X-B", "x-C", "X-D"].iter().all(|name| response.has(name)));
+        assert!(!["X-", "X-E", "X-AB", "X-A: b"].iter().any(|name| response.has(name)));
     }
 
     #[test]
