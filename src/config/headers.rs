@@ -3,10 +3,10 @@
 use super::error::ConfigError;
 use super::file;
 use super::values::Values;
-use crate::files::{CacheRule, Cors, FieldRule, Rules, TypeTable, is_type};
+use crate::files::{CacheRule, Cors, GivenField, Rules, TypeTable, is_type};
 
 pub(super) fn rules(values: &Values) -> Result<Option<Rules>, ConfigError> {
-    let fields = read_all(values, "header", FieldRule::parse)?;
+    let fields = read_all(values, "header", GivenField::parse)?;
     let caching = read_all(values, "cache", CacheRule::parse)?;
     let origins: Vec<&str> = values.all("cors").collect();
     let cors = match origins.as_slice() {
@@ -16,7 +16,7 @@ pub(super) fn rules(values: &Values) -> Result<Option<Rules>, ConfigError> {
             Some(cors.map_err(|(value, wanted)| values.invalid("cors", value, wanted))?)
         }
     };
-    if cors.is_some() && fields.iter().any(FieldRule::is_of_cors) {
+    if cors.is_some() && fields.iter().any(GivenField::is_of_cors) {
         return Err(values.usage("cors", "leave out the --header Access-Control-…: --cors writes these"));
     }
     let rules = Rules { fields, caching, cors };

@@ -71,7 +71,8 @@ impl Cors {
     /// Adds what a browser asks for before it sends a request that a form could not send. A method that is not among these
     /// is refused by the browser.
     pub(super) fn write_preflight(request: &Request<'_>, response: &mut Response) {
-        if request.method == Method::Options && request.fields.get("Access-Control-Request-Method").is_some() {
+        if request.method == Method::Options && request.fields.get("Access-Control-Request-Method").is_some()
+        {
             response.field("Access-Control-Allow-Methods", "GET, HEAD");
             response.field("Access-Control-Allow-Headers", ALLOWED);
             response.field("Access-Control-Max-Age", PREFLIGHT_AGE);
@@ -103,7 +104,8 @@ fn origin(text: &str) -> Result<String, &'static str> {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse::<u16>().map_err(|_| form)?)),
         _ => (place, None),
     };
-    let is_name = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_name =
+        |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_host = match address {
         Some(address) => address.parse::<core::net::Ipv6Addr>().is_ok(),
@@ -111,7 +113,9 @@ fn origin(text: &str) -> Result<String, &'static str> {
     };
     match (is_host, scheme, port) {
         (false, ..) => Err(form),
-        (true, "http", Some(80)) | (true, "https", Some(443)) | (true, _, None) => Ok(format!("{scheme}://{host}")),
+        (true, "http", Some(80)) | (true, "https", Some(443)) | (true, _, None) => {
+            Ok(format!("{scheme}://{host}"))
+        }
         (true, _, Some(port)) => Ok(format!("{scheme}://{host}:{port}")),
     }
 }

@@ -45,12 +45,14 @@ impl Glob {
         let mut alternatives = vec![String::new()];
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
-            let (inside, after) = after.split_once('}').ok_or("a { has no }: give ? for a brace in a name")?;
+            let (inside, after) =
+                after.split_once('}').ok_or("a { has no }: give ? for a brace in a name")?;
             let choices: Vec<&str> = inside.split(',').collect();
             if alternatives.len() * choices.len() > MAX_ALTERNATIVES {
                 return Err("the braces mean more than 64 patterns");
             }
-            let of_one = |begin: &String| choices.iter().map(|choice| format!("{begin}{before}{choice}")).collect();
+            let of_one =
+                |begin: &String| choices.iter().map(|choice| format!("{begin}{before}{choice}")).collect();
             alternatives = alternatives.iter().flat_map(|begin| -> Vec<String> { of_one(begin) }).collect();
             rest = after;
         }

@@ -48,17 +48,17 @@ impl MediaType {
         size: u64,
         table: Option<&TypeTable>,
     ) -> io::Result<Self> {
-        let known = match table {
-            None => essence(name).map(Cow::Borrowed),
+        let (known, may_be_text) = match table {
+            None => essence(name),
             Some(table) => essence_in(table, name),
         };
-        if known.as_deref().is_some_and(|essence| !is_text(essence)) {
-            return Ok(Self { value: known.unwrap_or_default(), coding: coding(name), is_final: false });
+        if !may_be_text && !is_text(&known) {
+            return Ok(Self { value: known, coding: coding(name), is_final: false });
         }
         let mut window = [0; WINDOW];
         let length = read_at(file, &mut window, 0)?;
         let (bytes, is_cut) = (&window[..length], size > WINDOW as u64);
-        let essence = known.unwrap_or_else(|| Cow::Borrowed(unknown(bytes, is_cut)));
+        let essence = if may_be_text && is_shown(bytes, is_cut) { Cow::Borrowed(PLAIN) } else { known };
         let is_final = essence == PLAIN;
         let value = match is_text(&essence) && is_utf8(&essence, bytes, is_cut) {
             true => format!("{essence}; charset=utf-8").into(),
@@ -75,20 +75,26 @@ fn coding(name: &OsStr) -> Option<&'static str> {
     extension.eq_ignore_ascii_case("svgz").then_some("gzip")
 }
 
-/// The type of a file whose name tells none: that of text if it begins as UTF-8 without control characters.
-fn unknown(bytes: &[u8], is_cut: bool) -> &'static str {
-    let is_binary = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x7f);
-    if !bytes.iter().any(is_binary) && is_utf8(PLAIN, bytes, is_cut) { PLAIN } else { UNKNOWN }
+/// Whether a file that begins with `bytes` is text if its name does not tell: UTF-8 without control characters.
+fn is_shown(bytes: &[u8], is_cut: bool) -> bool {
+    let is_binary =
+        |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x7f);
+    !bytes.iter().any(is_binary) && is_utf8(PLAIN, bytes, is_cut)
 }
 
-/// The type that belongs to a name in the operator's table, or else here.
-fn essence_in(table: &TypeTable, name: &OsStr) -> Option<Cow<'static, str>> {
-    let owned = |found: &Arc<str>| Cow::Owned(found.to_string());
-    table
-        .get(&extension(name))
-        .map(owned)
-        .or_else(|| essence(name).map(Cow::Borrowed))
-        .or_else(|| table.unknown().map(owned))
+/// The type that belongs to a name, without parameters, and whether the file is text instead if it begins as such.
+fn essence(name: &OsStr) -> (Cow<'static, str>, bool) {
+    match by_name(name) {
+        Some(known) => (known.into(), OR_TEXT.contains(&extension(name).as_str())),
+        None => (UNKNOWN.into(), true),
+    }
+}
+
+/// As [`essence`], where the operator's table comes first.
+fn essence_in(table: &TypeTable, name: &OsStr) -> (Cow<'static, str>, bool) {
+    let owned = |found: &Arc<str>| (Cow::Owned(found.to_string()), false);
+    let unknown = || table.unknown().filter(|_| by_name(name).is_none()).map(owned);
+    table.get(&extension(name)).map(owned).or_else(unknown).unwrap_or_else(|| essence(name))
 }
 
 fn lower(text: &OsStr) -> String {
@@ -100,8 +106,8 @@ fn extension(name: &OsStr) -> String {
     Path::new(name).extension().map(lower).unwrap_or_default()
 }
 
-/// The type that belongs to a name, without parameters.
-fn essence(name: &OsStr) -> Option<&'static str> {
+/// The type that belongs to a name, if one does.
+fn by_name(name: &OsStr) -> Option<&'static str> {
     let extension = extension(name);
     corrected(&extension)
         .or_else(|| SOURCES.contains(&extension.as_str()).then_some(PLAIN))
@@ -126,7 +132,7 @@ fn corrected(extension: &str) -> Option<&'static str> {
         "m4v" => "video/mp4",
         "mid" | "midi" => "audio/midi",
         "m3u8" => "application/vnd.apple.mpegurl",
-        // TypeScript has the same extension, and no type of its own.
+        "m4s" => "video/iso.segment",
         "ts" | "m2ts" | "mts" | "m2t" => "video/mp2t",
         "otf" => "font/otf",
         "woff" => "font/woff",
@@ -134,6 +140,7 @@ fn corrected(extension: &str) -> Option<&'static str> {
         "cur" => "image/x-icon",
         "obj" => "model/obj",
         "stl" => "model/stl",
+        "3mf" => "model/3mf",
         "usdz" => "model/vnd.usdz+zip",
         "tgz" => "application/gzip",
         "zst" => "application/zstd",
@@ -143,6 +150,9 @@ fn corrected(extension: &str) -> Option<&'static str> {
         "cbr" => "application/vnd.comicbook-rar",
         "rpm" => "application/x-rpm",
         "deb" | "udeb" => "application/vnd.debian.binary-package",
+        "arrow" => "application/vnd.apache.arrow.file",
+        "pmtiles" => "application/vnd.pmtiles",
+        "ttml" => "application/ttml+xml",
         "sqlite" | "sqlite3" => "application/vnd.sqlite3",
         "azw3" => "application/vnd.amazon.mobi8-ebook",
         "vcf" => "text/vcard",
@@ -150,16 +160,23 @@ fn corrected(extension: &str) -> Option<&'static str> {
     })
 }
 
+/// Extensions that other files than text have as well: TypeScript and a video, `go.mod` and music, a public key and a page of
+/// Publisher, a device tree and sound, a graph and a template of Word. The first bytes tell.
+const OR_TEXT: &[&str] = &["asc", "dat", "dot", "dts", "mod", "mts", "org", "pub", "sig", "sub", "ts", "vhd"];
+
 /// Extensions of text that a browser downloads under a type of its own, if it has one: sources, scripts, configuration. As
 /// `text/plain` it is shown.
 const SOURCES: &[&str] = &[
     "adoc",
+    "aspx",
     "ass",
     "awk",
     "bash",
+    "bat",
     "bib",
     "clj",
     "cmake",
+    "coffee",
     "csh",
     "cue",
     "d",
@@ -180,6 +197,7 @@ const SOURCES: &[&str] = &[
     "graphql",
     "gradle",
     "groovy",
+    "gv",
     "hcl",
     "hs",
     "ipynb",
@@ -189,6 +207,7 @@ const SOURCES: &[&str] = &[
     "ksh",
     "kt",
     "kts",
+    "less",
     "lisp",
     "lock",
     "m",
@@ -203,6 +222,7 @@ const SOURCES: &[&str] = &[
     "nix",
     "orig",
     "patch",
+    "php",
     "pl",
     "plist",
     "pm",
@@ -228,6 +248,7 @@ const SOURCES: &[&str] = &[
     "spec",
     "sql",
     "srt",
+    "styl",
     "svelte",
     "swift",
     "tcl",
@@ -375,11 +396,10 @@ mod tests {
             ("font/otf", "a.otf"),
             ("image/avif", "a.avif"),
             ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "a.docx"),
-            (UNKNOWN, "a.exe a.bin"),
-            ("", "a.nothing-known a a. licensed .bashrc"),
+            (UNKNOWN, "a.exe a.bin a.nothing-known a a. licensed .bashrc"),
         ] {
             for name in names.split(' ') {
-                assert_eq!(essence(OsStr::new(name)).unwrap_or_default(), want, "{name}");
+                assert_eq!(essence(OsStr::new(name)).0, want, "{name}");
             }
         }
     }
@@ -396,35 +416,43 @@ mod tests {
     #[test]
     fn unknown_names_by_content() {
         for (bytes, want) in [
-            (&b""[..], PLAIN),
-            (b"key=value\n", PLAIN),
-            (b"\ta\r\n\x0c", PLAIN),
-            ("\u{feff}\u{e4}".as_bytes(), PLAIN),
-            (b"caf\xe9", UNKNOWN),
-            (b"\x7fELF\x02", UNKNOWN),
-            (b"\x1b[31m", UNKNOWN),
-            (b"\0", UNKNOWN),
-            (b"\x08", UNKNOWN),
-            (b"\xff\xfea\0", UNKNOWN),
+            (&b""[..], true),
+            (b"key=value\n", true),
+            (b"\ta\r\n\x0c", true),
+            ("\u{feff}\u{e4}".as_bytes(), true),
+            (b"caf\xe9", false),
+            (b"\x7fELF\x02", false),
+            (b"\x1b[31m", false),
+            (b"\0", false),
+            (b"\x08", false),
+            (b"\xff\xfea\0", false),
         ] {
-            assert_eq!(unknown(bytes, false), want, "{}", bytes.escape_ascii());
+            assert_eq!(is_shown(bytes, false), want, "{}", bytes.escape_ascii());
         }
-        assert_eq!(unknown(b"\xc3", true), PLAIN, "cut in a character");
+        assert!(is_shown(b"\xc3", true), "cut in a character");
+        for (name, want) in
+            [("a", true), ("go.mod", true), ("a.ts", true), ("a.bin", false), ("a.mp4", false)]
+        {
+            assert_eq!(essence(OsStr::new(name)).1, want, "{name}");
+        }
     }
 
     #[test]
     fn the_table_of_the_operator_comes_first() {
-        let table = TypeTable::parse("text/x-mine txt nothing-known\nimage/x b\n", Some("text/html"));
+        let table = TypeTable::parse("text/x-mine txt nothing-known mod\nimage/x b\n", Some("text/html"));
         let table = table.expect("a table");
         for (name, want) in [
             ("a.TXT", "text/x-mine"),
             ("a.nothing-known", "text/x-mine"),
+            ("a.mod", "text/x-mine"),
             ("a.css", "text/css"),
             ("LICENSE", PLAIN),
             ("LICENSE.b", "image/x"),
+            ("a.ts", "video/mp2t"),
             ("a", "text/html"),
         ] {
-            assert_eq!(essence_in(&table, OsStr::new(name)).as_deref(), Some(want), "{name}");
+            let (found, may_be_text) = essence_in(&table, OsStr::new(name));
+            assert_eq!((&*found, may_be_text), (want, name == "a.ts"), "{name}");
         }
     }
 

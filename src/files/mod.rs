@@ -63,7 +63,7 @@ pub use glob::Glob;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
-pub use rules::{CacheRule, FieldRule, Rules};
+pub use rules::{CacheRule, GivenField, Rules};
 pub use type_table::{TypeTable, is_type};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).

@@ -11,7 +11,7 @@ const MAX_LINE: usize = 8192;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     /// The fields of `--header`.
-    pub fields: Vec<FieldRule>,
+    pub fields: Vec<GivenField>,
     /// The values of `Cache-Control` (`--cache`).
     pub caching: Vec<CacheRule>,
     /// The origins of `--cors`.
@@ -20,7 +20,7 @@ pub struct Rules {
 
 /// A field of every response, or of those about certain paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldRule {
+pub struct GivenField {
     glob: Option<Glob>,
     name: String,
     value: String,
@@ -94,7 +94,7 @@ const OWNED: [(&[&str], &str); 6] = [
     (&["age", "cache-control", "expires"], "give --cache 'GLOB=VALUE', which errors do not have"),
 ];
 
-impl FieldRule {
+impl GivenField {
     /// Reads `NAME: VALUE` or `GLOB=NAME: VALUE`. No name has a `=`, so the one before it ends the pattern; a pattern that
     /// looks like a name up to a colon begins with `/`.
     ///
@@ -112,12 +112,15 @@ impl FieldRule {
             return Err(format!("{name} has no value: {form}"));
         }
         if !value.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t')) {
-            return Err("a value has printable ASCII only: no line ends, no NUL, no letters beyond ASCII".into());
+            return Err(
+                "a value has printable ASCII only: no line ends, no NUL, no letters beyond ASCII".into()
+            );
         }
         if line.len() > MAX_LINE {
             return Err(format!("a field has at most {MAX_LINE} bytes"));
         }
-        let owned = OWNED.iter().find(|(names, _)| names.iter().any(|owned| name.eq_ignore_ascii_case(owned)));
+        let owned =
+            OWNED.iter().find(|(names, _)| names.iter().any(|owned| name.eq_ignore_ascii_case(owned)));
         if let Some((_, why)) = owned {
             return Err(format!("{name} cannot be given: {why}"));
         }
@@ -175,7 +178,9 @@ impl CacheRule {
             match (known, argument) {
                 (None, _) => {
                     let names = DIRECTIVES.map(|(name, _)| name).join(", ");
-                    return Err(format!("{name:?} is no directive of Cache-Control: {form}; there are {names}"));
+                    return Err(format!(
+                        "{name:?} is no directive of Cache-Control: {form}; there are {names}"
+                    ));
                 }
                 (Some((_, true)), Some(seconds)) if seconds.parse::<u32>().is_ok() => {}
                 (Some((_, true)), _) => return Err(format!("{name} needs whole seconds, as in {name}=3600")),
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn fields_and_their_patterns() {
-        let rule = |glob: Option<&str>, name: &str, value: &str| FieldRule {
+        let rule = |glob: Option<&str>, name: &str, value: &str| GivenField {
             glob: glob.map(|glob| Glob::parse(glob).expect("a pattern")),
             name: name.into(),
             value: value.into(),
@@ -207,7 +212,7 @@ mod tests {
             ("/a:b*=X-A: c", rule(Some("/a:b*"), "X-A", "c")),
             ("a b=X-A: c", rule(Some("a b"), "X-A", "c")),
         ] {
-            assert_eq!(FieldRule::parse(text), Ok(want), "{text}");
+            assert_eq!(GivenField::parse(text), Ok(want), "{text}");
         }
         for (text, says) in [
             ("X-A", "give 'NAME: VALUE'"),
@@ -231,10 +236,10 @@ mod tests {
             ("Content-Type: text/html", "--mime-types"),
             ("Cache-Control: no-store", "--cache"),
         ] {
-            let error = FieldRule::parse(text).expect_err(text);
+            let error = GivenField::parse(text).expect_err(text);
             assert!(error.contains(says), "{text}: {error}");
         }
-        assert!(FieldRule::parse(&format!("X-A: {}", "b".repeat(MAX_LINE))).is_err());
+        assert!(GivenField::parse(&format!("X-A: {}", "b".repeat(MAX_LINE))).is_err());
     }
 
     #[test]

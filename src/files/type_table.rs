@@ -48,7 +48,10 @@ impl TypeTable {
             for extension in words {
                 let extension = extension.trim_start_matches('.').to_ascii_lowercase();
                 if extension.is_empty() || extension.contains(['.', '/', ';', '{', '}']) {
-                    return Err((at + 1, format!("{extension:?} is no extension: give the text after the last dot")));
+                    return Err((
+                        at + 1,
+                        format!("{extension:?} is no extension: give the text after the last dot"),
+                    ));
                 }
                 by_extension.insert(extension, Arc::clone(&media_type));
             }

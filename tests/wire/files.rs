@@ -201,7 +201,7 @@ fn check_multipart(response: &Response, content: &[u8], parts: &[(usize, usize)]
     let mut want = Vec::new();
     for &(first, last) in parts {
         // The first boundary has its CR LF, too: zsync does not find it otherwise.
-        want.extend(format!("\r\n--{boundary}\r\nContent-Type: application/octet-stream\r\n").bytes());
+        want.extend(format!("\r\n--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\n").bytes());
         want.extend(format!("Content-Range: bytes {first}-{last}/100000\r\n\r\n").bytes());
         want.extend_from_slice(&content[first..=last]);
     }

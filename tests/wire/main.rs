@@ -9,6 +9,7 @@ mod config_file;
 mod corpus;
 mod file_cache;
 mod files;
+mod headers;
 mod http;
 mod listeners;
 mod metrics;

@@ -1,0 +1,1 @@
+"""Real readers of ranges, from another origin."""
