@@ -120,7 +120,8 @@ impl BaseConfig {
     }
 }
 
-/// The checked configuration of the file server. Making one opens nothing but the root, to see that it is there.
+/// The checked configuration of the file server. Making one opens nothing but the root, to see that it is there, and
+/// the file of `--mime-types`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Sockets, processes, logs and limits.

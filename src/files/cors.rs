@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 
 use crate::http1::{Method, Request, Response};
 
-/// The fields of a response that a script may read beside the few that Fetch allows anyway: those that readers of ranges
-/// need.
+/// The fields of a response that a script may read beside the few that Fetch allows anyway: those that readers of
+/// ranges need.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag, Last-Modified";
 
-/// The fields of a request that a script may send. None changes anything here, and libraries add what they like; `*` does
-/// not stand for `Authorization`.
+/// The fields of a request that a script may send. None changes anything here, and libraries add what they like; `*`
+/// does not stand for `Authorization`.
 const ALLOWED: &str = "*, Authorization";
 
 /// For how many seconds a browser keeps the answer to a preflight: a day is the most that one of them does.
@@ -68,8 +68,8 @@ impl Cors {
         }
     }
 
-    /// Adds what a browser asks for before it sends a request that a form could not send. A method that is not among these
-    /// is refused by the browser.
+    /// Adds what a browser asks for before it sends a request that a form could not send. A method that is not among
+    /// these is refused by the browser.
     pub(super) fn write_preflight(request: &Request<'_>, response: &mut Response) {
         if request.method == Method::Options && request.fields.get("Access-Control-Request-Method").is_some()
         {

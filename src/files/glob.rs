@@ -1,8 +1,8 @@
 //! Patterns of paths: `*.html`, `/assets/**`, `/data/*.{json,csv}`.
 //!
-//! A pattern without a slash is that of a name, in any folder; one with a slash is that of a whole path from the root. `*`
-//! is any text within a name, `?` one character, `**` any number of names, `{a,b}` one of several texts. Everything else
-//! stands for itself, in the same case of letters.
+//! A pattern without a slash is that of a name, in any folder; one with a slash is that of a whole path from the
+//! root. `*` is any text within a name, `?` one character, `**` any number of names, `{a,b}` one of several texts.
+//! Everything else stands for itself, in the same case of letters.
 
 /// A pattern has at most this many alternatives, all braces multiplied.
 const MAX_ALTERNATIVES: usize = 64;
@@ -80,8 +80,9 @@ impl Pattern {
     }
 }
 
-/// Whether `text` consists of one element for each part of `pattern`, and of any number for each star. Only the last star
-/// is tried again: what the stars before it took was the first that fits, and no later one leaves more to the rest.
+/// Whether `text` consists of one element for each part of `pattern`, and of any number for each star. Only the last
+/// star is tried again: what the stars before it took was the first that fits, and no later one leaves more to the
+/// rest.
 fn matches<P, T>(
     pattern: &[P],
     text: &[T],

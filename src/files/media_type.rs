@@ -1,7 +1,7 @@
 //! The media type of a file: by its name, or by its first bytes where no type is known; and its charset by these.
 //!
-//! A charset in `Content-Type` overrides whatever the file declares, and without one a browser guesses. So it is sent where
-//! the first bytes show it and declare nothing, and nowhere else.
+//! A charset in `Content-Type` overrides whatever the file declares, and without one a browser guesses. So it is sent
+//! where the first bytes show it and declare nothing, and nowhere else.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -31,14 +31,14 @@ pub(super) struct MediaType {
     pub(super) value: Cow<'static, str>,
     /// The coding that files of this type are in (`Content-Encoding`).
     pub(super) coding: Option<&'static str>,
-    /// Whether browsers are told not to look for another type (`X-Content-Type-Options`). Text is there to be read: it is
-    /// not downloaded because of an odd byte, and not run as a script.
+    /// Whether browsers are told not to look for another type (`X-Content-Type-Options`). Text is there to be read:
+    /// it is not downloaded because of an odd byte, and not run as a script.
     pub(super) is_final: bool,
 }
 
 impl MediaType {
-    /// The type of a file with this name; `table` comes before the types of this module. Text, and what may be text, is read
-    /// up to [`WINDOW`].
+    /// The type of a file with this name; `table` comes before the types of this module. Text, and what may be text,
+    /// is read up to [`WINDOW`].
     ///
     /// # Errors
     /// As pread(2).
@@ -120,8 +120,8 @@ fn by_name(name: &OsStr) -> Option<&'static str> {
         .or_else(|| is_plain_name(&lower(name)).then_some(PLAIN))
 }
 
-/// Types that `mime_guess` has not, or not as IANA's registry and the browsers have them. Where IANA has none, it is that
-/// of Debian's or nginx's table.
+/// Types that `mime_guess` has not, or not as IANA's registry and the browsers have them. Where IANA has none, it is
+/// that of Debian's or nginx's table.
 fn corrected(extension: &str) -> Option<&'static str> {
     Some(match extension {
         "js" | "mjs" | "cjs" => "text/javascript",
@@ -160,12 +160,12 @@ fn corrected(extension: &str) -> Option<&'static str> {
     })
 }
 
-/// Extensions that other files than text have as well: TypeScript and a video, `go.mod` and music, a public key and a page of
-/// Publisher, a device tree and sound, a graph and a template of Word. The first bytes tell.
+/// Extensions that other files than text have as well: TypeScript and a video, `go.mod` and music, a public key and a
+/// page of Publisher, a device tree and sound, a graph and a template of Word. The first bytes tell.
 const OR_TEXT: &[&str] = &["asc", "dat", "dot", "dts", "mod", "mts", "org", "pub", "sig", "sub", "ts", "vhd"];
 
-/// Extensions of text that a browser downloads under a type of its own, if it has one: sources, scripts, configuration. As
-/// `text/plain` it is shown.
+/// Extensions of text that a browser downloads under a type of its own, if it has one: sources, scripts,
+/// configuration. As `text/plain` it is shown.
 const SOURCES: &[&str] = &[
     "adoc",
     "aspx",
@@ -317,14 +317,15 @@ fn is_text(essence: &str) -> bool {
     essence.starts_with("text/") && essence != "text/xml" && !essence.ends_with("+xml")
 }
 
-/// Types for which ASCII shows no charset: a page declares its own, and its scripts and style sheets have that of the page.
+/// Types for which ASCII shows no charset: a page declares its own, and its scripts and style sheets have that of the
+/// page.
 const WEB: [&str; 3] = ["text/html", "text/css", "text/javascript"];
 
 /// Whether a file that begins with `bytes` is UTF-8 and does not declare a charset.
 ///
-/// The rest of a longer file is taken to be of the same kind, and ASCII to be UTF-8 outside of [`WEB`]; `is_cut` says that
-/// there is more, so that the last character may be incomplete. Control characters show other encodings: NUL is a half of
-/// a UTF-16 character, ESC switches in ISO-2022-JP.
+/// The rest of a longer file is taken to be of the same kind, and ASCII to be UTF-8 outside of [`WEB`]; `is_cut` says
+/// that there is more, so that the last character may be incomplete. Control characters show other encodings: NUL is
+/// a half of a UTF-16 character, ESC switches in ISO-2022-JP.
 fn is_utf8(essence: &str, bytes: &[u8], is_cut: bool) -> bool {
     let is_other = bytes.iter().any(|byte| matches!(byte, 0 | 0x1b));
     if is_other || declares_charset(essence, bytes) || (WEB.contains(&essence) && bytes.is_ascii()) {

@@ -11,7 +11,7 @@
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
 //! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
-//! use.
+//! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once.
 
 mod cache;
 mod conditional;

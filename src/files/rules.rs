@@ -39,8 +39,8 @@ impl Rules {
         self.caching.iter().find(|rule| rule.glob.matches(path)).map(|rule| rule.value.as_str())
     }
 
-    /// Adds the fields of every response about a path, which is `None` if the target has none. A field that the response
-    /// has already stays: a listing needs its own `Content-Security-Policy`.
+    /// Adds the fields of every response about a path, which is `None` if the target has none. A field that the
+    /// response has already stays: a listing needs its own `Content-Security-Policy`.
     pub(super) fn write_to(&self, response: &mut Response, path: Option<&PathNames>) {
         for rule in &self.fields {
             let applies = rule.glob.as_ref().is_none_or(|glob| path.is_some_and(|path| glob.matches(path)));
@@ -95,8 +95,8 @@ const OWNED: [(&[&str], &str); 6] = [
 ];
 
 impl GivenField {
-    /// Reads `NAME: VALUE` or `GLOB=NAME: VALUE`. No name has a `=`, so the one before it ends the pattern; a pattern that
-    /// looks like a name up to a colon begins with `/`.
+    /// Reads `NAME: VALUE` or `GLOB=NAME: VALUE`. No name has a `=`, so the one before it ends the pattern; a pattern
+    /// that looks like a name up to a colon begins with `/`.
     ///
     /// # Errors
     /// What to give instead.

@@ -21,8 +21,8 @@ impl TypeTable {
 
     /// The table of a text, with the type of names that nothing knows.
     ///
-    /// A line is a type and its extensions (`text/x-diff diff patch`), or, after a line `types {`, as nginx has it with a
-    /// semicolon at its end. `#` begins a comment. The last line about an extension counts.
+    /// A line is a type and its extensions (`text/x-diff diff patch`), or, after a line `types {`, as nginx has it
+    /// with a semicolon at its end. `#` begins a comment. The last line about an extension counts.
     ///
     /// # Errors
     /// The number of a line, from 1, and what is wrong with it.

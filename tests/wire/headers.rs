@@ -1,5 +1,5 @@
-//! What responses have besides the file: `--header --cache --cors --mime-types --default-type`, and the types of unknown
-//! names.
+//! What responses have besides the file: `--header --cache --cors --mime-types --default-type`, and the types of
+//! unknown names.
 
 use std::fs;
 
