@@ -16,6 +16,7 @@ mod wire {
     pub(crate) mod corpus;
     mod file_cache;
     mod files;
+    mod headers;
     mod http;
     mod listeners;
     mod mutations;
