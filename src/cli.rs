@@ -151,11 +151,13 @@ macro_rules! option_words {
             switches:
                 defer_accept,
                 listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
+                clean_urls, spa,
                 check, version,
                 require_sandbox;
             values:
                 host, port, unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
+                index, spa_file,
                 config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
@@ -165,7 +167,7 @@ macro_rules! option_words {
                 max_field_bytes, max_fields, max_header_bytes, max_body_bytes
                 $(, $more)*;
             lists:
-                listen;
+                listen, error_page;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

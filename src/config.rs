@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod limits;
 mod listen;
+mod pages;
 mod rights;
 mod values;
 

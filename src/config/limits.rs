@@ -83,6 +83,7 @@ pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
         symlinks: symlinks(values)?,
         precompressed: values.has("precompressed"),
         max_age: max_age.transpose()?,
+        pages: super::pages::pages(values)?,
         file_cache: values.seconds_or_zero("file-cache")?,
         ..Options::default()
     })

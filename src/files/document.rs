@@ -26,6 +26,8 @@ pub(super) struct Document {
     is_settled: bool,
     pub(super) content: Content,
     varies: bool,
+    /// Whether it is sent for paths that do not exist.
+    is_fallback: bool,
     coding: Option<&'static Coding>,
     max_age: Option<u32>,
     pub(super) validators: Validators,
@@ -61,10 +63,17 @@ impl Document {
             content,
             coding,
             varies,
+            is_fallback: false,
             max_age,
             fields: OnceCell::new(),
             caching_fields: OnceCell::new(),
         }
+    }
+
+    /// The same document for paths that do not exist. Only browsers get it there, and only until there is something else:
+    /// no cache may keep it without asking, whatever `--max-age` is.
+    pub(super) fn as_fallback(self) -> Self {
+        Self { is_fallback: true, ..self }
     }
 
     /// Whether its path still leads to this version. The answer holds for all requests of one received piece of input,
@@ -98,10 +107,15 @@ impl Document {
     /// The fields for caches, of every response about the file.
     fn write_caching_fields(&self, response: &mut Response) {
         self.validators.write_to(response);
-        if self.varies {
-            response.field("Vary", "Accept-Encoding");
+        match (self.is_fallback, self.varies) {
+            (true, true) => response.field("Vary", "Accept, Accept-Encoding"),
+            (true, false) => response.field("Vary", "Accept"),
+            (false, true) => response.field("Vary", "Accept-Encoding"),
+            (false, false) => {}
         }
-        if let Some(seconds) = self.max_age {
+        if self.is_fallback {
+            response.field("Cache-Control", "no-cache");
+        } else if let Some(seconds) = self.max_age {
             response.field("Cache-Control", format_args!("max-age={seconds}"));
         }
     }

@@ -13,15 +13,18 @@
 //! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
 //! use.
 
+mod accept;
 mod cache;
 mod conditional;
 mod content;
 mod document;
 mod encoding;
+mod error_page;
 mod listing;
 mod media_type;
 mod multipart;
 mod page;
+mod pages;
 mod path;
 mod range;
 mod redirect;
@@ -42,23 +45,27 @@ use rustix::io::Errno;
 use crate::clock::{Instant, Now};
 use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
 
+use accept::prefers_html;
 use cache::{Bounds, Cache};
 use content::Content;
 use document::{Document, Found};
 use encoding::{Coding, Order};
+use error_page::ErrorPages;
 use listing::ListingCache;
 use media_type::MediaType;
 use page::Page;
-use refusal::{refuse, refuse_listing};
-use root::{File, Lookup, OpenOutcome, Root};
+use pages::{FoundPage, PageFile};
+use path::ALLOW;
+use redirect::redirect_to_page;
+use refusal::{Refusal, refuse, refuse_listing};
+use root::{File, Lookup, Root};
 
 pub use crate::sys::beneath::Symlinks;
+pub use error_page::ErrorFile;
+pub use pages::PageOptions;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
-
-/// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
-const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Files in the cache: the number in nginx's documentation, and more than the popular files of most sites.
 const CACHED_FILES: usize = 1000;
@@ -83,6 +90,8 @@ pub struct Options {
     pub file_cache: Duration,
     /// The most files that the cache keeps open.
     pub cached_files: usize,
+    /// Which files are pages.
+    pub pages: PageOptions,
 }
 
 impl Default for Options {
@@ -95,6 +104,7 @@ impl Default for Options {
             max_age: None,
             file_cache: Duration::ZERO,
             cached_files: CACHED_FILES,
+            pages: PageOptions::default(),
         }
     }
 }
@@ -106,6 +116,7 @@ pub struct FileService {
     options: Options,
     listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
+    errors: ErrorPages,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
     /// When a link out of the root was last logged.
@@ -148,11 +159,13 @@ impl FileService {
     fn of(root: Root, options: Options) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
+        let errors = ErrorPages::new(&options.pages.index, &options.pages.errors);
         Self {
             root,
             options,
             listings: ListingCache::default(),
             cache,
+            errors,
             piece: Cell::new(0),
             complained: Cell::new(None),
         }
@@ -194,10 +207,14 @@ impl FileService {
     }
 
     fn get(&self, asked: PathRequest<'_>) -> Response {
-        let PathRequest { request, now, .. } = asked;
-        if request.arrival != Arrival::WithPrevious {
+        if asked.request.arrival != Arrival::WithPrevious {
             self.piece.set(self.piece.get() + 1);
         }
+        self.serve(asked)
+    }
+
+    fn serve(&self, asked: PathRequest<'_>) -> Response {
+        let PathRequest { request, now, .. } = asked;
         let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
         let key = self.cache_key(asked);
         let known = self.cache.borrow_mut().get(&key, now.monotonic);
@@ -262,10 +279,15 @@ impl FileService {
     /// Opens the document at a path, or returns the response for a path without one.
     fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
         let PathRequest { request, path, query, now } = asked;
-        let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let resolved = normalise(path, dotfiles).map_err(|error| match error {
-            PathError::Malformed => Response::error(Status::BAD_REQUEST),
-            PathError::Hidden => Response::error(Status::NOT_FOUND),
+        if path == FALLBACK {
+            return self.find_fallback(asked, variant);
+        }
+        let resolved = normalise(path, self.dotfiles()).map_err(|error| {
+            let refusal = match error {
+                PathError::Malformed => Refusal::Malformed,
+                PathError::Hidden => Refusal::Missing,
+            };
+            self.errors.respond(refusal, request)
         })?;
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
@@ -273,18 +295,55 @@ impl FileService {
                 Ok(Document::new(found, self.options.max_age, now))
             }
             Ok(None) => Err(redirect_to_directory(path, query)),
-            Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
-                Err(listing.map_or_else(
-                    |error| refuse_listing(&resolved, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
-                ))
-            }
-            Err(error) => {
-                self.note_link_out(&resolved, &error, now);
-                Err(refuse(&resolved, &error))
+            Err(error) => Err(self.respond_without(asked, &resolved, &error)),
+        }
+    }
+
+    /// The response for a path without a document: a listing, a redirect, the document of paths that do not exist, or an
+    /// error.
+    fn respond_without(&self, asked: PathRequest<'_>, path: &ResolvedPath, error: &io::Error) -> Response {
+        let PathRequest { request, query, now, .. } = asked;
+        let pages = &self.options.pages;
+        let is_unindexed = path.as_directory && is_missing(error);
+        if is_unindexed && self.options.listing {
+            match listing::read(&self.root, path, self.dotfiles(), &self.listings, now) {
+                Ok((directory, listing)) => {
+                    return page::respond(request, Page::new(directory, path, listing));
+                }
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return self.errors.respond(refuse_listing(path, &error), request),
             }
         }
+        if is_unindexed
+            && pages.has_page_beside(&self.root, path)
+            && let Some(name) = path.relative.file_name()
+            && let Some(redirect) = redirect_to_page(asked.path, query, name)
+        {
+            return redirect;
+        }
+        if pages.fallback.is_some() && pages::is_free(error) && prefers_html(request.fields) {
+            return self.serve(PathRequest { path: FALLBACK, ..asked });
+        }
+        self.note_link_out(path, error, now);
+        let is_hinted = is_unindexed && !self.options.listing && self.root.open_directory(path).is_ok();
+        let refusal = if is_hinted { Refusal::NoIndex } else { refuse(path, error) };
+        self.errors.respond(refusal, request)
+    }
+
+    /// Opens the document of paths that do not exist.
+    fn find_fallback(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
+        let PathRequest { request, now, .. } = asked;
+        let missing = || self.errors.respond(Refusal::Missing, request);
+        let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
+        match self.read(request, path, variant) {
+            Ok(Some(found)) => Ok(Document::new(found, self.options.max_age, now).as_fallback()),
+            Ok(None) => Err(missing()),
+            Err(error) => Err(self.errors.respond(refuse(path, &error), request)),
+        }
+    }
+
+    fn dotfiles(&self) -> Dotfiles {
+        if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide }
     }
 
     /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
@@ -308,20 +367,23 @@ impl FileService {
         variant: Variant,
     ) -> io::Result<Option<Found>> {
         for _ in 0..MAX_CHANGES {
-            let OpenOutcome::File(original) = self.root.find(path)? else {
+            let FoundPage::File(page) = self.options.pages.find(&self.root, path)? else {
                 return Ok(None);
             };
-            let media_type = MediaType::of(path.name(), original.file.as_fd(), original.metadata.size)?;
+            let PageFile { path, file: original, before } = page;
+            let name = path.file_name().unwrap_or_default();
+            let media_type = MediaType::of(name, original.file.as_fd(), original.metadata.size)?;
             // A file that is compressed already has no sibling that is more so.
             let order = match variant {
                 _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
                 Variant::Accepted => Order::of(request.fields),
                 Variant::Original => Order::none(),
             };
-            let (chosen, coding, varies, mut lookups) = self.choose_encoding(path, original, order);
+            let (chosen, coding, varies, mut lookups) = self.choose_encoding(&path, original, order);
             let File { file, metadata, lookup } = chosen;
             lookups.push(lookup);
-            if let Some(content) = Content::read(file, &metadata, &path.relative)? {
+            lookups.extend(before);
+            if let Some(content) = Content::read(file, &metadata, &path)? {
                 return Ok(Some(Found { lookups, metadata, content, media_type, coding, varies }));
             }
         }
@@ -333,7 +395,7 @@ impl FileService {
     /// what else was looked up for that.
     fn choose_encoding(
         &self,
-        path: &ResolvedPath,
+        path: &Path,
         original: File,
         order: Order,
     ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
@@ -380,9 +442,13 @@ impl FileService {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 self.get(PathRequest { request, path, query, now })
             }
-            (Method::Options, _) => allowing(Response::new(Status::NO_CONTENT)),
-            (Method::Other(_), _) => allowing(Response::error(Status::NOT_IMPLEMENTED)),
-            _ => allowing(Response::error(Status::METHOD_NOT_ALLOWED)),
+            (Method::Options, _) => {
+                let mut response = Response::new(Status::NO_CONTENT);
+                response.field("Allow", ALLOW);
+                response
+            }
+            (Method::Other(_), _) => self.errors.respond(Refusal::UnknownMethod, request),
+            _ => self.errors.respond(Refusal::Method, request),
         }
     }
 
@@ -406,16 +472,14 @@ impl Service for FileService {
 /// The time between two lines about links that lead out of the root.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
+/// The path of the document of paths that do not exist, in the cache: a target has no spaces, so no request has it.
+const FALLBACK: &[u8] = b" ";
+
 /// How often a file is read again that changes while it is read.
 const MAX_CHANGES: usize = 3;
 
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
-
-fn allowing(mut response: Response) -> Response {
-    response.field("Allow", ALLOW);
-    response
-}
 
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
