@@ -191,7 +191,7 @@ fn words(refusal: Refusal, index: &str) -> Words {
             title: format!("This folder has no {index}"),
             happened: "So there is no page to show, and the files in it are not listed.".into(),
             advice: format!(
-                "If this is your server, add an {index}, or start it with `--listing` to list folders."
+                "If this is your server, add an `{index}`, or start it with `--listing` to list folders."
             ),
         },
         Refusal::Forbidden => own(

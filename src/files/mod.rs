@@ -3,10 +3,10 @@
 //! ```text
 //!    ┌───────────────────────── cache ─────────────────────────┐
 //!    │                                                         ▼
-//! target ──► path ──────► root ──────► encoding ──► content ──► document ──► conditional ──► range ──► Response
-//!          (decode,     (open,        (which       (one                     (304, 412)     (206, 416)     ▲
-//!           normalise)   fstat)        sibling?)    version)                                              │
-//!                          └────────► listing ──► page ───────────────────────────────────────────────────┘
+//! target ──► path ─► pages ─► root ──► encoding ──► content ──► document ──► conditional ──► range ──► Response
+//!          (decode,  (which    (open,  (which       (one                     (304, 412)     (206, 416)     ▲
+//!           normalise) file?)   fstat)  sibling?)    version)                                              │
+//!                              └────► listing ──► page ───────────────────────────────────────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
