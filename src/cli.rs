@@ -151,12 +151,14 @@ macro_rules! option_words {
             switches:
                 defer_accept,
                 listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
+                clean_urls, spa,
                 check, version,
                 require_sandbox;
             values:
                 host, port, unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
                 mime_types, default_type,
+                index, spa_file,
                 config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
@@ -167,7 +169,8 @@ macro_rules! option_words {
                 $(, $more)*;
             lists:
                 listen,
-                header, cache, cors;
+                header, cache, cors,
+                error_page;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

@@ -9,6 +9,7 @@ mod file;
 mod headers;
 mod limits;
 mod listen;
+mod pages;
 mod rights;
 mod values;
 

@@ -126,6 +126,10 @@ fn text(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Strin
             }
             _ => place.to_string(),
         }),
+        (Text, DeValue::String(text)) if option.arg == "code=file" => Ok(match text.split_once('=') {
+            Some((code, path)) => format!("{code}={}", from_folder(folder, path)),
+            None => text.to_string(),
+        }),
         (Text | Id | Octal, DeValue::String(text)) => Ok(text.to_string()),
         // 0o660 is as clear as "0660"; 660 is another number.
         (Octal, DeValue::Integer(number)) if number.radix() == 8 => Ok(number.as_str().into()),

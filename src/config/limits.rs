@@ -87,6 +87,7 @@ pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
         max_age: max_age.transpose()?,
         rules: headers::rules(values)?.map(Arc::new),
         types: headers::types(values)?.map(Arc::new),
+        pages: super::pages::pages(values)?,
         file_cache: values.seconds_or_zero("file-cache")?,
         ..Options::default()
     })

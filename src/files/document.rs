@@ -2,14 +2,16 @@
 //! 416).
 
 use std::cell::{Cell, OnceCell};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::conditional::{self, PreconditionOutcome, Validators, is_settled};
 use super::content::Content;
 use super::encoding::Coding;
+use super::glob::PathNames;
 use super::media_type::MediaType;
 use super::multipart::Multipart;
-use super::path::ResolvedPath;
 use super::range::{self, ByteRange, RangeOutcome};
 use super::root::{Lookup, Root};
 use super::rules::Rules;
@@ -28,6 +30,8 @@ pub(super) struct Document {
     is_settled: bool,
     pub(super) content: Content,
     varies: bool,
+    /// Whether it is sent for paths that do not exist.
+    is_fallback: bool,
     coding: Option<&'static Coding>,
     policy: Policy,
     /// Whether a response may need more than [`respond`] gives it: this is a sibling, or depends on the origin.
@@ -42,6 +46,8 @@ pub(super) struct Document {
 /// What a path led to.
 #[derive(Debug)]
 pub(super) struct Found {
+    /// The path of the original, relative to the root.
+    pub(super) path: PathBuf,
     pub(super) lookups: Vec<Lookup>,
     pub(super) metadata: Metadata,
     pub(super) content: Content,
@@ -65,13 +71,13 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// The policy for the file at `path`, or for the index in it.
-    pub(super) fn of(max_age: Option<u32>, rules: Option<&Rules>, path: &ResolvedPath) -> Self {
+    /// The policy for the file at `path`.
+    pub(super) fn of(max_age: Option<u32>, rules: Option<&Rules>, path: &Path) -> Self {
         let default = max_age.map(|seconds| format!("max-age={seconds}"));
         let Some(rules) = rules else {
             return Self { cache_control: default, ..Self::default() };
         };
-        let names = path.names_of_document();
+        let names = PathNames::of(path.as_os_str().as_bytes());
         let mut response = Response::new(Status::OK);
         rules.write_to(&mut response, Some(&names));
         Self {
@@ -84,7 +90,7 @@ impl Policy {
 
 impl Document {
     pub(super) fn new(found: Found, policy: Policy, now: Now) -> Self {
-        let Found { lookups, metadata, content, media_type, coding, varies } = found;
+        let Found { path: _, lookups, metadata, content, media_type, coding, varies } = found;
         Self {
             validators: Validators::of(&metadata, content.hash(), coding.map(|coding| coding.token), now),
             media_type,
@@ -96,9 +102,16 @@ impl Document {
             coding,
             varies,
             policy,
+            is_fallback: false,
             fields: OnceCell::new(),
             caching_fields: OnceCell::new(),
         }
+    }
+
+    /// The same document for paths that do not exist. Only browsers get it there, and only until there is something else:
+    /// no cache may keep it without asking, whatever `--max-age` is.
+    pub(super) fn as_fallback(self) -> Self {
+        Self { is_fallback: true, ..self }
     }
 
     /// Whether its path still leads to this version. The answer holds for all requests of one received piece of input,
@@ -137,13 +150,19 @@ impl Document {
     /// The fields for caches, of every response about the file.
     fn write_caching_fields(&self, response: &mut Response) {
         self.validators.write_to(response);
-        match (self.varies, self.policy.by_origin) {
-            (true, true) => response.field("Vary", "Accept-Encoding, Origin"),
-            (true, false) => response.field("Vary", "Accept-Encoding"),
-            (false, true) => response.field("Vary", "Origin"),
-            (false, false) => {}
+        let varies = [
+            (self.is_fallback, "Accept"),
+            (self.varies, "Accept-Encoding"),
+            (self.policy.by_origin, "Origin"),
+        ];
+        let varies: Vec<&str> =
+            varies.into_iter().filter_map(|(is_so, name)| is_so.then_some(name)).collect();
+        if !varies.is_empty() {
+            response.field("Vary", varies.join(", "));
         }
-        if let Some(value) = &self.policy.cache_control {
+        if self.is_fallback {
+            response.field("Cache-Control", "no-cache");
+        } else if let Some(value) = &self.policy.cache_control {
             response.field("Cache-Control", value);
         }
         response.field_lines(&self.policy.lines);

@@ -3,27 +3,30 @@
 //! ```text
 //!    ┌───────────────────────── cache ─────────────────────────┐
 //!    │                                                         ▼
-//! target ──► path ──────► root ──────► encoding ──► content ──► document ──► conditional ──► range ──► Response
-//!          (decode,     (open,        (which       (one                     (304, 412)     (206, 416)     ▲
-//!           normalise)   fstat)        sibling?)    version)                                              │
-//!                          └────────► listing ──► page ───────────────────────────────────────────────────┘
+//! target ──► path ─► pages ─► root ──► encoding ──► content ──► document ──► conditional ──► range ──► Response
+//!          (decode,  (which    (open,  (which       (one                     (304, 412)     (206, 416)     ▲
+//!           normalise) file?)   fstat)  sibling?)    version)                                              │
+//!                              └────► listing ──► page ───────────────────────────────────────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
 //! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
 //! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once.
 
+mod accept;
 mod cache;
 mod conditional;
 mod content;
 mod cors;
 mod document;
 mod encoding;
+mod error_page;
 mod glob;
 mod listing;
 mod media_type;
 mod multipart;
 mod page;
+mod pages;
 mod path;
 mod range;
 mod redirect;
@@ -47,27 +50,31 @@ use rustix::io::Errno;
 use crate::clock::{Instant, Now};
 use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
 
+use accept::prefers_html;
 use cache::{Bounds, Cache};
 use content::Content;
 use document::{Document, Found, Policy};
 use encoding::{Coding, Order};
+use error_page::ErrorPages;
 use listing::ListingCache;
 use media_type::MediaType;
 use page::Page;
-use refusal::{refuse, refuse_listing};
-use root::{File, Lookup, OpenOutcome, Root};
+use pages::{FoundPage, PageFile};
+use path::ALLOW;
+use redirect::redirect_to_page;
+use refusal::{Refusal, refuse, refuse_listing};
+use root::{File, Lookup, Root};
 
 pub use crate::sys::beneath::Symlinks;
 pub use cors::Cors;
+pub use error_page::ErrorFile;
 pub use glob::Glob;
+pub use pages::PageOptions;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
 pub use rules::{CacheRule, GivenField, Rules};
 pub use type_table::{TypeTable, is_type};
-
-/// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
-const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Files in the cache: the number in nginx's documentation, and more than the popular files of most sites.
 const CACHED_FILES: usize = 1000;
@@ -96,6 +103,8 @@ pub struct Options {
     pub file_cache: Duration,
     /// The most files that the cache keeps open.
     pub cached_files: usize,
+    /// Which files are pages.
+    pub pages: PageOptions,
 }
 
 impl Default for Options {
@@ -110,6 +119,7 @@ impl Default for Options {
             types: None,
             file_cache: Duration::ZERO,
             cached_files: CACHED_FILES,
+            pages: PageOptions::default(),
         }
     }
 }
@@ -121,10 +131,25 @@ pub struct FileService {
     options: Options,
     listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
+    errors: ErrorPages,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
     /// When a link out of the root was last logged.
     complained: Cell<Option<Instant>>,
+}
+
+/// What is sent for a path without a document.
+#[derive(Debug)]
+enum Instead {
+    Response(Response),
+    /// The document of paths that do not exist.
+    Fallback,
+}
+
+impl From<Response> for Instead {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
 }
 
 /// Which of the encodings of a file is looked up.
@@ -163,11 +188,13 @@ impl FileService {
     fn of(root: Root, options: Options) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
+        let errors = ErrorPages::new(&options.pages.index, &options.pages.errors);
         Self {
             root,
             options,
             listings: ListingCache::default(),
             cache,
+            errors,
             piece: Cell::new(0),
             complained: Cell::new(None),
         }
@@ -209,10 +236,14 @@ impl FileService {
     }
 
     fn get(&self, asked: PathRequest<'_>) -> Response {
-        let PathRequest { request, now, .. } = asked;
-        if request.arrival != Arrival::WithPrevious {
+        if asked.request.arrival != Arrival::WithPrevious {
             self.piece.set(self.piece.get() + 1);
         }
+        self.serve(asked)
+    }
+
+    fn serve(&self, asked: PathRequest<'_>) -> Response {
+        let PathRequest { request, now, .. } = asked;
         let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
         let key = self.cache_key(asked);
         let known = self.cache.borrow_mut().get(&key, now.monotonic);
@@ -230,10 +261,14 @@ impl FileService {
             _ => cache.remove(&key),
         }
         drop(cache);
-        found.map_or_else(
-            |response| self.complete(asked.request, response),
-            |document| self.send(asked, &document),
-        )
+        found.map_or_else(|instead| self.send_instead(asked, instead), |document| self.send(asked, &document))
+    }
+
+    fn send_instead(&self, asked: PathRequest<'_>, instead: Instead) -> Response {
+        match instead {
+            Instead::Response(response) => self.complete(asked.request, response),
+            Instead::Fallback => self.serve(PathRequest { path: FALLBACK, ..asked }),
+        }
     }
 
     #[inline]
@@ -273,7 +308,7 @@ impl FileService {
         let PathRequest { request, now, .. } = asked;
         let original = match self.find(asked, Variant::Original) {
             Ok(original) => original,
-            Err(response) => return self.complete(request, response),
+            Err(instead) => return self.send_instead(asked, instead),
         };
         if range::is_of_original(request, &encoded.validators, &original.validators) {
             let response = document::respond(request, &original, now);
@@ -299,33 +334,79 @@ impl FileService {
         key.into()
     }
 
-    /// Opens the document at a path, or returns the response for a path without one.
-    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
+    /// Opens the document at a path, or returns what is sent for a path without one.
+    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
         let PathRequest { request, path, query, now } = asked;
-        let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let resolved = normalise(path, dotfiles).map_err(|error| match error {
-            PathError::Malformed => Response::error(Status::BAD_REQUEST),
-            PathError::Hidden => Response::error(Status::NOT_FOUND),
+        if path == FALLBACK {
+            return self.find_fallback(asked, variant);
+        }
+        let resolved = normalise(path, self.dotfiles()).map_err(|error| {
+            let refusal = match error {
+                PathError::Malformed => Refusal::Malformed,
+                PathError::Hidden => Refusal::Missing,
+            };
+            self.errors.respond(refusal, request)
         })?;
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &resolved);
-                Ok(Document::new(found, policy, now))
+                Ok(self.document(found, now))
             }
-            Ok(None) => Err(redirect_to_directory(path, query)),
-            Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
-                Err(listing.map_or_else(
-                    |error| refuse_listing(&resolved, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
-                ))
-            }
-            Err(error) => {
-                self.note_link_out(&resolved, &error, now);
-                Err(refuse(&resolved, &error))
+            Ok(None) => Err(redirect_to_directory(path, query).into()),
+            Err(error) => Err(self.respond_without(asked, &resolved, &error)),
+        }
+    }
+
+    fn document(&self, found: Found, now: Now) -> Document {
+        let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &found.path);
+        Document::new(found, policy, now)
+    }
+
+    /// What is sent for a path without a document: a listing, a redirect, the document of paths that do not exist, or an
+    /// error.
+    fn respond_without(&self, asked: PathRequest<'_>, path: &ResolvedPath, error: &io::Error) -> Instead {
+        let PathRequest { request, query, now, .. } = asked;
+        let pages = &self.options.pages;
+        let is_unindexed = path.as_directory && is_missing(error);
+        if is_unindexed && self.options.listing {
+            match listing::read(&self.root, path, self.dotfiles(), &self.listings, now) {
+                Ok((directory, listing)) => {
+                    return page::respond(request, Page::new(directory, path, listing)).into();
+                }
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return self.errors.respond(refuse_listing(path, &error), request).into(),
             }
         }
+        if is_unindexed
+            && pages.has_page_beside(&self.root, path)
+            && let Some(name) = path.relative.file_name()
+            && let Some(redirect) = redirect_to_page(asked.path, query, name)
+        {
+            return redirect.into();
+        }
+        if pages.fallback.is_some() && pages::is_free(error) && prefers_html(request.fields) {
+            return Instead::Fallback;
+        }
+        self.note_link_out(path, error, now);
+        let is_hinted = is_unindexed && !self.options.listing && self.root.open_directory(path).is_ok();
+        let refusal = if is_hinted { Refusal::NoIndex } else { refuse(path, error) };
+        self.errors.respond(refusal, request).into()
+    }
+
+    /// Opens the document of paths that do not exist.
+    fn find_fallback(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
+        let PathRequest { request, now, .. } = asked;
+        let missing = || self.errors.respond(Refusal::Missing, request);
+        let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
+        match self.read(request, path, variant) {
+            Ok(Some(found)) => Ok(self.document(found, now).as_fallback()),
+            Ok(None) => Err(missing().into()),
+            Err(error) => Err(self.errors.respond(refuse(path, &error), request).into()),
+        }
+    }
+
+    fn dotfiles(&self) -> Dotfiles {
+        if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide }
     }
 
     /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
@@ -349,23 +430,24 @@ impl FileService {
         variant: Variant,
     ) -> io::Result<Option<Found>> {
         for _ in 0..MAX_CHANGES {
-            let OpenOutcome::File(original) = self.root.find(path)? else {
+            let FoundPage::File(page) = self.options.pages.find(&self.root, path)? else {
                 return Ok(None);
             };
-            let File { file, metadata, .. } = &original;
-            let types = self.options.types.as_deref();
-            let media_type = MediaType::of(path.name(), file.as_fd(), metadata.size, types)?;
+            let PageFile { path, file: original, before } = page;
+            let (name, types) = (path.file_name().unwrap_or_default(), self.options.types.as_deref());
+            let media_type = MediaType::of(name, original.file.as_fd(), original.metadata.size, types)?;
             // A file that is compressed already has no sibling that is more so.
             let order = match variant {
                 _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
                 Variant::Accepted => Order::of(request.fields),
                 Variant::Original => Order::none(),
             };
-            let (chosen, coding, varies, mut lookups) = self.choose_encoding(path, original, order);
+            let (chosen, coding, varies, mut lookups) = self.choose_encoding(&path, original, order);
             let File { file, metadata, lookup } = chosen;
             lookups.push(lookup);
-            if let Some(content) = Content::read(file, &metadata, &path.relative)? {
-                return Ok(Some(Found { lookups, metadata, content, media_type, coding, varies }));
+            lookups.extend(before);
+            if let Some(content) = Content::read(file, &metadata, &path)? {
+                return Ok(Some(Found { path, lookups, metadata, content, media_type, coding, varies }));
             }
         }
         // It is written without a pause, and will be quiet later.
@@ -376,7 +458,7 @@ impl FileService {
     /// what else was looked up for that.
     fn choose_encoding(
         &self,
-        path: &ResolvedPath,
+        path: &Path,
         original: File,
         order: Order,
     ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
@@ -423,11 +505,15 @@ impl FileService {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 self.get(PathRequest { request, path, query, now })
             }
-            (Method::Options, _) => self.complete(request, allowing(Response::new(Status::NO_CONTENT))),
-            (Method::Other(_), _) => {
-                self.complete(request, allowing(Response::error(Status::NOT_IMPLEMENTED)))
+            (Method::Options, _) => {
+                let mut response = Response::new(Status::NO_CONTENT);
+                response.field("Allow", ALLOW);
+                self.complete(request, response)
             }
-            _ => self.complete(request, allowing(Response::error(Status::METHOD_NOT_ALLOWED))),
+            (Method::Other(_), _) => {
+                self.complete(request, self.errors.respond(Refusal::UnknownMethod, request))
+            }
+            _ => self.complete(request, self.errors.respond(Refusal::Method, request)),
         }
     }
 
@@ -451,16 +537,14 @@ impl Service for FileService {
 /// The time between two lines about links that lead out of the root.
 const COMPLAINT: Duration = Duration::from_secs(10);
 
+/// The path of the document of paths that do not exist, in the cache: a target has no spaces, so no request has it.
+const FALLBACK: &[u8] = b" ";
+
 /// How often a file is read again that changes while it is read.
 const MAX_CHANGES: usize = 3;
 
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
-
-fn allowing(mut response: Response) -> Response {
-    response.field("Allow", ALLOW);
-    response
-}
 
 fn is_missing(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound

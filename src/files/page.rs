@@ -24,7 +24,7 @@ use crate::sys::directory::metadata_at;
 /// at most.
 const ROWS: usize = 64;
 
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = concat!(include_str!("theme.css"), include_str!("page.css"));
 
 const END: &str = "</table>\n";
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode};
 
@@ -16,8 +16,11 @@ use super::glob::PathNames;
 /// The characters that are encoded in a segment of a link: all but `unreserved` (RFC 3986 §2.3).
 pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The name of a directory's own document.
+/// The name of a directory's own document, unless `--index` gives others.
 pub(super) const INDEX: &str = "index.html";
+
+/// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
+pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// The only name with a leading dot that is served, at the start of a path (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
@@ -58,28 +61,6 @@ impl ResolvedPath {
             path.push(b'/');
         }
         PathNames::of(&path)
-    }
-
-    /// The names of the document's own path, for patterns.
-    pub(super) fn names_of_document(&self) -> PathNames {
-        PathNames::of(self.directory().join(self.name()).as_os_str().as_bytes())
-    }
-
-    /// The directory of the document.
-    pub(super) fn directory(&self) -> &Path {
-        match self.relative.parent() {
-            Some(parent) if !self.as_directory => parent,
-            _ => &self.relative,
-        }
-    }
-
-    /// Returns the name of the document: the last name of the path, or `index.html` in a directory.
-    #[must_use]
-    pub fn name(&self) -> &OsStr {
-        match self.relative.file_name() {
-            Some(name) if !self.as_directory => name,
-            _ => OsStr::new(INDEX),
-        }
     }
 }
 

@@ -1,6 +1,10 @@
-//! The redirect from `/dir` to `/dir/`, because links in an index are relative.
+//! The redirect from `/dir` to `/dir/`, because links in an index are relative; and from `/about/` to `/about`, if that is
+//! a page.
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
 use crate::http1::{Response, Status};
 
@@ -29,10 +33,30 @@ const IN_SEGMENT: &AsciiSet = &ILLEGAL.add(b'&').add(b'\'');
 pub fn redirect_to_directory(path: &[u8], query: Option<&[u8]>) -> Response {
     let segment = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let mut location = format!("./{}/", percent_encode(segment, IN_SEGMENT));
+    push_query(&mut location, query);
+    permanent(location)
+}
+
+/// Redirects `/about/` to `/about`, if `name` is the last segment of the path as it was sent: the location is relative
+/// (`../about`), and would be wrong for `/about//`.
+pub(super) fn redirect_to_page(path: &[u8], query: Option<&[u8]>, name: &OsStr) -> Option<Response> {
+    let segment = path.strip_suffix(b"/")?.rsplit(|byte| *byte == b'/').next()?;
+    if !percent_decode(segment).eq(name.as_bytes().iter().copied()) {
+        return None;
+    }
+    let mut location = format!("../{}", percent_encode(segment, IN_SEGMENT));
+    push_query(&mut location, query);
+    Some(permanent(location))
+}
+
+fn push_query(location: &mut String, query: Option<&[u8]>) {
     if let Some(query) = query {
         location.push('?');
         location.extend(percent_encode(query, ILLEGAL));
     }
+}
+
+fn permanent(location: String) -> Response {
     let mut response = Response::error(Status::MOVED_PERMANENTLY);
     response.field("Location", location);
     response

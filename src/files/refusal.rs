@@ -1,16 +1,86 @@
-//! The responses for what cannot be opened or read.
+//! Why there is no document for a request.
 
 use std::io;
 
 use log::warn;
 use rustix::io::Errno;
 
-use super::listing::MAX_NAMES;
 use super::path::ResolvedPath;
-use crate::http1::{Body, Response, Status};
+use crate::http1::Status;
 
-/// The status for a failed open: whether the client or the server is to blame (RULES B12).
-fn status_of(error: &io::Error) -> Status {
+/// Why there is no document for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The path has no meaning.
+    Malformed,
+    /// Nothing is at the path, or nothing that is shown.
+    Missing,
+    /// A directory without an index, while directories are not listed.
+    NoIndex,
+    /// The file may not be read.
+    Forbidden,
+    /// A directory with more names than can be listed.
+    TooManyNames,
+    /// A method that changes something.
+    Method,
+    /// A method that is unknown here.
+    UnknownMethod,
+    /// The file cannot be read.
+    Failed,
+    /// Something that is needed is missing for the moment.
+    Busy,
+    /// The directory that has the path of the root is not open yet.
+    Replaced,
+}
+
+impl Refusal {
+    /// All of them, in their order.
+    pub(super) const ALL: [Self; 10] = [
+        Self::Malformed,
+        Self::Missing,
+        Self::NoIndex,
+        Self::Forbidden,
+        Self::TooManyNames,
+        Self::Method,
+        Self::UnknownMethod,
+        Self::Failed,
+        Self::Busy,
+        Self::Replaced,
+    ];
+
+    pub(super) fn status(self) -> Status {
+        match self {
+            Self::Malformed => Status::BAD_REQUEST,
+            Self::Missing | Self::NoIndex => Status::NOT_FOUND,
+            Self::Forbidden | Self::TooManyNames => Status::FORBIDDEN,
+            Self::Method => Status::METHOD_NOT_ALLOWED,
+            Self::UnknownMethod => Status::NOT_IMPLEMENTED,
+            Self::Failed => Status::INTERNAL_SERVER_ERROR,
+            Self::Busy | Self::Replaced => Status::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Why a path is refused that cannot be opened or read. A fault of the server is logged.
+pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Refusal {
+    let refusal = refusal_of(error);
+    // Not while the root is replaced, which has a line of its own and soon a worker that can open it.
+    if matches!(refusal, Refusal::Failed | Refusal::Busy) {
+        warn!("cannot serve {}: {error}", path.shown());
+    }
+    refusal
+}
+
+/// Why a listing is refused; one that is too long has a reason of its own, because no other request would tell.
+pub(super) fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Refusal {
+    match Errno::from_io_error(error) {
+        Some(Errno::TOOBIG) => Refusal::TooManyNames,
+        _ => refuse(path, error),
+    }
+}
+
+/// The reason of a failed open: whether the client or the server is to blame (RULES B12).
+fn refusal_of(error: &io::Error) -> Refusal {
     match Errno::from_io_error(error) {
         // The last two: the file system cannot have the name.
         Some(
@@ -22,44 +92,12 @@ fn status_of(error: &io::Error) -> Status {
             | Errno::NXIO
             | Errno::ILSEQ
             | Errno::INVAL,
-        ) => Status::NOT_FOUND,
-        Some(Errno::ACCESS | Errno::PERM) => Status::FORBIDDEN,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::STALE) => {
-            Status::SERVICE_UNAVAILABLE
-        }
-        _ => Status::INTERNAL_SERVER_ERROR,
+        ) => Refusal::Missing,
+        Some(Errno::ACCESS | Errno::PERM) => Refusal::Forbidden,
+        Some(Errno::STALE) => Refusal::Replaced,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Refusal::Busy,
+        _ => Refusal::Failed,
     }
-}
-
-/// The response for a path that cannot be opened or read.
-pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
-    let status = status_of(error);
-    // Also while the root is replaced, which has a line of its own and soon a worker that can open it.
-    let is_replaced = Errno::from_io_error(error) == Some(Errno::STALE);
-    if status.code() >= 500 && !is_replaced {
-        warn!("cannot serve {}: {error}", path.shown());
-    }
-    let mut response = Response::error(status);
-    if status == Status::SERVICE_UNAVAILABLE {
-        response.field("Retry-After", 1);
-    }
-    if is_replaced {
-        response.body =
-            Body::Bytes(format!("{status}\nThe directory has just been replaced; try again\n").into_bytes());
-    }
-    response
-}
-
-/// Refuses a listing; one that is too long with the reason, because no other request would tell.
-pub(super) fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
-    if Errno::from_io_error(error) != Some(Errno::TOOBIG) {
-        return refuse(path, error);
-    }
-    let mut response = Response::error(Status::FORBIDDEN);
-    let (status, most) = (Status::FORBIDDEN, MAX_NAMES);
-    let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
-    response.body = Body::Bytes(text.into_bytes());
-    response
 }
 
 #[cfg(test)]
@@ -88,7 +126,7 @@ mod tests {
             (500, &[Errno::IO]),
         ] {
             for errno in errnos {
-                assert_eq!(status_of(&(*errno).into()).code(), want, "{errno}");
+                assert_eq!(refusal_of(&(*errno).into()).status().code(), want, "{errno}");
             }
         }
     }

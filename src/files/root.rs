@@ -15,7 +15,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 
-use super::path::{INDEX, ResolvedPath};
+use super::path::ResolvedPath;
 use crate::sys::beneath::{self, Beneath, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
 
@@ -102,22 +102,17 @@ impl Root {
         self.is_replaced.get()
     }
 
-    /// Opens the file at `path`, or the index of the directory.
-    pub(super) fn find(&self, path: &ResolvedPath) -> io::Result<OpenOutcome> {
-        if path.as_directory {
-            return match self.open_beneath(&path.relative.join(INDEX))? {
-                OpenOutcome::Directory => Err(Errno::NOENT.into()),
-                file @ OpenOutcome::File(_) => Ok(file),
-            };
-        }
-        self.open_beneath(&path.relative)
+    /// Looks what is at `path`, without opening it.
+    pub(super) fn lookup(&self, path: &Path) -> Lookup {
+        let way = self.way_to(path);
+        Lookup { found: self.look(&way).ok(), path: way }
     }
 
     /// Opens the file that has `suffix` after the name of the file at `path`, or returns where there is none.
-    pub(super) fn sibling(&self, path: &ResolvedPath, suffix: &str) -> Result<File, Lookup> {
-        let mut name = path.name().to_os_string();
+    pub(super) fn sibling(&self, path: &Path, suffix: &str) -> Result<File, Lookup> {
+        let mut name = path.as_os_str().to_os_string();
         name.push(suffix);
-        let path = path.directory().join(name);
+        let path = PathBuf::from(name);
         match self.open_beneath(&path) {
             Ok(OpenOutcome::File(file)) => Ok(file),
             _ => Err(Lookup { path: self.way_to(&path), found: None }),

@@ -140,7 +140,10 @@ impl Response {
         let Some(content_type) = self.field("Content-Type") else {
             return assert!(self.body.is_empty(), "{self:?}");
         };
-        if self.status >= 300 && !self.body.is_empty() {
+        if self.status >= 300 && !self.body.is_empty() && content_type.starts_with("text/html") {
+            assert_eq!(self.field("X-Content-Type-Options"), Some("nosniff"));
+            assert!(self.status >= 400 && self.field("Vary") == Some("Accept"), "{self:?}");
+        } else if self.status >= 300 && !self.body.is_empty() {
             assert_eq!(content_type, "text/plain; charset=utf-8");
             assert!(self.text().starts_with(&format!("{} {}\n", self.status, reason(self.status))));
         }
@@ -169,10 +172,12 @@ fn assert_is_date(date: &str) {
     assert_eq!(httpdate::fmt_http_date(time), date, "not an IMF-fixdate");
 }
 
-/// Whether `location` is `./segment/` and perhaps a query: no scheme and no host, wherever it is resolved.
+/// Whether `location` is `./segment/` or `../segment`, and perhaps a query: no scheme and no host, wherever it is
+/// resolved.
 fn is_directory_beside(location: &str) -> bool {
     let path = location.split('?').next().unwrap_or_default();
-    let segment = path.strip_prefix("./").and_then(|rest| rest.strip_suffix('/'));
+    let directory = path.strip_prefix("./").and_then(|rest| rest.strip_suffix('/'));
+    let segment = directory.or_else(|| path.strip_prefix("../"));
     let is_one = segment.is_some_and(|segment| !segment.is_empty() && !segment.contains(['/', '\\']));
     is_one && location.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -15,6 +15,7 @@ mod listeners;
 mod metrics;
 mod mutations;
 mod options;
+mod pages;
 mod recording;
 mod rules_a;
 mod rules_b;
