@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, info, warn};
 use rustix::io::Errno;
 
 use crate::clock::{Instant, Now};
@@ -110,6 +110,8 @@ pub struct FileService {
     piece: Cell<u64>,
     /// When a link out of the root was last logged.
     complained: Cell<Option<Instant>>,
+    /// Whether the log says how a folder is listed.
+    told_of_listings: Cell<bool>,
 }
 
 /// Which of the encodings of a file is looked up.
@@ -155,6 +157,7 @@ impl FileService {
             cache,
             piece: Cell::new(0),
             complained: Cell::new(None),
+            told_of_listings: Cell::new(false),
         }
     }
 
@@ -282,6 +285,7 @@ impl FileService {
             }
             Err(error) => {
                 self.note_link_out(&resolved, &error, now);
+                self.note_unlisted(&resolved, &error);
                 Err(refuse(&resolved, &error))
             }
         }
@@ -297,6 +301,16 @@ impl FileService {
                 "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
                 path.shown()
             );
+        }
+    }
+
+    /// Logs once that a folder without an index is not listed: the operator may not know the option. A folder that is
+    /// looked for in vain costs a second lookup until then.
+    fn note_unlisted(&self, path: &ResolvedPath, error: &io::Error) {
+        let is_refused = !self.options.listing && path.as_directory && is_missing(error);
+        if is_refused && !self.told_of_listings.get() && self.root.open_directory(path).is_ok() {
+            self.told_of_listings.set(true);
+            info!("/{} has no index.html, and is 404 without --listing", path.shown());
         }
     }
 
