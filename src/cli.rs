@@ -260,7 +260,9 @@ fn positional(others: &[String], alone: &[&String]) -> Result<Vec<String>, Strin
         [] => Ok(Vec::new()),
         [one] if !others.contains(&option) => Ok(vec![option, (*one).clone()]),
         [one] => Err(format!("{one:?} and -r both name the folder to serve: leave one out")),
-        [first, second, ..] => Err(format!("one folder is served, and {first:?} and {second:?} are two words")),
+        [first, second, ..] => {
+            Err(format!("one folder is served, and {first:?} and {second:?} are two words"))
+        }
     }
 }
 

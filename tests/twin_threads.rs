@@ -26,4 +26,5 @@ mod wire {
     mod rules_d_rights;
     mod rules_e;
     mod seed;
+    mod shell;
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::status::Totals;
+use crate::status::ServedTotals;
 
 /// The line, with its end.
-pub(super) fn line(totals: &Totals, time: Duration) -> String {
+pub(super) fn line(totals: &ServedTotals, time: Duration) -> String {
     let [.., client, server] = totals.responses;
     let requests = count(totals.responses.iter().sum(), "request");
     let errors = match (client, server) {
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn errors_are_counted_apart() {
-        let line = |responses| line(&Totals { responses, bytes: 5 }, Duration::from_secs(2));
+        let line = |responses| line(&ServedTotals { responses, bytes: 5 }, Duration::from_secs(2));
         assert_eq!(line([0; 5]), "  served   0 requests and 5 bytes in 2 s: no errors\n");
         assert_eq!(line([0, 1, 0, 0, 0]), "  served   1 request and 5 bytes in 2 s: no errors\n");
         assert_eq!(line([0, 1, 2, 3, 0]), "  served   6 requests and 5 bytes in 2 s: 3 refused (4xx)\n");

@@ -58,9 +58,12 @@ fn of(address: &Address, prefix: &str, here: &[InterfaceAddress]) -> Vec<ServerU
     };
     let mut urls: Vec<_> = families.iter().map(local).collect();
     let found: Vec<_> = here.iter().filter(|one| families.contains(&one.address.is_ipv6())).collect();
-    urls.extend(found.iter().take(MOST_SHOWN).map(|one| {
-        url(one.address, format!("from other machines, through {}", one.interface))
-    }));
+    urls.extend(
+        found
+            .iter()
+            .take(MOST_SHOWN)
+            .map(|one| url(one.address, format!("from other machines, through {}", one.interface))),
+    );
     if let (Some(last), more @ 1..) = (urls.last_mut(), found.len().saturating_sub(MOST_SHOWN)) {
         last.note += &format!("; {more} more addresses");
     }

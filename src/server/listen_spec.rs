@@ -197,7 +197,9 @@ fn taken(port: u16, ips: &[IpAddr]) -> String {
     };
     let is_free = |next: &u16| ips.iter().all(|ip| is_free_at(ip, *next));
     match (port..=u16::MAX).skip(1).take(PORTS_TO_TRY).find(is_free) {
-        Some(free) => format!("port {port} is taken; {free} is free: give -p {free}, or --port 0 for any free one"),
+        Some(free) => {
+            format!("port {port} is taken; {free} is free: give -p {free}, or --port 0 for any free one")
+        }
         None => format!("port {port} is taken; choose another with -p, or --port 0 for any free one"),
     }
 }

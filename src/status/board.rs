@@ -83,7 +83,7 @@ const _: () = assert!(QUEUES + MOST_QUEUES <= HEAD && TOLD + 50 <= WORDS);
 
 /// What a server has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct ServedTotals {
     /// Responses by the class of their status, 1xx to 5xx.
     pub responses: [u64; 5],
     /// Bytes of bodies.
@@ -153,8 +153,8 @@ impl Board {
     /// What all workers have sent so far, those that have ended among them. Slots are taken in their order, so that the
     /// first one without a worker is the end of them.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self) -> ServedTotals {
+        let mut totals = ServedTotals::default();
         for slot in self.slots(SLOTS).take_while(|slot| slot.pid() != 0) {
             totals.responses.iter_mut().zip(slot.responses()).for_each(|(sum, count)| *sum += count);
             totals.bytes += slot.bytes();
@@ -362,13 +362,13 @@ mod tests {
     #[test]
     fn the_sum_has_every_slot_that_was_used() {
         let board = Board::new().expect("memory");
-        assert_eq!(board.totals(), Totals::default());
+        assert_eq!(board.totals(), ServedTotals::default());
         for index in 0..3 {
             let mut counter = board.counter(index).expect("a counter");
             counter.response(Status::OK, 100);
             counter.response(Status::NOT_FOUND, 5);
         }
-        assert_eq!(board.totals(), Totals { responses: [0, 3, 0, 3, 0], bytes: 315 });
+        assert_eq!(board.totals(), ServedTotals { responses: [0, 3, 0, 3, 0], bytes: 315 });
         assert!(board.counter(SLOTS).is_none());
     }
 

@@ -20,49 +20,39 @@ pub struct InterfaceAddress {
 /// As getifaddrs(3).
 pub fn addresses() -> io::Result<Vec<InterfaceAddress>> {
     let mut first: *mut libc::ifaddrs = ptr::null_mut();
-    // SAFETY: `first` is valid for writing, and becomes a list that `freeifaddrs` below frees.
-    if unsafe { libc::getifaddrs(&raw mut first) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
     let mut found = Vec::new();
-    let mut next = first;
-    // SAFETY: `next` is null or an entry of the list, which is not freed before the end of the loop.
-    while let Some(entry) = unsafe { next.as_ref() } {
-        let is_running = [libc::IFF_UP, libc::IFF_RUNNING]
-            .iter()
-            .all(|flag| i64::from(entry.ifa_flags) & i64::from(*flag) != 0);
-        // SAFETY: the address and the name are the entry's, and so live as long as the list.
-        if let Some(address) = unsafe { internet(entry.ifa_addr) }.filter(|_| is_running) {
-            // SAFETY: as above; a name ends with a zero byte.
-            let interface = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
+    // SAFETY: `first` becomes a list that is freed once, at the end. Until then its entries are valid, their names end with a
+    // zero byte, and each address is null or as long as its family says; it may begin anywhere, so it is copied.
+    unsafe {
+        if libc::getifaddrs(&raw mut first) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut next = first;
+        while let Some(entry) = next.as_ref() {
+            next = entry.ifa_next;
+            let family = entry.ifa_addr.as_ref().map_or(libc::AF_UNSPEC, |any| i32::from(any.sa_family));
+            let address: IpAddr = match family {
+                _ if !is_running(entry.ifa_flags) => continue,
+                libc::AF_INET => {
+                    let internet: libc::sockaddr_in = ptr::read_unaligned(entry.ifa_addr.cast());
+                    Ipv4Addr::from(internet.sin_addr.s_addr.to_ne_bytes()).into()
+                }
+                libc::AF_INET6 => {
+                    let internet: libc::sockaddr_in6 = ptr::read_unaligned(entry.ifa_addr.cast());
+                    Ipv6Addr::from(internet.sin6_addr.s6_addr).into()
+                }
+                _ => continue,
+            };
+            let interface = CStr::from_ptr(entry.ifa_name).to_string_lossy().into_owned();
             found.push(InterfaceAddress { interface, address });
         }
-        next = entry.ifa_next;
+        libc::freeifaddrs(first);
     }
-    // SAFETY: the list is getifaddrs's own, and nothing points to it any more.
-    unsafe { libc::freeifaddrs(first) };
     Ok(found)
 }
 
-/// The IP address in a socket address.
-///
-/// # Safety
-/// `address` is null, or points to a socket address that is as long as its family says.
-unsafe fn internet(address: *const libc::sockaddr) -> Option<IpAddr> {
-    // SAFETY: every socket address has a family; the caller vouches for its length.
-    match i32::from(unsafe { address.as_ref() }?.sa_family) {
-        libc::AF_INET => {
-            // SAFETY: the family says what it is; it may begin anywhere.
-            let internet: libc::sockaddr_in = unsafe { ptr::read_unaligned(address.cast()) };
-            Some(Ipv4Addr::from(internet.sin_addr.s_addr.to_ne_bytes()).into())
-        }
-        libc::AF_INET6 => {
-            // SAFETY: as above.
-            let internet: libc::sockaddr_in6 = unsafe { ptr::read_unaligned(address.cast()) };
-            Some(Ipv6Addr::from(internet.sin6_addr.s6_addr).into())
-        }
-        _ => None,
-    }
+fn is_running(flags: libc::c_uint) -> bool {
+    [libc::IFF_UP, libc::IFF_RUNNING].iter().all(|flag| i64::from(flags) & i64::from(*flag) != 0)
 }
 
 /// The address from which this machine reaches others by default: that of the interface which has the default route. No
