@@ -42,5 +42,6 @@ _stheno() {
         --max-body-bytes) COMPREPLY=(); return ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --config --qr --open --check --log --logfile --access-log --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
+    if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); fi
 }
 complete -F _stheno stheno

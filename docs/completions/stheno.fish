@@ -1,5 +1,5 @@
 # Made from src/config/options.txt by tests/completions.rs; do not edit.
-complete -c stheno -f
+complete -c stheno -f -a '(__fish_complete_directories)'
 complete -c stheno -s r -l root -x -a '(__fish_complete_directories)' -d 'Directory to serve; on the command line a word alone is the same: stheno site'
 complete -c stheno -l host -x -d 'Address or name to listen on; 0.0.0.0 or :: for all addresses'
 complete -c stheno -s p -l port -x -d 'Port to listen on; 0 for any free port, which the start-up lines show'
