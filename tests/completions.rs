@@ -97,7 +97,10 @@ fn zsh() {
         };
     }
     let lines = lines.trim_end().trim_end_matches('\\').trim_end();
-    is_generated("_stheno", &format!("#compdef stheno\n{NOTE}\n_arguments -s \\\n{lines} \\\n    '1:folder:_files -/'\n"));
+    is_generated(
+        "_stheno",
+        &format!("#compdef stheno\n{NOTE}\n_arguments -s \\\n{lines} \\\n    '1:folder:_files -/'\n"),
+    );
 }
 
 #[test]

@@ -59,8 +59,9 @@ impl Setup {
             .set_first_probe(config.settings.timeouts.keep_alive)
             .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
         let status = open_status(&config, for_status, &mut kept, board)?;
+        // A start does not fail for the line at its end.
         let is_tallied = config.summary && status.is_none();
-        let tally = is_tallied.then(|| counters(&config, board)).transpose()?;
+        let tally = is_tallied.then(|| counters(&config, board).ok()).flatten();
         let capacity = capacity(&config)?;
         Ok(Self { config, listeners, access_log, status, tally, capacity })
     }

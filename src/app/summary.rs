@@ -8,12 +8,11 @@ use crate::status::ServedTotals;
 pub(super) fn line(totals: &ServedTotals, time: Duration) -> String {
     let [.., client, server] = totals.responses;
     let requests = count(totals.responses.iter().sum(), "request");
-    let errors = match (client, server) {
-        (0, 0) => "no errors".into(),
-        (client, 0) => format!("{client} refused (4xx)"),
-        (0, server) => format!("{server} failed (5xx)"),
-        (client, server) => format!("{client} refused (4xx), {server} failed (5xx)"),
-    };
+    let kinds = [(client, "client error", "4xx"), (server, "server error", "5xx")];
+    let errors = kinds.iter().filter(|(number, ..)| *number > 0);
+    let errors: Vec<String> =
+        errors.map(|(number, noun, class)| format!("{} ({class})", count(*number, noun))).collect();
+    let errors = if errors.is_empty() { "no errors".into() } else { errors.join(", ") };
     format!("  served   {requests} and {} in {}: {errors}\n", size(totals.bytes), duration(time))
 }
 
@@ -78,8 +77,12 @@ mod tests {
         let line = |responses| line(&ServedTotals { responses, bytes: 5 }, Duration::from_secs(2));
         assert_eq!(line([0; 5]), "  served   0 requests and 5 bytes in 2 s: no errors\n");
         assert_eq!(line([0, 1, 0, 0, 0]), "  served   1 request and 5 bytes in 2 s: no errors\n");
-        assert_eq!(line([0, 1, 2, 3, 0]), "  served   6 requests and 5 bytes in 2 s: 3 refused (4xx)\n");
-        let both = "  served   10 requests and 5 bytes in 2 s: 3 refused (4xx), 4 failed (5xx)\n";
+        assert_eq!(
+            line([0, 1, 2, 3, 0]),
+            "  served   6 requests and 5 bytes in 2 s: 3 client errors (4xx)\n"
+        );
+        let both =
+            "  served   10 requests and 5 bytes in 2 s: 3 client errors (4xx), 4 server errors (5xx)\n";
         assert_eq!(line([0, 1, 2, 3, 4]), both);
     }
 }

@@ -320,7 +320,7 @@ fn ctrl_c_prints_what_was_served() {
         let line =
             shown.lines().find(|line| line.starts_with("  served ")).unwrap_or_else(|| panic!("{shown}"));
         assert!(line.starts_with("  served   10 requests and 391 KiB in "), "{line}");
-        assert!(line.trim_end().ends_with(" s: 1 refused (4xx)"), "{line}");
+        assert!(line.trim_end().ends_with(" s: 1 client error (4xx)"), "{line}");
     }
     // A service manager has no use for it.
     let mut server = Server::start(&folder.root(), &[]);
