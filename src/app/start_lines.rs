@@ -64,8 +64,8 @@ fn qr_lines(urls: &[ServerUrl], is_terminal: bool, is_local: bool) -> String {
     };
     let hint = match (is_shared, is_local) {
         (true, _) => "",
-        (false, true) => " (this machine alone; give --host 0.0.0.0 for a phone)",
-        (false, false) => " (this machine alone; it has no address in a network)",
+        (false, true) => " (this machine alone; give --host 0.0.0.0)",
+        (false, false) => " (this machine alone: it has no network)",
     };
     format!("  qr       {text}{hint}\n{code}")
 }
