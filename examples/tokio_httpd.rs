@@ -93,6 +93,8 @@ impl Front for Twin {
         if config.base.record.is_some() {
             return Err(values.usage("record", "the loop is Tokio's: it is not recorded"));
         }
+        // Tasks of several threads would write the same counters.
+        config.base.summary = false;
         self.runtime = match values.text("runtime") {
             "prefork" => Runtime::Prefork,
             "threads" => Runtime::Threads,

@@ -4,7 +4,14 @@
 //! configuration file, the manual page and the table in `docs/SERVING.md` are made from it, and the struct that argh reads
 //! the command line into ([`option_words`](crate::option_words)) is compared with it (`tests/options_table.rs`).
 
+mod suggestion;
+
 use argh::FromArgs;
+
+pub(crate) use suggestion::nearest;
+
+/// The option that a word without a dash stands for: `stheno site` is `stheno --root site`.
+const POSITIONAL: &str = "root";
 
 /// One option: its words, its default and its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +157,13 @@ macro_rules! option_words {
         $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
             switches:
                 defer_accept,
-                listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
+                listing, no_listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
                 clean_urls, spa,
+                qr, open,
                 check, version,
                 require_sandbox;
             values:
-                host, port, unix_mode, workers ('w'), root ('r'), accept,
+                host, port ('p'), unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
                 mime_types, default_type,
                 index, spa_file,
@@ -218,18 +226,26 @@ pub fn parse<W: OptionWords>(groups: &[OptionGroup], words: &[String]) -> Result
     Ok(given.into_iter().filter_map(setting).collect())
 }
 
-/// Separates values that are joined to their option, as argh wants them, and says more of an unknown option than argh
-/// can.
+/// Separates values that are joined to their option, as argh wants them, puts the option's name before a word that
+/// stands alone, and says more of an unknown option than argh can. After `--` every word stands alone.
 fn separate(groups: &[OptionGroup], words: &[String]) -> Result<Vec<String>, String> {
-    let (mut separate, mut words) = (Vec::new(), words.iter());
+    let (mut separate, mut words, mut alone) = (Vec::new(), words.iter(), Vec::new());
     while let Some(word) = words.next() {
+        if word == "--" {
+            alone.extend(words);
+            break;
+        }
+        if !word.starts_with('-') {
+            alone.push(word);
+            continue;
+        }
         let (name, joined) = split(word);
         let option = all(groups)
-            .find(|option| option.is_called(name))
-            .ok_or_else(|| format!("unknown option {word:?}{}", suggestion(name, groups)))?;
+            .find(|option| option.is_called(name) && !suggestion::is_long(word, groups))
+            .ok_or_else(|| format!("unknown option {word:?}{}", suggestion::of(word, groups)))?;
         separate.push(format!("--{}", option.name));
         if matches!(option.name, "help" | "version") {
-            break;
+            return Ok(separate);
         }
         match (option.kind(), joined) {
             (ValueKind::Nothing, Some(_)) => return Err(format!("{name} takes no value")),
@@ -238,7 +254,21 @@ fn separate(groups: &[OptionGroup], words: &[String]) -> Result<Vec<String>, Str
             (_, None) => separate.extend(words.next().cloned()),
         }
     }
+    separate.extend(positional(&separate, &alone)?);
     Ok(separate)
+}
+
+/// The words of the option that the words without a dash stand for.
+fn positional(others: &[String], alone: &[&String]) -> Result<Vec<String>, String> {
+    let option = format!("--{POSITIONAL}");
+    match alone {
+        [] => Ok(Vec::new()),
+        [one] if !others.contains(&option) => Ok(vec![option, (*one).clone()]),
+        [one] => Err(format!("{one:?} and -r both name the folder to serve: leave one out")),
+        [first, second, ..] => {
+            Err(format!("one folder is served, and {first:?} and {second:?} are two words"))
+        }
+    }
 }
 
 /// Every option of these groups.
@@ -254,37 +284,6 @@ fn split(word: &str) -> (&str, Option<&str>) {
         return (name, Some(value.strip_prefix('=').unwrap_or(value)));
     }
     word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)))
-}
-
-/// `; did you mean --port?`, if a name is near enough.
-fn suggestion(word: &str, groups: &[OptionGroup]) -> String {
-    let near = nearest(word.trim_start_matches('-'), all(groups));
-    near.filter(|_| word.starts_with("--"))
-        .map(|name| format!("; did you mean --{name}?"))
-        .unwrap_or_default()
-}
-
-/// The name among `options` that differs from `word` in the fewest letters, if it may be what was meant: at most three
-/// letters, and at most half of the name, differ.
-pub(crate) fn nearest(word: &str, options: impl Iterator<Item = OptionSpec>) -> Option<&'static str> {
-    let (distance, name) = options.map(|option| (distance(word, option.name), option.name)).min()?;
-    (distance <= 3 && 2 * distance <= name.len()).then_some(name)
-}
-
-/// The number of letters to insert, remove or replace to turn `a` into `b` (Levenshtein). A key may be as long as its
-/// file, so only the first 64 letters of `a` count.
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.to_lowercase().replace('_', "-").chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=a.len()).collect();
-    for (i, there) in b.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, here) in a.iter().enumerate() {
-            let changed = diagonal + usize::from(*here != there);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[a.len()]
 }
 
 /// Columns of `--help`: where the meaning begins, and where lines end.
@@ -357,12 +356,28 @@ mod tests {
     }
 
     #[test]
+    fn a_word_alone_is_the_root() {
+        for line in [&["-p", "1", "site"][..], &["site", "-p1"], &["-p=1", "--", "site"]] {
+            let mut found = given(line).expect("words");
+            found.sort_unstable();
+            assert_eq!(found, [("port", "1".to_string()), ("root", "site".to_string())]);
+        }
+        assert_eq!(given(&["--", "--port"]), Ok(vec![("root", "--port".to_string())]));
+    }
+
+    #[test]
     fn wrong_words_are_one_line() {
         for (line, says) in [
             (&["--prot", "1"][..], "unknown option \"--prot\"; did you mean --port?"),
             (&["--xyzzy"], "unknown option \"--xyzzy\""),
-            (&["stray"], "unknown option \"stray\""),
-            (&["--", "x"], "unknown option \"--\""),
+            (&["a", "b"], "one folder is served, and \"a\" and \"b\" are two words"),
+            (&["a", "-r", "b"], "\"a\" and -r both name the folder to serve: leave one out"),
+            (&["-r", "a", "--", "-b"], "\"-b\" and -r both name the folder to serve: leave one out"),
+            (&["-port", "80"], "unknown option \"-port\"; did you mean --port?"),
+            (&["-root=site"], "unknown option \"-root=site\"; did you mean --root?"),
+            (&["--listning"], "unknown option \"--listning\"; did you mean --listing?"),
+            (&["--bind", "::"], "unknown option \"--bind\"; did you mean --host?"),
+            (&["-d", "site"], "unknown option \"-d\"; give the folder as a word of its own: stheno FOLDER"),
             (&["-"], "unknown option \"-\""),
             (&["-é"], "unknown option \"-é\""),
             (&["--port"], "No value provided for option '--port'."),

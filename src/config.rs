@@ -13,6 +13,7 @@ mod pages;
 mod rights;
 mod values;
 
+use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -102,6 +103,12 @@ pub struct BaseConfig {
     pub status: Option<ListenSpec>,
     /// The path of the status page on the public port, without a slash at its end.
     pub status_path: Option<String>,
+    /// Whether the start prints a QR code of the URL.
+    pub qr: bool,
+    /// Whether the start opens the URL in a browser.
+    pub open: bool,
+    /// Whether responses are counted for a line at the end: somebody looks at standard error.
+    pub summary: bool,
     /// The options that a configuration file sets, with their lines.
     pub sources: Sources,
 }
@@ -171,7 +178,7 @@ pub fn options() -> Vec<OptionGroup> {
 /// The text of `--help`, for the options in `groups`.
 #[must_use]
 pub fn help(groups: &[OptionGroup]) -> String {
-    let begin = "Usage: stheno [options]\n\nSimple asynchronous web-server.\n";
+    let begin = include_str!("config/usage.txt");
     [begin, &cli::help(groups), include_str!("config/help.txt")].concat()
 }
 
@@ -197,6 +204,9 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         reserved: 0,
         status: listen::status(values)?,
         status_path: listen::status_path(values)?,
+        qr: values.has("qr"),
+        open: values.has("open"),
+        summary: std::io::stderr().is_terminal(),
         sources: values.sources().clone(),
     })
 }
@@ -252,10 +262,15 @@ fn root(values: &Values) -> Result<PathBuf, ConfigError> {
     let path = Path::new(given);
     match std::path::absolute(path).and_then(|root| beneath::open_root(&root).map(|_| root)) {
         Ok(root) => Ok(root),
-        Err(failure) if failure.kind() == std::io::ErrorKind::NotADirectory => {
-            error("it is not a directory; give one with -r".into())
+        Err(_) if given.parse::<u16>().is_ok() && !path.exists() => {
+            error(format!("there is no such folder; a port is given with -p {given}"))
         }
-        Err(failure) => error(format!("{failure}; give a directory that can be read with -r")),
+        Err(failure) if failure.kind() == std::io::ErrorKind::NotADirectory => {
+            error("it is not a directory; give one, as in stheno FOLDER or with -r".into())
+        }
+        Err(failure) => error(format!(
+            "{failure}; give a directory that can be read, as in stheno FOLDER or with -r (see --help)"
+        )),
     }
 }
 

@@ -65,7 +65,9 @@ fn bash() {
         "stheno.bash",
         &format!(
             "{NOTE}\n_stheno() {{\n    local word=${{COMP_WORDS[COMP_CWORD]}}\n    case ${{COMP_WORDS[COMP_CWORD-1]}} in\n\
-             {cases}    esac\n    mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")\n}}\ncomplete -F _stheno stheno\n",
+             {cases}    esac\n    mapfile -t COMPREPLY < <(compgen -W '{}' -- \"$word\")\n\
+             \x20   if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- \"$word\"); fi\n}}\n\
+             complete -F _stheno stheno\n",
             every.join(" ")
         ),
     );
@@ -95,12 +97,15 @@ fn zsh() {
         };
     }
     let lines = lines.trim_end().trim_end_matches('\\').trim_end();
-    is_generated("_stheno", &format!("#compdef stheno\n{NOTE}\n_arguments -s \\\n{lines}\n"));
+    is_generated(
+        "_stheno",
+        &format!("#compdef stheno\n{NOTE}\n_arguments -s \\\n{lines} \\\n    '1:folder:_files -/'\n"),
+    );
 }
 
 #[test]
 fn fish() {
-    let mut lines = format!("{NOTE}\ncomplete -c stheno -f\n");
+    let mut lines = format!("{NOTE}\ncomplete -c stheno -f -a '(__fish_complete_directories)'\n");
     for option in &all() {
         let names: String = words(option)
             .iter()
@@ -157,6 +162,7 @@ fn bash_completes() {
     assert_eq!(complete(&["stheno", "--acc"]), ["--accept", "--access-log"]);
     assert_eq!(complete(&["stheno", "--accept", "re"]), ["reuseport"]);
     assert_eq!(complete(&["stheno", "-r", "/us"]), ["/usr"]);
+    assert_eq!(complete(&["stheno", "/us"]), ["/usr"], "a word alone is the folder");
     assert_eq!(complete(&["stheno", "--port", ""]), Vec::<String>::new());
     assert!(complete(&["stheno", "-"]).len() >= 40);
 }

@@ -92,6 +92,7 @@ fn serve_one(stacks: &Stacks) -> String {
             master_link: link,
             heartbeat: Heartbeat::unwatched().expect("memory"),
             grace: Duration::from_secs(5),
+            counter: None,
             recorder: None,
         };
         worker.boot().expect("a loop").serve()

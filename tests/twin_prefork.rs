@@ -26,4 +26,5 @@ mod wire {
     mod rules_d;
     mod rules_d_rights;
     mod seed;
+    mod shell;
 }

@@ -27,4 +27,5 @@ mod wire {
     mod rules_d_rights;
     mod rules_e;
     mod seed;
+    mod shell;
 }

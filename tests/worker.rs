@@ -66,6 +66,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             master_link,
             heartbeat: Heartbeat::unwatched().expect("memory"),
             grace: Duration::from_secs(1),
+            counter: None,
             recorder: None,
         };
         worker.boot().expect("a loop").serve()

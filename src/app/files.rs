@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 
 use log::{error, info};
 
-use super::server::{App, StartLines};
+use super::server::App;
 use super::setup::Setup;
+use super::start_lines::StartLines;
 use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
@@ -71,11 +72,13 @@ pub(super) struct FileContent {
 impl<F: Front> App for FileApp<F> {
     type Content = FileContent;
 
-    fn load(&mut self) -> Result<(BaseConfig, FileContent), ConfigError> {
+    fn load(&mut self, is_activated: bool) -> Result<(BaseConfig, FileContent), ConfigError> {
         let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
         let mut config = Config::from_values(&values)?;
         let threads = self.front.adapt(&values, &mut config)?;
         let Config { mut base, root, mut files, identity, jail } = config;
+        // The places are a service manager's, and those of the configuration are not used.
+        files.listing &= !is_activated || values.has("listing");
         let most = process::raise_descriptor_limit() / CACHED_SHARE;
         files.cached_files = if files.file_cache.is_zero() { 0 } else { files.cached_files.min(most) };
         base.reserved = files.cached_files;

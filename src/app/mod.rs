@@ -2,18 +2,28 @@
 //!
 //! | file | content |
 //! |---|---|
+//! | `browser` | opening the URL (`--open`) |
 //! | `files` | the file server: its command line, and what its workers serve |
+//! | `qr` | a QR code for a terminal (`--qr`) |
 //! | `server` | the master's side: start, reload, upgrade |
 //! | `serving` | a worker on the reactor |
 //! | `setup` | everything that a configuration asks for, open |
+//! | `start_lines` | the lines of a start |
+//! | `summary` | the line at the end |
+//! | `urls` | the URLs of a server |
 //!
 //! [`run`] is the whole of `stheno`, and of its twin on Tokio: the two differ in their [`Front`]. The WSGI server
 //! brings another `server::App`.
 
+mod browser;
 mod files;
+mod qr;
 pub(crate) mod server;
 mod serving;
 pub(crate) mod setup;
+pub(crate) mod start_lines;
+mod summary;
+mod urls;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -67,7 +77,7 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
         Executable { program: started_from(), arguments: words.iter().map(OsString::from).collect() };
     let mut app = FileApp { front, words };
     if has("check") {
-        Setup::check(&app.load()?.0)?;
+        Setup::check(&app.load(false)?.0)?;
         return print("configuration is fine\n");
     }
     match Server::open(app)?.run(executable, process::fork)? {

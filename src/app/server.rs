@@ -1,12 +1,14 @@
 //! The master's side of a server: start, reload, upgrade, end.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use log::{LevelFilter, warn};
 
 use super::setup::{self, Setup};
+use super::start_lines::StartLines;
+use super::{browser, summary};
 use crate::config::{BaseConfig, ConfigError};
 use crate::master::{
     Assignment, BOOT_FAILURE, Ended, Executable, Fork, Master, Notifier, Plan, Predecessor, Surroundings,
@@ -15,7 +17,7 @@ use crate::master::{
 use crate::server::{Inherited, Listeners, LogTarget, Resolved};
 use crate::status::Board;
 use crate::sys::orders::PassedFile;
-use crate::sys::process::{self, Pid};
+use crate::sys::process::{Exit, Pid};
 use crate::sys::signal::{self, Signal};
 
 /// A program of this crate: what its configuration is, and what its workers serve.
@@ -23,8 +25,9 @@ pub(crate) trait App {
     /// What the configuration asks for beyond sockets and logs, open.
     type Content;
 
-    /// Reads the configuration, at the start and for each reload, and opens the content. Nothing is logged yet.
-    fn load(&mut self) -> Result<(BaseConfig, Self::Content), ConfigError>;
+    /// Reads the configuration, at the start and for each reload, and opens the content. Nothing is logged yet. A service
+    /// manager has opened the places to listen if `is_activated`.
+    fn load(&mut self, is_activated: bool) -> Result<(BaseConfig, Self::Content), ConfigError>;
 
     /// Called once, in the master, when the first workers are ready.
     fn start_lines(&self, config: &BaseConfig, content: &Self::Content) -> StartLines;
@@ -36,44 +39,15 @@ pub(crate) trait App {
     fn work(&mut self, setup: Setup, content: Self::Content, assignment: Assignment, log: LogTarget) -> i32;
 }
 
-/// The start-up lines that differ between programs.
-pub(crate) struct StartLines {
-    /// The first word.
-    pub(crate) program: &'static str,
-    /// The line after it: what is served.
-    pub(crate) subject: String,
-    /// The path below which it is served.
-    pub(crate) prefix: String,
-    /// The line after the workers: how it is served.
-    pub(crate) detail: String,
-}
-
-impl StartLines {
-    /// Prints what is served, where, by which workers, and how to stop it.
-    fn print(&self, setup: &Setup, workers: &[Pid]) {
-        let Self { program, subject, prefix, detail } = self;
-        let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-        let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
-        let mut text = format!("{bold}{program} {}{plain}\n  {subject}\n", env!("CARGO_PKG_VERSION"));
-        for address in &setup.listeners.addresses {
-            text += &format!("  url      {bold}{}{plain}\n", address.url(prefix));
-        }
-        for address in setup.status.iter().flat_map(|(listeners, _)| &listeners.addresses) {
-            text += &format!("  status   {}\n", address.url(""));
-        }
-        text += &format!("  workers  {} (pid {})\n  {detail}\n", workers.len(), pids.join(", "));
-        text +=
-            &format!("  stop     Ctrl+C, or kill -TERM {} to finish responses first\n", process::current());
-        // A start must not wait for a pipe or a terminal. Without standard error nothing is shown.
-        let _ = LogTarget::standard_error().map(|stderr| stderr.print(&text));
-    }
-}
-
 /// A server in the master's process. A worker is a fork of it, so each has a copy of its own.
 pub(crate) struct Server<A: App> {
     pub(crate) app: A,
     notifier: Notifier,
     predecessor: Option<Predecessor>,
+    /// Whether a predecessor has passed its work on: whoever started that has seen the start.
+    is_successor: bool,
+    /// The process that opens the URL, and the name of its program.
+    browser: Option<(Pid, String)>,
     /// Where the log of this process goes.
     log: LogTarget,
     /// What is in force; `None` once the server stops.
@@ -102,7 +76,7 @@ impl<A: App> Server<A> {
         let inherited = Inherited::from_environment();
         let mut inherited = inherited.map_err(|error| ConfigError::Start(error.to_string()))?;
         let predecessor = Predecessor::from_environment();
-        let (config, content) = app.load()?;
+        let (config, content) = app.load(inherited.is_activated())?;
         let log = setup::open_log(&config)?;
         log.take_the_log(config.log);
         // From here on there may be something to log.
@@ -113,7 +87,9 @@ impl<A: App> Server<A> {
         Ok(Self {
             app,
             notifier,
+            is_successor: predecessor.is_some(),
             predecessor,
+            browser: None,
             log,
             current,
             next: None,
@@ -131,6 +107,7 @@ impl<A: App> Server<A> {
         let Some((setup, _)) = &self.current else {
             return Ok(Ended::Stopped);
         };
+        let is_summed = setup.config.summary;
         let surroundings = Surroundings {
             pidfile: setup.config.pidfile.clone(),
             notifier: std::mem::take(&mut self.notifier),
@@ -140,13 +117,16 @@ impl<A: App> Server<A> {
         let master = Master::new(setup.plan(), surroundings)
             .map_err(|error| start_error("cannot set up the master process", &error))?;
         let ended = master.with_fork(fork).run(&mut self);
+        if is_summed && matches!(ended, Ok(Ended::Stopped)) {
+            self.print_summary();
+        }
         ended.map_err(|error| start_error("cannot run worker processes", &error))
     }
 
     /// Opens what the configuration asks for now, beside what is open. A rehearsal has found these addresses.
     fn open_next(&mut self, rehearsed: &str) -> Result<Plan, ConfigError> {
-        let (mut config, content) = self.app.load()?;
         let is_activated = self.listeners().is_some_and(Listeners::is_activated);
+        let (mut config, content) = self.app.load(is_activated)?;
         let resolved = Resolved::from_text(rehearsed, &config.places(is_activated))
             .ok_or_else(|| ConfigError::Start("it has changed meanwhile; send SIGHUP again".into()))?;
         let pidfile = self.current.as_ref().and_then(|(setup, _)| setup.config.pidfile.clone());
@@ -163,6 +143,23 @@ impl<A: App> Server<A> {
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
+    }
+
+    /// Prints what the workers have served, after they have ended.
+    fn print_summary(&self) {
+        if let Some(board) = &self.board {
+            let line = summary::line(&board.totals(), board.uptime());
+            let _ = LogTarget::standard_error().map(|stderr| stderr.print(&line));
+        }
+    }
+
+    /// Opens the URL in a browser. The server does not need it: a failure is a line in the log.
+    fn open_browser(&mut self, url: Option<String>) {
+        let opened = url.ok_or("no URL is for a browser".into()).and_then(|url| browser::open(&url));
+        match opened {
+            Ok(browser) => self.browser = Some(browser),
+            Err(what) => warn!("--open: {what}"),
+        }
     }
 
     /// Puts what is next in force, in this process.
@@ -215,15 +212,28 @@ impl<A: App> Work for Server<A> {
         self.app.settled();
         if let Some((setup, content)) = &self.current {
             setup.all_listeners().for_each(Listeners::own_files);
-            self.app.start_lines(&setup.config, content).print(setup, workers);
+            let url = self.app.start_lines(&setup.config, content).print(setup, workers);
+            if setup.config.open && !self.is_successor {
+                self.open_browser(url);
+            }
         }
+    }
+
+    fn other_child_ended(&mut self, pid: Pid, exit: Exit) -> bool {
+        let Some((_, program)) = self.browser.take_if(|(browser, _)| *browser == pid) else {
+            return false;
+        };
+        if exit != Exit::Code(0) {
+            warn!("--open: {program} has opened nothing ({exit})");
+        }
+        true
     }
 
     fn rehearse(&mut self) -> Result<String, String> {
         // The master logs the same when it reads the configuration.
         log::set_max_level(LevelFilter::Off);
         let is_activated = self.listeners().is_some_and(Listeners::is_activated);
-        let loaded = self.app.load().and_then(|(config, _)| {
+        let loaded = self.app.load(is_activated).and_then(|(config, _)| {
             Ok((setup::resolve(&config, is_activated)?, config.places(is_activated)))
         });
         let loaded = loaded.map(|(resolved, places)| resolved.to_text(&places));

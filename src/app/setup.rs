@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) access_log: Option<LogTarget>,
     /// The socket of the status page, and the counters that it shows.
     pub(crate) status: Option<(Listeners, Board)>,
+    /// The counters of the line at the end, where no status page has them.
+    tally: Option<Board>,
     capacity: Capacity,
 }
 
@@ -57,8 +59,11 @@ impl Setup {
             .set_first_probe(config.settings.timeouts.keep_alive)
             .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
         let status = open_status(&config, for_status, &mut kept, board)?;
+        // A start does not fail for the line at its end.
+        let is_tallied = config.summary && status.is_none();
+        let tally = is_tallied.then(|| counters(&config, board).ok()).flatten();
         let capacity = capacity(&config)?;
-        Ok(Self { config, listeners, access_log, status, capacity })
+        Ok(Self { config, listeners, access_log, status, tally, capacity })
     }
 
     /// The listening sockets of all kinds.
@@ -127,6 +132,8 @@ impl Setup {
             listeners: listeners.into_worker(assignment.slot),
             path: self.config.status_path.clone(),
         });
+        let index = assignment.heartbeat.peers().own().index();
+        let counter = self.tally.and_then(|board| board.counter(index));
         let worker = Worker {
             settings: self.config.settings,
             capacity: self.capacity,
@@ -139,6 +146,7 @@ impl Setup {
             master_link: assignment.master_link,
             heartbeat: assignment.heartbeat,
             grace: self.config.grace,
+            counter,
             recorder,
         };
         (worker, station)
@@ -163,13 +171,18 @@ fn open_status(
             "the status page at {address} is open to other machines: leave the host out for this machine only"
         );
     }
+    Ok(Some((listeners, counters(config, board)?)))
+}
+
+/// The counters of all workers, which are made at the first time.
+fn counters(config: &BaseConfig, board: &mut Option<Board>) -> Result<Board, ConfigError> {
     let made = match *board {
         Some(made) => made,
         None => Board::new().map_err(|error| {
             config.sources.start_error("--status", format!("no memory for counters: {error}"))
         })?,
     };
-    Ok(Some((listeners, *board.insert(made))))
+    Ok(*board.insert(made))
 }
 
 /// Looks up the names of the places to listen, unless a service manager has chosen these.

@@ -53,9 +53,11 @@ impl Sources {
 
     /// The error of an option with a value that is not valid; `wanted` says what to give instead.
     pub(super) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
+        // A switch has none.
+        let value = if value.is_empty() { String::new() } else { format!(" {value:?}") };
         match self.place(name) {
-            Some(place) => ConfigError::File(format!("{place} {value:?}: {wanted}")),
-            None => ConfigError::Usage(format!("--{name} {value:?}: {wanted}")),
+            Some(place) => ConfigError::File(format!("{place}{value}: {wanted}")),
+            None => ConfigError::Usage(format!("--{name}{value}: {wanted}")),
         }
     }
 }

@@ -57,6 +57,11 @@ pub(super) fn read(path: &Path, groups: &[OptionGroup]) -> Result<Vec<Setting>, 
     for (key, value) in pairs {
         let line = line_at(text.as_bytes(), key.span().start);
         let option = find(key.get_ref(), value, groups).map_err(|what| complain(line, what))?;
+        // What is on or off by other options is off: `listing = false` is `--no-listing`.
+        if let (DeValue::Boolean(false), Some(option)) = (value.get_ref(), opposite(&option, groups)) {
+            settings.push(Setting { option, value: String::new(), line: Some(line) });
+            continue;
+        }
         let found = values(&option, value.get_ref(), folder)
             .map_err(|what| complain(line, format!("{}: {what}", option.name)))?;
         settings.extend(found.into_iter().map(|value| Setting { option, value, line: Some(line) }));
@@ -91,6 +96,12 @@ fn find(key: &str, value: &Spanned<DeValue<'_>>, groups: &[OptionGroup]) -> Resu
         DeValue::Table(_) => format!("[{key}]: there are no sections here, all keys are at the top"),
         _ => format!("unknown key {key:?}{}", suggestion(key, groups)),
     })
+}
+
+/// The switch `no-NAME` of the switch `NAME`.
+fn opposite(option: &OptionSpec, groups: &[OptionGroup]) -> Option<OptionSpec> {
+    let is_switch = option.kind() == ValueKind::Nothing;
+    keys(groups).find(|other| is_switch && other.name.strip_prefix("no-") == Some(option.name))
 }
 
 /// The options that a file may set.

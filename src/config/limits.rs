@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::error::ConfigError;
 use super::headers;
+use super::listen;
 use super::values::Values;
 use crate::files::{Options, Symlinks};
 use crate::http1::{Limits, MAX_FIELDS, Settings, Timeouts};
+use crate::server::ListenSpec;
 
 /// How many of its time-outs a body, or a response, may take before its rate counts. Otherwise the rate would end a
 /// peer that pauses for less than its time-out, if that is a long one.
@@ -75,12 +77,22 @@ fn symlinks(values: &Values) -> Result<Symlinks, ConfigError> {
     }
 }
 
+/// Directories are listed for the users of this machine, unless the options say something else. A place beyond it is enough
+/// for a no: what may be seen by others is said by name.
+fn listing(values: &Values) -> Result<bool, ConfigError> {
+    match (values.has("listing"), values.has("no-listing")) {
+        (true, true) => Err(values.usage("no-listing", "leave it or --listing out")),
+        (false, false) => Ok(listen::places(values)?.iter().all(ListenSpec::is_loopback)),
+        (is_wanted, _) => Ok(is_wanted),
+    }
+}
+
 pub(super) fn files(values: &Values) -> Result<Options, ConfigError> {
     let max_age = values
         .get("max-age")
         .map(|text| text.parse().map_err(|_| values.usage("max-age", "give whole seconds, 0 to 4294967295")));
     Ok(Options {
-        listing: values.has("listing"),
+        listing: listing(values)?,
         dotfiles: values.has("dotfiles"),
         symlinks: symlinks(values)?,
         precompressed: values.has("precompressed"),

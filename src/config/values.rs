@@ -36,6 +36,7 @@ impl Values {
                 // The places of the command line replace those of the file.
                 "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
                 name @ ("host" | "port") => !values.has("listen") && !values.has(name),
+                "listing" | "no-listing" => !values.has("listing") && !values.has("no-listing"),
                 name => !values.has(name),
             });
             values.sources = Sources::new(path, &found);

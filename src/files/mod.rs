@@ -44,7 +44,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::{debug, info, warn};
 use rustix::io::Errno;
 
 use crate::clock::{Instant, Now};
@@ -136,6 +136,8 @@ pub struct FileService {
     piece: Cell<u64>,
     /// When a link out of the root was last logged.
     complained: Cell<Option<Instant>>,
+    /// Whether the log says how a folder is listed.
+    told_of_listings: Cell<bool>,
 }
 
 /// What is sent for a path without a document.
@@ -197,6 +199,7 @@ impl FileService {
             errors,
             piece: Cell::new(0),
             complained: Cell::new(None),
+            told_of_listings: Cell::new(false),
         }
     }
 
@@ -389,6 +392,9 @@ impl FileService {
         }
         self.note_link_out(path, error, now);
         let is_hinted = is_unindexed && !self.options.listing && self.root.open_directory(path).is_ok();
+        if is_hinted {
+            self.note_unlisted(path);
+        }
         let refusal = if is_hinted { Refusal::NoIndex } else { refuse(path, error) };
         self.errors.respond(refusal, request).into()
     }
@@ -419,6 +425,14 @@ impl FileService {
                 "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
                 path.shown()
             );
+        }
+    }
+
+    /// Logs once that a folder without an index is not listed: the operator may not know the option.
+    fn note_unlisted(&self, path: &ResolvedPath) {
+        if !self.told_of_listings.replace(true) {
+            let index = self.options.pages.index.join(" or ");
+            info!("/{} has no {index}, and is 404 without --listing", path.shown());
         }
     }
 

@@ -132,7 +132,7 @@ impl Master {
                 [&mut self.rehearsal, &mut self.upgrade].into_iter().flatten().find(|child| child.pid == pid)
             {
                 child.exit = Some(exit);
-            } else {
+            } else if !work.other_child_ended(pid, exit) {
                 info!("a process {pid} that is no worker has ended: {exit}");
             }
         }

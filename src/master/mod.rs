@@ -48,7 +48,7 @@ use log::{error, info};
 
 use crate::heartbeat::{Heartbeat, Scoreboard};
 use crate::sys::orders::PassedFile;
-use crate::sys::process::{self, Forked, Pid};
+use crate::sys::process::{self, Exit, Forked, Pid};
 use crate::sys::signal::{self, Signal, Signals};
 use crate::sys::{descriptor, readiness};
 
@@ -153,6 +153,11 @@ pub trait Work {
     /// A worker has died, perhaps between a report of a connection and its acceptance: has another worker look. Another
     /// worker will take its place.
     fn worker_ended(&mut self);
+
+    /// A child has ended that is neither a worker nor the master's own. Returns whether it is known.
+    fn other_child_ended(&mut self, _pid: Pid, _exit: Exit) -> bool {
+        false
+    }
 
     /// The number of slots has changed.
     fn resized(&mut self, workers: usize);

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{self, PathBuf};
 
 use rustix::io::Errno;
 
 use super::unix;
+
+/// How many ports after a taken one are tried.
+const PORTS_TO_TRY: usize = 20;
 
 /// One place to listen, as it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +99,21 @@ impl ListenSpec {
         }
     }
 
+    /// Whether the place is a loopback address as it is given, or `localhost`. Another name may be anything; a Unix socket
+    /// is made for a proxy, whose clients are not known.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::HostAndPort(host, _)
+            | Self::Listed(Endpoint::Host(host, _))
+            | Self::Status(Endpoint::Host(host, _)) => match host.parse::<IpAddr>() {
+                Ok(address) => address.to_canonical().is_loopback(),
+                Err(_) => host.eq_ignore_ascii_case("localhost"),
+            },
+            Self::Listed(_) | Self::Status(_) => false,
+        }
+    }
+
     /// The option that gives the place.
     pub(super) fn option(&self) -> &'static str {
         match self {
@@ -140,17 +158,16 @@ impl ListenSpec {
         Ok(addresses)
     }
 
-    /// The error of listening on `address`: advice, and the option that it is about, `--host` or `--port`.
-    pub(super) fn explain(&self, address: SocketAddr, error: &io::Error) -> BindError {
+    /// The error of listening on `address`, one of the addresses `ips` of this place: advice, and the option that it is
+    /// about, `--host` or `--port`.
+    pub(super) fn explain(&self, address: SocketAddr, ips: &[IpAddr], error: &io::Error) -> BindError {
         let (host, port) = match self {
             Self::Listed(_) => ("--listen", "--listen"),
             Self::HostAndPort(..) => ("--host", "--port"),
             Self::Status(_) => ("--status", "--status"),
         };
         let (option, advice) = match Errno::from_io_error(error) {
-            Some(Errno::ADDRINUSE) if port == "--port" => {
-                (port, "the port is taken; choose another with --port, or --port 0 for any free one".into())
-            }
+            Some(Errno::ADDRINUSE) if port == "--port" => (port, taken(address.port(), ips)),
             Some(Errno::ADDRINUSE) => (port, format!("the port is taken; choose another with {port}")),
             Some(Errno::ACCESS | Errno::PERM) => {
                 (port, format!("not permitted; ports below 1024 need root, choose another with {port}"))
@@ -164,6 +181,26 @@ impl ListenSpec {
             _ => (host, error.to_string()),
         };
         BindError { option, line: format!("cannot listen on {address}: {advice}") }
+    }
+}
+
+/// Whether this machine does not have the address: `localhost` may be one without IPv6.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
+/// The advice for a port that another program has: the next free one.
+fn taken(port: u16, ips: &[IpAddr]) -> String {
+    let is_free_at = |ip: &IpAddr, port| match TcpListener::bind((*ip, port)) {
+        Ok(_) => true,
+        Err(error) => is_missing(&error),
+    };
+    let is_free = |next: &u16| ips.iter().all(|ip| is_free_at(ip, *next));
+    match (port..=u16::MAX).skip(1).take(PORTS_TO_TRY).find(is_free) {
+        Some(free) => {
+            format!("port {port} is taken; {free} is free: give -p {free}, or --port 0 for any free one")
+        }
+        None => format!("port {port} is taken; choose another with -p, or --port 0 for any free one"),
     }
 }
 
@@ -219,19 +256,13 @@ pub enum Address {
 }
 
 impl Address {
-    /// The URL of what is served below `prefix`. An address that means all addresses is shown as the loopback one.
+    /// The URL of what is served below `prefix`.
     #[must_use]
     pub fn url(&self, prefix: &str) -> String {
-        let address = match self {
-            Self::Internet(address) => address,
-            Self::Unix(path) => return format!("unix:{}", path.display()),
-        };
-        if !address.ip().is_unspecified() {
-            return format!("http://{address}{prefix}/");
+        match self {
+            Self::Internet(address) => format!("http://{address}{prefix}/"),
+            Self::Unix(path) => format!("unix:{}", path.display()),
         }
-        let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
-        let port = address.port();
-        format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
     }
 
     /// Whether only processes of this machine can connect.
@@ -290,6 +321,26 @@ mod tests {
         assert_eq!(Resolved::from_text(&text, &places[1..]), None);
         assert_eq!(Resolved::from_text(&text, &[&places[..], &places[..1]].concat()), None);
         assert_eq!(Resolved::from_text("", &[]), Some(Resolved::default()));
+    }
+
+    #[test]
+    fn a_place_is_on_this_machine_alone() {
+        for (text, want) in [
+            ("127.0.0.1:1", true),
+            ("127.9.9.9:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("LocalHost:1", true),
+            ("localhost.example:1", false),
+            (":1", false),
+            ("0.0.0.0:1", false),
+            ("[::]:1", false),
+            ("192.0.2.1:1", false),
+            ("unix:/a", false),
+        ] {
+            assert_eq!(ListenSpec::parse(text).expect("a place").is_loopback(), want, "{text}");
+        }
+        assert!(ListenSpec::host_and_port("[::1]", 1).is_loopback());
     }
 
     #[test]

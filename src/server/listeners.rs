@@ -1,16 +1,14 @@
 //! The listening sockets, made once, before any worker is forked.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use super::inherit::{self, Inherited, InheritedSocket};
-use super::listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
+use super::listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved, is_missing};
 use super::unix::{self, SocketFile};
 use crate::reactor::{AcceptMode, ListenSocket, SharedListener};
 use crate::sys::bell::Bell;
@@ -242,6 +240,7 @@ impl Listeners {
         inherited: &mut Inherited,
     ) -> Result<(), BindError> {
         let (mut port, mut missing) = (None, None);
+        let ips: Vec<IpAddr> = wanted.iter().map(SocketAddr::ip).collect();
         for mut address in wanted {
             if let Some(port) = port {
                 if matches!(place, ListenSpec::Listed(Endpoint::Everywhere(_))) {
@@ -254,12 +253,12 @@ impl Listeners {
                 Ok(address) => port = Some(address.port()),
                 // `localhost` may name an address that this machine does not have (without IPv6, say).
                 Err(error) if is_missing(&error) => missing = Some((address, error)),
-                Err(error) => return Err(place.explain(address, &error)),
+                Err(error) => return Err(place.explain(address, &ips, &error)),
             }
         }
         match (port, missing) {
             (Some(_), _) => Ok(()),
-            (None, Some((address, error))) => Err(place.explain(address, &error)),
+            (None, Some((address, error))) => Err(place.explain(address, &ips, &error)),
             (None, None) => Err(place.error("a host that has no address".into())),
         }
     }
@@ -314,10 +313,6 @@ fn internet(socket: &ListenSocket) -> io::Result<SocketAddr> {
         Address::Internet(address) => Ok(address),
         Address::Unix(_) => Err(io::ErrorKind::InvalidInput.into()),
     }
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
 #[cfg(test)]

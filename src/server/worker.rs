@@ -70,6 +70,8 @@ pub struct Worker<S> {
     pub heartbeat: Heartbeat,
     /// How long responses may take after the order to drain.
     pub grace: Duration,
+    /// Counts the responses, beside the counter of the service.
+    pub counter: Option<Box<dyn ResponseCounter>>,
     /// Records the responses. A reactor that is to be recorded has a clone of it as its probe.
     pub recorder: Option<Recorder>,
 }
@@ -129,6 +131,7 @@ impl<S> Worker<S> {
             master_link: self.master_link,
             heartbeat: self.heartbeat,
             grace: self.grace,
+            counter: self.counter,
             recorder: self.recorder,
         }
     }
@@ -156,7 +159,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let housekeepers = reactor.len();
         let shares = self.heartbeat.shares();
         let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
-        let counters = self.service.counter().into_iter().chain(recorder).collect();
+        let counters = self.service.counter().into_iter().chain(self.counter).chain(recorder).collect();
         let ledger = Ledger::of(self.access_log, counters);
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));

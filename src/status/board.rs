@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::clock::Instant;
 use crate::http1::Status;
 use crate::server::{Activities, ResponseCounter, TurnFacts};
-use crate::sys::shared;
+use crate::sys::{process, shared};
 
 /// Slots of the board: those of the scoreboard. A page that no worker writes costs nothing.
 const SLOTS: usize = 4096;
@@ -81,6 +81,15 @@ pub(super) const TOLD: usize = RING + RING_LENGTH * TURN_WORDS;
 
 const _: () = assert!(QUEUES + MOST_QUEUES <= HEAD && TOLD + 50 <= WORDS);
 
+/// What a server has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServedTotals {
+    /// Responses by the class of their status, 1xx to 5xx.
+    pub responses: [u64; 5],
+    /// Bytes of bodies.
+    pub bytes: u64,
+}
+
 /// The counters of all workers.
 #[derive(Clone, Copy, Debug)]
 pub struct Board {
@@ -127,8 +136,30 @@ impl Board {
     }
 
     /// The time since the server started.
-    pub(super) fn uptime(&self) -> Duration {
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
         self.epoch.elapsed()
+    }
+
+    /// A counter of the responses of the worker with this slot, for [`Board::totals`]. Call it in the worker's process.
+    /// `None` for a slot beyond the board.
+    #[must_use]
+    pub fn counter(&self, index: usize) -> Option<Box<dyn ResponseCounter>> {
+        let slot = self.slot(index)?;
+        slot.begin(u64::from(process::current().number().unsigned_abs()));
+        Some(Box::new(slot))
+    }
+
+    /// What all workers have sent so far, those that have ended among them. Slots are taken in their order, so that the
+    /// first one without a worker is the end of them.
+    #[must_use]
+    pub fn totals(&self) -> ServedTotals {
+        let mut totals = ServedTotals::default();
+        for slot in self.slots(SLOTS).take_while(|slot| slot.pid() != 0) {
+            totals.responses.iter_mut().zip(slot.responses()).for_each(|(sum, count)| *sum += count);
+            totals.bytes += slot.bytes();
+        }
+        totals
     }
 
     /// The page of a slot; `None` for a slot beyond the board.
@@ -326,6 +357,19 @@ mod tests {
         board.count_restart();
         board.set_stopping();
         assert_eq!((board.restarts(), board.is_stopping()), (1, true));
+    }
+
+    #[test]
+    fn the_sum_has_every_slot_that_was_used() {
+        let board = Board::new().expect("memory");
+        assert_eq!(board.totals(), ServedTotals::default());
+        for index in 0..3 {
+            let mut counter = board.counter(index).expect("a counter");
+            counter.response(Status::OK, 100);
+            counter.response(Status::NOT_FOUND, 5);
+        }
+        assert_eq!(board.totals(), ServedTotals { responses: [0, 3, 0, 3, 0], bytes: 315 });
+        assert!(board.counter(SLOTS).is_none());
     }
 
     #[test]

@@ -33,6 +33,6 @@ mod snapshot;
 mod station;
 mod told;
 
-pub use board::Board;
+pub use board::{Board, ServedTotals};
 pub use service::Watched;
 pub use station::{Station, Unrecorded};

@@ -12,7 +12,7 @@
 //!
 //! Most calls are made through `rustix` and `socket2`, which are safe. `unsafe` is left for `fork`, `sigaction`, the
 //! signal handler's `write` and `errno`, `pthread_sigmask`, memory that processes share, descriptors and variables that
-//! come with the process, a descriptor that mio shows as a number only, `TCP_DEFER_ACCEPT`, the clocks, a call of Python's without
+//! come with the process, a descriptor that mio shows as a number only, `TCP_DEFER_ACCEPT`, the clocks, `getifaddrs`, a call of Python's without
 //! a safe name, `select`, the three calls of Landlock, the one of seccomp; and outside Linux `sendfile`, `setuid` and
 //! `cap_enter`.
 
@@ -25,6 +25,7 @@ pub mod clocks;
 pub mod descriptor;
 pub mod directory;
 pub mod fallback;
+pub mod interfaces;
 pub mod orders;
 pub mod process;
 #[cfg(feature = "wsgi")]

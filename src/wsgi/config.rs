@@ -123,6 +123,9 @@ impl WsgiOptions {
                 STATUS_PATHS,
                 config::checked_path,
             )?,
+            qr: false,
+            open: false,
+            summary: false,
             sources: Sources::default(),
         })
     }

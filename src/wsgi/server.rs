@@ -16,8 +16,9 @@ use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
-use crate::app::server::{App, Server, StartLines};
+use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
+use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
@@ -223,7 +224,7 @@ impl App for WsgiApp {
     type Content = Vec<Mount>;
 
     /// New workers load the application again; the options stay.
-    fn load(&mut self) -> Result<(BaseConfig, Vec<Mount>), ConfigError> {
+    fn load(&mut self, _: bool) -> Result<(BaseConfig, Vec<Mount>), ConfigError> {
         if self.application.is_some() {
             warn!("with --preload the application stays as it is: restart the server to load it again");
         }

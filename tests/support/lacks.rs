@@ -103,6 +103,11 @@ pub const TESTS: &[Lack] = &[
         fronts: TWINS,
         why: "the turns are the runtime's, and the twin gives its signs of life from a task",
     },
+    Lack {
+        what: "ctrl_c_prints_what_was_served",
+        fronts: TWINS,
+        why: "tasks of several threads would write the same counters",
+    },
     Lack { what: "e18_a_long_turn_is_logged", fronts: TWINS, why: "the runtime does not measure its turns" },
 ];
 

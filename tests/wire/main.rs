@@ -24,4 +24,5 @@ mod rules_d;
 mod rules_d_rights;
 mod rules_e;
 mod seed;
+mod shell;
 mod status;

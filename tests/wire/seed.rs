@@ -23,7 +23,8 @@ fn server() -> (Folder, Server) {
         folder.write(name, content);
     }
     std::fs::create_dir(folder.root().join("empty")).expect("a folder");
-    let server = Server::start(&folder.root(), &[]);
+    // The seed lists nothing.
+    let server = Server::start(&folder.root(), &["--no-listing"]);
     (folder, server)
 }
 
