@@ -161,6 +161,7 @@ pub mod config;
 pub mod files;
 pub mod heartbeat;
 pub mod http1;
+pub mod json;
 pub mod master;
 pub mod reactor;
 pub mod recording;

@@ -91,7 +91,7 @@ fn weighted(element: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// `qvalue = ( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )` (RFC 9110 §12.4.2)
-fn thousandths(qvalue: &[u8]) -> Option<u16> {
+pub(super) fn thousandths(qvalue: &[u8]) -> Option<u16> {
     let (whole, fraction) = match qvalue {
         [whole @ b'0'..=b'1'] => (whole, &b""[..]),
         [whole @ b'0'..=b'1', b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),

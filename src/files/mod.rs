@@ -6,7 +6,7 @@
 //! target ──► path ──────► root ──────► encoding ──► content ──► document ──► conditional ──► range ──► Response
 //!          (decode,     (open,        (which       (one                     (304, 412)     (206, 416)     ▲
 //!           normalise)   fstat)        sibling?)    version)                                              │
-//!                          └────────► listing ──► page ───────────────────────────────────────────────────┘
+//!                          └────────► reading ──► listing ──► rows (page, listing_json) ───────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
@@ -19,14 +19,19 @@ mod content;
 mod document;
 mod encoding;
 mod listing;
+mod listing_json;
 mod media_type;
 mod multipart;
+mod natural;
 mod page;
 mod path;
 mod range;
+mod reading;
 mod redirect;
 mod refusal;
 mod root;
+mod rows;
+mod view;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -34,23 +39,28 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, warn};
 use rustix::io::Errno;
 
 use crate::clock::{Instant, Now};
-use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
+use crate::http1::{
+    Arrival, Method, Reply, Request, Response, Service, Status, StepwiseResponse as _, Target,
+};
 
 use cache::{Bounds, Cache};
+use conditional::{PreconditionOutcome, Validators};
 use content::Content;
 use document::{Document, Found};
 use encoding::{Coding, Order};
-use listing::ListingCache;
+use listing::ListingMemory;
 use media_type::MediaType;
-use page::Page;
-use refusal::{refuse, refuse_listing};
+use reading::Reading;
+use refusal::refuse;
 use root::{File, Lookup, OpenOutcome, Root};
+use view::View;
 
 pub use crate::sys::beneath::Symlinks;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
@@ -104,7 +114,7 @@ impl Default for Options {
 pub struct FileService {
     root: Root,
     options: Options,
-    listings: ListingCache,
+    listings: ListingMemory,
     cache: RefCell<Cache<Rc<Document>>>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
@@ -151,7 +161,7 @@ impl FileService {
         Self {
             root,
             options,
-            listings: ListingCache::default(),
+            listings: ListingMemory::default(),
             cache,
             piece: Cell::new(0),
             complained: Cell::new(None),
@@ -160,7 +170,7 @@ impl FileService {
 
     /// The directory that is served: the one that has the path of the root, unless the service was made without a path.
     #[must_use]
-    pub fn root(&self) -> Rc<OwnedFd> {
+    pub fn root(&self) -> Arc<OwnedFd> {
         self.root.directory()
     }
 
@@ -193,7 +203,7 @@ impl FileService {
         &self.options
     }
 
-    fn get(&self, asked: PathRequest<'_>) -> Response {
+    fn get(&self, asked: PathRequest<'_>) -> Reply {
         let PathRequest { request, now, .. } = asked;
         if request.arrival != Arrival::WithPrevious {
             self.piece.set(self.piece.get() + 1);
@@ -215,34 +225,34 @@ impl FileService {
             _ => cache.remove(&key),
         }
         drop(cache);
-        found.map_or_else(|response| response, |document| self.send(asked, &document))
+        found.map_or_else(|reply| reply, |document| self.send(asked, &document))
     }
 
     #[inline]
-    fn send(&self, asked: PathRequest<'_>, document: &Document) -> Response {
+    fn send(&self, asked: PathRequest<'_>, document: &Document) -> Reply {
         if document.is_encoded() && is_ranged(asked.request) {
             return self.send_range(asked, document);
         }
-        document::respond(asked.request, document, asked.now)
+        Reply::Ready(document::respond(asked.request, document, asked.now))
     }
 
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
     /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
     /// a file that is small enough to have siblings.
-    fn send_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Response {
+    fn send_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Reply {
         let PathRequest { request, now, .. } = asked;
         let original = match self.find(asked, Variant::Original) {
             Ok(original) => original,
-            Err(response) => return response,
+            Err(reply) => return reply,
         };
         if range::is_of_original(request, &encoded.validators, &original.validators) {
             let response = document::respond(request, &original, now);
             if response.status != Status::OK {
-                return response;
+                return response.into();
             }
         }
         // The range is ignored, as if there were none.
-        document::respond(request, encoded, now)
+        document::respond(request, encoded, now).into()
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
@@ -260,7 +270,7 @@ impl FileService {
     }
 
     /// Opens the document at a path, or returns the response for a path without one.
-    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
+    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Reply> {
         let PathRequest { request, path, query, now } = asked;
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
         let resolved = normalise(path, dotfiles).map_err(|error| match error {
@@ -272,18 +282,33 @@ impl FileService {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
                 Ok(Document::new(found, self.options.max_age, now))
             }
-            Ok(None) => Err(redirect_to_directory(path, query)),
+            Ok(None) => Err(redirect_to_directory(path, query).into()),
             Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
-                let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
-                Err(listing.map_or_else(
-                    |error| refuse_listing(&resolved, &error),
-                    |(directory, listing)| page::respond(request, Page::new(directory, &resolved, listing)),
-                ))
+                Err(self.list(asked, resolved, dotfiles))
             }
             Err(error) => {
                 self.note_link_out(&resolved, &error, now);
-                Err(refuse(&resolved, &error))
+                Err(refuse(&resolved, &error).into())
             }
+        }
+    }
+
+    /// Lists the directory at a path: at once if it is small.
+    fn list(&self, asked: PathRequest<'_>, path: ResolvedPath, dotfiles: Dotfiles) -> Reply {
+        let PathRequest { request, query, .. } = asked;
+        // A listing has no validators.
+        match conditional::evaluate(request, &Validators::default()) {
+            PreconditionOutcome::Failed => return Response::error(Status::PRECONDITION_FAILED).into(),
+            PreconditionOutcome::NotModified => return Response::new(Status::NOT_MODIFIED).into(),
+            PreconditionOutcome::Send => {}
+        }
+        let view = View::of(query, request.fields.all("Accept"));
+        match Reading::begin(&self.root, path.clone(), dotfiles, view, &self.listings) {
+            Ok(mut reading) => match reading.step() {
+                Some(response) => response.into(),
+                None => Reply::Stepwise(Box::new(reading)),
+            },
+            Err(error) => refuse(&path, &error).into(),
         }
     }
 
@@ -375,7 +400,7 @@ fn is_ranged(request: &Request<'_>) -> bool {
 impl FileService {
     /// Responds to one request.
     #[must_use]
-    pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
+    pub fn respond(&self, request: &Request<'_>, now: Now) -> Reply {
         match (request.method, request.target) {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 self.get(PathRequest { request, path, query, now })
@@ -399,7 +424,7 @@ impl FileService {
 
 impl Service for FileService {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
-        Reply::Ready(self.respond(request, now))
+        self.respond(request, now)
     }
 }
 
@@ -412,9 +437,9 @@ const MAX_CHANGES: usize = 3;
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
 
-fn allowing(mut response: Response) -> Response {
+fn allowing(mut response: Response) -> Reply {
     response.field("Allow", ALLOW);
-    response
+    response.into()
 }
 
 fn is_missing(error: &io::Error) -> bool {

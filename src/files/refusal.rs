@@ -5,7 +5,7 @@ use std::io;
 use log::warn;
 use rustix::io::Errno;
 
-use super::listing::MAX_NAMES;
+use super::listing::{ListingOverflow, MAX_NAMES};
 use super::path::ResolvedPath;
 use crate::http1::{Body, Response, Status};
 
@@ -50,15 +50,21 @@ pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Response {
     response
 }
 
-/// Refuses a listing; one that is too long with the reason, because no other request would tell.
-pub(super) fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Response {
-    if Errno::from_io_error(error) != Some(Errno::TOOBIG) {
-        return refuse(path, error);
+/// Refuses a listing with the reason, because no other request would tell.
+pub(super) fn refuse_listing(overflow: ListingOverflow) -> Response {
+    let (status, reason) = match overflow {
+        ListingOverflow::TooLong => {
+            (Status::FORBIDDEN, format!("This directory has more names than can be listed, {MAX_NAMES}"))
+        }
+        ListingOverflow::TooManyListings => {
+            (Status::SERVICE_UNAVAILABLE, "Too many long listings are being sent; try again".to_owned())
+        }
+    };
+    let mut response = Response::error(status);
+    if status == Status::SERVICE_UNAVAILABLE {
+        response.field("Retry-After", 1);
     }
-    let mut response = Response::error(Status::FORBIDDEN);
-    let (status, most) = (Status::FORBIDDEN, MAX_NAMES);
-    let text = format!("{status}\nThis directory has more names than can be listed, {most}\n");
-    response.body = Body::Bytes(text.into_bytes());
+    response.body = Body::Bytes(format!("{status}\n{reason}\n").into_bytes());
     response
 }
 

@@ -306,6 +306,7 @@ impl Driver {
         let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
+            Reply::Stepwise(_) => BodySink::Discard { is_error: false },
             Reply::Pending(_) => BodySink::Application,
         };
         let is_whole = self.connection.accept(head, needs, sink, window, &cx.turn);
@@ -356,9 +357,11 @@ impl Driver {
         };
         match current.reply {
             Reply::Ready(response) => self.respond(response, current.record, current.begun, cx),
-            Reply::Pending(ref mut pending) => {
+            Reply::Stepwise(_) | Reply::Pending(_) => {
                 current.from = Some(self.connection.begin_response());
-                pending.begin();
+                if let Reply::Pending(pending) = &mut current.reply {
+                    pending.begin();
+                }
                 self.current = Some(current);
             }
         }
@@ -387,8 +390,13 @@ impl Driver {
             self.paused = true;
             return false;
         }
-        let Some(PendingRequest { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {
-            return false;
+        let pending = match self.current.as_deref_mut() {
+            Some(PendingRequest { reply: Reply::Pending(pending), .. }) => pending,
+            Some(PendingRequest { reply: Reply::Stepwise(steps), .. }) => {
+                let response = steps.step();
+                return self.after_step(response, cx);
+            }
+            _ => return false,
         };
         self.connection.note_flight(cx.turn.now);
         let output = self.connection.output_mut();
@@ -409,18 +417,33 @@ impl Driver {
         }
     }
 
+    /// Goes on after a step of a response that is made in several turns: the next one is another turn's, because the
+    /// other connections wait meanwhile. Returns whether another event may follow.
+    fn after_step<S>(&mut self, response: Option<Response>, cx: &mut DriverContext<'_, S>) -> bool {
+        let Some(response) = response else {
+            (self.paused, cx.frames) = (true, 0);
+            return false;
+        };
+        if let Some(current) = self.current.take() {
+            self.respond(response, current.record, current.begun, cx);
+        }
+        true
+    }
+
     /// Records the response of an application at its end, whole or cut short.
     fn record_application(&mut self) {
         let Some(current) = self.current.take() else {
             return;
         };
-        let PendingRequest { reply: Reply::Pending(pending), record: Some(record), begun, from: Some(from) } =
-            *current
-        else {
+        let PendingRequest { reply, record: Some(record), begun, from: Some(from) } = *current else {
             return;
         };
         let end = self.connection.output().taken() + self.connection.output().len();
-        let (status, head) = pending.status().unwrap_or((CLIENT_GONE, 0));
+        let status = match reply {
+            Reply::Pending(pending) => pending.status(),
+            _ => None,
+        };
+        let (status, head) = status.unwrap_or((CLIENT_GONE, 0));
         self.records.push(record, status, begun, end.min(from + head)..end);
     }
 

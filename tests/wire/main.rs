@@ -11,6 +11,7 @@ mod file_cache;
 mod files;
 mod http;
 mod listeners;
+mod listings;
 mod metrics;
 mod mutations;
 mod options;
