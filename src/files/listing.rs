@@ -25,6 +25,10 @@ const MAX_LEN: usize = 64 * 1024 * 1024;
 /// The most bytes that all listings of a worker hold.
 const MAX_HELD: usize = 2 * MAX_LEN;
 
+/// A listing of at most this many bytes is always made: the number of connections bounds these, and each may hold as much
+/// output.
+const SMALL: usize = 64 * 1024;
+
 /// Size and time of a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EntryFacts {
@@ -121,8 +125,11 @@ impl Listing {
         Ok(entry)
     }
 
-    /// Sorts the last run. No name may be added after that.
+    /// Sorts the last run, and gives back the memory that no name has used. No name may be added after that.
     pub(super) fn finish(&mut self) {
+        self.names.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.facts.shrink_to_fit();
         self.sort_run(self.entries.len() / RUN * RUN);
     }
 
@@ -211,7 +218,7 @@ impl HeldMemory {
         self.mine += bytes;
         if self.mine > MAX_LEN {
             Err(ListingOverflow::TooLong)
-        } else if all > MAX_HELD {
+        } else if all > MAX_HELD && self.mine > SMALL {
             Err(ListingOverflow::TooManyListings)
         } else {
             Ok(())
@@ -296,7 +303,9 @@ mod tests {
         // The name that had no place counts, too, until the listing is dropped.
         let second = fill();
         assert_eq!(second.1, ListingOverflow::TooManyListings);
-        drop((first, second));
+        let mut small = Listing::new(SortOrder::default(), &memory);
+        small.push(OsStr::new("small"), false, None).expect("a place beside the others");
+        drop((first, second, small));
         assert_eq!(memory.0.load(AtomicOrdering::Relaxed), 0);
     }
 }

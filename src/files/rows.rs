@@ -13,9 +13,8 @@ use crate::chat::{Chunk, Producer};
 use crate::http1::{Body, Response, Status};
 use crate::sys::directory::NameReader;
 
-/// Rows in one piece: about 8 KiB, and a tenth of a millisecond for their order and metadata. A turn makes sixteen pieces
-/// at most.
-const ROWS: usize = 64;
+/// Rows in one piece: about 3 KiB, and up to 70 µs for their order and metadata. A turn makes sixteen pieces at most.
+const ROWS: usize = 32;
 
 /// The producer of a listing.
 #[derive(Debug)]

@@ -359,8 +359,10 @@ impl Driver {
             Reply::Ready(response) => self.respond(response, current.record, current.begun, cx),
             Reply::Stepwise(_) | Reply::Pending(_) => {
                 current.from = Some(self.connection.begin_response());
-                if let Reply::Pending(pending) = &mut current.reply {
-                    pending.begin();
+                match &mut current.reply {
+                    Reply::Pending(pending) => pending.begin(),
+                    // This turn has had its step, in the service.
+                    _ => cx.frames = 0,
                 }
                 self.current = Some(current);
             }
