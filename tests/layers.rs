@@ -220,6 +220,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("server/connection_table", &["capacity"]),
     ("server/driver", &["log_record", "service"]),
     ("server/driver/ending", &["driver", "service"]),
+    ("server/driver/pending", &["driver"]),
     ("server/inherit", &["listen_spec", "unix"]),
     ("server/listen_spec", &["unix"]),
     ("server/listeners", &["inherit", "listen_spec", "unix"]),

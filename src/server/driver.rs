@@ -11,6 +11,7 @@
 //! only in their [`Transport`].
 
 mod ending;
+mod pending;
 
 use std::io;
 
@@ -21,8 +22,8 @@ use super::{LogRecord, LogSink, PeerInfo, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
-    Arrival, BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response,
-    Status, Turn, field_space,
+    Arrival, BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Reply, Response, Status, Turn,
+    field_space,
 };
 
 /// A peer that has taken this number of bytes is one that reads.
@@ -31,9 +32,6 @@ const READS_WELL: u64 = 1024 * 1024;
 /// How many connections of a worker may have much in the kernel, up to 4 MiB each: a reader that has taken [`READS_WELL`]
 /// may stop. Further ones keep the room that all begin with.
 const MOST_WIDE: u32 = 16;
-
-/// The status in the log of a client that left before its response began: nginx's number.
-const CLIENT_GONE: Status = Status::of_application(499);
 
 /// The worker's resources, lent to the driver of one connection at a time.
 #[derive(Debug)]
@@ -380,73 +378,6 @@ impl Driver {
         if let Some(record) = record {
             self.records.push(record, status, begun.unwrap_or(cx.turn.now.monotonic), body);
         }
-    }
-
-    /// Takes the next piece of an application's response; the piece after it waits until this one has left, so a client
-    /// that does not read holds up its application. Returns whether another event may follow.
-    fn poll_application<S>(&mut self, cx: &mut DriverContext<'_, S>) -> bool {
-        if !self.connection.is_waiting() || self.connection.output().is_above_high_water() {
-            return false;
-        }
-        if cx.frames == 0 {
-            self.paused = true;
-            return false;
-        }
-        let pending = match self.current.as_deref_mut() {
-            Some(PendingRequest { reply: Reply::Pending(pending), .. }) => pending,
-            Some(PendingRequest { reply: Reply::Stepwise(steps), .. }) => {
-                let response = steps.step();
-                return self.after_step(response, cx);
-            }
-            _ => return false,
-        };
-        self.connection.note_flight(cx.turn.now);
-        let output = self.connection.output_mut();
-        let progress = pending.poll(output);
-        output.set_more_comes(progress == Progress::Soon);
-        match progress {
-            Progress::Pending => false,
-            Progress::More | Progress::Soon => {
-                cx.frames -= 1;
-                // After an empty piece no end of sending will call for the next one.
-                output.is_empty()
-            }
-            Progress::End(completion) => {
-                self.record_application();
-                self.connection.finish_response(completion, cx.turn.now);
-                true
-            }
-        }
-    }
-
-    /// Goes on after a step of a response that is made in several turns: the next one is another turn's, because the
-    /// other connections wait meanwhile. Returns whether another event may follow.
-    fn after_step<S>(&mut self, response: Option<Response>, cx: &mut DriverContext<'_, S>) -> bool {
-        let Some(response) = response else {
-            (self.paused, cx.frames) = (true, 0);
-            return false;
-        };
-        if let Some(current) = self.current.take() {
-            self.respond(response, current.record, current.begun, cx);
-        }
-        true
-    }
-
-    /// Records the response of an application at its end, whole or cut short.
-    fn record_application(&mut self) {
-        let Some(current) = self.current.take() else {
-            return;
-        };
-        let PendingRequest { reply, record: Some(record), begun, from: Some(from) } = *current else {
-            return;
-        };
-        let end = self.connection.output().taken() + self.connection.output().len();
-        let status = match reply {
-            Reply::Pending(pending) => pending.status(),
-            _ => None,
-        };
-        let (status, head) = status.unwrap_or((CLIENT_GONE, 0));
-        self.records.push(record, status, begun, end.min(from + head)..end);
     }
 
     /// Logs the responses that have left; with `all`, also those that were cut short.
