@@ -38,7 +38,7 @@
 //! | 3 | [`master`], [`server`] | `master` knows no HTTP and no loop |
 //! | 2 | [`reactor`], [`asyncore`] (the loops of the mirror), [`files`] | `reactor` and `asyncore` know no HTTP, `files` no sockets |
 //! | 1 | [`chat`], [`http1`], [`clock`], [`heartbeat`], [`recording`] | no sockets; the time is an argument, except of `recording`, which measures it |
-//! | 0 | [`sys`], [`slab`], [`timers`] | everything above |
+//! | 0 | [`sys`], [`slab`], [`timers`], [`json`] | everything above |
 //!
 //! A module imports from below only; `tests/layers.rs` reads the sources and fails on any other edge.
 //!
@@ -161,6 +161,7 @@ pub mod config;
 pub mod files;
 pub mod heartbeat;
 pub mod http1;
+pub mod json;
 pub mod master;
 pub mod reactor;
 pub mod recording;

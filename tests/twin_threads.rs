@@ -19,6 +19,7 @@ mod wire {
     mod headers;
     mod http;
     mod listeners;
+    mod listings;
     mod mutations;
     mod options;
     mod rules_a;

@@ -119,8 +119,13 @@ impl ErrorPages {
 
     /// The response to a request that is refused.
     pub(super) fn respond(&self, refusal: Refusal, request: &Request<'_>) -> Response {
+        self.page(refusal, prefers_html(request.fields))
+    }
+
+    /// As [`ErrorPages::respond`], for a client that gets a page or plain text.
+    pub(super) fn page(&self, refusal: Refusal, is_html: bool) -> Response {
         let page = &self.0[refusal as usize];
-        let body = if prefers_html(request.fields) { &page.html } else { &page.plain };
+        let body = if is_html { &page.html } else { &page.plain };
         let mut response = Response::with_shared_fields(refusal.status(), Arc::clone(&body.fields));
         response.body = Body::Shared(Arc::clone(&body.content));
         response
@@ -208,6 +213,14 @@ fn words(refusal: Refusal, index: &str) -> Words {
             happened: format!("It has more than {MAX_NAMES} names, and a part of them would look like all."),
             advice: "Files in it can be opened by their address.".into(),
         },
+        Refusal::TooManyListings => own(
+            "Too many long listings are being sent; try again",
+            [
+                "Too many long listings at once",
+                "The server sends other large folders at the moment.",
+                TRY_AGAIN,
+            ],
+        ),
         Refusal::Method => {
             own(standard, ["This can only be read", NO_CHANGES, "Open the address without sending a form."])
         }

@@ -6,7 +6,7 @@
 //! target ──► path ─► pages ─► root ──► encoding ──► content ──► document ──► conditional ──► range ──► Response
 //!          (decode,  (which    (open,  (which       (one                     (304, 412)     (206, 416)     ▲
 //!           normalise) file?)   fstat)  sibling?)    version)                                              │
-//!                              └────► listing ──► page ───────────────────────────────────────────────────┘
+//!                              └────► reading ──► listing ──► rows (page, listing_json) ─────────────────┘
 //! ```
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
@@ -23,17 +23,22 @@ mod encoding;
 mod error_page;
 mod glob;
 mod listing;
+mod listing_json;
 mod media_type;
 mod multipart;
+mod natural;
 mod page;
 mod pages;
 mod path;
 mod range;
+mod reading;
 mod redirect;
 mod refusal;
 mod root;
+mod rows;
 mod rules;
 mod type_table;
+mod view;
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -48,22 +53,26 @@ use log::{debug, info, warn};
 use rustix::io::Errno;
 
 use crate::clock::{Instant, Now};
-use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
+use crate::http1::{
+    Arrival, Method, Reply, Request, Response, Service, Status, StepwiseResponse as _, Target,
+};
 
 use accept::prefers_html;
 use cache::{Bounds, Cache};
+use conditional::{PreconditionOutcome, Validators};
 use content::Content;
 use document::{Document, Found, Policy};
 use encoding::{Coding, Order};
 use error_page::ErrorPages;
-use listing::ListingCache;
+use listing::ListingMemory;
 use media_type::MediaType;
-use page::Page;
 use pages::{FoundPage, PageFile};
 use path::ALLOW;
+use reading::{Listed, Reading};
 use redirect::redirect_to_page;
-use refusal::{Refusal, refuse, refuse_listing};
+use refusal::{Refusal, refuse};
 use root::{File, Lookup, Root};
+use view::View;
 
 pub use crate::sys::beneath::Symlinks;
 pub use cors::Cors;
@@ -129,9 +138,9 @@ impl Default for Options {
 pub struct FileService {
     root: Root,
     options: Options,
-    listings: ListingCache,
+    listings: ListingMemory,
     cache: RefCell<Cache<Rc<Document>>>,
-    errors: ErrorPages,
+    errors: Arc<ErrorPages>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
     /// When a link out of the root was last logged.
@@ -143,7 +152,10 @@ pub struct FileService {
 /// What is sent for a path without a document.
 #[derive(Debug)]
 enum Instead {
+    /// A response that lacks the fields of the rules.
     Response(Response),
+    /// A whole one.
+    Listing(Reply),
     /// The document of paths that do not exist.
     Fallback,
 }
@@ -190,11 +202,11 @@ impl FileService {
     fn of(root: Root, options: Options) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
-        let errors = ErrorPages::new(&options.pages.index, &options.pages.errors);
+        let errors = Arc::new(ErrorPages::new(&options.pages.index, &options.pages.errors));
         Self {
             root,
             options,
-            listings: ListingCache::default(),
+            listings: ListingMemory::default(),
             cache,
             errors,
             piece: Cell::new(0),
@@ -205,7 +217,7 @@ impl FileService {
 
     /// The directory that is served: the one that has the path of the root, unless the service was made without a path.
     #[must_use]
-    pub fn root(&self) -> Rc<OwnedFd> {
+    pub fn root(&self) -> Arc<OwnedFd> {
         self.root.directory()
     }
 
@@ -238,14 +250,14 @@ impl FileService {
         &self.options
     }
 
-    fn get(&self, asked: PathRequest<'_>) -> Response {
+    fn get(&self, asked: PathRequest<'_>) -> Reply {
         if asked.request.arrival != Arrival::WithPrevious {
             self.piece.set(self.piece.get() + 1);
         }
         self.serve(asked)
     }
 
-    fn serve(&self, asked: PathRequest<'_>) -> Response {
+    fn serve(&self, asked: PathRequest<'_>) -> Reply {
         let PathRequest { request, now, .. } = asked;
         let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
         let key = self.cache_key(asked);
@@ -267,31 +279,37 @@ impl FileService {
         found.map_or_else(|instead| self.send_instead(asked, instead), |document| self.send(asked, &document))
     }
 
-    fn send_instead(&self, asked: PathRequest<'_>, instead: Instead) -> Response {
+    fn send_instead(&self, asked: PathRequest<'_>, instead: Instead) -> Reply {
         match instead {
-            Instead::Response(response) => self.complete(asked.request, response),
+            Instead::Response(response) => self.complete(asked.request, response).into(),
+            Instead::Listing(reply) => reply,
             Instead::Fallback => self.serve(PathRequest { path: FALLBACK, ..asked }),
         }
     }
 
     #[inline]
-    fn send(&self, asked: PathRequest<'_>, document: &Document) -> Response {
+    fn send(&self, asked: PathRequest<'_>, document: &Document) -> Reply {
         if document.is_special() {
             return self.send_special(asked, document);
         }
-        document::respond(asked.request, document, asked.now)
+        Reply::Ready(document::respond(asked.request, document, asked.now))
     }
 
     /// As [`FileService::send`], for a sibling in another encoding and for responses that depend on the origin.
-    fn send_special(&self, asked: PathRequest<'_>, document: &Document) -> Response {
-        let mut response = match document.is_encoded() && is_ranged(asked.request) {
-            true => self.send_range(asked, document),
-            false => document::respond(asked.request, document, asked.now),
+    fn send_special(&self, asked: PathRequest<'_>, document: &Document) -> Reply {
+        let response = match document.is_encoded() && is_ranged(asked.request) {
+            true => self.respond_to_range(asked, document),
+            false => Ok(document::respond(asked.request, document, asked.now)),
         };
-        if let Some(rules) = &self.options.rules {
-            rules.allow_origin(asked.request, &mut response);
+        match response {
+            Ok(mut response) => {
+                if let Some(rules) = &self.options.rules {
+                    rules.allow_origin(asked.request, &mut response);
+                }
+                response.into()
+            }
+            Err(instead) => self.send_instead(asked, instead),
         }
-        response
     }
 
     /// Adds the fields of the rules to a response without a file.
@@ -307,20 +325,17 @@ impl FileService {
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
     /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
     /// a file that is small enough to have siblings.
-    fn send_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Response {
+    fn respond_to_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Result<Response, Instead> {
         let PathRequest { request, now, .. } = asked;
-        let original = match self.find(asked, Variant::Original) {
-            Ok(original) => original,
-            Err(instead) => return self.send_instead(asked, instead),
-        };
+        let original = self.find(asked, Variant::Original)?;
         if range::is_of_original(request, &encoded.validators, &original.validators) {
             let response = document::respond(request, &original, now);
             if response.status != Status::OK {
-                return response;
+                return Ok(response);
             }
         }
         // The range is ignored, as if there were none.
-        document::respond(request, encoded, now)
+        Ok(document::respond(request, encoded, now))
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.
@@ -372,12 +387,10 @@ impl FileService {
         let pages = &self.options.pages;
         let is_unindexed = path.as_directory && is_missing(error);
         if is_unindexed && self.options.listing {
-            match listing::read(&self.root, path, self.dotfiles(), &self.listings, now) {
-                Ok((directory, listing)) => {
-                    return page::respond(request, Page::new(directory, path, listing)).into();
-                }
+            match self.list(asked, path) {
+                Ok(reply) => return Instead::Listing(reply),
                 Err(error) if is_missing(&error) => {}
-                Err(error) => return self.errors.respond(refuse_listing(path, &error), request).into(),
+                Err(error) => return self.errors.respond(refuse(path, &error), request).into(),
             }
         }
         if is_unindexed
@@ -413,6 +426,32 @@ impl FileService {
 
     fn dotfiles(&self) -> Dotfiles {
         if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide }
+    }
+
+    /// Lists the directory at a path: at once if it is small.
+    fn list(&self, asked: PathRequest<'_>, path: &ResolvedPath) -> io::Result<Reply> {
+        let PathRequest { request, query, .. } = asked;
+        let view = View::of(query, request.fields.all("Accept"));
+        let reading = Reading::begin(&self.root, path.clone(), self.dotfiles(), view, &self.listings)?;
+        // A listing has no validators.
+        match conditional::evaluate(request, &Validators::default()) {
+            PreconditionOutcome::Send => {}
+            outcome => {
+                let response = match outcome {
+                    PreconditionOutcome::Failed => Response::error(Status::PRECONDITION_FAILED),
+                    _ => Response::new(Status::NOT_MODIFIED),
+                };
+                return Ok(self.complete(request, response).into());
+            }
+        }
+        let mut listed = Listed {
+            reading,
+            head: self.complete(request, rows::head(view)),
+            errors: Arc::clone(&self.errors),
+            is_html: prefers_html(request.fields),
+            error_lines: self.complete(request, Response::new(Status::FORBIDDEN)).fields().to_vec(),
+        };
+        Ok(listed.step().map_or_else(|| Reply::Stepwise(Box::new(listed)), Reply::Ready))
     }
 
     /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
@@ -514,7 +553,7 @@ fn is_ranged(request: &Request<'_>) -> bool {
 impl FileService {
     /// Responds to one request.
     #[must_use]
-    pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
+    pub fn respond(&self, request: &Request<'_>, now: Now) -> Reply {
         match (request.method, request.target) {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
                 self.get(PathRequest { request, path, query, now })
@@ -522,13 +561,15 @@ impl FileService {
             (Method::Options, _) => {
                 let mut response = Response::new(Status::NO_CONTENT);
                 response.field("Allow", ALLOW);
-                self.complete(request, response)
+                self.complete(request, response).into()
             }
-            (Method::Other(_), _) => {
-                self.complete(request, self.errors.respond(Refusal::UnknownMethod, request))
-            }
-            _ => self.complete(request, self.errors.respond(Refusal::Method, request)),
+            (Method::Other(_), _) => self.refuse(request, Refusal::UnknownMethod),
+            _ => self.refuse(request, Refusal::Method),
         }
+    }
+
+    fn refuse(&self, request: &Request<'_>, refusal: Refusal) -> Reply {
+        self.complete(request, self.errors.respond(refusal, request)).into()
     }
 
     /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the
@@ -544,7 +585,7 @@ impl FileService {
 
 impl Service for FileService {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
-        Reply::Ready(self.respond(request, now))
+        self.respond(request, now)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use log::warn;
 use rustix::io::Errno;
 
+use super::listing::ListingOverflow;
 use super::path::ResolvedPath;
 use crate::http1::Status;
 
@@ -21,6 +22,8 @@ pub(super) enum Refusal {
     Forbidden,
     /// A directory with more names than can be listed.
     TooManyNames,
+    /// Other long listings hold too much memory at the moment.
+    TooManyListings,
     /// A method that changes something.
     Method,
     /// A method that is unknown here.
@@ -35,12 +38,13 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// All of them, in their order.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Malformed,
         Self::Missing,
         Self::NoIndex,
         Self::Forbidden,
         Self::TooManyNames,
+        Self::TooManyListings,
         Self::Method,
         Self::UnknownMethod,
         Self::Failed,
@@ -56,7 +60,7 @@ impl Refusal {
             Self::Method => Status::METHOD_NOT_ALLOWED,
             Self::UnknownMethod => Status::NOT_IMPLEMENTED,
             Self::Failed => Status::INTERNAL_SERVER_ERROR,
-            Self::Busy | Self::Replaced => Status::SERVICE_UNAVAILABLE,
+            Self::TooManyListings | Self::Busy | Self::Replaced => Status::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -71,11 +75,13 @@ pub(super) fn refuse(path: &ResolvedPath, error: &io::Error) -> Refusal {
     refusal
 }
 
-/// Why a listing is refused; one that is too long has a reason of its own, because no other request would tell.
-pub(super) fn refuse_listing(path: &ResolvedPath, error: &io::Error) -> Refusal {
-    match Errno::from_io_error(error) {
-        Some(Errno::TOOBIG) => Refusal::TooManyNames,
-        _ => refuse(path, error),
+/// A listing is refused with a reason of its own, because no other request would tell.
+impl From<ListingOverflow> for Refusal {
+    fn from(overflow: ListingOverflow) -> Self {
+        match overflow {
+            ListingOverflow::TooLong => Self::TooManyNames,
+            ListingOverflow::TooManyListings => Self::TooManyListings,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -19,10 +19,10 @@ use super::path::ResolvedPath;
 use crate::sys::beneath::{self, Beneath, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
 
-/// The directory that is served.
-#[derive(Debug)]
+/// The directory that is served. A clone is another view of the same directory.
+#[derive(Clone, Debug)]
 pub(super) struct Root {
-    directory: RefCell<Rc<OwnedFd>>,
+    directory: RefCell<Arc<OwnedFd>>,
     /// Where the directory is; `None` if no path is known, or if this user may not look there.
     place: RefCell<Option<Place>>,
     symlinks: Symlinks,
@@ -72,7 +72,7 @@ impl Root {
     pub(super) fn of(directory: OwnedFd, path: Option<&Path>, symlinks: Symlinks) -> Self {
         let place = path.and_then(|path| std::path::absolute(path).ok()).map(Place::of);
         Self {
-            directory: RefCell::new(Rc::new(directory)),
+            directory: RefCell::new(Arc::new(directory)),
             place: RefCell::new(place),
             symlinks,
             is_confined: Cell::new(false),
@@ -84,8 +84,8 @@ impl Root {
         self.place.borrow().as_ref().map(|place| place.given.clone())
     }
 
-    pub(super) fn directory(&self) -> Rc<OwnedFd> {
-        Rc::clone(&self.directory.borrow())
+    pub(super) fn directory(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.directory.borrow())
     }
 
     /// Notes that this process can no longer open another directory.
@@ -120,7 +120,7 @@ impl Root {
     }
 
     /// Opens a directory to list it.
-    pub(super) fn open_directory(&self, path: &ResolvedPath) -> io::Result<(OwnedFd, Metadata)> {
+    pub(super) fn open_directory(&self, path: &ResolvedPath) -> io::Result<OwnedFd> {
         self.refresh();
         if let Err(error) = self.look(&self.way_to(&path.relative))
             && error.kind() == io::ErrorKind::NotFound
@@ -129,9 +129,8 @@ impl Root {
         }
         // The path of the root itself is empty, and open(2) refuses an empty path.
         let directory = self.with_beneath(|beneath| beneath.open(&Path::new(".").join(&path.relative)))?;
-        let metadata = metadata(directory.as_fd())?;
-        match metadata.kind {
-            FileKind::Directory => Ok((directory, metadata)),
+        match metadata(directory.as_fd())?.kind {
+            FileKind::Directory => Ok(directory),
             FileKind::Regular | FileKind::Other => Err(Errno::NOTDIR.into()),
         }
     }
@@ -244,7 +243,7 @@ impl Root {
             }
             Ok(_) => match beneath::open_root(&given) {
                 Ok(new) => {
-                    *self.directory.borrow_mut() = Rc::new(new);
+                    *self.directory.borrow_mut() = Arc::new(new);
                     *self.place.borrow_mut() = Some(Place::of(given));
                     true
                 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! head ──► Service::handle ──► Reply::Ready(Response)
+//!                         ├──► Reply::Stepwise ──► step()*, one in each turn ──► Response
 //!                         └──► Reply::Pending ──body()*──► begin() ──► poll()* ──► Progress::End
 //!                                               └── dropped at any moment if the client is gone
 //! ```
@@ -34,8 +35,23 @@ impl<F: Fn(&Request<'_>, Now) -> Response> Service for F {
 pub enum Reply {
     /// The response is complete.
     Ready(Response),
+    /// The response is made on the loop, in several turns.
+    Stepwise(Box<dyn StepwiseResponse>),
     /// The response is made after the body of the request has come.
     Pending(Box<dyn PendingResponse>),
+}
+
+/// Makes a response by work that is too long for one turn of the loop, such as reading a large directory. It is dropped
+/// when the client is gone, and is [`Send`] because a driver may move connections between threads.
+pub trait StepwiseResponse: fmt::Debug + Send {
+    /// Does the next step, of about a millisecond. Returns the response after the last one.
+    fn step(&mut self) -> Option<Response>;
+}
+
+impl From<Response> for Reply {
+    fn from(response: Response) -> Self {
+        Self::Ready(response)
+    }
 }
 
 /// Makes the response to one request. It is dropped when the response is complete, or when the client is gone. It is

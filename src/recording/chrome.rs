@@ -9,10 +9,10 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::json;
 use super::lines::Book;
 use super::reader::Recording;
 use super::record::{ENDLESS, Ending, Kind, Record, Why, moved};
+use crate::json;
 
 /// The numbers of the tracks; Perfetto takes the one that is equal to the process for its main thread.
 const LOOP: u32 = 1;

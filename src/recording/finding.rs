@@ -1,8 +1,8 @@
 //! What the doctor finds: a kind, a cause and a cure.
 
-use super::json;
 use super::lines::Book;
 use super::record::{NO_KEY, Record};
+use crate::json;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

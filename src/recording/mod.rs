@@ -13,7 +13,6 @@ mod chrome;
 mod doctor;
 mod file;
 mod finding;
-pub mod json;
 mod lines;
 mod live_doctor;
 mod names;

@@ -11,6 +11,7 @@
 //! only in their [`Transport`].
 
 mod ending;
+mod pending;
 
 use std::io;
 
@@ -21,8 +22,8 @@ use super::{LogRecord, LogSink, PeerInfo, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
-    Arrival, BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Progress, Reply, Response,
-    Status, Turn, field_space,
+    Arrival, BodySink, Connection, Event, FEW_FIELDS, Head, MAX_FIELDS, Next, Reply, Response, Status, Turn,
+    field_space,
 };
 
 /// A peer that has taken this number of bytes is one that reads.
@@ -31,9 +32,6 @@ const READS_WELL: u64 = 1024 * 1024;
 /// How many connections of a worker may have much in the kernel, up to 4 MiB each: a reader that has taken [`READS_WELL`]
 /// may stop. Further ones keep the room that all begin with.
 const MOST_WIDE: u32 = 16;
-
-/// The status in the log of a client that left before its response began: nginx's number.
-const CLIENT_GONE: Status = Status::of_application(499);
 
 /// The worker's resources, lent to the driver of one connection at a time.
 #[derive(Debug)]
@@ -306,6 +304,7 @@ impl Driver {
         let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
+            Reply::Stepwise(_) => BodySink::Discard { is_error: false },
             Reply::Pending(_) => BodySink::Application,
         };
         let is_whole = self.connection.accept(head, needs, sink, window, &cx.turn);
@@ -356,9 +355,13 @@ impl Driver {
         };
         match current.reply {
             Reply::Ready(response) => self.respond(response, current.record, current.begun, cx),
-            Reply::Pending(ref mut pending) => {
+            Reply::Stepwise(_) | Reply::Pending(_) => {
                 current.from = Some(self.connection.begin_response());
-                pending.begin();
+                match &mut current.reply {
+                    Reply::Pending(pending) => pending.begin(),
+                    // This turn has had its step, in the service.
+                    _ => cx.frames = 0,
+                }
                 self.current = Some(current);
             }
         }
@@ -375,53 +378,6 @@ impl Driver {
         if let Some(record) = record {
             self.records.push(record, status, begun.unwrap_or(cx.turn.now.monotonic), body);
         }
-    }
-
-    /// Takes the next piece of an application's response; the piece after it waits until this one has left, so a client
-    /// that does not read holds up its application. Returns whether another event may follow.
-    fn poll_application<S>(&mut self, cx: &mut DriverContext<'_, S>) -> bool {
-        if !self.connection.is_waiting() || self.connection.output().is_above_high_water() {
-            return false;
-        }
-        if cx.frames == 0 {
-            self.paused = true;
-            return false;
-        }
-        let Some(PendingRequest { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {
-            return false;
-        };
-        self.connection.note_flight(cx.turn.now);
-        let output = self.connection.output_mut();
-        let progress = pending.poll(output);
-        output.set_more_comes(progress == Progress::Soon);
-        match progress {
-            Progress::Pending => false,
-            Progress::More | Progress::Soon => {
-                cx.frames -= 1;
-                // After an empty piece no end of sending will call for the next one.
-                output.is_empty()
-            }
-            Progress::End(completion) => {
-                self.record_application();
-                self.connection.finish_response(completion, cx.turn.now);
-                true
-            }
-        }
-    }
-
-    /// Records the response of an application at its end, whole or cut short.
-    fn record_application(&mut self) {
-        let Some(current) = self.current.take() else {
-            return;
-        };
-        let PendingRequest { reply: Reply::Pending(pending), record: Some(record), begun, from: Some(from) } =
-            *current
-        else {
-            return;
-        };
-        let end = self.connection.output().taken() + self.connection.output().len();
-        let (status, head) = pending.status().unwrap_or((CLIENT_GONE, 0));
-        self.records.push(record, status, begun, end.min(from + head)..end);
     }
 
     /// Logs the responses that have left; with `all`, also those that were cut short.

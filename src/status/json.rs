@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::findings::Concern;
 use super::snapshot::{Snapshot, WorkerView};
-use crate::recording::json::string;
+use crate::json::string;
 
 /// A viewer gets the turns of this many workers at most: its screen has no room for more.
 const MOST_RINGS: usize = 64;

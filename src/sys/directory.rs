@@ -2,14 +2,13 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::ops::ControlFlow;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Dir, FileType, fstat, statat};
+use rustix::fs::{AtFlags, Dir, DirEntry, FileType, fstat, statat};
 use rustix::io::Errno;
 
-use super::descriptor::{Metadata, duplicate, metadata_of};
+use super::descriptor::{Metadata, metadata_of};
 
 /// The type of a name, as its directory has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,45 +23,77 @@ pub enum NameKind {
     Unclear,
 }
 
-/// Calls `each` with the names in `directory` (getdents(2)), in its own order and without `.` and `..`, until there are
-/// no more or `each` breaks. Fails with `ENOENT` if the directory was removed after it was opened.
-pub fn read_names(
-    directory: BorrowedFd<'_>,
-    mut each: impl FnMut(&OsStr, NameKind) -> ControlFlow<()>,
-) -> io::Result<()> {
-    // rustix reports the kernel's ENOENT as the end of the directory.
-    if fstat(directory)?.st_nlink == 0 {
-        return Err(Errno::NOENT.into());
+/// An open directory whose names are read piece by piece (getdents(2)).
+///
+/// A name that is added or removed while the directory is read may be there or not; every other name is there once
+/// (POSIX, readdir).
+#[derive(Debug)]
+pub struct NameReader(Dir);
+
+impl NameReader {
+    /// A reader at the beginning of `directory`.
+    ///
+    /// # Errors
+    /// As fdopendir(3).
+    pub fn new(directory: OwnedFd) -> io::Result<Self> {
+        Ok(Self(Dir::new(directory)?))
     }
-    for entry in Dir::new(duplicate(directory)?)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if matches!(name, b"." | b"..") {
-            continue;
+
+    /// Returns the next name, in the order of the directory and without `.` and `..`; `None` after the last one.
+    ///
+    /// # Errors
+    /// As getdents(2); `ENOENT` if the directory was removed, also after it was opened.
+    pub fn next_name(&mut self) -> io::Result<Option<FoundName>> {
+        while let Some(entry) = self.0.read() {
+            let entry = entry?;
+            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                return Ok(Some(FoundName(entry)));
+            }
         }
-        let kind = match entry.file_type() {
+        // rustix reports the kernel's ENOENT as the end of the directory.
+        if fstat(self.0.fd()?)?.st_nlink == 0 {
+            return Err(Errno::NOENT.into());
+        }
+        Ok(None)
+    }
+
+    /// `fstatat(2)` of a name in the directory; a symlink is not followed, and is
+    /// [`super::descriptor::FileKind::Other`].
+    ///
+    /// # Errors
+    /// As the call.
+    pub fn metadata(&self, name: &OsStr) -> io::Result<Metadata> {
+        Ok(metadata_of(&statat(self.0.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?))
+    }
+}
+
+/// A name in a directory.
+#[derive(Debug)]
+pub struct FoundName(DirEntry);
+
+impl FoundName {
+    /// The name, without its directory.
+    #[must_use]
+    pub fn name(&self) -> &OsStr {
+        OsStr::from_bytes(self.0.file_name().to_bytes())
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn kind(&self) -> NameKind {
+        match self.0.file_type() {
             FileType::RegularFile => NameKind::Regular,
             FileType::Directory => NameKind::Directory,
             FileType::Symlink | FileType::Unknown => NameKind::Unclear,
             _ => NameKind::Other,
-        };
-        if each(OsStr::from_bytes(name), kind).is_break() {
-            break;
         }
     }
-    Ok(())
-}
-
-/// `fstatat(2)` of a name in `directory`; a symlink is not followed, and is [`super::descriptor::FileKind::Other`].
-pub fn metadata_at(directory: BorrowedFd<'_>, name: &OsStr) -> io::Result<Metadata> {
-    Ok(metadata_of(&statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sys::descriptor::FileKind;
-    use std::os::fd::AsFd;
 
     #[test]
     fn names_and_kinds() {
@@ -71,36 +102,28 @@ mod tests {
         std::fs::write(folder.path().join("file"), "12345").expect("a file");
         std::os::unix::fs::symlink("file", folder.path().join("link")).expect("a link");
         let directory = std::fs::File::open(folder.path()).expect("the folder");
+        let mut names = NameReader::new(directory.into()).expect("a reader");
         let mut found = Vec::new();
-        read_names(directory.as_fd(), |name, kind| {
-            found.push((name.to_str().expect("UTF-8").to_string(), kind));
-            ControlFlow::Continue(())
-        })
-        .expect("names");
+        while let Some(entry) = names.next_name().expect("a name") {
+            found.push((entry.name().to_str().expect("UTF-8").to_string(), entry.kind()));
+        }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         let found: Vec<_> = found.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
         let want =
             [("file", NameKind::Regular), ("folder", NameKind::Directory), ("link", NameKind::Unclear)];
         assert_eq!(found, want);
-        let metadata = |name| metadata_at(directory.as_fd(), OsStr::new(name)).expect("metadata");
+        let metadata = |name| names.metadata(OsStr::new(name)).expect("metadata");
         assert_eq!((metadata("file").kind, metadata("file").size), (FileKind::Regular, 5));
         assert_eq!(metadata("link").kind, FileKind::Other, "not followed");
-        let mut count = 0;
-        let directory = std::fs::File::open(folder.path()).expect("the folder, from its start");
-        read_names(directory.as_fd(), |_, _| {
-            count += 1;
-            if count == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
-        .expect("names");
-        assert_eq!(count, 2, "the rest is not read");
     }
 
     #[test]
     fn a_directory_that_was_removed_is_missing() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let directory = std::fs::File::open(folder.path()).expect("the folder");
+        let mut names = NameReader::new(directory.into()).expect("a reader");
         std::fs::remove_dir(folder.path()).expect("remove");
-        let error = read_names(directory.as_fd(), |_, _| ControlFlow::Continue(())).expect_err("it is gone");
+        let error = names.next_name().expect_err("it is gone");
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

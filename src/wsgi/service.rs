@@ -89,15 +89,16 @@ fn strip_prefix<'a>(path: &'a [u8], prefix: &str) -> Option<&'a [u8]> {
 
 impl Mount {
     /// Responds to a request for a file; `rest` is its path after the prefix.
-    fn respond(&self, request: &Request<'_>, rest: &[u8], query: Option<&[u8]>, now: Now) -> Response {
+    fn respond(&self, request: &Request<'_>, rest: &[u8], query: Option<&[u8]>, now: Now) -> Reply {
         let path = if rest.is_empty() { b"/" } else { rest };
         let target = Target::Path { path, query };
-        let response = self.files.respond(&Request { target, ..*request }, now);
+        let reply = self.files.respond(&Request { target, ..*request }, now);
+        let is_error = matches!(&reply, Reply::Ready(response) if response.status.is_error());
         // The root of the files is the prefix, which has no slash at its end.
-        if rest.is_empty() && !response.status.is_error() {
-            return redirect_to_directory(self.prefix.as_bytes(), query);
+        if rest.is_empty() && !is_error {
+            return redirect_to_directory(self.prefix.as_bytes(), query).into();
         }
-        response
+        reply
     }
 }
 
@@ -108,7 +109,7 @@ impl Service for WsgiService {
             Target::Path { path, query } => {
                 for mount in &self.mounts {
                     if let Some(rest) = strip_prefix(path, &mount.prefix) {
-                        return Reply::Ready(mount.respond(request, rest, query, now));
+                        return mount.respond(request, rest, query, now);
                     }
                 }
                 match strip_prefix(path, &self.prefix) {

@@ -12,6 +12,7 @@ mod files;
 mod headers;
 mod http;
 mod listeners;
+mod listings;
 mod metrics;
 mod mutations;
 mod options;
