@@ -20,6 +20,7 @@ mod wire {
     mod listeners;
     mod mutations;
     mod options;
+    mod pages;
     mod rules_a;
     mod rules_b;
     mod rules_d;
