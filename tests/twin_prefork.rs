@@ -22,6 +22,7 @@ mod wire {
     mod listings;
     mod mutations;
     mod options;
+    mod pages;
     mod rules_a;
     mod rules_b;
     mod rules_d;

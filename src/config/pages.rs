@@ -67,7 +67,8 @@ fn error_files(values: &Values) -> Result<Vec<ErrorFile>, ConfigError> {
 }
 
 /// For those that expect the file below the root.
-const ADVICE: &str = "give its path as for other programs, not one below the root";
+const ADVICE: &str =
+    "its path starts at the current folder, or that of the configuration file, and not at the root";
 
 fn status(code: &str) -> Option<Status> {
     ErrorFile::STATUSES.into_iter().find(|status| status.code().to_string() == code)

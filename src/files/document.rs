@@ -110,7 +110,7 @@ impl Document {
 
     /// The same document for paths that do not exist. Only browsers get it there, and only until there is something else:
     /// no cache may keep it without asking, whatever `--max-age` is.
-    pub(super) fn as_fallback(self) -> Self {
+    pub(super) fn into_fallback(self) -> Self {
         Self { is_fallback: true, ..self }
     }
 

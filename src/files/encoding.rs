@@ -1,5 +1,8 @@
 //! Which encoding of a file a client gets (`Accept-Encoding`, RFC 9110 §12.5.3).
 
+use std::path::Path;
+
+use super::root::{File, Lookup, Root};
 use crate::http1::{Fields, list, trim_ows};
 
 /// An encoding in which a sibling of a file may exist.
@@ -50,6 +53,35 @@ impl Order {
     pub(super) fn none() -> Self {
         Self { accepted: Vec::new(), others: CODINGS.iter().collect() }
     }
+}
+
+/// The original file, or a sibling in an encoding that the client accepts; whether others may get another one; and
+/// what else was looked up for that.
+pub(super) fn choose(
+    root: &Root,
+    path: &Path,
+    original: File,
+    order: Order,
+) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
+    let mut lookups = Vec::new();
+    let not_before = original.metadata.modified;
+    let mut sibling = |coding: &Coding| match root.sibling(path, coding.suffix) {
+        Ok(file) if file.metadata.modified >= not_before => Some(file),
+        Ok(File { lookup, .. }) | Err(lookup) => {
+            lookups.push(lookup);
+            None
+        }
+    };
+    for coding in order.accepted {
+        if let Some(file) = sibling(coding) {
+            lookups.push(original.lookup);
+            return (file, Some(coding), true, lookups);
+        }
+    }
+    let other = order.others.iter().find_map(|coding| sibling(coding));
+    let varies = other.is_some();
+    lookups.extend(other.map(|file| file.lookup));
+    (original, None, varies, lookups)
 }
 
 /// The weights in a client's `Accept-Encoding`, in thousandths.

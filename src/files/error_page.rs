@@ -14,7 +14,7 @@ use std::sync::Arc;
 use super::accept::prefers_html;
 use super::listing::MAX_NAMES;
 use super::media_type::MediaType;
-use super::refusal::Refusal;
+use super::refusal::{ALLOW, Refusal};
 use crate::http1::{Body, Request, Response, Status};
 use crate::sys::descriptor::read_at;
 
@@ -143,7 +143,7 @@ fn fields(refusal: Refusal, media_type: &str, is_ours: bool) -> Arc<[u8]> {
         response.field("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'");
     }
     match refusal.status() {
-        Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED => response.field("Allow", super::path::ALLOW),
+        Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED => response.field("Allow", ALLOW),
         Status::SERVICE_UNAVAILABLE => response.field("Retry-After", 1),
         _ => {}
     }

@@ -62,16 +62,15 @@ use cache::{Bounds, Cache};
 use conditional::{PreconditionOutcome, Validators};
 use content::Content;
 use document::{Document, Found, Policy};
-use encoding::{Coding, Order};
+use encoding::Order;
 use error_page::ErrorPages;
 use listing::ListingMemory;
 use media_type::MediaType;
 use pages::{FoundPage, PageFile};
-use path::ALLOW;
 use reading::{Listed, Reading};
 use redirect::redirect_to_page;
-use refusal::{Refusal, refuse};
-use root::{File, Lookup, Root};
+use refusal::{ALLOW, Refusal, refuse};
+use root::{File, Root};
 use view::View;
 
 pub use crate::sys::beneath::Symlinks;
@@ -418,7 +417,7 @@ impl FileService {
         let missing = || self.errors.respond(Refusal::Missing, request);
         let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
         match self.read(request, path, variant) {
-            Ok(Some(found)) => Ok(self.document(found, now).as_fallback()),
+            Ok(Some(found)) => Ok(self.document(found, now).into_fallback()),
             Ok(None) => Err(missing().into()),
             Err(error) => Err(self.errors.respond(refuse(path, &error), request).into()),
         }
@@ -495,7 +494,7 @@ impl FileService {
                 Variant::Accepted => Order::of(request.fields),
                 Variant::Original => Order::none(),
             };
-            let (chosen, coding, varies, mut lookups) = self.choose_encoding(&path, original, order);
+            let (chosen, coding, varies, mut lookups) = encoding::choose(&self.root, &path, original, order);
             let File { file, metadata, lookup } = chosen;
             lookups.push(lookup);
             lookups.extend(before);
@@ -505,35 +504,6 @@ impl FileService {
         }
         // It is written without a pause, and will be quiet later.
         Err(Errno::AGAIN.into())
-    }
-
-    /// The original file, or a sibling in an encoding that the client accepts; whether others may get another one; and
-    /// what else was looked up for that.
-    fn choose_encoding(
-        &self,
-        path: &Path,
-        original: File,
-        order: Order,
-    ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
-        let mut lookups = Vec::new();
-        let not_before = original.metadata.modified;
-        let mut sibling = |coding: &Coding| match self.root.sibling(path, coding.suffix) {
-            Ok(file) if file.metadata.modified >= not_before => Some(file),
-            Ok(File { lookup, .. }) | Err(lookup) => {
-                lookups.push(lookup);
-                None
-            }
-        };
-        for coding in order.accepted {
-            if let Some(file) = sibling(coding) {
-                lookups.push(original.lookup);
-                return (file, Some(coding), true, lookups);
-            }
-        }
-        let other = order.others.iter().find_map(|coding| sibling(coding));
-        let varies = other.is_some();
-        lookups.extend(other.map(|file| file.lookup));
-        (original, None, varies, lookups)
     }
 }
 

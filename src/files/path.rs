@@ -19,9 +19,6 @@ pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.'
 /// The name of a directory's own document, unless `--index` gives others.
 pub(super) const INDEX: &str = "index.html";
 
-/// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
-pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
-
 /// The only name with a leading dot that is served, at the start of a path (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 

@@ -9,6 +9,9 @@ use super::listing::ListingOverflow;
 use super::path::ResolvedPath;
 use crate::http1::Status;
 
+/// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
+pub(super) const ALLOW: &str = "GET, HEAD, OPTIONS";
+
 /// Why there is no document for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {

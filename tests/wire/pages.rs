@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use rustix::process::Signal;
 
-use crate::support::server::run;
+use crate::support::server::{eventually, run};
 use crate::support::{Client, Folder, Response, Server};
 
 /// What a browser sends when a person opens a page.
@@ -64,6 +64,41 @@ fn the_first_index_that_exists() {
     symlink(folder.beside("secret"), folder.root().join("index.xhtml")).expect("a link");
     folder.write("index.html", "<html>third</html>");
     assert_eq!(client.get("/", "").status, 404, "an index that leads out is refused, and not passed over");
+}
+
+/// Whether the worker holds the file open. A file that has changed just now is not cached.
+fn holds_open(server: &Server, name: &str) -> bool {
+    let links = fs::read_dir(format!("/proc/{}/fd", server.workers[0])).expect("descriptors");
+    links.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).any(|link| link.ends_with(name))
+}
+
+/// A cached document is not served any longer when a file appears that comes before it.
+#[test]
+fn the_cache_notices_an_earlier_candidate() {
+    let folder = Folder::new();
+    fs::create_dir(folder.root().join("docs")).expect("a folder");
+    for name in ["index.html", "about.html", "docs.html"] {
+        folder.write(name, name.repeat(5_000));
+    }
+    let options = ["--index", "a.html,index.html", "--clean-urls", "--spa", "--file-cache", "3600"];
+    let server = Server::start(&folder.root(), &options);
+    let mut client = server.connect();
+    for (target, cached, earlier) in [
+        ("/", "index.html", "a.html"),
+        ("/about", "about.html", "about"),
+        ("/docs", "docs.html", ""),
+        ("/route", "a.html", "route.html"),
+    ] {
+        eventually("the document is cached", || {
+            assert!(text(&mut client, target) == cached.repeat(5_000), "{target} is not {cached}");
+            holds_open(&server, cached)
+        });
+        assert!(text(&mut client, target) == cached.repeat(5_000), "{target} is not {cached}");
+        if !earlier.is_empty() {
+            folder.write(earlier, earlier.repeat(5_000));
+            assert!(text(&mut client, target) == earlier.repeat(5_000), "{target} is not {earlier}");
+        }
+    }
 }
 
 #[test]
@@ -211,14 +246,16 @@ fn many_unknown_paths_are_one_document() {
     folder.write("200.html", "y".repeat(50_000));
     let server = Server::start(&folder.root(), &["--spa-file", "/200.html", "--file-cache", "3600"]);
     let mut client = server.connect();
+    let mut get = |number: u32| client.get(&format!("/route/{number}"), BROWSER).body.len();
+    eventually("the document is cached", || get(0) == 50_000 && holds_open(&server, "200.html"));
     for number in 0..200 {
-        assert_eq!(client.get(&format!("/route/{number}"), BROWSER).body.len(), 50_000);
+        assert_eq!(get(number), 50_000);
     }
     assert_eq!(text(&mut client, "/"), "<html>index</html>");
     let links = fs::read_dir(format!("/proc/{}/fd", server.workers[0])).expect("descriptors");
     let links = links.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
     let held = links.filter(|link| link.ends_with("200.html")).count();
-    assert!(held <= 2, "{held} descriptors for one file");
+    assert_eq!(held, 1, "descriptors of one file");
     remove(&folder, "200.html");
     fs::create_dir(folder.root().join("200.html")).expect("a folder");
     assert_eq!(client.get("/route", BROWSER).status, 404, "a folder is no document");
@@ -303,9 +340,7 @@ fn pages_of_the_operator() {
     fs::write(&page, "<html>theirs").expect("a page");
     assert!(client.get("/none", "").text().contains("ours"), "read at the start");
     server.signal(Signal::HUP);
-    crate::support::server::eventually("the new page is served", || {
-        server.connect().get("/none", BROWSER).text() == "<html>theirs"
-    });
+    eventually("the new page is served", || server.connect().get("/none", BROWSER).text() == "<html>theirs");
 }
 
 /// As for all other options: 2 for a value that is none, 1 for one that cannot be used.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::Component;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use stheno::files::{Dotfiles, PathError, ResolvedPath, normalise};
