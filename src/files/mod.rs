@@ -230,10 +230,13 @@ impl FileService {
             _ => cache.remove(&key),
         }
         drop(cache);
-        found.map_or_else(
-            |response| self.complete(asked.request, response),
-            |document| self.send(asked, &document),
-        )
+        match found {
+            Ok(document) => self.send(asked, &document),
+            Err(mut response) => {
+                self.complete(asked.request, &mut response);
+                response
+            }
+        }
     }
 
     #[inline]
@@ -257,13 +260,12 @@ impl FileService {
     }
 
     /// Adds the fields of the rules to a response without a file.
-    fn complete(&self, request: &Request<'_>, mut response: Response) -> Response {
+    fn complete(&self, request: &Request<'_>, response: &mut Response) {
         if let Some(rules) = &self.options.rules {
             let path = request.path().and_then(|path| normalise(path, Dotfiles::Serve).ok());
             let names = path.map(|path| path.names());
-            rules.complete(request, names.as_ref(), &mut response);
+            rules.complete(request, names.as_ref(), response);
         }
-        response
     }
 
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
@@ -273,7 +275,10 @@ impl FileService {
         let PathRequest { request, now, .. } = asked;
         let original = match self.find(asked, Variant::Original) {
             Ok(original) => original,
-            Err(response) => return self.complete(request, response),
+            Err(mut response) => {
+                self.complete(request, &mut response);
+                return response;
+            }
         };
         if range::is_of_original(request, &encoded.validators, &original.validators) {
             let response = document::respond(request, &original, now);
@@ -419,16 +424,16 @@ impl FileService {
     /// Responds to one request.
     #[must_use]
     pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
-        match (request.method, request.target) {
+        let mut response = match (request.method, request.target) {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
-                self.get(PathRequest { request, path, query, now })
+                return self.get(PathRequest { request, path, query, now });
             }
-            (Method::Options, _) => self.complete(request, allowing(Response::new(Status::NO_CONTENT))),
-            (Method::Other(_), _) => {
-                self.complete(request, allowing(Response::error(Status::NOT_IMPLEMENTED)))
-            }
-            _ => self.complete(request, allowing(Response::error(Status::METHOD_NOT_ALLOWED))),
-        }
+            (Method::Options, _) => allowing(Response::new(Status::NO_CONTENT)),
+            (Method::Other(_), _) => allowing(Response::error(Status::NOT_IMPLEMENTED)),
+            _ => allowing(Response::error(Status::METHOD_NOT_ALLOWED)),
+        };
+        self.complete(request, &mut response);
+        response
     }
 
     /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the
