@@ -280,7 +280,10 @@ impl FileService {
 
     fn send_instead(&self, asked: PathRequest<'_>, instead: Instead) -> Reply {
         match instead {
-            Instead::Response(response) => self.complete(asked.request, response).into(),
+            Instead::Response(mut response) => {
+                self.complete(asked.request, &mut response);
+                response.into()
+            }
             Instead::Listing(reply) => reply,
             Instead::Fallback => self.serve(PathRequest { path: FALLBACK, ..asked }),
         }
@@ -312,13 +315,12 @@ impl FileService {
     }
 
     /// Adds the fields of the rules to a response without a file.
-    fn complete(&self, request: &Request<'_>, mut response: Response) -> Response {
+    fn complete(&self, request: &Request<'_>, response: &mut Response) {
         if let Some(rules) = &self.options.rules {
             let path = request.path().and_then(|path| normalise(path, Dotfiles::Serve).ok());
             let names = path.map(|path| path.names());
-            rules.complete(request, names.as_ref(), &mut response);
+            rules.complete(request, names.as_ref(), response);
         }
-        response
     }
 
     /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
@@ -436,19 +438,23 @@ impl FileService {
         match conditional::evaluate(request, &Validators::default()) {
             PreconditionOutcome::Send => {}
             outcome => {
-                let response = match outcome {
+                let mut response = match outcome {
                     PreconditionOutcome::Failed => Response::error(Status::PRECONDITION_FAILED),
                     _ => Response::new(Status::NOT_MODIFIED),
                 };
-                return Ok(self.complete(request, response).into());
+                self.complete(request, &mut response);
+                return Ok(response.into());
             }
         }
+        let (mut head, mut error) = (rows::head(view), Response::new(Status::FORBIDDEN));
+        self.complete(request, &mut head);
+        self.complete(request, &mut error);
         let mut listed = Listed {
             reading,
-            head: self.complete(request, rows::head(view)),
+            head,
             errors: Arc::clone(&self.errors),
             is_html: prefers_html(request.fields),
-            error_lines: self.complete(request, Response::new(Status::FORBIDDEN)).fields().to_vec(),
+            error_lines: error.fields().to_vec(),
         };
         Ok(listed.step().map_or_else(|| Reply::Stepwise(Box::new(listed)), Reply::Ready))
     }
@@ -524,22 +530,20 @@ impl FileService {
     /// Responds to one request.
     #[must_use]
     pub fn respond(&self, request: &Request<'_>, now: Now) -> Reply {
-        match (request.method, request.target) {
+        let mut response = match (request.method, request.target) {
             (Method::Get | Method::Head, Target::Path { path, query }) => {
-                self.get(PathRequest { request, path, query, now })
+                return self.get(PathRequest { request, path, query, now });
             }
             (Method::Options, _) => {
                 let mut response = Response::new(Status::NO_CONTENT);
                 response.field("Allow", ALLOW);
-                self.complete(request, response).into()
+                response
             }
-            (Method::Other(_), _) => self.refuse(request, Refusal::UnknownMethod),
-            _ => self.refuse(request, Refusal::Method),
-        }
-    }
-
-    fn refuse(&self, request: &Request<'_>, refusal: Refusal) -> Reply {
-        self.complete(request, self.errors.respond(refusal, request)).into()
+            (Method::Other(_), _) => self.errors.respond(Refusal::UnknownMethod, request),
+            _ => self.errors.respond(Refusal::Method, request),
+        };
+        self.complete(request, &mut response);
+        response.into()
     }
 
     /// Closes files that are no longer requested, so that the space of a removed file becomes free, and looks whether the

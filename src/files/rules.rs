@@ -91,7 +91,7 @@ const OWNED: [(&[&str], &str); 6] = [
         "the server derives it from the file",
     ),
     (&["content-type"], "give types with --mime-types or --default-type"),
-    (&["age", "cache-control", "expires"], "give --cache 'GLOB=VALUE', which errors do not have"),
+    (&["age", "cache-control", "expires"], "give --cache '*=VALUE', which errors do not have"),
 ];
 
 impl GivenField {
