@@ -156,7 +156,7 @@ macro_rules! option_words {
             values:
                 host, port, unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
-                config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
+                config, explain, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
                 header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,
@@ -165,7 +165,7 @@ macro_rules! option_words {
                 max_field_bytes, max_fields, max_header_bytes, max_body_bytes
                 $(, $more)*;
             lists:
-                listen;
+                listen, explain_header;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

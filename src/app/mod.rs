@@ -2,6 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
+//! | `explain` | one request, answered to standard output |
 //! | `files` | the file server: its command line, and what its workers serve |
 //! | `server` | the master's side: start, reload, upgrade |
 //! | `serving` | a worker on the reactor |
@@ -10,6 +11,7 @@
 //! [`run`] is the whole of `stheno`, and of its twin on Tokio: the two differ in their [`Front`]. The WSGI server
 //! brings another `server::App`.
 
+mod explain;
 mod files;
 pub(crate) mod server;
 mod serving;
@@ -69,6 +71,11 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
     if has("check") {
         Setup::check(&app.load()?.0)?;
         return print("configuration is fine\n");
+    }
+    if has("explain") {
+        let (text, is_fine) = app.explain()?;
+        print(&text)?;
+        return Ok(ExitCode::from(u8::from(!is_fine)));
     }
     match Server::open(app)?.run(executable, process::fork)? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::sys::descriptor::read_at;
 
 /// The type of a file with an unknown name.
-const UNKNOWN: &str = "application/octet-stream";
+pub(super) const UNKNOWN: &str = "application/octet-stream";
 
 const PLAIN: &str = "text/plain";
 

@@ -18,9 +18,12 @@ mod conditional;
 mod content;
 mod document;
 mod encoding;
+mod explain;
+mod hints;
 mod listing;
 mod media_type;
 mod multipart;
+mod observer;
 mod page;
 mod path;
 mod range;
@@ -36,16 +39,18 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, warn};
+use log::debug;
 use rustix::io::Errno;
 
-use crate::clock::{Instant, Now};
+use crate::clock::Now;
 use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
+use crate::sys::descriptor::duplicate;
 
 use cache::{Bounds, Cache};
 use content::Content;
 use document::{Document, Found};
 use encoding::{Coding, Order};
+use hints::{Hint, Hints};
 use listing::ListingCache;
 use media_type::MediaType;
 use page::Page;
@@ -53,6 +58,7 @@ use refusal::{refuse, refuse_listing};
 use root::{File, Lookup, OpenOutcome, Root};
 
 pub use crate::sys::beneath::Symlinks;
+pub use observer::{Decisions, Observer, Unobserved};
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
 pub use redirect::redirect_to_directory;
@@ -100,16 +106,18 @@ impl Default for Options {
 }
 
 /// Serves one directory. (the seed's `AsyncHTTPRequestHandler` with `do_GET` and `do_HEAD`)
+///
+/// The code that makes a decision tells it to the observer `O`; a server has the one that takes no code.
 #[derive(Debug)]
-pub struct FileService {
+pub struct FileService<O = Unobserved> {
     root: Root,
     options: Options,
     listings: ListingCache,
     cache: RefCell<Cache<Rc<Document>>>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
-    /// When a link out of the root was last logged.
-    complained: Cell<Option<Instant>>,
+    hints: Hints,
+    observer: O,
 }
 
 /// Which of the encodings of a file is looked up.
@@ -135,17 +143,29 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        Ok(Self::of(Root::open(root, options.symlinks)?, options))
+        Ok(Self::of(Root::open(root, options.symlinks)?, options, Unobserved))
     }
 
     /// Serves an open directory, such as [`FileService::root`] of a service in another thread; `path` is its path, if it
     /// has one. Each service has its own cache.
     #[must_use]
     pub fn of_directory(root: OwnedFd, path: Option<&Path>, options: Options) -> Self {
-        Self::of(Root::of(root, path, options.symlinks), options)
+        Self::of(Root::of(root, path, options.symlinks), options, Unobserved)
+    }
+}
+
+impl<O: Observer> FileService<O> {
+    /// A service for the same root with the same options, which tells its decisions to `observer`.
+    ///
+    /// # Errors
+    /// As dup(2).
+    pub fn observed<P: Observer>(&self, observer: P) -> io::Result<FileService<P>> {
+        let root = duplicate(self.root().as_fd())?;
+        let root = Root::of(root, self.path().as_deref(), self.options.symlinks);
+        Ok(FileService::of(root, self.options.clone(), observer))
     }
 
-    fn of(root: Root, options: Options) -> Self {
+    fn of(root: Root, options: Options, observer: O) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
         Self {
@@ -154,7 +174,8 @@ impl FileService {
             listings: ListingCache::default(),
             cache,
             piece: Cell::new(0),
-            complained: Cell::new(None),
+            hints: Hints::default(),
+            observer,
         }
     }
 
@@ -220,6 +241,7 @@ impl FileService {
 
     #[inline]
     fn send(&self, asked: PathRequest<'_>, document: &Document) -> Response {
+        self.observer.note("conditions", || explain::conditions(asked.request, document));
         if document.is_encoded() && is_ranged(asked.request) {
             return self.send_range(asked, document);
         }
@@ -263,17 +285,32 @@ impl FileService {
     fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Response> {
         let PathRequest { request, path, query, now } = asked;
         let dotfiles = if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide };
-        let resolved = normalise(path, dotfiles).map_err(|error| match error {
+        let resolved = normalise(path, dotfiles);
+        self.observer.note("path", || explain::path(path, resolved.as_ref().map_err(|error| *error)));
+        let resolved = resolved.map_err(|error| match error {
             PathError::Malformed => Response::error(Status::BAD_REQUEST),
-            PathError::Hidden => Response::error(Status::NOT_FOUND),
+            PathError::Hidden => {
+                self.hints.tell(Hint::Hidden, now.monotonic, || hints::of_hidden(path));
+                Response::error(Status::NOT_FOUND)
+            }
         })?;
+        self.observer.note("links", || explain::links(&self.root, &resolved));
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                Ok(Document::new(found, self.options.max_age, now))
+                self.observer.note("variant", || explain::variant(&self.options, &found));
+                self.observer.note("type", || explain::media_type(&found));
+                let document = Document::new(found, self.options.max_age, now);
+                self.observer.note("caching", || explain::caching(&self.options, &document));
+                Ok(document)
             }
-            Ok(None) => Err(redirect_to_directory(path, query)),
+            Ok(None) => {
+                self.observer
+                    .note("file", || "a folder: redirected to the path with a slash at its end".into());
+                Err(redirect_to_directory(path, query))
+            }
             Err(error) if self.options.listing && resolved.as_directory && is_missing(&error) => {
+                self.observer.note("file", || explain::refused(&self.root, &self.options, &resolved, &error));
                 let listing = listing::read(&self.root, &resolved, dotfiles, &self.listings, now);
                 Err(listing.map_or_else(
                     |error| refuse_listing(&resolved, &error),
@@ -281,22 +318,12 @@ impl FileService {
                 ))
             }
             Err(error) => {
-                self.note_link_out(&resolved, &error, now);
+                self.observer.note("file", || explain::refused(&self.root, &self.options, &resolved, &error));
+                if let Some((hint, text)) = hints::of_error(&self.root, &resolved, &error) {
+                    self.hints.tell(hint, now.monotonic, text);
+                }
                 Err(refuse(&resolved, &error))
             }
-        }
-    }
-
-    /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
-    /// the log with it.
-    fn note_link_out(&self, path: &ResolvedPath, error: &io::Error, now: Now) {
-        let is_quiet = || self.complained.get().is_some_and(|at| now.monotonic - at < COMPLAINT);
-        if Errno::from_io_error(error) == Some(Errno::XDEV) && !is_quiet() {
-            self.complained.set(Some(now.monotonic));
-            warn!(
-                "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
-                path.shown()
-            );
         }
     }
 
@@ -311,6 +338,7 @@ impl FileService {
             let OpenOutcome::File(original) = self.root.find(path)? else {
                 return Ok(None);
             };
+            self.observer.note("file", || format!("{} bytes", original.metadata.size));
             let media_type = MediaType::of(path.name(), original.file.as_fd(), original.metadata.size)?;
             // A file that is compressed already has no sibling that is more so.
             let order = match variant {
@@ -340,8 +368,17 @@ impl FileService {
         let mut lookups = Vec::new();
         let not_before = original.metadata.modified;
         let mut sibling = |coding: &Coding| match self.root.sibling(path, coding.suffix) {
-            Ok(file) if file.metadata.modified >= not_before => Some(file),
-            Ok(File { lookup, .. }) | Err(lookup) => {
+            Ok(file) if file.metadata.modified >= not_before => {
+                self.observer.note("variant", || format!("{} is there", coding.suffix));
+                Some(file)
+            }
+            Ok(File { lookup, .. }) => {
+                self.observer.note("variant", || format!("{} is older than the file", coding.suffix));
+                lookups.push(lookup);
+                None
+            }
+            Err(lookup) => {
+                self.observer.note("variant", || format!("{} is not there", coding.suffix));
                 lookups.push(lookup);
                 None
             }
@@ -372,7 +409,7 @@ fn is_ranged(request: &Request<'_>) -> bool {
     request.method == Method::Get && request.fields.get("Range").is_some()
 }
 
-impl FileService {
+impl<O: Observer> FileService<O> {
     /// Responds to one request.
     #[must_use]
     pub fn respond(&self, request: &Request<'_>, now: Now) -> Response {
@@ -397,14 +434,11 @@ impl FileService {
     }
 }
 
-impl Service for FileService {
+impl<O: Observer> Service for FileService<O> {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         Reply::Ready(self.respond(request, now))
     }
 }
-
-/// The time between two lines about links that lead out of the root.
-const COMPLAINT: Duration = Duration::from_secs(10);
 
 /// How often a file is read again that changes while it is read.
 const MAX_CHANGES: usize = 3;

@@ -6,8 +6,9 @@
 //! of the file, of the directories and links on the way, and of the root itself.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 use super::path::{INDEX, ResolvedPath};
 use crate::sys::beneath::{self, Beneath, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
+use crate::sys::directory::read_names;
 
 /// The directory that is served.
 #[derive(Debug)]
@@ -122,6 +124,39 @@ impl Root {
             Ok(OpenOutcome::File(file)) => Ok(file),
             _ => Err(Lookup { path: self.way_to(&path), found: None }),
         }
+    }
+
+    /// The symbolic links on the way to the file at `path`, and their targets. Only `--explain` asks for them.
+    pub(super) fn links(&self, path: &ResolvedPath) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.with_beneath(|beneath| beneath.links(&named(path)))
+    }
+
+    /// The permission bits of the file at `path`, and its owner.
+    pub(super) fn rights(&self, path: &ResolvedPath) -> io::Result<(u32, u32)> {
+        self.with_beneath(|beneath| beneath.rights(&named(path)))
+    }
+
+    /// Whether `path` is a directory.
+    pub(super) fn is_folder(&self, path: &ResolvedPath) -> bool {
+        self.with_beneath(|beneath| beneath.is_directory(&Path::new(".").join(&path.relative)))
+    }
+
+    /// The name beside the one of `path` that differs from it in upper and lower case only. It reads the directory, so only
+    /// `--explain` asks for it.
+    pub(super) fn similar(&self, path: &ResolvedPath) -> Option<Vec<u8>> {
+        let wanted = path.relative.file_name()?;
+        let folder = Path::new(".").join(path.relative.parent()?);
+        let folder = self.with_beneath(|beneath| beneath.open(&folder)).ok()?;
+        let mut found = None;
+        let each = |name: &OsStr, _| match wanted != name && wanted.eq_ignore_ascii_case(name) {
+            true => {
+                found = Some(name.as_bytes().to_vec());
+                ControlFlow::Break(())
+            }
+            false => ControlFlow::Continue(()),
+        };
+        read_names(folder.as_fd(), each).ok()?;
+        found
     }
 
     /// Opens a directory to list it.
@@ -263,6 +298,11 @@ impl Root {
             Err(_) => false,
         }
     }
+}
+
+/// The path of a document, where a directory that has an index is a path of its own.
+fn named(path: &ResolvedPath) -> PathBuf {
+    if path.as_directory { path.relative.join(INDEX) } else { path.relative.clone() }
 }
 
 impl Place {
