@@ -126,7 +126,6 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
             "hints",
             "listing",
             "media_type",
-            "observer",
             "page",
             "range",
             "refusal",

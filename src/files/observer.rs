@@ -30,12 +30,6 @@ pub struct Decisions {
 impl Decisions {
     /// Returns the steps and their texts, in the order in which they were decided. A text may have several lines.
     #[must_use]
-    pub fn into_notes(self) -> Vec<(&'static str, String)> {
-        self.notes.into_inner()
-    }
-
-    /// Returns a copy of the notes.
-    #[must_use]
     pub fn notes(&self) -> Vec<(&'static str, String)> {
         self.notes.borrow().clone()
     }
