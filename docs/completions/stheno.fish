@@ -18,6 +18,8 @@ complete -c stheno -l file-cache -x -d 'Keep a file in the cache until it was no
 complete -c stheno -l no-server-header -d 'Leave the version out of the Server field'
 complete -c stheno -l config -r -F -d 'Read options from a TOML file, too; the command line wins'
 complete -c stheno -l check -d 'Check options, configuration file, root, logs and addresses, and exit'
+complete -c stheno -l explain -x -d 'Print what would be answered to a request for this URL, and why, and exit'
+complete -c stheno -l explain-header -x -d 'Send this field line with the request of --explain, such as Accept-Encoding: br; may be repeated'
 complete -c stheno -l log -x -a 'debug info warning error critical off' -d 'Lowest level to log: debug, info, warning, error, critical or off'
 complete -c stheno -l logfile -r -F -d 'Append the log to this file'
 complete -c stheno -l access-log -r -F -d 'Append a line for each response to this file; - for standard output, off for none'

@@ -95,13 +95,9 @@ mod tests {
     #[test]
     fn one_line_of_each_kind_in_an_hour() {
         let (hints, now) = (Hints::default(), Instant::now());
+        // Whether this call was logged: it is then the last one of its kind.
         let told = |hint, after| {
-            let told = Cell::new(false);
-            hints.tell(hint, now + after, || {
-                told.set(true);
-                String::new()
-            });
-            // Whether `tell` took this as the last time: a log that is off makes no text.
+            hints.tell(hint, now + after, String::new);
             hints.told[hint as usize].get() == Some(now + after)
         };
         let second = Duration::from_secs(1);
