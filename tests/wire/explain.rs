@@ -16,7 +16,7 @@ fn folder() -> Folder {
     folder.write("README.md", "read me");
     folder.write("blob.xyzzy", [0, 1, 2]);
     folder.write("locked", "locked");
-    fs::set_permissions(root.join("locked"), Permissions::from_mode(0)).expect("a mode");
+    fs::set_permissions(root.join("locked"), Permissions::from_mode(0o000)).expect("a mode");
     fs::create_dir(root.join("empty")).expect("a folder");
     symlink("../secret", root.join("out")).expect("a link");
     symlink("sub", root.join("inside")).expect("a link");
