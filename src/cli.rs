@@ -167,7 +167,8 @@ macro_rules! option_words {
                 max_age, file_cache,
                 mime_types, default_type,
                 index, spa_file,
-                config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
+                config, explain,
+                log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
                 header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,
@@ -178,7 +179,8 @@ macro_rules! option_words {
             lists:
                 listen,
                 header, cache, cors,
-                error_page;
+                error_page,
+                explain_header;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

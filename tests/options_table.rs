@@ -94,7 +94,7 @@ fn help_has_every_option_with_its_default() {
 }
 
 /// Options that are for one run of the command.
-const COMMANDS: [&str; 4] = ["help", "version", "check", "config"];
+const COMMANDS: [&str; 6] = ["help", "version", "check", "config", "explain", "explain-header"];
 
 #[test]
 fn every_option_is_a_word_and_a_key() {

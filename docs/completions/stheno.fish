@@ -31,6 +31,8 @@ complete -c stheno -l config -r -F -d 'Read options from a TOML file, too; the c
 complete -c stheno -l qr -d 'Print a QR code of the URL at the start, for a phone'
 complete -c stheno -l open -d 'Open the URL in a browser when the server is ready'
 complete -c stheno -l check -d 'Check options, configuration file, root, logs and addresses, and exit'
+complete -c stheno -l explain -x -d 'Print what would be answered to a request for this URL, and why, and exit'
+complete -c stheno -l explain-header -x -d 'Send this field line with the request of --explain, such as Accept-Encoding: br; may be repeated'
 complete -c stheno -l log -x -a 'debug info warning error critical off' -d 'Lowest level to log: debug, info, warning, error, critical or off'
 complete -c stheno -l logfile -r -F -d 'Append the log to this file'
 complete -c stheno -l access-log -r -F -d 'Append a line for each response to this file; - for standard output, off for none'

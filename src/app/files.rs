@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 
 use log::{error, info};
 
+use super::explain::{self, Asked};
 use super::server::App;
 use super::setup::Setup;
 use super::start_lines::StartLines;
@@ -67,6 +68,24 @@ pub(super) struct FileContent {
     threads: usize,
     /// The line of the root in the start-up lines.
     root: String,
+}
+
+impl<F: Front> FileApp<F> {
+    /// The text of `--explain`, and whether the status is below 400. From here on this process is confined as a worker is,
+    /// so that what a worker may not read is refused here, too.
+    pub(super) fn explain(&mut self) -> Result<(String, bool), ConfigError> {
+        let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
+        let asked = Asked::read(values.text("explain"), values.all("explain-header"));
+        let asked = asked.map_err(|(option, wanted)| values.usage(option, wanted))?;
+        let (base, FileContent { service, confinement, .. }) = self.load(false)?;
+        if confinement.is_jail() {
+            service.confine();
+        }
+        let explained = confinement
+            .enter(service.root().as_fd())
+            .and_then(|()| explain::explain(&service, &base.settings, &asked));
+        explained.map_err(|error| ConfigError::Start(format!("cannot explain as a worker would: {error}")))
+    }
 }
 
 impl<F: Front> App for FileApp<F> {

@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | `browser` | opening the URL (`--open`) |
+//! | `explain` | one request, answered to standard output |
 //! | `files` | the file server: its command line, and what its workers serve |
 //! | `qr` | a QR code for a terminal (`--qr`) |
 //! | `server` | the master's side: start, reload, upgrade |
@@ -16,6 +17,7 @@
 //! brings another `server::App`.
 
 mod browser;
+mod explain;
 mod files;
 mod qr;
 pub(crate) mod server;
@@ -79,6 +81,11 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
     if has("check") {
         Setup::check(&app.load(false)?.0)?;
         return print("configuration is fine\n");
+    }
+    if has("explain") {
+        let (text, is_fine) = app.explain()?;
+        print(&text)?;
+        return Ok(ExitCode::from(u8::from(!is_fine)));
     }
     match Server::open(app)?.run(executable, process::fork)? {
         Ended::Stopped => Ok(ExitCode::SUCCESS),

@@ -27,7 +27,7 @@ use crate::sys::descriptor::{FileKind, metadata};
 const MAX_SIZE: u64 = 1024 * 1024;
 
 /// Options that have no meaning in a file.
-const NOT_IN_A_FILE: [&str; 4] = ["help", "version", "check", "config"];
+const NOT_IN_A_FILE: [&str; 6] = ["help", "version", "check", "config", "explain", "explain-header"];
 
 /// Reads a file: its settings, in their order.
 ///

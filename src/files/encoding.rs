@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::observer::Observer;
 use super::root::{File, Lookup, Root};
 use crate::http1::{Fields, list, trim_ows};
 
@@ -62,12 +63,22 @@ pub(super) fn choose(
     path: &Path,
     original: File,
     order: Order,
+    observer: impl Observer,
 ) -> (File, Option<&'static Coding>, bool, Vec<Lookup>) {
     let mut lookups = Vec::new();
     let not_before = original.metadata.modified;
     let mut sibling = |coding: &Coding| match root.sibling(path, coding.suffix) {
-        Ok(file) if file.metadata.modified >= not_before => Some(file),
-        Ok(File { lookup, .. }) | Err(lookup) => {
+        Ok(file) if file.metadata.modified >= not_before => {
+            observer.note("variant", || format!("{} is there", coding.suffix));
+            Some(file)
+        }
+        Ok(File { lookup, .. }) => {
+            observer.note("variant", || format!("{} is older than the file", coding.suffix));
+            lookups.push(lookup);
+            None
+        }
+        Err(lookup) => {
+            observer.note("variant", || format!("{} is not there", coding.suffix));
             lookups.push(lookup);
             None
         }

@@ -14,7 +14,7 @@ use super::type_table::TypeTable;
 use crate::sys::descriptor::read_at;
 
 /// The type of a file with an unknown name that is not text.
-const UNKNOWN: &str = "application/octet-stream";
+pub(super) const UNKNOWN: &str = "application/octet-stream";
 
 const PLAIN: &str = "text/plain";
 

@@ -21,12 +21,16 @@ mod cors;
 mod document;
 mod encoding;
 mod error_page;
+mod explain;
+mod finding;
 mod glob;
+mod hints;
 mod listing;
 mod listing_json;
 mod media_type;
 mod multipart;
 mod natural;
+mod observer;
 mod page;
 mod pages;
 mod path;
@@ -49,34 +53,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, info, warn};
-use rustix::io::Errno;
+use crate::clock::Now;
+use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, Target};
+use crate::sys::descriptor::duplicate;
 
-use crate::clock::{Instant, Now};
-use crate::http1::{
-    Arrival, Method, Reply, Request, Response, Service, Status, StepwiseResponse as _, Target,
-};
-
-use accept::prefers_html;
 use cache::{Bounds, Cache};
-use conditional::{PreconditionOutcome, Validators};
-use content::Content;
-use document::{Document, Found, Policy};
-use encoding::Order;
+use document::Document;
 use error_page::ErrorPages;
+use finding::Instead;
+use hints::Hints;
 use listing::ListingMemory;
-use media_type::MediaType;
-use pages::{FoundPage, PageFile};
-use reading::{Listed, Reading};
-use redirect::redirect_to_page;
-use refusal::{ALLOW, Refusal, refuse};
-use root::{File, Root};
-use view::View;
+use refusal::{ALLOW, Refusal};
+use root::Root;
 
 pub use crate::sys::beneath::Symlinks;
 pub use cors::Cors;
 pub use error_page::ErrorFile;
 pub use glob::Glob;
+pub use observer::{Decisions, Observer, Unobserved};
 pub use pages::PageOptions;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
@@ -133,8 +127,10 @@ impl Default for Options {
 }
 
 /// Serves one directory. (the seed's `AsyncHTTPRequestHandler` with `do_GET` and `do_HEAD`)
+///
+/// The code that makes a decision tells it to the observer `O`; a server has the one that takes no code.
 #[derive(Debug)]
-pub struct FileService {
+pub struct FileService<O = Unobserved> {
     root: Root,
     options: Options,
     listings: ListingMemory,
@@ -142,27 +138,8 @@ pub struct FileService {
     errors: Arc<ErrorPages>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
-    /// When a link out of the root was last logged.
-    complained: Cell<Option<Instant>>,
-    /// Whether the log says how a folder is listed.
-    told_of_listings: Cell<bool>,
-}
-
-/// What is sent for a path without a document.
-#[derive(Debug)]
-enum Instead {
-    /// A response that lacks the fields of the rules.
-    Response(Response),
-    /// A whole one.
-    Listing(Reply),
-    /// The document of paths that do not exist.
-    Fallback,
-}
-
-impl From<Response> for Instead {
-    fn from(response: Response) -> Self {
-        Self::Response(response)
-    }
+    hints: Hints,
+    observer: O,
 }
 
 /// Which of the encodings of a file is looked up.
@@ -188,17 +165,29 @@ impl FileService {
     /// # Errors
     /// As [`FileService::open`].
     pub fn with_options(root: &Path, options: Options) -> io::Result<Self> {
-        Ok(Self::of(Root::open(root, options.symlinks)?, options))
+        Ok(Self::of(Root::open(root, options.symlinks)?, options, Unobserved))
     }
 
     /// Serves an open directory, such as [`FileService::root`] of a service in another thread; `path` is its path, if it
     /// has one. Each service has its own cache.
     #[must_use]
     pub fn of_directory(root: OwnedFd, path: Option<&Path>, options: Options) -> Self {
-        Self::of(Root::of(root, path, options.symlinks), options)
+        Self::of(Root::of(root, path, options.symlinks), options, Unobserved)
+    }
+}
+
+impl<O: Observer> FileService<O> {
+    /// A service for the same root with the same options, which tells its decisions to `observer`.
+    ///
+    /// # Errors
+    /// As dup(2).
+    pub fn observed<P: Observer>(&self, observer: P) -> io::Result<FileService<P>> {
+        let root = duplicate(self.root().as_fd())?;
+        let root = Root::of(root, self.path().as_deref(), self.options.symlinks);
+        Ok(FileService::of(root, self.options.clone(), observer))
     }
 
-    fn of(root: Root, options: Options) -> Self {
+    fn of(root: Root, options: Options, observer: O) -> Self {
         let bounds = Bounds { entries: options.cached_files, bytes: CACHED_BYTES, rest: options.file_cache };
         let cache = RefCell::new(Cache::new(bounds));
         let errors = Arc::new(ErrorPages::new(&options.pages.index, &options.pages.errors));
@@ -209,8 +198,8 @@ impl FileService {
             cache,
             errors,
             piece: Cell::new(0),
-            complained: Cell::new(None),
-            told_of_listings: Cell::new(false),
+            hints: Hints::default(),
+            observer,
         }
     }
 
@@ -291,6 +280,7 @@ impl FileService {
 
     #[inline]
     fn send(&self, asked: PathRequest<'_>, document: &Document) -> Reply {
+        self.observer.note("conditions", || explain::conditions(asked.request, document));
         if document.is_special() {
             return self.send_special(asked, document);
         }
@@ -352,165 +342,6 @@ impl FileService {
         }
         key.into()
     }
-
-    /// Opens the document at a path, or returns what is sent for a path without one.
-    fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
-        let PathRequest { request, path, query, now } = asked;
-        if path == FALLBACK {
-            return self.find_fallback(asked, variant);
-        }
-        let resolved = normalise(path, self.dotfiles()).map_err(|error| {
-            let refusal = match error {
-                PathError::Malformed => Refusal::Malformed,
-                PathError::Hidden => Refusal::Missing,
-            };
-            self.errors.respond(refusal, request)
-        })?;
-        match self.read(request, &resolved, variant) {
-            Ok(Some(found)) => {
-                debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                Ok(self.document(found, now))
-            }
-            Ok(None) => Err(redirect_to_directory(path, query).into()),
-            Err(error) => Err(self.respond_without(asked, &resolved, &error)),
-        }
-    }
-
-    fn document(&self, found: Found, now: Now) -> Document {
-        let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &found.path);
-        Document::new(found, policy, now)
-    }
-
-    /// What is sent for a path without a document: a listing, a redirect, the document of paths that do not exist, or an
-    /// error.
-    fn respond_without(&self, asked: PathRequest<'_>, path: &ResolvedPath, error: &io::Error) -> Instead {
-        let PathRequest { request, query, now, .. } = asked;
-        let pages = &self.options.pages;
-        let is_unindexed = path.as_directory && is_missing(error);
-        if is_unindexed && self.options.listing {
-            match self.list(asked, path) {
-                Ok(reply) => return Instead::Listing(reply),
-                Err(error) if is_missing(&error) => {}
-                Err(error) => return self.errors.respond(refuse(path, &error), request).into(),
-            }
-        }
-        if is_unindexed
-            && pages.has_page_beside(&self.root, path)
-            && let Some(name) = path.relative.file_name()
-            && let Some(redirect) = redirect_to_page(asked.path, query, name)
-        {
-            return redirect.into();
-        }
-        if pages.fallback.is_some() && pages::is_free(error) && prefers_html(request.fields) {
-            return Instead::Fallback;
-        }
-        self.note_link_out(path, error, now);
-        let is_hinted = is_unindexed && !self.options.listing && self.root.open_directory(path).is_ok();
-        if is_hinted {
-            self.note_unlisted(path);
-        }
-        let refusal = if is_hinted { Refusal::NoIndex } else { refuse(path, error) };
-        self.errors.respond(refusal, request).into()
-    }
-
-    /// Opens the document of paths that do not exist.
-    fn find_fallback(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
-        let PathRequest { request, now, .. } = asked;
-        let missing = || self.errors.respond(Refusal::Missing, request);
-        let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
-        match self.read(request, path, variant) {
-            Ok(Some(found)) => Ok(self.document(found, now).into_fallback()),
-            Ok(None) => Err(missing().into()),
-            Err(error) => Err(self.errors.respond(refuse(path, &error), request).into()),
-        }
-    }
-
-    fn dotfiles(&self) -> Dotfiles {
-        if self.options.dotfiles { Dotfiles::Serve } else { Dotfiles::Hide }
-    }
-
-    /// Lists the directory at a path: at once if it is small.
-    fn list(&self, asked: PathRequest<'_>, path: &ResolvedPath) -> io::Result<Reply> {
-        let PathRequest { request, query, .. } = asked;
-        let view = View::of(query, request.fields.all("Accept"));
-        let reading = Reading::begin(&self.root, path.clone(), self.dotfiles(), view, &self.listings)?;
-        // A listing has no validators.
-        match conditional::evaluate(request, &Validators::default()) {
-            PreconditionOutcome::Send => {}
-            outcome => {
-                let mut response = match outcome {
-                    PreconditionOutcome::Failed => Response::error(Status::PRECONDITION_FAILED),
-                    _ => Response::new(Status::NOT_MODIFIED),
-                };
-                self.complete(request, &mut response);
-                return Ok(response.into());
-            }
-        }
-        let (mut head, mut error) = (rows::head(view), Response::new(Status::FORBIDDEN));
-        self.complete(request, &mut head);
-        self.complete(request, &mut error);
-        let mut listed = Listed {
-            reading,
-            head,
-            errors: Arc::clone(&self.errors),
-            is_html: prefers_html(request.fields),
-            error_lines: error.fields().to_vec(),
-        };
-        Ok(listed.step().map_or_else(|| Reply::Stepwise(Box::new(listed)), Reply::Ready))
-    }
-
-    /// Logs that a link leads out of the root: the operator may not know why the file is not there. A client cannot fill
-    /// the log with it.
-    fn note_link_out(&self, path: &ResolvedPath, error: &io::Error, now: Now) {
-        let is_quiet = || self.complained.get().is_some_and(|at| now.monotonic - at < COMPLAINT);
-        if Errno::from_io_error(error) == Some(Errno::XDEV) && !is_quiet() {
-            self.complained.set(Some(now.monotonic));
-            warn!(
-                "{} leads out of the root by a symbolic link, and is 404 without --follow-symlinks",
-                path.shown()
-            );
-        }
-    }
-
-    /// Logs once that a folder without an index is not listed: the operator may not know the option.
-    fn note_unlisted(&self, path: &ResolvedPath) {
-        if !self.told_of_listings.replace(true) {
-            let index = self.options.pages.index.join(" or ");
-            info!("/{} has no {index}, and is 404 without --listing", path.shown());
-        }
-    }
-
-    /// Opens and reads one version of a file; `None` for a directory.
-    fn read(
-        &self,
-        request: &Request<'_>,
-        path: &ResolvedPath,
-        variant: Variant,
-    ) -> io::Result<Option<Found>> {
-        for _ in 0..MAX_CHANGES {
-            let FoundPage::File(page) = self.options.pages.find(&self.root, path)? else {
-                return Ok(None);
-            };
-            let PageFile { path, file: original, before } = page;
-            let (name, types) = (path.file_name().unwrap_or_default(), self.options.types.as_deref());
-            let media_type = MediaType::of(name, original.file.as_fd(), original.metadata.size, types)?;
-            // A file that is compressed already has no sibling that is more so.
-            let order = match variant {
-                _ if !self.options.precompressed || media_type.coding.is_some() => Order::default(),
-                Variant::Accepted => Order::of(request.fields),
-                Variant::Original => Order::none(),
-            };
-            let (chosen, coding, varies, mut lookups) = encoding::choose(&self.root, &path, original, order);
-            let File { file, metadata, lookup } = chosen;
-            lookups.push(lookup);
-            lookups.extend(before);
-            if let Some(content) = Content::read(file, &metadata, &path)? {
-                return Ok(Some(Found { path, lookups, metadata, content, media_type, coding, varies }));
-            }
-        }
-        // It is written without a pause, and will be quiet later.
-        Err(Errno::AGAIN.into())
-    }
 }
 
 /// A request for a path.
@@ -526,7 +357,7 @@ fn is_ranged(request: &Request<'_>) -> bool {
     request.method == Method::Get && request.fields.get("Range").is_some()
 }
 
-impl FileService {
+impl<O: Observer> FileService<O> {
     /// Responds to one request.
     #[must_use]
     pub fn respond(&self, request: &Request<'_>, now: Now) -> Reply {
@@ -557,24 +388,14 @@ impl FileService {
     }
 }
 
-impl Service for FileService {
+impl<O: Observer> Service for FileService<O> {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         self.respond(request, now)
     }
 }
 
-/// The time between two lines about links that lead out of the root.
-const COMPLAINT: Duration = Duration::from_secs(10);
-
 /// The path of the document of paths that do not exist, in the cache: a target has no spaces, so no request has it.
 const FALLBACK: &[u8] = b" ";
 
-/// How often a file is read again that changes while it is read.
-const MAX_CHANGES: usize = 3;
-
 /// The shortest time between two sweeps of the cache.
 const LEAST_REST: Duration = Duration::from_secs(1);
-
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-}

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use super::path::ResolvedPath;
 use crate::sys::beneath::{self, Beneath, Symlinks};
 use crate::sys::descriptor::{FileKind, Metadata, metadata, metadata_of_path};
+use crate::sys::directory::NameReader;
 
 /// The directory that is served. A clone is another view of the same directory.
 #[derive(Clone, Debug)]
@@ -117,6 +118,36 @@ impl Root {
             Ok(OpenOutcome::File(file)) => Ok(file),
             _ => Err(Lookup { path: self.way_to(&path), found: None }),
         }
+    }
+
+    /// The symbolic links on the way to `path`, and their targets. Only `--explain` asks for them.
+    pub(super) fn links(&self, path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.with_beneath(|beneath| beneath.links(path))
+    }
+
+    /// The permission bits of what is at `path`, and its owner.
+    pub(super) fn rights(&self, path: &Path) -> io::Result<(u32, u32)> {
+        self.with_beneath(|beneath| beneath.rights(&Path::new(".").join(path)))
+    }
+
+    /// Whether `path` is a directory.
+    pub(super) fn is_folder(&self, path: &ResolvedPath) -> bool {
+        self.with_beneath(|beneath| beneath.is_directory(&Path::new(".").join(&path.relative)))
+    }
+
+    /// The name beside the one of `path` that differs from it in upper and lower case only. It reads the directory, so only
+    /// `--explain` asks for it.
+    pub(super) fn similar(&self, path: &ResolvedPath) -> Option<Vec<u8>> {
+        let wanted = path.relative.file_name()?;
+        let folder = Path::new(".").join(path.relative.parent()?);
+        let folder = self.with_beneath(|beneath| beneath.open(&folder)).ok()?;
+        let mut names = NameReader::new(folder).ok()?;
+        while let Some(found) = names.next_name().ok()? {
+            if wanted != found.name() && wanted.eq_ignore_ascii_case(found.name()) {
+                return Some(found.name().as_bytes().to_vec());
+            }
+        }
+        None
     }
 
     /// Opens a directory to list it.

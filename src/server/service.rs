@@ -4,7 +4,7 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::clock::{Instant, Now};
-use crate::files::FileService;
+use crate::files::{FileService, Observer};
 use crate::http1::{Request, Response, Service};
 use crate::reactor::Peer;
 use crate::slab::Key;
@@ -101,7 +101,7 @@ pub trait WorkerService: Service {
 
 impl<F: Fn(&Request<'_>, Now) -> Response> WorkerService for F {}
 
-impl WorkerService for FileService {
+impl<O: Observer> WorkerService for FileService<O> {
     fn is_outdated(&self) -> bool {
         Self::is_outdated(self)
     }

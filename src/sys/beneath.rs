@@ -96,6 +96,28 @@ impl Beneath<'_> {
         self.open_with(path, DIRECTORY).is_ok()
     }
 
+    /// The symbolic links on the way to `path` and their targets, in the order in which a lookup follows them, to the end or
+    /// to the place where it fails.
+    #[must_use]
+    pub fn links(&self, path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut links = Vec::new();
+        let each = |name: &OsStr, target: &CStr| {
+            links.push((name.as_bytes().to_vec(), target.to_bytes().to_vec()));
+        };
+        // Why it fails is told by `open`.
+        let _ = self.walk_links(path, LOOK, each);
+        links
+    }
+
+    /// The permission bits of the file at `path`, and the user that owns it.
+    ///
+    /// # Errors
+    /// As [`Beneath::open`].
+    pub fn rights(&self, path: &Path) -> io::Result<(u32, u32)> {
+        let stat = fs::fstat(self.open_with(path, LOOK)?)?;
+        Ok((Mode::from_raw_mode(stat.st_mode).bits() & 0o7777, stat.st_uid))
+    }
+
     fn open_with(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         if self.symlinks == Symlinks::Anywhere {
             return Ok(fs::openat(self.root, path, flags, Mode::empty())?);
@@ -131,6 +153,16 @@ impl Beneath<'_> {
 
     /// The portable twin: a stack of open directories, and a queue of the components that are left.
     fn walk(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        self.walk_links(path, flags, |_, _| {})
+    }
+
+    /// As [`Beneath::walk`]; calls `each` with each symbolic link and its target.
+    fn walk_links(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        mut each: impl FnMut(&OsStr, &CStr),
+    ) -> io::Result<OwnedFd> {
         let mut above: Vec<OwnedFd> = Vec::new();
         let mut todo: VecDeque<Vec<u8>> = VecDeque::new();
         let mut followed = 0;
@@ -146,6 +178,7 @@ impl Beneath<'_> {
                 continue;
             }
             if let Some(target) = symlink_target(here, name)? {
+                each(name, &target);
                 followed += 1;
                 if self.symlinks == Symlinks::Refuse || followed > MAX_SYMLINKS {
                     return Err(Errno::LOOP.into());

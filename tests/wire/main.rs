@@ -7,6 +7,7 @@ mod access_log;
 mod command;
 mod config_file;
 mod corpus;
+mod explain;
 mod file_cache;
 mod files;
 mod headers;
