@@ -14,6 +14,7 @@ mod wire {
     mod command;
     mod config_file;
     pub(crate) mod corpus;
+    mod explain;
     mod file_cache;
     mod files;
     mod headers;
