@@ -4,7 +4,7 @@ _stheno() {
     case ${COMP_WORDS[COMP_CWORD-1]} in
         -r | --root) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); return ;;
         --host) COMPREPLY=(); return ;;
-        --port) COMPREPLY=(); return ;;
+        -p | --port) COMPREPLY=(); return ;;
         --listen) COMPREPLY=(); return ;;
         --unix-mode) COMPREPLY=(); return ;;
         -w | --workers) COMPREPLY=(); return ;;
@@ -20,6 +20,8 @@ _stheno() {
         --spa-file) COMPREPLY=(); return ;;
         --error-page) COMPREPLY=(); return ;;
         --config) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --explain) COMPREPLY=(); return ;;
+        --explain-header) COMPREPLY=(); return ;;
         --log) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error critical off' -- "$word"); return ;;
         --logfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --access-log) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
@@ -49,6 +51,7 @@ _stheno() {
         --max-header-bytes) COMPREPLY=(); return ;;
         --max-body-bytes) COMPREPLY=(); return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '-r --root --host --port --listen --unix-mode -w --workers --accept --defer-accept --listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --check --log --logfile --access-log --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --qr --open --check --explain --explain-header --log --logfile --access-log --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
+    if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); fi
 }
 complete -F _stheno stheno
