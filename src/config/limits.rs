@@ -77,11 +77,16 @@ fn symlinks(values: &Values) -> Result<Symlinks, ConfigError> {
     }
 }
 
+/// The options of a site: its folders are addresses of pages.
+const SITE: [&str; 3] = ["clean-urls", "spa", "spa-file"];
+
 /// Directories are listed for the users of this machine, unless the options say something else. A place beyond it is enough
-/// for a no: what may be seen by others is said by name.
+/// for a no: what may be seen by others is said by name. So is an option of a site, where a folder is the address of a page
+/// or of a route.
 fn listing(values: &Values) -> Result<bool, ConfigError> {
     match (values.has("listing"), values.has("no-listing")) {
         (true, true) => Err(values.usage("no-listing", "leave it or --listing out")),
+        (false, false) if SITE.iter().any(|name| values.has(name)) => Ok(false),
         (false, false) => Ok(listen::places(values)?.iter().all(ListenSpec::is_loopback)),
         (is_wanted, _) => Ok(is_wanted),
     }
