@@ -152,20 +152,22 @@ macro_rules! option_words {
                 defer_accept,
                 listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
                 check, version,
-                require_sandbox;
+                require_sandbox,
+                auth_without_tls;
             values:
                 host, port, unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
-                config, log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
+                config, log, logfile, access_log, access_log_format, pidfile, status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
+                auth, forwarded_field,
                 header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,
                 linger_timeout,
                 max_connections, max_connections_per_ip, max_requests_per_connection, max_target_bytes,
                 max_field_bytes, max_fields, max_header_bytes, max_body_bytes
                 $(, $more)*;
             lists:
-                listen;
+                listen, allow, proxy_protocol, forwarded_from;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

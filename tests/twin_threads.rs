@@ -18,6 +18,7 @@ mod wire {
     mod files;
     mod http;
     mod listeners;
+    mod log_format;
     mod mutations;
     mod options;
     mod rules_a;

@@ -7,6 +7,7 @@ use log::{error, info};
 
 use super::server::{App, StartLines};
 use super::setup::Setup;
+use crate::access::{Access, Users};
 use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
@@ -40,7 +41,8 @@ pub trait Front {
         Ok(1)
     }
 
-    /// Serves with `threads` threads until it is told to stop, and shows the status page if there is one.
+    /// Serves the clients that have `access` with `threads` threads until it is told to stop, and shows the status page if
+    /// there is one.
     ///
     /// # Errors
     /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`] if another try would end
@@ -49,6 +51,7 @@ pub trait Front {
         &self,
         worker: Worker<FileService>,
         status: Option<Station>,
+        access: Access,
         threads: usize,
     ) -> Result<(), (i32, io::Error)>;
 }
@@ -62,6 +65,7 @@ pub(super) struct FileApp<F> {
 /// What the workers of one configuration serve, and the number of threads in each.
 pub(super) struct FileContent {
     service: FileService,
+    access: Access,
     confinement: Confinement,
     threads: usize,
     /// The line of the root in the start-up lines.
@@ -75,15 +79,18 @@ impl<F: Front> App for FileApp<F> {
         let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
         let mut config = Config::from_values(&values)?;
         let threads = self.front.adapt(&values, &mut config)?;
-        let Config { mut base, root, mut files, identity, jail } = config;
+        let Config { mut base, root, mut files, access, identity, jail } = config;
         let most = process::raise_descriptor_limit() / CACHED_SHARE;
         files.cached_files = if files.file_cache.is_zero() { 0 } else { files.cached_files.min(most) };
         base.reserved = files.cached_files;
         let service = FileService::with_options(&root, files).map_err(|error| {
             base.sources.start_error("--root", format!("cannot serve {}: {error}", root.display()))
         })?;
+        let users = access.auth.map(|path| Users::read(&path, &root)).transpose();
+        let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
         let content = FileContent {
             service,
+            access: Access { allow: access.allow, users, forwarded: access.forwarded },
             confinement: Confinement::new(identity, jail),
             threads,
             root: format!("root     {}", root.display()),
@@ -105,7 +112,7 @@ impl<F: Front> App for FileApp<F> {
     }
 
     fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
-        let FileContent { service, confinement, threads, .. } = content;
+        let FileContent { service, access, confinement, threads, .. } = content;
         let recorder = match setup.recorder(assignment.slot) {
             Ok(recorder) => recorder,
             Err(error) => {
@@ -120,7 +127,7 @@ impl<F: Front> App for FileApp<F> {
         let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
         let served = confined.and_then(|()| {
             let (worker, status) = setup.into_worker(assignment, log, recorder, service);
-            self.front.serve(worker, status, threads)
+            self.front.serve(worker, status, access, threads)
         });
         served.map_or_else(
             |(code, error)| {

@@ -17,7 +17,7 @@ use std::io;
 use log::debug;
 
 use super::log_record::PendingRecords;
-use super::{LogRecord, LogSink, PeerInfo, WorkerService};
+use super::{LogRecord, LogSink, PeerInfo, Visitor, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
@@ -66,14 +66,24 @@ struct PendingRequest {
     from: Option<u64>,
 }
 
+/// Why a driver does not go on with the input that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    None,
+    /// The turn's budget of requests is spent.
+    Budget,
+    /// The service has to look at a request for longer than a turn, and wakes the connection. ([`WorkerService::admit`])
+    Service,
+}
+
 /// One connection: the protocol, the current request and the records of its responses.
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection,
     current: Option<Box<PendingRequest>>,
     records: PendingRecords,
-    /// The turn's budget of requests is spent, and input is left.
-    paused: bool,
+    /// Why input is left that was received.
+    pause: Pause,
     /// When the next request of the current piece of input arrived.
     arrival: Arrival,
     /// The kernel may queue much for the peer, which reads well.
@@ -88,7 +98,7 @@ impl Driver {
             connection: Connection::new(now),
             current: None,
             records: PendingRecords::default(),
-            paused: false,
+            pause: Pause::None,
             arrival: Arrival::Unknown,
             is_wide: false,
         }
@@ -103,26 +113,26 @@ impl Driver {
     /// Whether more input is wanted. (back-pressure; see [`Connection::wants_read`])
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.paused && self.connection.wants_read()
+        self.pause == Pause::None && self.connection.wants_read()
     }
 
     /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.paused || self.connection.wants_write()
+        self.pause == Pause::Budget || self.connection.wants_write()
     }
 
     /// Whether the connection waits for the first byte of a request, and all responses have left.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        !self.paused && self.connection.is_idle()
+        self.pause == Pause::None && self.connection.is_idle()
     }
 
     /// Returns the number of input bytes that wait for the rest of a request, or for the peer to take a response. Input
     /// that waits for its turn in the loop is not counted.
     #[must_use]
     pub fn held(&self) -> usize {
-        if self.paused { 0 } else { self.connection.held() }
+        if self.pause == Pause::None { self.connection.held() } else { 0 }
     }
 
     /// Whether this connection is one of [`DriverContext::wide`].
@@ -224,7 +234,7 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        if self.connection.is_waiting() {
+        if self.connection.is_waiting() || self.pause == Pause::Service {
             self.receive(b"", cx);
             self.flush(io, cx)?;
         }
@@ -247,7 +257,7 @@ impl Driver {
         cx: &mut DriverContext<'_, S>,
     ) {
         cx.spares.lend(self.connection.output_mut());
-        (self.paused, self.arrival) = (false, arrival);
+        (self.pause, self.arrival) = (Pause::None, arrival);
         let mut window = self.connection.open(bytes, cx.turn.now);
         while self.take_event(&mut window, cx) {}
         self.connection.store(window);
@@ -263,9 +273,10 @@ impl Driver {
             Event::NeedData => return false,
             Event::Paused => return self.poll_application(cx),
             Event::Head(_) if cx.frames == 0 => {
-                self.paused = true;
+                self.pause = Pause::Budget;
                 return false;
             }
+            Event::Head(_) if S::IS_GUARDED && self.pause == Pause::Service => return false,
             Event::Head(head) if head.fields <= FEW_FIELDS => {
                 self.handle_head::<S, FEW_FIELDS>(head, window, cx)
             }
@@ -298,10 +309,15 @@ impl Driver {
         };
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
+        if S::IS_GUARDED && !cx.service.admit(&request, cx.turn.now) {
+            // The next call for an event finds the same head.
+            self.pause = Pause::Service;
+            return;
+        }
         let reply = cx.service.handle(&request, cx.turn.now);
-        let record = cx.log.as_deref().map(|log| match log.wants_lines() {
-            true => LogRecord::of(&request),
-            false => LogRecord::without_text(),
+        let record = cx.log.as_deref().map(|log| match cx.service.visitor() {
+            Some(Visitor { client, user }) => log.begin(&request, client, user.as_deref()),
+            None => log.begin(&request, cx.peer.peer, None),
         });
         let needs = request.needs();
         let sink = match &reply {
@@ -365,12 +381,16 @@ impl Driver {
     }
 
     fn refuse<S>(&mut self, status: Status, window: &Window<'_>, cx: &mut DriverContext<'_, S>) {
+        self.pause = Pause::None;
         let begun = self.connection.begun();
         let body = self.connection.refuse(status, window, &mut cx.turn);
         let record = match self.current.take() {
             Some(current) => current.record,
             // Before the first byte of a request the record has no line.
-            None => cx.log.is_some().then(|| LogRecord::refused(begun.map_or(b"", |_| window.bytes()))),
+            None => cx
+                .log
+                .as_deref()
+                .map(|log| log.begin_refused(begun.map_or(b"", |_| window.bytes()), cx.peer.peer)),
         };
         if let Some(record) = record {
             self.records.push(record, status, begun.unwrap_or(cx.turn.now.monotonic), body);
@@ -384,7 +404,7 @@ impl Driver {
             return false;
         }
         if cx.frames == 0 {
-            self.paused = true;
+            self.pause = Pause::Budget;
             return false;
         }
         let Some(PendingRequest { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {

@@ -157,7 +157,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let shares = self.heartbeat.shares();
         let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
         let counters = self.service.counter().into_iter().chain(recorder).collect();
-        let ledger = Ledger::of(self.access_log, counters);
+        let ledger = Ledger::of(self.access_log.map(AccessLog::into_sink), counters);
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();

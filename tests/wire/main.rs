@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod access_log;
 mod command;
 mod config_file;
@@ -11,6 +12,7 @@ mod file_cache;
 mod files;
 mod http;
 mod listeners;
+mod log_format;
 mod metrics;
 mod mutations;
 mod options;
