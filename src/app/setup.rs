@@ -8,7 +8,7 @@ use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
-    AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
+    AccessLog, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, Resolved, Worker, bind,
 };
 use crate::status::{Board, Station};
 use crate::sys::process;
@@ -134,6 +134,7 @@ impl Setup {
             access_log: self.access_log.map(AccessLog::new),
             log: Some(log),
             listeners: self.listeners.into_worker(assignment.slot),
+            layering: Layering::default(),
             accept: self.config.accept,
             signals: assignment.signals,
             master_link: assignment.master_link,

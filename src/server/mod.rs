@@ -5,6 +5,7 @@
 //! | `worker` | the loop of a worker, and its end |
 //! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
+//! | `wire` | what is between the socket of a connection and its protocol |
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
 //! | `driver/ending` | how a connection ends before its peer closes it |
 //! | `memory` | one connection over memory |
@@ -39,6 +40,7 @@ mod memory;
 mod printable;
 mod service;
 mod unix;
+mod wire;
 mod worker;
 
 use std::cell::{Cell, RefCell};
@@ -66,6 +68,7 @@ pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
 pub use service::{PeerInfo, TurnFacts, WorkerService};
+pub use wire::{Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};
 
 /// The state that all channels of a worker share.

@@ -1,0 +1,138 @@
+//! What lies between the socket of a connection and its protocol: nothing, or layers of their own.
+//!
+//! A channel is generic over its [`Wire`], so a plain connection executes no instruction for the layers of others. There
+//! are two wires, [`Plain`] and [`Layers`], and so two instances of the channel for each service. Each listener has a
+//! [`Layering`], which says what its connections have.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::chat::Transport;
+
+/// The layers of one connection, over a transport that exists only for the time of a hook.
+pub trait Wire: fmt::Debug {
+    /// The transport of the protocol, over the transport `T` of the socket.
+    type Over<'w, T: Transport>: Transport
+    where
+        Self: 'w;
+
+    /// Returns the transport of the protocol for one hook.
+    fn over<T: Transport>(&mut self, io: T) -> Self::Over<'_, T>;
+
+    /// Called at the end of a hook: sends what the layers hold back, as far as there is room. `is_last`: the connection
+    /// closes after the hook.
+    ///
+    /// # Errors
+    /// As the transport: the connection is broken.
+    fn settle<T: Transport>(over: &mut Self::Over<'_, T>, is_last: bool) -> io::Result<()>;
+
+    /// Whether the layers hold output of their own that had no room so far.
+    fn wants_write(&self) -> bool;
+}
+
+/// No layer: the protocol has the socket itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
+
+impl Wire for Plain {
+    type Over<'w, T: Transport> = T;
+
+    #[inline(always)]
+    fn over<T: Transport>(&mut self, io: T) -> T {
+        io
+    }
+
+    #[inline(always)]
+    fn settle<T: Transport>(_: &mut T, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn wants_write(&self) -> bool {
+        false
+    }
+}
+
+/// What the connections of a listener have between socket and protocol.
+#[derive(Clone, Debug, Default)]
+pub struct Layering {}
+
+impl Layering {
+    /// Whether there is no layer: the channels are plain.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        true
+    }
+
+    /// The layers of a new connection.
+    pub(super) fn layers(&self) -> Layers {
+        Layers {}
+    }
+}
+
+/// The layers of one connection.
+#[derive(Debug)]
+pub struct Layers {}
+
+/// [`Layers`] for the time of a hook.
+#[derive(Debug)]
+pub struct Layered<'w, T> {
+    #[expect(dead_code, reason = "the layers come with their options")]
+    layers: &'w mut Layers,
+    io: T,
+}
+
+impl Wire for Layers {
+    type Over<'w, T: Transport> = Layered<'w, T>;
+
+    fn over<T: Transport>(&mut self, io: T) -> Layered<'_, T> {
+        Layered { layers: self, io }
+    }
+
+    fn settle<T: Transport>(_: &mut Layered<'_, T>, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wants_write(&self) -> bool {
+        false
+    }
+}
+
+impl<T: Transport> Transport for Layered<'_, T> {
+    fn recv(&mut self) -> io::Result<Option<&[u8]>> {
+        self.io.recv()
+    }
+
+    fn take_report(&mut self) -> bool {
+        self.io.take_report()
+    }
+
+    fn look_again(&mut self) {
+        self.io.look_again();
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {
+        self.io.send(bytes, more)
+    }
+
+    fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>> {
+        self.io.send_file(file, offset, len)
+    }
+
+    fn may_produce(&mut self) -> bool {
+        self.io.may_produce()
+    }
+
+    fn shutdown(&mut self) {
+        self.io.shutdown();
+    }
+
+    fn widen(&mut self) {
+        self.io.widen();
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.io.reset()
+    }
+}
