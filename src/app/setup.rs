@@ -2,13 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
-    AccessLog, Address, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
+    AccessLog, Address, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, Resolved, Worker,
+    bind,
 };
 use crate::status::{Board, Station};
 use crate::sys::process;
@@ -139,6 +141,7 @@ impl Setup {
                 .map(|target| AccessLog::with_format(target, self.config.access_log_format.clone())),
             log: Some(log),
             listeners: self.listeners.into_worker(assignment.slot),
+            layering: Layering { proxies: self.config.proxies.map(Arc::new) },
             accept: self.config.accept,
             signals: assignment.signals,
             master_link: assignment.master_link,

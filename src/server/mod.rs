@@ -5,9 +5,11 @@
 //! | `worker` | the loop of a worker, and its end |
 //! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
+//! | `wire` | what is between the socket of a connection and its protocol |
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
 //! | `driver/ending` | how a connection ends before its peer closes it |
 //! | `memory` | one connection over memory |
+//! | `preface` | the beginning of a connection from a proxy |
 //! | `proxy_header` | the header of the PROXY protocol |
 //! | `service` | the trait that a worker needs beside responses |
 //! | `capacity` | the number of connections that the descriptors allow |
@@ -43,10 +45,12 @@ mod log_record;
 mod log_target;
 mod memory;
 mod networks;
+mod preface;
 mod printable;
 mod proxy_header;
 mod service;
 mod unix;
+mod wire;
 mod worker;
 
 use std::cell::{Cell, RefCell};
@@ -76,6 +80,7 @@ pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
 pub use networks::{NETWORKS, Networks};
 pub use service::{PeerInfo, TurnFacts, Visitor, WorkerService};
+pub use wire::{Greeting, Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};
 
 /// The state that all channels of a worker share.

@@ -28,7 +28,7 @@ pub(super) const LONGEST: usize = 2048;
 
 /// The beginning of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Preface {
+pub(super) enum Header {
     /// The header is not whole.
     Partial,
     /// A header of `length` bytes. `client` is `None` where the proxy speaks for itself, or does not know.
@@ -38,29 +38,29 @@ pub(super) enum Preface {
 }
 
 /// Reads the header at the beginning of `bytes`.
-pub(super) fn parse(bytes: &[u8]) -> Preface {
+pub(super) fn parse(bytes: &[u8]) -> Header {
     let is_start_of = |start: &[u8]| bytes.iter().zip(start).all(|(here, there)| here == there);
     if is_start_of(WORD) && bytes.len() >= WORD.len() {
         parse_line(bytes)
     } else if is_start_of(SIGNATURE) && bytes.len() >= SIGNATURE.len() {
-        parse_binary(bytes).unwrap_or(Preface::Malformed)
+        parse_binary(bytes).unwrap_or(Header::Malformed)
     } else if is_start_of(WORD) || is_start_of(SIGNATURE) {
-        Preface::Partial
+        Header::Partial
     } else {
-        Preface::Malformed
+        Header::Malformed
     }
 }
 
-fn parse_line(bytes: &[u8]) -> Preface {
+fn parse_line(bytes: &[u8]) -> Header {
     let window = &bytes[..bytes.len().min(LONGEST_LINE)];
     let Some(end) = window.windows(2).position(|pair| pair == b"\r\n") else {
         let is_over = bytes.len() >= LONGEST_LINE;
-        return if is_over { Preface::Malformed } else { Preface::Partial };
+        return if is_over { Header::Malformed } else { Header::Partial };
     };
     let line = std::str::from_utf8(&bytes[WORD.len()..end]).ok();
     match line.and_then(client_of_line) {
-        Some(client) => Preface::Whole { length: end + 2, client },
-        None => Preface::Malformed,
+        Some(client) => Header::Whole { length: end + 2, client },
+        None => Header::Malformed,
     }
 }
 
@@ -84,17 +84,17 @@ fn client_of_line(line: &str) -> Option<Option<SocketAddr>> {
 }
 
 /// Reads version 2, whose signature is here; `None` if it is malformed.
-fn parse_binary(bytes: &[u8]) -> Option<Preface> {
+fn parse_binary(bytes: &[u8]) -> Option<Header> {
     let byte = |at: usize| bytes.get(at).copied();
     let is_local = match byte(12) {
-        None => return Some(Preface::Partial),
+        None => return Some(Header::Partial),
         Some(0x20) => true,
         Some(0x21) => false,
         Some(_) => return None,
     };
     // The least length of the addresses of each family. Datagrams do not come over a connection.
     let least = match byte(13) {
-        None => return Some(Preface::Partial),
+        None => return Some(Header::Partial),
         Some(_) if is_local => 0,
         Some(0x00) => 0,
         Some(0x11) => 12,
@@ -103,14 +103,14 @@ fn parse_binary(bytes: &[u8]) -> Option<Preface> {
         Some(_) => return None,
     };
     let (Some(high), Some(low)) = (byte(14), byte(15)) else {
-        return Some(Preface::Partial);
+        return Some(Header::Partial);
     };
     let length = FIXED + usize::from(u16::from_be_bytes([high, low]));
     if length < FIXED + least || length > LONGEST {
         return None;
     }
     let Some(addresses) = bytes.get(FIXED..length) else {
-        return Some(Preface::Partial);
+        return Some(Header::Partial);
     };
     let number = |at: usize| u16::from_be_bytes([addresses[at], addresses[at + 1]]);
     let client = match least {
@@ -124,7 +124,7 @@ fn parse_binary(bytes: &[u8]) -> Option<Preface> {
         }
         _ => None,
     };
-    Some(Preface::Whole { length, client })
+    Some(Header::Whole { length, client })
 }
 
 #[cfg(test)]
@@ -137,8 +137,8 @@ mod tests {
         [SIGNATURE, &[command, family][..], &length, addresses, tlvs].concat()
     }
 
-    fn whole(client: Option<&str>, length: usize) -> Preface {
-        Preface::Whole { length, client: client.map(|text| text.parse().expect("an address")) }
+    fn whole(client: Option<&str>, length: usize) -> Header {
+        Header::Whole { length, client: client.map(|text| text.parse().expect("an address")) }
     }
 
     const V4: &[u8] = &[192, 0, 2, 7, 198, 51, 100, 1, 0x12, 0x67, 0, 80];
@@ -176,7 +176,7 @@ mod tests {
         for (header, client) in good() {
             let name = header.escape_ascii().to_string();
             for cut in 0..header.len() {
-                assert_eq!(parse(&header[..cut]), Preface::Partial, "{name} cut at {cut}");
+                assert_eq!(parse(&header[..cut]), Header::Partial, "{name} cut at {cut}");
             }
             for rest in ["", "G", "GET / HTTP/1.1\r\n\r\n", "PROXY UNKNOWN\r\n", "\0"] {
                 let input = [&header, rest.as_bytes()].concat();
@@ -220,8 +220,8 @@ mod tests {
         ] {
             let name = header.escape_ascii().to_string();
             let mut outcomes = (0..=header.len()).map(|cut| parse(&header[..cut]));
-            assert!(outcomes.any(|outcome| outcome == Preface::Malformed), "{name}");
-            assert!(outcomes.all(|outcome| outcome == Preface::Malformed), "{name}: it is final");
+            assert!(outcomes.any(|outcome| outcome == Header::Malformed), "{name}");
+            assert!(outcomes.all(|outcome| outcome == Header::Malformed), "{name}: it is final");
         }
     }
 
@@ -249,9 +249,9 @@ mod tests {
             }
             input.resize(input.len() + random(2) * LONGEST, b'x');
             match parse(&input) {
-                Preface::Whole { length, .. } => assert!(length <= input.len() && length <= LONGEST),
-                Preface::Partial => assert!(input.len() < LONGEST, "{}", input.escape_ascii()),
-                Preface::Malformed => {}
+                Header::Whole { length, .. } => assert!(length <= input.len() && length <= LONGEST),
+                Header::Partial => assert!(input.len() < LONGEST, "{}", input.escape_ascii()),
+                Header::Malformed => {}
             }
         }
     }

@@ -10,7 +10,8 @@ use log::{debug, info, warn};
 use mio::event::Source;
 
 use super::{
-    Acceptor, AccessLog, Capacity, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts, WorkerService,
+    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts,
+    WorkerService,
 };
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
@@ -59,6 +60,8 @@ pub struct Worker<S> {
     pub log: Option<LogTarget>,
     /// The listening sockets.
     pub listeners: Vec<SharedListener>,
+    /// What their connections have between socket and protocol.
+    pub layering: Layering,
     /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
@@ -124,6 +127,7 @@ impl<S> Worker<S> {
             access_log: self.access_log,
             log: self.log,
             listeners: self.listeners,
+            layering: self.layering,
             accept: self.accept,
             signals: self.signals,
             master_link: self.master_link,
@@ -164,7 +168,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         for (number, socket) in (0..).zip(self.listeners) {
             let listener = Listener::new(socket, self.accept);
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
-            reactor.add(acceptor.with_number(number));
+            reactor.add(acceptor.with_number(number).with_layering(self.layering.clone()));
         }
         let minute = (reactor.now().monotonic, 0);
         let running = Running {

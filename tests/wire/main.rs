@@ -16,6 +16,7 @@ mod log_format;
 mod metrics;
 mod mutations;
 mod options;
+mod proxy_protocol;
 mod recording;
 mod rules_a;
 mod rules_b;
