@@ -159,8 +159,8 @@ fn encode_sha(hash: &[u8], third: usize, turn: impl Fn(usize) -> usize, rest: &[
 mod tests {
     use super::*;
 
-    /// The first two are from the test vectors of bcrypt's authors (jBCrypt), the others from the specification of SHA-crypt
-    /// and from htpasswd(1).
+    /// The first two are from the test vectors of bcrypt's authors (jBCrypt), the others from the specification of
+    /// SHA-crypt and from htpasswd(1).
     const VECTORS: [(&str, &str); 6] = [
         ("", "$2a$06$DCq7YPn5Rq63x1Lad4cll.TV4S6ytwfsfvkgY8jIucDrjc8deX1s."),
         ("a", "$2a$06$m0CrhHm10qJ3lXRY.5zDGO3rS2KdeeWLuGmsfGlMfOxih58VYVfxe"),

@@ -16,8 +16,9 @@ pub struct Forwarded {
 }
 
 impl Forwarded {
-    /// Returns the client of a request: the last address in the field that is no proxy's, or the peer if that is none or
-    /// names nobody. `None` if the field of a proxy is malformed in front of the proxies, so that the client is unknown.
+    /// Returns the client of a request: the last address in the field that is no proxy's, or the peer if that is none
+    /// or names nobody. `None` if the field of a proxy is malformed in front of the proxies, so that the client is
+    /// unknown.
     #[must_use]
     pub fn client(&self, peer: Peer, fields: Fields<'_>) -> Option<Peer> {
         if !self.from.contains(peer) {

@@ -134,8 +134,8 @@ impl Guard {
     }
 }
 
-/// Whether a browser asks if a page of another origin may send the real request. It never sends credentials with that (Fetch,
-/// "CORS-preflight fetch"), and the response tells nothing about files.
+/// Whether a browser asks if a page of another origin may send the real request. It never sends credentials with that
+/// (Fetch, "CORS-preflight fetch"), and the response tells nothing about files.
 fn is_preflight(request: &Request<'_>) -> bool {
     let has = |name| request.fields.get(name).is_some();
     request.method == Method::Options && has("Origin") && has("Access-Control-Request-Method")

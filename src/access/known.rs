@@ -1,7 +1,7 @@
 //! The results of verifying passwords, remembered for a while.
 //!
-//! The file of users is read at the start of a worker only, so a result never becomes wrong: the times and the number of
-//! entries bound the memory, and not more.
+//! The file of users is read at the start of a worker only, so a result never becomes wrong: the times and the number
+//! of entries bound the memory, and not more.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -10,8 +10,8 @@
 //!        Guarded::handle ──► the service inside
 //! ```
 //!
-//! A password is verified in a thread, because that takes tens of milliseconds by design. A server without these options has
-//! none of this: its driver is compiled without the call of `admit`.
+//! A password is verified in a thread, because that takes tens of milliseconds by design. A server without these
+//! options has none of this: its driver is compiled without the call of `admit`.
 //!
 //! | file | content |
 //! |---|---|

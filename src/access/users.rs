@@ -92,8 +92,8 @@ impl Users {
         hasher.chain_update(b":").chain_update(&credentials.password).finalize().into()
     }
 
-    /// Whether there is such a user with such a password. An unknown user costs what one of the known ones costs, always the
-    /// same one, so the time does not tell which names exist.
+    /// Whether there is such a user with such a password. An unknown user costs what one of the known ones costs,
+    /// always the same one, so the time does not tell which names exist.
     pub(super) fn verify(&self, credentials: &Credentials) -> bool {
         let known = self.numbers.get(&credentials.user);
         let number = known.copied().unwrap_or_else(|| {

@@ -1,7 +1,8 @@
 //! The thread that verifies passwords, and the queue in front of it.
 //!
-//! One verification takes tens of milliseconds of a CPU. Each worker has one thread for that, which starts with the first
-//! password; its priority is lower than that of the loop. Connections with the same credentials wait for the same result.
+//! One verification takes tens of milliseconds of a CPU. Each worker has one thread for that, which starts with the
+//! first password; its priority is lower than that of the loop. Connections with the same credentials wait for the same
+//! result.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,8 +21,8 @@ use crate::reactor::Waker;
 use crate::slab::Key;
 use crate::sys::process;
 
-/// How many passwords may wait, and how many of one client: at a cost of 60 ms the last one waits for two seconds, and no
-/// client alone makes the others wait for more than a quarter of a second.
+/// How many passwords may wait, and how many of one client: at a cost of 60 ms the last one waits for two seconds, and
+/// no client alone makes the others wait for more than a quarter of a second.
 const MOST_JOBS: usize = 32;
 const MOST_OF_CLIENT: usize = 4;
 

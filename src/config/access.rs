@@ -1,5 +1,5 @@
-//! Who may read, and behind which proxies: `--allow`, `--auth`, `--forwarded-from`, `--proxy-protocol`, and the format of the
-//! access log, which names the clients.
+//! Who may read, and behind which proxies: `--allow`, `--auth`, `--forwarded-from`, `--proxy-protocol`, and the format
+//! of the access log, which names the clients.
 
 use std::path::PathBuf;
 use std::sync::Arc;

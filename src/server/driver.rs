@@ -456,10 +456,4 @@ impl Driver {
             log.record(cx.peer.peer, stamp, record);
         }
     }
-
-    /// Logs the responses that the end of the connection has cut short.
-    pub fn on_close<S: WorkerService>(&mut self, cx: &mut DriverContext<'_, S>) {
-        self.record_application();
-        self.log_records(cx, true);
-    }
 }

@@ -208,8 +208,8 @@ enum JsonPiece {
     Byte(u8),
 }
 
-/// Appends a JSON string (RFC 8259 §7) of about `most` bytes. Bytes that are not UTF-8 become the text `\xNN`, as in the
-/// combined format.
+/// Appends a JSON string (RFC 8259 §7) of about `most` bytes. Bytes that are not UTF-8 become the text `\xNN`, as in
+/// the combined format.
 fn push_json(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
     out.push(b'"');
     let end = out.len() + most;

@@ -157,8 +157,8 @@ impl PendingRecords {
         }
     }
 
-    /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is cut
-    /// short.
+    /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is
+    /// cut short.
     pub(super) fn pop(&mut self, taken: u64, now: Instant, all: bool) -> Option<LogRecord> {
         let (first, rest) = self.0.as_deref_mut()?;
         if !all && taken < first.body.end {

@@ -6,8 +6,8 @@
 //!             0D 0A 0D 0A 00 0D …   │ 20, 21           │ 11, 21 │ 2 bytes│ 12, 36    │ ignored
 //! ```
 //!
-//! The parser is given all bytes so far. It decides as soon as a decision is possible, and the decision is the same for every
-//! cut of the input.
+//! The parser is given all bytes so far. It decides as soon as a decision is possible, and the decision is the same for
+//! every cut of the input.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

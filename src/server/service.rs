@@ -55,8 +55,8 @@ pub trait WorkerService: Service {
     /// Whether requests are looked at before they are handled. A constant, as [`WorkerService::IS_WATCHED`].
     const IS_GUARDED: bool = false;
 
-    /// Looks at a request before [`Service::handle`], which follows at once if this returns true. Otherwise the head stays in
-    /// the input: the service wakes the connection, and is asked again.
+    /// Looks at a request before [`Service::handle`], which follows at once if this returns true. Otherwise the head
+    /// stays in the input: the service wakes the connection, and is asked again.
     fn admit(&self, _request: &Request<'_>, _now: Now) -> bool {
         true
     }
@@ -89,14 +89,14 @@ pub trait WorkerService: Service {
         None
     }
 
-    /// Runs between the turns of the loop, to free resources. Returns the time after which it has to be called again, if
-    /// nothing happens before.
+    /// Runs between the turns of the loop, to free resources. Returns the time after which it has to be called again,
+    /// if nothing happens before.
     fn tend(&self, _now: Now) -> Option<Duration> {
         None
     }
 
-    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service does
-    /// not execute an instruction for it.
+    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service
+    /// does not execute an instruction for it.
     const IS_WATCHED: bool = false;
 
     /// Returns the counter of responses, for the worker's [`Ledger`](super::Ledger).
@@ -110,8 +110,8 @@ pub trait WorkerService: Service {
     /// Takes note of a turn. `activities` counts the worker's connections, which takes a look at each of them.
     fn note_turn(&self, _turn: &TurnFacts, _activities: &dyn Fn() -> Activities) {}
 
-    /// Returns how many channels of the loop serve this service beside the worker's own listeners and connections. They do
-    /// not keep a worker from ending its drain.
+    /// Returns how many channels of the loop serve this service beside the worker's own listeners and connections. They
+    /// do not keep a worker from ending its drain.
     fn channels_beside(&self) -> usize {
         0
     }

@@ -1,8 +1,8 @@
 //! What lies between the socket of a connection and its protocol: nothing, or layers of their own.
 //!
-//! A channel is generic over its [`Wire`], so a plain connection executes no instruction for the layers of others. There
-//! are two wires, [`Plain`] and [`Layers`], and so two instances of the channel for each service. Each listener has a
-//! [`Layering`], which says what its connections have.
+//! A channel is generic over its [`Wire`], so a plain connection executes no instruction for the layers of others.
+//! There are two wires, [`Plain`] and [`Layers`], and so two instances of the channel for each service. Each listener
+//! has a [`Layering`], which says what its connections have.
 
 use std::fmt;
 use std::io;
@@ -98,7 +98,8 @@ impl Layering {
         self.proxies.as_ref().is_some_and(|proxies| proxies.contains(peer))
     }
 
-    /// The peer that counts for the limit of connections at first: none for a proxy, which has not named its client yet.
+    /// The peer that counts for the limit of connections at first: none for a proxy, which has not named its client
+    /// yet.
     pub(super) fn counted(&self, peer: Peer) -> Peer {
         if self.is_proxy(peer) { Peer::Unix } else { peer }
     }

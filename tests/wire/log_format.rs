@@ -29,14 +29,14 @@ fn lines(format: &str, requests: &[&[u8]]) -> Vec<String> {
 fn directives() {
     let format = "%h|%l|%u|%r|%m|%U|%q|%H|%s|%>s|%B|%b|%{X-Id}i|%{None}i|%%|\t";
     let requests: [&[u8]; 5] = [
-        b"GET /ok?a=%20b HTTP/1.1\r\nHost: a\r\nX-Id: \"7\x08\xff\\\r\n\r\n",
+        b"GET /ok?a=%20b HTTP/1.1\r\nHost: a\r\nX-Id: \"7\x09\xff\\\r\n\r\n",
         b"HEAD /ok HTTP/1.0\r\n\r\n",
         b"GET http://h/missing? HTTP/1.1\r\nHost: h\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"NONSENSE\r\n\r\n",
     ];
     let want = [
-        "127.0.0.1|-|-|GET /ok?a=%20b HTTP/1.1|GET|/ok|?a=%20b|HTTP/1.1|200|200|6|6|\\\"7\\x08\\xff\\\\|-|%|\t",
+        "127.0.0.1|-|-|GET /ok?a=%20b HTTP/1.1|GET|/ok|?a=%20b|HTTP/1.1|200|200|6|6|\\\"7\\x09\\xff\\\\|-|%|\t",
         "127.0.0.1|-|-|HEAD /ok HTTP/1.0|HEAD|/ok||HTTP/1.0|200|200|0|-|-|-|%|\t",
         "127.0.0.1|-|-|GET http://h/missing? HTTP/1.1|GET|/missing|?|HTTP/1.1|404|404|LENGTH|LENGTH|-|-|%|\t",
         "127.0.0.1|-|-|OPTIONS * HTTP/1.1|OPTIONS|-||HTTP/1.1|204|204|0|-|-|-|%|\t",
@@ -80,7 +80,7 @@ fn json() {
         [b"GET /", "é\"\u{1}".repeat(900).replace('\u{1}', "x").as_bytes(), b" HTTP/1.1\r\nHost: a\r\n\r\n"]
             .concat();
     let requests: [&[u8]; 5] = [
-        b"GET /ok?q=1 HTTP/1.1\r\nHost: example:80\r\nReferer: \"\\\xff\x09\r\nUser-Agent: caf\xc3\xa9 \xe2\x80\xa8\r\n\r\n",
+        b"GET /ok?q=1 HTTP/1.1\r\nHost: example:80\r\nReferer: \"\\\xff\x09x\r\nUser-Agent: caf\xc3\xa9 \xe2\x80\xa8\r\n\r\n",
         b"HEAD /ok HTTP/1.0\r\n\r\n",
         &long,
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -125,7 +125,7 @@ fn json() {
         (&first["version"], &first["host"], &first["status"]),
         (&"HTTP/1.1".into(), &"example:80".into(), &200.into())
     );
-    assert_eq!((&first["bytes"], &first["referer"]), (&6.into(), &"\"\\\\xff\t".into()));
+    assert_eq!((&first["bytes"], &first["referer"]), (&6.into(), &"\"\\\\xff\tx".into()));
     assert_eq!(first["user_agent"], "café \u{2028}");
     assert_eq!(
         (&objects[1]["host"], &objects[1]["referer"], &objects[1]["bytes"]),
