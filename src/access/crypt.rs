@@ -23,7 +23,7 @@ const BCRYPT_BYTES: usize = 72;
 /// The hash of one password.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Hash {
-    method: Method,
+    method: HashMethod,
     /// The digits of the result.
     digits: Vec<u8>,
 }
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Hash {
 }
 
 #[derive(Clone, PartialEq, Eq)]
-enum Method {
+enum HashMethod {
     Bcrypt { cost: u32, salt: [u8; 16] },
     Sha256 { rounds: u32, salt: Vec<u8> },
     Sha512 { rounds: u32, salt: Vec<u8> },
@@ -69,7 +69,7 @@ impl Hash {
         let (salt, digits) = rest.as_bytes().split_at_checked(22)?;
         let salt = decode_salt(salt)?;
         let is_whole = digits.len() == 31 && digits.iter().all(|digit| BCRYPT.contains(digit));
-        is_whole.then(|| Self { method: Method::Bcrypt { cost, salt }, digits: digits.into() })
+        is_whole.then(|| Self { method: HashMethod::Bcrypt { cost, salt }, digits: digits.into() })
     }
 
     fn parse_sha(id: &str, rest: &str) -> Option<Self> {
@@ -85,7 +85,7 @@ impl Hash {
         let is_whole = digits.len() == length && digits.bytes().all(|digit| CRYPT.contains(&digit));
         let (salt, digits) = (salt.as_bytes().to_vec(), digits.as_bytes().to_vec());
         let method =
-            if id == "5" { Method::Sha256 { rounds, salt } } else { Method::Sha512 { rounds, salt } };
+            if id == "5" { HashMethod::Sha256 { rounds, salt } } else { HashMethod::Sha512 { rounds, salt } };
         let is_salt = |salt: &str| salt.len() <= 16;
         (is_whole && is_salt(rest.split('$').next()?)).then_some(Self { method, digits })
     }
@@ -93,19 +93,19 @@ impl Hash {
     /// Whether this is the hash of `password`. It takes the time that the method costs, whatever the result.
     pub(super) fn verify(&self, password: &[u8]) -> bool {
         let digits = match &self.method {
-            Method::Bcrypt { cost, salt } => {
+            HashMethod::Bcrypt { cost, salt } => {
                 let mut key = password[..password.len().min(BCRYPT_BYTES)].to_vec();
                 if key.len() < BCRYPT_BYTES {
                     key.push(0);
                 }
                 encode_bcrypt(&bcrypt(*cost, *salt, &key)[..23])
             }
-            Method::Sha256 { rounds, salt } => {
+            HashMethod::Sha256 { rounds, salt } => {
                 let hash = sha256_crypt(password, salt, params(*rounds));
                 // The order of bytes is that of the specification (Drepper, "Unix crypt using SHA-256 and SHA-512").
                 encode_sha(&hash, 10, |turn| turn * 2 % 3, &[31, 30])
             }
-            Method::Sha512 { rounds, salt } => {
+            HashMethod::Sha512 { rounds, salt } => {
                 let hash = sha512_crypt(password, salt, params(*rounds));
                 encode_sha(&hash, 21, |turn| turn % 3, &[63])
             }

@@ -18,12 +18,12 @@ const MOST: usize = 1024;
 
 /// Right and wrong credentials, apart: no flood of wrong ones makes the server forget the right ones.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownCredentials {
     right: HashMap<Tag, Instant>,
     wrong: HashMap<Tag, Instant>,
 }
 
-impl Known {
+impl KnownCredentials {
     /// Whether these credentials are right, if that is known.
     pub(super) fn get(&self, tag: &Tag, now: Instant) -> Option<bool> {
         let is_fresh = |until: Option<&Instant>| until.is_some_and(|until| *until > now);
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn results_are_forgotten() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (KnownCredentials::default(), Instant::now());
         known.insert(tag(1), true, now);
         known.insert(tag(2), false, now);
         let at = |seconds| now + Duration::from_secs(seconds);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_number_is_bounded() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut known, now) = (KnownCredentials::default(), Instant::now());
         known.insert(tag(0), true, now);
         for number in 1..=3 * MOST {
             known.insert(tag(number), false, now + Duration::from_millis(number as u64));

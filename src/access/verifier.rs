@@ -14,7 +14,7 @@ use std::thread::Builder;
 use log::{error, warn};
 
 use super::basic::Credentials;
-use super::known::Known;
+use super::known::KnownCredentials;
 use super::users::{Tag, Users};
 use crate::clock::Instant;
 use crate::reactor::Waker;
@@ -40,7 +40,7 @@ pub(super) enum Verdict {
 }
 
 #[derive(Debug)]
-struct Job {
+struct Verification {
     tag: Tag,
     /// Of an IPv6 address, the network of 64 bits that one client has to itself.
     client: Option<IpAddr>,
@@ -49,30 +49,30 @@ struct Job {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    known: Known,
+struct VerifierState {
+    known: KnownCredentials,
     /// The first one is being verified, unless it has just come.
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Verification>,
     has_thread: bool,
     /// The worker has no use for the thread any more.
     is_over: bool,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct VerifierShared {
     users: Users,
     waker: Waker,
-    state: Mutex<State>,
+    state: Mutex<VerifierState>,
     changed: Condvar,
 }
 
 /// Verifies credentials without keeping the loop.
 #[derive(Debug)]
-pub(super) struct Verifier(Arc<Shared>);
+pub(super) struct Verifier(Arc<VerifierShared>);
 
 impl Verifier {
     pub(super) fn new(users: Users, waker: Waker) -> Self {
-        Self(Arc::new(Shared { users, waker, state: Mutex::default(), changed: Condvar::new() }))
+        Self(Arc::new(VerifierShared { users, waker, state: Mutex::default(), changed: Condvar::new() }))
     }
 
     /// What is known of these credentials, which came on this connection from `client`.
@@ -108,7 +108,7 @@ impl Verifier {
             state.has_thread = true;
         }
         let credentials = credentials.clone();
-        state.jobs.push_back(Job { tag, client, credentials, waiting: vec![connection] });
+        state.jobs.push_back(Verification { tag, client, credentials, waiting: vec![connection] });
         drop(state);
         self.0.changed.notify_one();
         Verdict::Later
@@ -128,8 +128,8 @@ impl Drop for Verifier {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl VerifierShared {
+    fn lock(&self) -> MutexGuard<'_, VerifierState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

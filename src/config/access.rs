@@ -45,7 +45,7 @@ fn forwarded(values: &Values) -> Result<Option<Forwarded>, ConfigError> {
         return Err(values.usage(name, "give the name of a field, such as X-Forwarded-For or Forwarded"));
     }
     let from = networks(values, "forwarded-from")?;
-    if values.has(name) && from.is_none() {
+    if !field.eq_ignore_ascii_case("X-Forwarded-For") && from.is_none() {
         return Err(values.usage(name, "give the networks of the proxies as well, with --forwarded-from"));
     }
     Ok(from.map(|from| Forwarded { from, field: field.into() }))
