@@ -103,9 +103,16 @@ impl Network {
 
     /// The first address of the network that `first` is in.
     fn begin(&self) -> IpAddr {
+        let prefix = u32::from(self.prefix);
         match self.first {
-            IpAddr::V4(ip) => IpAddr::V4((ip.to_bits() & mask(32, self.prefix) as u32).into()),
-            IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & mask(128, self.prefix)).into()),
+            IpAddr::V4(ip) => {
+                let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+                IpAddr::V4((ip.to_bits() & mask).into())
+            }
+            IpAddr::V6(ip) => {
+                let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+                IpAddr::V6((ip.to_bits() & mask).into())
+            }
         }
     }
 
@@ -113,13 +120,6 @@ impl Network {
         let same = self.first.is_ipv4() == ip.is_ipv4();
         same && Self { first: ip, ..*self }.begin() == self.first
     }
-}
-
-/// The low `width` bits of the result are `prefix` ones, and zeros after them.
-#[allow(clippy::cast_possible_truncation)]
-fn mask(width: u32, prefix: u8) -> u128 {
-    let rest = width - u32::from(prefix);
-    u128::MAX.checked_shl(rest).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -79,8 +79,8 @@ fn client_of_line(line: &str) -> Option<Option<SocketAddr>> {
         _ => None,
     };
     let port = |text: &str| text.parse::<u16>().ok().filter(|port| port.to_string() == text);
-    (address(destination)?, port(to)?);
-    Some(Some(SocketAddr::new(address(source)?, port(from)?)))
+    let client = SocketAddr::new(address(source)?, port(from)?);
+    (address(destination).is_some() && port(to).is_some()).then_some(Some(client))
 }
 
 /// Reads version 2, whose signature is here; `None` if it is malformed.
