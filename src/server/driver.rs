@@ -66,24 +66,16 @@ struct PendingRequest {
     from: Option<u64>,
 }
 
-/// Why a driver does not go on with the input that it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pause {
-    None,
-    /// The turn's budget of requests is spent.
-    Budget,
-    /// The service has to look at a request for longer than a turn, and wakes the connection. ([`WorkerService::admit`])
-    Service,
-}
-
 /// One connection: the protocol, the current request and the records of its responses.
 #[derive(Debug)]
 pub struct Driver {
     connection: Connection,
     current: Option<Box<PendingRequest>>,
     records: PendingRecords,
-    /// Why input is left that was received.
-    pause: Pause,
+    /// The turn's budget of requests is spent, and input is left.
+    paused: bool,
+    /// The service looks at a request for longer than a turn, and wakes the connection. ([`WorkerService::admit`])
+    waits: bool,
     /// When the next request of the current piece of input arrived.
     arrival: Arrival,
     /// The kernel may queue much for the peer, which reads well.
@@ -98,7 +90,8 @@ impl Driver {
             connection: Connection::new(now),
             current: None,
             records: PendingRecords::default(),
-            pause: Pause::None,
+            paused: false,
+            waits: false,
             arrival: Arrival::Unknown,
             is_wide: false,
         }
@@ -113,26 +106,31 @@ impl Driver {
     /// Whether more input is wanted. (back-pressure; see [`Connection::wants_read`])
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        self.pause == Pause::None && self.connection.wants_read()
+        !self.paused && self.connection.wants_read()
+    }
+
+    /// Whether the service has to wake the connection before more input is read.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.pause == Pause::Budget || self.connection.wants_write()
+        self.paused || self.connection.wants_write()
     }
 
     /// Whether the connection waits for the first byte of a request, and all responses have left.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.pause == Pause::None && self.connection.is_idle()
+        !self.paused && self.connection.is_idle()
     }
 
     /// Returns the number of input bytes that wait for the rest of a request, or for the peer to take a response. Input
     /// that waits for its turn in the loop is not counted.
     #[must_use]
     pub fn held(&self) -> usize {
-        if self.pause == Pause::None { self.connection.held() } else { 0 }
+        if self.paused { 0 } else { self.connection.held() }
     }
 
     /// Whether this connection is one of [`DriverContext::wide`].
@@ -165,7 +163,7 @@ impl Driver {
             true => Arrival::BeforeTurn,
             false => Arrival::Unknown,
         };
-        while self.wants_read() {
+        while self.wants_read() && !(S::IS_GUARDED && self.waits) {
             match io.recv()? {
                 None => break,
                 Some([]) => {
@@ -234,7 +232,7 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        if self.connection.is_waiting() || self.pause == Pause::Service {
+        if self.connection.is_waiting() || S::IS_GUARDED && self.waits {
             self.receive(b"", cx);
             self.flush(io, cx)?;
         }
@@ -257,7 +255,10 @@ impl Driver {
         cx: &mut DriverContext<'_, S>,
     ) {
         cx.spares.lend(self.connection.output_mut());
-        (self.pause, self.arrival) = (Pause::None, arrival);
+        (self.paused, self.arrival) = (false, arrival);
+        if S::IS_GUARDED {
+            self.waits = false;
+        }
         let mut window = self.connection.open(bytes, cx.turn.now);
         while self.take_event(&mut window, cx) {}
         self.connection.store(window);
@@ -273,10 +274,10 @@ impl Driver {
             Event::NeedData => return false,
             Event::Paused => return self.poll_application(cx),
             Event::Head(_) if cx.frames == 0 => {
-                self.pause = Pause::Budget;
+                self.paused = true;
                 return false;
             }
-            Event::Head(_) if S::IS_GUARDED && self.pause == Pause::Service => return false,
+            Event::Head(_) if S::IS_GUARDED && self.waits => return false,
             Event::Head(head) if head.fields <= FEW_FIELDS => {
                 self.handle_head::<S, FEW_FIELDS>(head, window, cx)
             }
@@ -311,7 +312,7 @@ impl Driver {
         cx.service.set_peer(&cx.peer);
         if S::IS_GUARDED && !cx.service.admit(&request, cx.turn.now) {
             // The next call for an event finds the same head.
-            self.pause = Pause::Service;
+            self.waits = true;
             return;
         }
         let reply = cx.service.handle(&request, cx.turn.now);
@@ -381,7 +382,7 @@ impl Driver {
     }
 
     fn refuse<S>(&mut self, status: Status, window: &Window<'_>, cx: &mut DriverContext<'_, S>) {
-        self.pause = Pause::None;
+        self.waits = false;
         let begun = self.connection.begun();
         let body = self.connection.refuse(status, window, &mut cx.turn);
         let record = match self.current.take() {
@@ -404,7 +405,7 @@ impl Driver {
             return false;
         }
         if cx.frames == 0 {
-            self.pause = Pause::Budget;
+            self.paused = true;
             return false;
         }
         let Some(PendingRequest { reply: Reply::Pending(pending), .. }) = self.current.as_deref_mut() else {

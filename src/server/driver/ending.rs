@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Driver, DriverContext, Pause};
+use super::{Driver, DriverContext};
 use crate::chat::Transport;
 use crate::http1::Status;
 use crate::server::WorkerService;
@@ -22,7 +22,7 @@ impl Driver {
         if self.is_idle() {
             io.look_again();
             self.on_readable(io, cx)?;
-        } else if self.pause == Pause::Budget {
+        } else if self.paused {
             self.flush(io, cx)?;
         }
         if let Some(error) = self.connection.expire(cx.turn.now, &cx.turn.settings.timeouts) {
