@@ -10,6 +10,7 @@ use std::io;
 use std::process::ExitCode;
 
 use burning::Burning;
+use stheno::access::Access;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
@@ -26,10 +27,11 @@ impl Front for OnReactor {
         &self,
         worker: Worker<FileService>,
         status: Option<Station>,
+        access: Access,
         _threads: usize,
     ) -> Result<(), (i32, io::Error)> {
         let worker = worker.map_service(Burning::new);
-        app::serve(worker, status)
+        app::serve(worker, status, access)
     }
 }
 

@@ -34,6 +34,7 @@ mod worker;
 use std::io;
 use std::process::ExitCode;
 
+use stheno::access::Access;
 use stheno::app::{self, Front};
 use stheno::cli::{self, OptionGroup};
 use stheno::config::{self, Config, ConfigError, Values};
@@ -87,6 +88,11 @@ impl Front for Twin {
                 values.usage(name, "leave it out: the page shows the loop of stheno, and this is its twin")
             );
         }
+        for name in ["allow", "auth", "proxy-protocol", "forwarded-from"] {
+            if values.has(name) {
+                return Err(values.usage(name, "leave it out: only stheno has it, and this is its twin"));
+            }
+        }
         if config.base.accept == AcceptMode::Exclusive {
             config.base.accept = AcceptMode::Shared;
         }
@@ -110,6 +116,7 @@ impl Front for Twin {
         &self,
         worker: Worker<FileService>,
         _status: Option<Station>,
+        _access: Access,
         threads: usize,
     ) -> Result<(), (i32, io::Error)> {
         worker::serve(worker, self.runtime, threads)

@@ -161,16 +161,19 @@ macro_rules! option_words {
                 clean_urls, spa,
                 qr, open,
                 check, version,
-                require_sandbox;
+                require_sandbox,
+                auth_without_tls;
             values:
                 host, port ('p'), unix_mode, workers ('w'), root ('r'), accept,
                 max_age, file_cache,
                 mime_types, default_type,
                 index, spa_file,
                 config, explain,
-                log, logfile, access_log, pidfile, status, status_path, record, record_when_turn_exceeds,
+                log, logfile, access_log, access_log_format, pidfile,
+                status, status_path, record, record_when_turn_exceeds,
                 grace, worker_timeout,
                 user, group, sandbox,
+                auth, forwarded_field,
                 header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,
                 linger_timeout,
                 max_connections, max_connections_per_ip, max_requests_per_connection, max_target_bytes,
@@ -180,7 +183,8 @@ macro_rules! option_words {
                 listen,
                 header, cache, cors,
                 error_page,
-                explain_header;
+                explain_header,
+                allow, proxy_protocol, forwarded_from;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

@@ -4,6 +4,7 @@
 //! same [`Values`], by the same table of options ([`options`]), and checked by the same functions. An error names the
 //! option and, if the file has it, the line.
 
+mod access;
 mod error;
 mod file;
 mod headers;
@@ -16,6 +17,7 @@ mod values;
 use std::io::IsTerminal;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -24,10 +26,11 @@ use crate::cli::{self, OptionGroup, ServerWords};
 use crate::files::Options;
 use crate::http1::Settings;
 use crate::reactor::AcceptMode;
-use crate::server::{Jail, ListenSpec};
+use crate::server::{Jail, ListenSpec, LogFormat, Networks};
 use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
 
+pub use access::AccessConfig;
 pub use error::{ConfigError, Sources};
 #[cfg(feature = "wsgi")]
 pub(crate) use listen::{PLACES, STATUS_PATHS, STATUS_PLACES, checked_path};
@@ -91,6 +94,12 @@ pub struct BaseConfig {
     pub logfile: Option<PathBuf>,
     /// Where the access log goes.
     pub access_log: AccessLogTo,
+    /// The format of the access log, unless it is the combined one.
+    pub access_log_format: Option<Arc<LogFormat>>,
+    /// The proxies that use the PROXY protocol.
+    pub proxies: Option<Networks>,
+    /// Clients send passwords, which must not go over the network in clear text.
+    pub needs_tls: bool,
     /// The limits of one connection.
     pub settings: Settings,
     /// Connections per worker; `None` for what its descriptors allow.
@@ -138,6 +147,8 @@ pub struct Config {
     pub root: PathBuf,
     /// Which files are served, and how.
     pub files: Options,
+    /// Who may read them.
+    pub access: AccessConfig,
     /// The user and group that workers become, if they change.
     pub identity: Option<Identity>,
     /// Whether workers confine themselves to the root.
@@ -163,6 +174,7 @@ impl Config {
             base: base(values)?,
             root: root(values)?,
             files: limits::files(values)?,
+            access: access::access(values)?,
             identity: rights::identity(values)?,
             jail: rights::jail(values)?,
         })
@@ -198,6 +210,9 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         record_long_turns: record_long_turns(values)?,
         logfile: values.path("logfile"),
         access_log: access_log(values.text("access-log")),
+        access_log_format: access::log_format(values)?,
+        proxies: access::networks(values, "proxy-protocol")?,
+        needs_tls: access::needs_tls(values)?,
         settings: limits::settings(values)?,
         connections: connections.then(|| values.number("max-connections", 1..=usize::MAX)).transpose()?,
         per_address: NonZeroU32::new(values.number("max-connections-per-ip", 0..=u32::MAX)?),

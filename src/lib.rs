@@ -152,6 +152,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod app;
 pub mod asyncore;
 pub mod chat;

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use stheno::access::Access;
 use stheno::app::{self, Front};
 use stheno::cli::ServerWords;
 use stheno::files::FileService;
@@ -19,9 +20,10 @@ impl Front for OnReactor {
         &self,
         worker: Worker<FileService>,
         status: Option<Station>,
+        access: Access,
         _threads: usize,
     ) -> Result<(), (i32, io::Error)> {
-        app::serve(worker, status)
+        app::serve(worker, status, access)
     }
 }
 

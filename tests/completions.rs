@@ -159,7 +159,7 @@ fn bash_completes() {
             .map(String::from)
             .collect::<Vec<_>>()
     };
-    assert_eq!(complete(&["stheno", "--acc"]), ["--accept", "--access-log"]);
+    assert_eq!(complete(&["stheno", "--acc"]), ["--accept", "--access-log", "--access-log-format"]);
     assert_eq!(complete(&["stheno", "--accept", "re"]), ["reuseport"]);
     assert_eq!(complete(&["stheno", "-r", "/us"]), ["/usr"]);
     assert_eq!(complete(&["stheno", "/us"]), ["/usr"], "a word alone is the folder");

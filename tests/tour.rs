@@ -17,7 +17,7 @@ use stheno::clock::Now;
 use stheno::heartbeat::Heartbeat;
 use stheno::http1::{Body, Reply, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
-use stheno::server::{Capacity, Worker, WorkerService};
+use stheno::server::{Capacity, Layering, Worker, WorkerService};
 use stheno::sys::orders;
 use stheno::sys::signal::Signals;
 
@@ -86,6 +86,7 @@ fn serve_one(stacks: &Stacks) -> String {
             service,
             access_log: None,
             listeners: vec![listener.into()],
+            layering: Layering::default(),
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),

@@ -21,6 +21,7 @@ mod wire {
     mod http;
     mod listeners;
     mod listings;
+    mod log_format;
     mod mutations;
     mod options;
     mod pages;

@@ -9,7 +9,7 @@ use stheno::clock::Now;
 use stheno::heartbeat::Heartbeat;
 use stheno::http1::{Body, Reply, Request, Response, Service, Settings, Status};
 use stheno::reactor::AcceptMode;
-use stheno::server::{Capacity, Worker, WorkerService};
+use stheno::server::{Capacity, Layering, Worker, WorkerService};
 use stheno::sys::orders;
 use stheno::sys::signal::Signals;
 
@@ -60,6 +60,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             service: Moody,
             access_log: None,
             listeners: vec![listener.into()],
+            layering: Layering::default(),
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),

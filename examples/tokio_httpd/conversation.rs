@@ -24,7 +24,7 @@ use stheno::chat::Transport;
 use stheno::clock::{Instant, Now};
 use stheno::http1::Turn;
 use stheno::reactor::{FRAMES_PER_TURN, READ_PER_TURN, Stream, WRITE_PER_TURN};
-use stheno::server::{Driver, DriverContext, LogSink, PeerInfo, log_failure};
+use stheno::server::{Driver, DriverContext, PeerInfo, log_failure};
 use stheno::slab::Key;
 use stheno::sys;
 use tokio::io::Interest;
@@ -214,7 +214,7 @@ fn context<'a>(
     *wide = 0;
     let peer = PeerInfo { peer: permit.peer(), listener: 0, connection: Key::from_bits(0), socket: -1 };
     let turn = Turn { now, settings: &world.settings, dates };
-    let log = log.as_mut().map(|log| log as &mut dyn LogSink);
+    let log = log.as_deref_mut().map(|log| log as _);
     (DriverContext { turn, service, peer, frames: FRAMES_PER_TURN, spares, wide, log }, scratch)
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use stheno::chat::Spares;
 use stheno::clock::{DateCache, Instant, Now};
 use stheno::files::{FileService, Options};
-use stheno::server::AccessLog;
+use stheno::server::{AccessLog, LogSink};
 use stheno::sys::descriptor;
 
 use crate::burning::Burning;
@@ -71,7 +71,7 @@ impl Kit {
         let local = Local {
             service: Burning::new(service),
             dates: DateCache::new(),
-            log: self.log,
+            log: self.log.map(AccessLog::into_sink),
             scratch: vec![0; SCRATCH].into(),
             spares: Spares::default(),
             wide: 0,
@@ -86,7 +86,7 @@ impl Kit {
 pub(crate) struct Local {
     pub(crate) service: Burning,
     pub(crate) dates: DateCache,
-    pub(crate) log: Option<AccessLog>,
+    pub(crate) log: Option<Box<dyn LogSink>>,
     pub(crate) scratch: Box<[u8]>,
     pub(crate) spares: Spares,
     /// What a context needs; it bounds nothing here.
@@ -112,7 +112,7 @@ pub(crate) fn try_with(call: impl FnOnce(&mut Local)) {
 
 /// For a thread that is about to wait: what the reactor does between two turns.
 pub(crate) fn flush_log() {
-    try_with(|local| local.log.as_mut().map_or((), AccessLog::flush));
+    try_with(|local| local.log.as_mut().map_or((), |log| log.flush()));
 }
 
 /// Whether the service of this thread has found that another directory has the path of the root.

@@ -9,6 +9,7 @@ use super::explain::{self, Asked};
 use super::server::App;
 use super::setup::Setup;
 use super::start_lines::StartLines;
+use crate::access::{Access, Users};
 use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
@@ -42,7 +43,8 @@ pub trait Front {
         Ok(1)
     }
 
-    /// Serves with `threads` threads until it is told to stop, and shows the status page if there is one.
+    /// Serves the clients that have `access` with `threads` threads until it is told to stop, and shows the status page if
+    /// there is one.
     ///
     /// # Errors
     /// Why it cannot serve, and the exit code: [`BOOT_FAILURE`] if another try would end
@@ -51,6 +53,7 @@ pub trait Front {
         &self,
         worker: Worker<FileService>,
         status: Option<Station>,
+        access: Access,
         threads: usize,
     ) -> Result<(), (i32, io::Error)>;
 }
@@ -64,6 +67,7 @@ pub(super) struct FileApp<F> {
 /// What the workers of one configuration serve, and the number of threads in each.
 pub(super) struct FileContent {
     service: FileService,
+    access: Access,
     confinement: Confinement,
     threads: usize,
     /// The line of the root in the start-up lines.
@@ -95,7 +99,7 @@ impl<F: Front> App for FileApp<F> {
         let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
         let mut config = Config::from_values(&values)?;
         let threads = self.front.adapt(&values, &mut config)?;
-        let Config { mut base, root, mut files, identity, jail } = config;
+        let Config { mut base, root, mut files, access, identity, jail } = config;
         // The places are a service manager's, and those of the configuration are not used.
         files.listing &= !is_activated || values.has("listing");
         let most = process::raise_descriptor_limit() / CACHED_SHARE;
@@ -104,8 +108,11 @@ impl<F: Front> App for FileApp<F> {
         let service = FileService::with_options(&root, files).map_err(|error| {
             base.sources.start_error("--root", format!("cannot serve {}: {error}", root.display()))
         })?;
+        let users = access.auth.map(|path| Users::read(&path, &root)).transpose();
+        let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
         let content = FileContent {
             service,
+            access: Access { allow: access.allow, users, forwarded: access.forwarded },
             confinement: Confinement::new(identity, jail),
             threads,
             root: format!("root     {}", root.display()),
@@ -127,7 +134,7 @@ impl<F: Front> App for FileApp<F> {
     }
 
     fn work(&mut self, setup: Setup, content: FileContent, assignment: Assignment, log: LogTarget) -> i32 {
-        let FileContent { service, confinement, threads, .. } = content;
+        let FileContent { service, access, confinement, threads, .. } = content;
         let recorder = match setup.recorder(assignment.slot) {
             Ok(recorder) => recorder,
             Err(error) => {
@@ -142,7 +149,7 @@ impl<F: Front> App for FileApp<F> {
         let confined = confinement.enter(service.root().as_fd()).map_err(|error| (BOOT_FAILURE, error));
         let served = confined.and_then(|()| {
             let (worker, status) = setup.into_worker(assignment, log, recorder, service);
-            self.front.serve(worker, status, threads)
+            self.front.serve(worker, status, access, threads)
         });
         served.map_or_else(
             |(code, error)| {

@@ -2,13 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
-    AccessLog, BindError, Capacity, Inherited, Listeners, LogTarget, Resolved, Worker, bind,
+    AccessLog, Address, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, Resolved, Worker,
+    bind,
 };
 use crate::status::{Board, Station};
 use crate::sys::process;
@@ -58,6 +60,8 @@ impl Setup {
         listeners
             .set_first_probe(config.settings.timeouts.keep_alive)
             .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
+        let is_local = listeners.addresses.iter().all(Address::is_local);
+        check_passwords(&config, is_local)?;
         let status = open_status(&config, for_status, &mut kept, board)?;
         // A start does not fail for the line at its end.
         let is_tallied = config.summary && status.is_none();
@@ -81,6 +85,7 @@ impl Setup {
             path.map_or(Ok(()), |path| check_target(config, option, path))?;
         }
         check_recording(config)?;
+        check_passwords(config, Resolved::of(&config.listen).is_ok_and(|resolved| resolved.is_local()))?;
         for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;
         }
@@ -138,9 +143,12 @@ impl Setup {
             settings: self.config.settings,
             capacity: self.capacity,
             service,
-            access_log: self.access_log.map(AccessLog::new),
+            access_log: self
+                .access_log
+                .map(|target| AccessLog::with_format(target, self.config.access_log_format.clone())),
             log: Some(log),
             listeners: self.listeners.into_worker(assignment.slot),
+            layering: Layering { proxies: self.config.proxies.map(Arc::new) },
             accept: self.config.accept,
             signals: assignment.signals,
             master_link: assignment.master_link,
@@ -216,6 +224,16 @@ fn open_access_log(config: &BaseConfig) -> Result<Option<LogTarget>, ConfigError
 
 fn check_target(config: &BaseConfig, option: &str, path: &Path) -> Result<(), ConfigError> {
     LogTarget::check(path).map_err(|error| unwritable(config, option, path, &error))
+}
+
+/// Checks that no password goes over the network in clear text.
+fn check_passwords(config: &BaseConfig, is_local: bool) -> Result<(), ConfigError> {
+    if !config.needs_tls || is_local {
+        return Ok(());
+    }
+    let line = "passwords would go over the network in clear text: listen on 127.0.0.1 behind a proxy with TLS, or allow it \
+                with --auth-without-tls";
+    Err(config.sources.start_error("--auth", line.into()))
 }
 
 /// Checks that a recording can be written where it is to be: workers open it, and could only end if they cannot.

@@ -8,7 +8,7 @@ use log::{debug, error};
 use mio::event::Source;
 
 use super::channel::HttpChannel;
-use super::{Shared, WorkerService};
+use super::{Layering, Plain, Shared, WorkerService};
 use crate::clock::Instant;
 use crate::reactor::{Context, Dispatcher, Listener, Peer, Stream};
 
@@ -19,6 +19,8 @@ pub struct Acceptor<S> {
     shared: Rc<Shared<S>>,
     /// The number of the listening socket.
     number: u16,
+    /// What its connections have between socket and protocol.
+    layering: Layering,
     /// Dropped with the acceptor: the owner of the count sees its end.
     _alive: Rc<()>,
 }
@@ -28,7 +30,7 @@ impl<S> Acceptor<S> {
     /// acceptor exists.
     #[must_use]
     pub fn new(listener: Listener, shared: Rc<Shared<S>>, alive: Rc<()>) -> Self {
-        Self { listener, shared, number: 0, _alive: alive }
+        Self { listener, shared, number: 0, layering: Layering::default(), _alive: alive }
     }
 
     /// Sets the number of the listening socket, which the service finds in [`super::PeerInfo`]. It is 0 if not set.
@@ -37,23 +39,36 @@ impl<S> Acceptor<S> {
         self.number = number;
         self
     }
+
+    /// Sets what its connections have between socket and protocol. It is nothing if not set.
+    #[must_use]
+    pub fn with_layering(mut self, layering: Layering) -> Self {
+        self.layering = layering;
+        self
+    }
 }
 
 fn adopt<S: WorkerService + std::fmt::Debug + 'static>(
     shared: &Rc<Shared<S>>,
     number: u16,
+    layering: &Layering,
     cx: &mut Context<'_>,
     stream: Stream,
     peer: Peer,
 ) {
     shared.service.note_accept();
-    let Some(permit) = shared.connections.enter(peer) else {
+    let Some(permit) = shared.connections.enter(layering.counted(peer)) else {
         // Closed without a response, which would need a permit of its own.
         debug!("{peer}: its address has as many connections as it may have");
         return;
     };
     debug!("Incoming connection from {}", peer.pair());
-    cx.adopt(HttpChannel::new(stream, permit, number, cx.now(), Rc::clone(shared)));
+    let (now, shared) = (cx.now(), Rc::clone(shared));
+    if layering.is_plain(peer) {
+        cx.adopt(HttpChannel::new(stream, Plain, permit, number, now, shared));
+    } else {
+        cx.adopt(HttpChannel::new(stream, layering.layers(peer), permit, number, now, shared));
+    }
 }
 
 impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
@@ -67,9 +82,10 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
 
     /// Accepts connections. (`handle_accept`, `handle_accepted`)
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let (shared, number) = (&self.shared, self.number);
+        let (shared, number, layering) = (&self.shared, self.number, &self.layering);
         let room = &*shared.connections;
-        self.listener.accept(cx, room, |cx, stream, peer| adopt(shared, number, cx, stream, peer))?;
+        self.listener
+            .accept(cx, room, |cx, stream, peer| adopt(shared, number, layering, cx, stream, peer))?;
         if self.listener.is_paused() {
             shared.connections.wait(cx.key());
         }
@@ -81,8 +97,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Dispatcher for Acceptor<S> {
         if self.shared.service.outlives_drain() {
             return Ok(());
         }
-        let (shared, number) = (&self.shared, self.number);
-        self.listener.accept_rest(cx, |cx, stream, peer| adopt(shared, number, cx, stream, peer));
+        let (shared, number, layering) = (&self.shared, self.number, &self.layering);
+        self.listener.accept_rest(cx, |cx, stream, peer| adopt(shared, number, layering, cx, stream, peer));
         cx.close();
         Ok(())
     }

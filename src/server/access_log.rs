@@ -16,11 +16,13 @@
 
 use std::io::{self, Write as _};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
 use rustix::io::Errno;
 
+use super::log_format::LogFormat;
 use super::{LogRecord, LogSink, LogTarget};
 use crate::http1::decimal;
 use crate::reactor::Peer;
@@ -30,6 +32,8 @@ use crate::sys::orders::PassedFile;
 #[derive(Debug)]
 pub struct AccessLog {
     target: LogTarget,
+    /// The format, unless it is the combined one without a user.
+    pub(super) format: Option<Arc<LogFormat>>,
     /// The most bytes of one write.
     piece: usize,
     lines: Vec<u8>,
@@ -42,14 +46,20 @@ impl AccessLog {
     /// A log that writes to `target`.
     #[must_use]
     pub fn new(target: LogTarget) -> Self {
-        Self { piece: target.piece(), target, lines: Vec::new(), dropped: 0, torn: false }
+        Self { piece: target.piece(), target, format: None, lines: Vec::new(), dropped: 0, torn: false }
+    }
+
+    /// A log that writes to `target` in this format.
+    #[must_use]
+    pub fn with_format(target: LogTarget, format: Option<Arc<LogFormat>>) -> Self {
+        Self { format, ..Self::new(target) }
     }
 
     /// Returns a second log to the same target, for another thread. Both follow when the target is reopened; the gathered
     /// lines stay with the first.
     #[must_use]
     pub fn another(&self) -> Self {
-        Self::new(self.target.clone())
+        Self::with_format(self.target.clone(), self.format.clone())
     }
 
     /// Appends a line without the machinery of formatting, which costs more than the rest of it.
@@ -63,10 +73,9 @@ impl AccessLog {
         escape(lines, record.referer.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
         push(lines, &[b"\" \""]);
         escape(lines, record.user_agent.as_deref().unwrap_or(b"-"), LogRecord::MAX_FIELD);
-        let rounded = record.duration.saturating_add(Duration::from_micros(500));
-        let (seconds, milliseconds) = (rounded.as_secs(), rounded.subsec_millis());
-        let thousandths = [100, 10, 1].map(|unit| b"0123456789"[(milliseconds / unit % 10) as usize]);
-        push(lines, &[b"\" ", decimal(seconds, &mut [0; 20]), b".", &thousandths, b"\n"]);
+        push(lines, &[b"\" "]);
+        push_seconds(lines, record.duration);
+        push(lines, &[b"\n"]);
     }
 
     /// Writes the gathered lines; called once per turn.
@@ -122,19 +131,37 @@ impl AccessLog {
     }
 }
 
-impl LogSink for AccessLog {
-    fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
+impl AccessLog {
+    /// Appends a line that `write` writes.
+    pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.lines.len();
-        self.write_line(peer, stamp, &record);
+        write(&mut self.lines);
+        self.keep_to_piece(before);
+    }
+
+    /// Writes the lines up to `before` if the last one does not fit into the same write.
+    fn keep_to_piece(&mut self, before: usize) {
         if self.lines.len() > self.piece && before > 0 {
             let line = self.lines.split_off(before);
             self.flush();
             self.lines = line;
         }
     }
+}
+
+impl LogSink for AccessLog {
+    fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
+        let before = self.lines.len();
+        self.write_line(peer, stamp, &record);
+        self.keep_to_piece(before);
+    }
 
     fn flush(&mut self) {
         Self::flush(self);
+    }
+
+    fn lost(&self) -> u64 {
+        self.dropped()
     }
 
     fn take_over(&mut self, handed: &PassedFile) -> io::Result<()> {
@@ -142,13 +169,21 @@ impl LogSink for AccessLog {
     }
 }
 
-fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
+pub(super) fn push(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
     }
 }
 
-fn push_host(out: &mut Vec<u8>, peer: Peer) {
+/// Appends seconds with three decimals.
+pub(super) fn push_seconds(out: &mut Vec<u8>, duration: Duration) {
+    let rounded = duration.saturating_add(Duration::from_micros(500));
+    let (seconds, milliseconds) = (rounded.as_secs(), rounded.subsec_millis());
+    let thousandths = [100, 10, 1].map(|unit| b"0123456789"[(milliseconds / unit % 10) as usize]);
+    push(out, &[decimal(seconds, &mut [0; 20]), b".", &thousandths]);
+}
+
+pub(super) fn push_host(out: &mut Vec<u8>, peer: Peer) {
     let written = match peer {
         Peer::Internet(address) => match address.ip() {
             IpAddr::V4(ip) => {
@@ -165,7 +200,7 @@ fn push_host(out: &mut Vec<u8>, peer: Peer) {
 
 /// Appends about `most` characters of `bytes`, with all bytes escaped that could end the quotes or the line, or control
 /// a terminal.
-fn escape(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
+pub(super) fn escape(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\');
     // Without an early end the compiler compares many at once.
     if bytes.len() <= most && bytes.iter().fold(true, |all, byte| all & is_plain(byte)) {

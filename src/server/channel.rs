@@ -9,15 +9,17 @@ use log::{debug, warn};
 use mio::event::Source;
 
 use super::connection_table::{Activity, Eviction, Permit};
-use super::{Driver, DriverContext, PeerInfo, Resources, Shared, WorkerService};
+use super::wire::Greeting;
+use super::{Driver, DriverContext, PeerInfo, Resources, Shared, Wire, WorkerService};
 use crate::clock::{Instant, Now};
 use crate::http1::Turn;
 use crate::reactor::{Context, Dispatcher, Peer, SocketTransport, Stream};
 use crate::slab::Key;
 
-/// One accepted connection. (the seed's `AsyncHTTPRequestHandler`, its socket side)
-pub struct HttpChannel<S> {
+/// One accepted connection, over a wire `W`. (the seed's `AsyncHTTPRequestHandler`, its socket side)
+pub struct HttpChannel<S, W> {
     stream: Stream,
+    wire: W,
     driver: Driver,
     shared: Rc<Shared<S>>,
     permit: Permit,
@@ -25,17 +27,18 @@ pub struct HttpChannel<S> {
     listener: u16,
 }
 
-impl<S> fmt::Debug for HttpChannel<S> {
+impl<S, W> fmt::Debug for HttpChannel<S, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HttpChannel({}, {})", self.permit.peer(), self.driver.connection().state())
     }
 }
 
-impl<S: WorkerService> HttpChannel<S> {
+impl<S: WorkerService, W: Wire> HttpChannel<S, W> {
     /// A channel for a connection that is accepted at `now`.
     #[must_use]
     pub(super) fn new(
         stream: Stream,
+        wire: W,
         permit: Permit,
         listener: u16,
         now: Now,
@@ -45,7 +48,7 @@ impl<S: WorkerService> HttpChannel<S> {
         if shared.draining.get() {
             driver.drain(now);
         }
-        Self { stream, driver, shared, permit, listener }
+        Self { stream, wire, driver, shared, permit, listener }
     }
 
     /// Lends socket and resources to the driver for one call, and updates the loop and the connection table.
@@ -54,7 +57,7 @@ impl<S: WorkerService> HttpChannel<S> {
         cx: &mut Context<'_>,
         call: impl FnOnce(
             &mut Driver,
-            &mut SocketTransport<'_, '_, Stream>,
+            &mut W::Over<'_, SocketTransport<'_, '_, Stream>>,
             &mut DriverContext<'_, S>,
         ) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -62,13 +65,35 @@ impl<S: WorkerService> HttpChannel<S> {
         let mut resources = self.shared.resources.borrow_mut();
         let peer = self.peer_info(key);
         let mut context = context(&self.shared, &mut resources, peer, now, frames);
-        let result = call(&mut self.driver, &mut SocketTransport::new(cx, &self.stream), &mut context);
+        let mut io = self.wire.over(SocketTransport::new(cx, &self.stream));
+        let result = call(&mut self.driver, &mut io, &mut context);
+        let result = result.and_then(|()| W::settle(&mut io, self.driver.connection().is_closed()));
+        drop(io);
         cx.set_frames_left(context.frames);
         if self.driver.connection().is_closed() {
             cx.close();
         }
         self.permit.set_activity(self.activity(), self.driver.held(), now.monotonic, key);
         result
+    }
+
+    /// Reads what comes before the protocol. Returns whether the protocol is next.
+    fn greet(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let peer = match self.wire.greet(&mut SocketTransport::new(cx, &self.stream))? {
+            Greeting::Over => return Ok(true),
+            Greeting::Pending => {
+                self.drive(cx, |_, _, _| Ok(()))?;
+                return Ok(false);
+            }
+            Greeting::From(peer) => peer,
+        };
+        debug!("a connection of {} comes from {}", self.permit.peer(), peer.pair());
+        let has_room = self.permit.set_peer(peer);
+        if !has_room {
+            debug!("{peer}: its address has as many connections as it may have");
+            cx.close();
+        }
+        Ok(has_room)
     }
 
     fn peer_info(&self, connection: Key) -> PeerInfo {
@@ -107,7 +132,7 @@ fn context<'a, S>(
     }
 }
 
-impl<S: WorkerService> Dispatcher for HttpChannel<S> {
+impl<S: WorkerService, W: Wire> Dispatcher for HttpChannel<S, W> {
     fn socket(&mut self) -> &mut dyn Source {
         &mut self.stream
     }
@@ -121,14 +146,17 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
     }
 
     fn readable(&self) -> bool {
-        self.driver.wants_read()
+        self.driver.wants_read() && !(S::IS_GUARDED && self.driver.waits())
     }
 
     fn writable(&self) -> bool {
-        self.driver.wants_write()
+        self.driver.wants_write() || self.wire.wants_write()
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if W::MAY_GREET && !self.greet(cx)? {
+            return Ok(());
+        }
         self.drive(cx, |driver, io, context| driver.on_readable(io, context))
     }
 
@@ -198,12 +226,13 @@ impl<S: WorkerService> Dispatcher for HttpChannel<S> {
 /// Logs why a connection ends: as an error, unless the reason is the peer or its network.
 pub fn log_failure(peer: Peer, state: &str, error: &io::Error) {
     use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown, NetworkUnreachable,
-        NotConnected, TimedOut,
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, InvalidData, NetworkDown,
+        NetworkUnreachable, NotConnected, TimedOut,
     };
     match error.kind() {
         BrokenPipe | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkDown
         | NetworkUnreachable | NotConnected | TimedOut => debug!("{peer}: {error} in {state}"),
+        InvalidData => warn!("{error}"),
         _ => warn!("{peer}: a response is cut short: {error}"),
     }
 }
@@ -212,11 +241,12 @@ pub fn log_failure(peer: Peer, state: &str, error: &io::Error) {
 mod tests {
     use super::*;
     use crate::http1::{Connection, Request, Response};
+    use crate::server::Plain;
 
     /// The memory of an idle connection is this, its slot in the loop, its entry in the table, and its timer.
     #[test]
     fn a_connection_is_small() {
-        let channel = size_of::<HttpChannel<fn(&Request<'_>, Now) -> Response>>();
+        let channel = size_of::<HttpChannel<fn(&Request<'_>, Now) -> Response, Plain>>();
         assert!(channel <= 208, "{channel}");
         assert!(size_of::<Connection>() <= 128, "{}", size_of::<Connection>());
     }

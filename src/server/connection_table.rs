@@ -153,6 +153,17 @@ impl Permit {
         self.peer
     }
 
+    /// Replaces the peer of a connection whose proxy has named its client. Returns false if the address has as many as it may
+    /// have; nothing has changed then.
+    pub(super) fn set_peer(&mut self, peer: Peer) -> bool {
+        if !self.table.count_in(peer.ip()) {
+            return false;
+        }
+        self.table.count_out(self.peer.ip());
+        self.peer = peer;
+        true
+    }
+
     /// Tells what the connection is doing since `now`, and how many bytes of input it holds; `channel` is its key on the
     /// loop.
     pub(super) fn set_activity(&self, activity: Activity, held: usize, now: Instant, channel: Key) {
@@ -230,16 +241,37 @@ impl ConnectionTable {
 
     /// Returns a permit for a connection from `peer`, unless its address has as many as it may have.
     pub(super) fn enter(self: &Rc<Self>, peer: Peer) -> Option<Permit> {
-        if let (Some(most), Some(address)) = (self.capacity.per_address, peer.ip()) {
-            let mut per_address = self.per_address.borrow_mut();
-            let count = per_address.entry(address).or_default();
-            if *count >= most.get() {
-                return None;
-            }
-            *count += 1;
+        if !self.count_in(peer.ip()) {
+            return None;
         }
         self.set_count(self.count.get() + 1);
         Some(Permit { table: Rc::clone(self), index: Cell::new(None), peer })
+    }
+
+    /// Counts a connection of this address, unless it has as many as it may have.
+    fn count_in(&self, address: Option<IpAddr>) -> bool {
+        if let (Some(most), Some(address)) = (self.capacity.per_address, address) {
+            let mut per_address = self.per_address.borrow_mut();
+            let count = per_address.entry(address).or_default();
+            if *count >= most.get() {
+                return false;
+            }
+            *count += 1;
+        }
+        true
+    }
+
+    fn count_out(&self, address: Option<IpAddr>) {
+        if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
+            let mut per_address = self.per_address.borrow_mut();
+            let left = per_address.get_mut(&address).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if left == Some(0) {
+                per_address.remove(&address);
+            }
+        }
     }
 
     fn set_count(&self, count: usize) {
@@ -391,16 +423,7 @@ impl ConnectionTable {
             }
         }
         self.set_count(self.count.get() - 1);
-        if let (Some(_), Some(address)) = (self.capacity.per_address, address) {
-            let mut per_address = self.per_address.borrow_mut();
-            let left = per_address.get_mut(&address).map(|count| {
-                *count -= 1;
-                *count
-            });
-            if left == Some(0) {
-                per_address.remove(&address);
-            }
-        }
+        self.count_out(address);
         for listener in self.waiting.take() {
             // If a wake fails, the timer of the listener makes up for it.
             let _ = self.waker.wake(listener);

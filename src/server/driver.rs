@@ -18,7 +18,7 @@ use std::io;
 use log::debug;
 
 use super::log_record::PendingRecords;
-use super::{LogRecord, LogSink, PeerInfo, WorkerService};
+use super::{LogRecord, LogSink, PeerInfo, Visitor, WorkerService};
 use crate::chat::{Spares, Transport, Window, transmit};
 use crate::clock::{Instant, Now};
 use crate::http1::{
@@ -72,6 +72,8 @@ pub struct Driver {
     records: PendingRecords,
     /// The turn's budget of requests is spent, and input is left.
     paused: bool,
+    /// The service looks at a request for longer than a turn, and wakes the connection. ([`WorkerService::admit`])
+    waits: bool,
     /// When the next request of the current piece of input arrived.
     arrival: Arrival,
     /// The kernel may queue much for the peer, which reads well.
@@ -87,6 +89,7 @@ impl Driver {
             current: None,
             records: PendingRecords::default(),
             paused: false,
+            waits: false,
             arrival: Arrival::Unknown,
             is_wide: false,
         }
@@ -102,6 +105,11 @@ impl Driver {
     #[must_use]
     pub fn wants_read(&self) -> bool {
         !self.paused && self.connection.wants_read()
+    }
+
+    /// Whether the service has to wake the connection before more input is read.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Whether [`Driver::flush`] has work: output, the end of a response, or requests that another turn has to handle.
@@ -153,7 +161,7 @@ impl Driver {
             true => Arrival::BeforeTurn,
             false => Arrival::Unknown,
         };
-        while self.wants_read() {
+        while self.wants_read() && !(S::IS_GUARDED && self.waits) {
             match io.recv()? {
                 None => break,
                 Some([]) => {
@@ -222,7 +230,7 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        if self.connection.is_waiting() {
+        if self.connection.is_waiting() || S::IS_GUARDED && self.waits {
             self.receive(b"", cx);
             self.flush(io, cx)?;
         }
@@ -246,6 +254,9 @@ impl Driver {
     ) {
         cx.spares.lend(self.connection.output_mut());
         (self.paused, self.arrival) = (false, arrival);
+        if S::IS_GUARDED {
+            self.waits = false;
+        }
         let mut window = self.connection.open(bytes, cx.turn.now);
         while self.take_event(&mut window, cx) {}
         self.connection.store(window);
@@ -264,6 +275,7 @@ impl Driver {
                 self.paused = true;
                 return false;
             }
+            Event::Head(_) if S::IS_GUARDED && self.waits => return false,
             Event::Head(head) if head.fields <= FEW_FIELDS => {
                 self.handle_head::<S, FEW_FIELDS>(head, window, cx)
             }
@@ -296,10 +308,15 @@ impl Driver {
         };
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
+        if S::IS_GUARDED && !cx.service.admit(&request, cx.turn.now) {
+            // The next call for an event finds the same head.
+            self.waits = true;
+            return;
+        }
         let reply = cx.service.handle(&request, cx.turn.now);
-        let record = cx.log.as_deref().map(|log| match log.wants_lines() {
-            true => LogRecord::of(&request),
-            false => LogRecord::without_text(),
+        let record = cx.log.as_deref().map(|log| match cx.service.visitor() {
+            Some(Visitor { client, user }) => log.begin(&request, client, user.as_deref()),
+            None => log.begin(&request, cx.peer.peer, None),
         });
         let needs = request.needs();
         let sink = match &reply {
@@ -368,12 +385,16 @@ impl Driver {
     }
 
     fn refuse<S>(&mut self, status: Status, window: &Window<'_>, cx: &mut DriverContext<'_, S>) {
+        self.waits = false;
         let begun = self.connection.begun();
         let body = self.connection.refuse(status, window, &mut cx.turn);
         let record = match self.current.take() {
             Some(current) => current.record,
             // Before the first byte of a request the record has no line.
-            None => cx.log.is_some().then(|| LogRecord::refused(begun.map_or(b"", |_| window.bytes()))),
+            None => cx
+                .log
+                .as_deref()
+                .map(|log| log.begin_refused(begun.map_or(b"", |_| window.bytes()), cx.peer.peer)),
         };
         if let Some(record) = record {
             self.records.push(record, status, begun.unwrap_or(cx.turn.now.monotonic), body);
@@ -391,11 +412,5 @@ impl Driver {
             let stamp = if log.wants_lines() { cx.turn.dates.log(now.wall) } else { "" };
             log.record(cx.peer.peer, stamp, record);
         }
-    }
-
-    /// Logs the responses that the end of the connection has cut short.
-    pub fn on_close<S: WorkerService>(&mut self, cx: &mut DriverContext<'_, S>) {
-        self.record_application();
-        self.log_records(cx, true);
     }
 }

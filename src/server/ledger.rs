@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::{AccessLog, LogRecord, LogSink};
-use crate::http1::Status;
+use super::{LogRecord, LogSink};
+use crate::http1::{Request, Status};
 use crate::reactor::Peer;
 use crate::recording::Recorder;
 use crate::sys::orders::PassedFile;
@@ -27,7 +27,7 @@ impl ResponseCounter for Recorder {
 /// the log itself, so that counters which are off cost nothing.
 #[derive(Debug)]
 pub struct Ledger {
-    log: Option<AccessLog>,
+    log: Option<Box<dyn LogSink>>,
     counters: Vec<Box<dyn ResponseCounter>>,
     /// How many lost lines the counters know of.
     lost: u64,
@@ -36,16 +36,26 @@ pub struct Ledger {
 impl Ledger {
     /// The destination of a worker with this log and these counters; `None` if there is neither.
     #[must_use]
-    pub fn of(log: Option<AccessLog>, counters: Vec<Box<dyn ResponseCounter>>) -> Option<Box<dyn LogSink>> {
+    pub fn of(
+        log: Option<Box<dyn LogSink>>,
+        counters: Vec<Box<dyn ResponseCounter>>,
+    ) -> Option<Box<dyn LogSink>> {
         match log {
-            Some(log) if counters.is_empty() => Some(Box::new(log)),
-            None if counters.is_empty() => None,
+            log if counters.is_empty() => log,
             log => Some(Box::new(Self { log, counters, lost: 0 })),
         }
     }
 }
 
 impl LogSink for Ledger {
+    fn begin(&self, request: &Request<'_>, client: Peer, user: Option<&[u8]>) -> LogRecord {
+        self.log.as_ref().map_or_else(LogRecord::without_text, |log| log.begin(request, client, user))
+    }
+
+    fn begin_refused(&self, head: &[u8], client: Peer) -> LogRecord {
+        self.log.as_ref().map_or_else(LogRecord::without_text, |log| log.begin_refused(head, client))
+    }
+
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord) {
         self.counters.iter_mut().for_each(|counter| counter.response(record.status, record.sent));
         if let Some(log) = &mut self.log {
@@ -62,7 +72,7 @@ impl LogSink for Ledger {
             return;
         };
         log.flush();
-        let lost = log.dropped() - self.lost;
+        let lost = log.lost() - self.lost;
         if lost > 0 {
             self.lost += lost;
             self.counters.iter_mut().for_each(|counter| counter.lost_lines(lost));
@@ -77,7 +87,7 @@ impl LogSink for Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::LogTarget;
+    use crate::server::{AccessLog, LogTarget};
     use crate::sys::descriptor;
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -123,7 +133,8 @@ mod tests {
         let (read, to) = descriptor::pipe().expect("a pipe");
         let seen = Seen::default();
         let log = AccessLog::new(LogTarget::from(to));
-        let mut ledger = Ledger::of(Some(log), vec![Box::new(seen.clone())]).expect("a destination");
+        let mut ledger =
+            Ledger::of(Some(Box::new(log)), vec![Box::new(seen.clone())]).expect("a destination");
         for _ in 0..10_000 {
             ledger.record(Peer::Unix, "now", record());
             ledger.flush();

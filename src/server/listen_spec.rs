@@ -217,6 +217,12 @@ impl Resolved {
         places.iter().map(ListenSpec::resolve).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether only processes of this machine can connect to any of the places.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.0.iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// Takes the places from `at` on out of the list.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {

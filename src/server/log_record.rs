@@ -60,9 +60,8 @@ impl LogRecord {
 
     /// The record of a malformed request: the first line of `head`, even if it is no request line.
     pub(super) fn refused(head: &[u8]) -> Self {
-        let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         Self {
-            request_line: cut(line.strip_suffix(b"\r").unwrap_or(line), Self::MAX_LINE),
+            request_line: cut(first_line(head), Self::MAX_LINE),
             referer: None,
             user_agent: None,
             status: Status::OK,
@@ -74,6 +73,16 @@ impl LogRecord {
 
 /// A destination of records: an access log, or the list of a test.
 pub trait LogSink: fmt::Debug {
+    /// The record of a request from `client`, before its response; `user` is the name of an authenticated user.
+    fn begin(&self, request: &Request<'_>, _client: Peer, _user: Option<&[u8]>) -> LogRecord {
+        LogRecord::of(request)
+    }
+
+    /// The record of a malformed request: `head` is what came of it.
+    fn begin_refused(&self, head: &[u8], _client: Peer) -> LogRecord {
+        LogRecord::refused(head)
+    }
+
     /// Takes the record of a response that has left; `stamp` is the time in the combined log format.
     fn record(&mut self, peer: Peer, stamp: &str, record: LogRecord);
 
@@ -84,6 +93,11 @@ pub trait LogSink: fmt::Debug {
 
     /// Writes what was gathered; called once per turn.
     fn flush(&mut self) {}
+
+    /// Returns the number of lines that were lost.
+    fn lost(&self) -> u64 {
+        0
+    }
 
     /// Goes on in `handed` if that is the target of this log, reopened.
     ///
@@ -98,6 +112,12 @@ impl LogSink for Vec<LogRecord> {
     fn record(&mut self, _: Peer, _: &str, record: LogRecord) {
         self.push(record);
     }
+}
+
+/// The first line of a head, even if it is no request line.
+pub(super) fn first_line(head: &[u8]) -> &[u8] {
+    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn cut(bytes: &[u8], most: usize) -> Box<[u8]> {
@@ -137,8 +157,8 @@ impl PendingRecords {
         }
     }
 
-    /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is cut
-    /// short.
+    /// Takes the next record whose response is in the first `taken` bytes of the output; with `all`, also one that is
+    /// cut short.
     pub(super) fn pop(&mut self, taken: u64, now: Instant, all: bool) -> Option<LogRecord> {
         let (first, rest) = self.0.as_deref_mut()?;
         if !all && taken < first.body.end {

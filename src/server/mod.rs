@@ -5,15 +5,21 @@
 //! | `worker` | the loop of a worker, and its end |
 //! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
+//! | `wire` | what is between the socket of a connection and its protocol |
 //! | `driver` | one connection on any transport: the protocol, the service, the log |
 //! | `driver/ending` | how a connection ends before its peer closes it |
 //! | `memory` | one connection over memory |
+//! | `preface` | the beginning of a connection from a proxy |
+//! | `proxy_header` | the header of the PROXY protocol |
 //! | `service` | the trait that a worker needs beside responses |
 //! | `capacity` | the number of connections that the descriptors allow |
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
-//! | `access_log` | a line for each record |
+//! | `access_log` | a line for each record, in the combined format |
+//! | `formatted_log` | a line for each record, in another format |
+//! | `log_format` | the formats |
 //! | `ledger` | the destination of a worker's records: the access log, and counters |
+//! | `networks` | sets of addresses |
 //! | `printable` | text for a log, with everything escaped that could control a terminal |
 //! | `log_target` | the files for log lines, written without blocking |
 //! | `listen_spec` | the addresses to listen on, parsed |
@@ -29,16 +35,22 @@ mod channel;
 mod confinement;
 mod connection_table;
 mod driver;
+mod formatted_log;
 mod inherit;
 mod ledger;
 mod listen_spec;
 mod listeners;
+mod log_format;
 mod log_record;
 mod log_target;
 mod memory;
+mod networks;
+mod preface;
 mod printable;
+mod proxy_header;
 mod service;
 mod unix;
+mod wire;
 mod worker;
 
 use std::cell::{Cell, RefCell};
@@ -62,10 +74,13 @@ pub use inherit::Inherited;
 pub use ledger::{Ledger, ResponseCounter};
 pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 pub use listeners::{Listeners, bind};
+pub use log_format::LogFormat;
 pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
-pub use service::{PeerInfo, TurnFacts, WorkerService};
+pub use networks::{NETWORKS, Networks};
+pub use service::{PeerInfo, TurnFacts, Visitor, WorkerService};
+pub use wire::{Greeting, Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};
 
 /// The state that all channels of a worker share.

@@ -25,6 +25,15 @@ pub struct PeerInfo {
     pub socket: RawFd,
 }
 
+/// The sender of a request, for the access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visitor {
+    /// The client: the peer, or the address that a proxy names.
+    pub client: Peer,
+    /// The name of the user, if the request is authenticated.
+    pub user: Option<Box<[u8]>>,
+}
+
 /// The facts of one turn of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnFacts {
@@ -42,6 +51,20 @@ pub struct TurnFacts {
 pub trait WorkerService: Service {
     /// Takes the connection of the next request; called before each [`Service::handle`].
     fn set_peer(&self, _peer: &PeerInfo) {}
+
+    /// Whether requests are looked at before they are handled. A constant, as [`WorkerService::IS_WATCHED`].
+    const IS_GUARDED: bool = false;
+
+    /// Looks at a request before [`Service::handle`], which follows at once if this returns true. Otherwise the head
+    /// stays in the input: the service wakes the connection, and is asked again.
+    fn admit(&self, _request: &Request<'_>, _now: Now) -> bool {
+        true
+    }
+
+    /// Returns the sender of the request that was handled last, if the service knows more of it than its peer.
+    fn visitor(&self) -> Option<Visitor> {
+        None
+    }
 
     /// Takes note that the server shuts down: each connection has at most one more response.
     fn drain(&self) {}
@@ -66,14 +89,14 @@ pub trait WorkerService: Service {
         None
     }
 
-    /// Runs between the turns of the loop, to free resources. Returns the time after which it has to be called again, if
-    /// nothing happens before.
+    /// Runs between the turns of the loop, to free resources. Returns the time after which it has to be called again,
+    /// if nothing happens before.
     fn tend(&self, _now: Now) -> Option<Duration> {
         None
     }
 
-    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service does
-    /// not execute an instruction for it.
+    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service
+    /// does not execute an instruction for it.
     const IS_WATCHED: bool = false;
 
     /// Returns the counter of responses, for the worker's [`Ledger`](super::Ledger).
@@ -87,8 +110,8 @@ pub trait WorkerService: Service {
     /// Takes note of a turn. `activities` counts the worker's connections, which takes a look at each of them.
     fn note_turn(&self, _turn: &TurnFacts, _activities: &dyn Fn() -> Activities) {}
 
-    /// Returns how many channels of the loop serve this service beside the worker's own listeners and connections. They do
-    /// not keep a worker from ending its drain.
+    /// Returns how many channels of the loop serve this service beside the worker's own listeners and connections. They
+    /// do not keep a worker from ending its drain.
     fn channels_beside(&self) -> usize {
         0
     }

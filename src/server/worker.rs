@@ -10,7 +10,8 @@ use log::{debug, info, warn};
 use mio::event::Source;
 
 use super::{
-    Acceptor, AccessLog, Capacity, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts, WorkerService,
+    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts,
+    WorkerService,
 };
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
@@ -59,6 +60,8 @@ pub struct Worker<S> {
     pub log: Option<LogTarget>,
     /// The listening sockets.
     pub listeners: Vec<SharedListener>,
+    /// What their connections have between socket and protocol.
+    pub layering: Layering,
     /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
@@ -126,6 +129,7 @@ impl<S> Worker<S> {
             access_log: self.access_log,
             log: self.log,
             listeners: self.listeners,
+            layering: self.layering,
             accept: self.accept,
             signals: self.signals,
             master_link: self.master_link,
@@ -160,14 +164,14 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let shares = self.heartbeat.shares();
         let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
         let counters = self.service.counter().into_iter().chain(self.counter).chain(recorder).collect();
-        let ledger = Ledger::of(self.access_log, counters);
+        let ledger = Ledger::of(self.access_log.map(AccessLog::into_sink), counters);
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {
             let listener = Listener::new(socket, self.accept);
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
-            reactor.add(acceptor.with_number(number));
+            reactor.add(acceptor.with_number(number).with_layering(self.layering.clone()));
         }
         let minute = (reactor.now().monotonic, 0);
         let running = Running {

@@ -47,17 +47,19 @@ pub struct Station {
 }
 
 impl Station {
-    /// Sets up the loop of a worker that is watched.
+    /// Sets up the loop of a worker that is watched. `wrap` puts another service around the one that has the pages.
     ///
     /// # Errors
     /// As [`Worker::boot`].
-    pub fn boot<S, P: Probe>(
+    pub fn boot<S, T, P: Probe>(
         self,
         worker: Worker<S>,
         reactor: Reactor<P>,
-    ) -> io::Result<Running<Watched<S>, P>>
+        wrap: impl FnOnce(Watched<S>) -> T,
+    ) -> io::Result<Running<T, P>>
     where
         S: WorkerService + std::fmt::Debug + 'static,
+        T: WorkerService + std::fmt::Debug + 'static,
     {
         let Self { board, listeners, path, queues } = self;
         let peers = worker.heartbeat.peers();
@@ -80,7 +82,7 @@ impl Station {
             connection: Cell::new(Key::from_bits(0)),
             times: RefCell::new(Times::default()),
         };
-        let mut running = worker.map_service(|inner| Watched { inner, watch }).boot_on(reactor)?;
+        let mut running = worker.map_service(|inner| wrap(Watched { inner, watch })).boot_on(reactor)?;
         if let Some((shared, alive)) = own {
             for socket in listeners {
                 // Every worker looks: one that hangs, or is stopped, keeps nobody waiting.

@@ -238,6 +238,14 @@ pub fn raise_descriptor_limit() -> usize {
     usize::try_from(current).unwrap_or(usize::MAX)
 }
 
+/// Gives the calling thread a lower priority than others have: work that can wait. It has no effect where the system has one
+/// priority for all threads of a process.
+pub fn lower_priority() {
+    // nice(1)'s default. If it fails, the thread only takes more of its share.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, 10);
+}
+
 /// Returns freed memory to the system. glibc keeps free memory that lies between blocks in use; other allocators
 /// return it by themselves.
 pub fn release_memory() {

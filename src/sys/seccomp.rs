@@ -122,6 +122,8 @@ mod backend {
             // abort(3).
             (libc::SYS_tgkill, vec![is_one_of(0, &[own])]),
             (libc::SYS_tkill, vec![is_one_of(0, &[own])]),
+            // A thread lowers its own priority; to raise it takes a right that a worker has given up.
+            (libc::SYS_setpriority, vec![is_one_of(0, &[0]), is_one_of(1, &[0])]),
             // getrlimit(3).
             (libc::SYS_prlimit64, [is_one_of(0, &[0, own])].into_iter().chain(is_null(2)).collect()),
         ]
@@ -292,6 +294,9 @@ mod backend {
                 (libc::SYS_clone, [thread | flags(libc::CLONE_NEWNS), 0, 0, 0, 0, 0], false),
                 (libc::SYS_tgkill, [own, own, 6, 0, 0, 0], true),
                 (libc::SYS_tgkill, [own + 1, own + 1, 9, 0, 0, 0], false),
+                (libc::SYS_setpriority, [0, 0, 10, 0, 0, 0], true),
+                (libc::SYS_setpriority, [0, own, 10, 0, 0, 0], false),
+                (libc::SYS_setpriority, [2, 0, 10, 0, 0, 0], false),
                 (libc::SYS_prlimit64, [0, 7, 0, 0x1000, 0, 0], true),
                 (libc::SYS_prlimit64, [own, 7, 0, 0x1000, 0, 0], true),
                 (libc::SYS_prlimit64, [own + 1, 7, 0, 0x1000, 0, 0], false),

@@ -31,6 +31,10 @@ const TRIED_BY_PREFORK: &str =
     "the file service is the same code in both lanes, and is tested in the other one";
 const ONE_PROCESS: &str = "`-w` is threads here; several processes are tested in the other lane";
 const NO_STATUS: &str = "the status page is served by our own loop; the twin refuses the option";
+const NOT_GUARDED: &str =
+    "passwords are verified beside our own loop, and the twin serves everybody; it refuses the options";
+const NOT_OUR_CHANNEL: &str =
+    "the layers below the protocol are those of our own channel; the twin refuses the option";
 const NOT_OUR_LOOP: &str = "the loop is Tokio's, and is not recorded";
 const NO_FRONT: &str = "takes many seconds and tests the master only, which is the same for all fronts";
 const DESCRIPTORS: &str =
@@ -38,6 +42,8 @@ const DESCRIPTORS: &str =
 
 /// Whole files of `tests/wire`.
 pub const FILES: &[Lack] = &[
+    Lack { what: "access", fronts: TWINS, why: NOT_GUARDED },
+    Lack { what: "proxy_protocol", fronts: TWINS, why: NOT_OUR_CHANNEL },
     Lack { what: "recording", fronts: TWINS, why: NOT_OUR_LOOP },
     Lack { what: "metrics", fronts: TWINS, why: NO_STATUS },
     Lack { what: "status", fronts: TWINS, why: NO_STATUS },

@@ -5,13 +5,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The final status codes that the server may send, with their reason phrases (RFC 9110 §15, RFC 6585 §5).
-const REASONS: [(u16, &str); 20] = [
+const REASONS: [(u16, &str); 22] = [
     (200, "OK"),
     (204, "No Content"),
     (206, "Partial Content"),
     (301, "Moved Permanently"),
     (304, "Not Modified"),
     (400, "Bad Request"),
+    (401, "Unauthorized"),
     (403, "Forbidden"),
     (404, "Not Found"),
     (405, "Method Not Allowed"),
@@ -21,6 +22,7 @@ const REASONS: [(u16, &str); 20] = [
     (414, "URI Too Long"),
     (416, "Range Not Satisfiable"),
     (417, "Expectation Failed"),
+    (429, "Too Many Requests"),
     (431, "Request Header Fields Too Large"),
     (500, "Internal Server Error"),
     (501, "Not Implemented"),

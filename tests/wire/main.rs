@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod access_log;
 mod command;
 mod config_file;
@@ -14,10 +15,12 @@ mod headers;
 mod http;
 mod listeners;
 mod listings;
+mod log_format;
 mod metrics;
 mod mutations;
 mod options;
 mod pages;
+mod proxy_protocol;
 mod recording;
 mod rules_a;
 mod rules_b;

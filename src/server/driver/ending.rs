@@ -82,4 +82,10 @@ impl Driver {
         }
         Ok(())
     }
+
+    /// Logs the responses that the end of the connection has cut short.
+    pub fn on_close<S: WorkerService>(&mut self, cx: &mut DriverContext<'_, S>) {
+        self.record_application();
+        self.log_records(cx, true);
+    }
 }

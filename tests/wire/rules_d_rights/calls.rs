@@ -18,7 +18,7 @@ pub(super) struct Attempt {
 }
 
 /// Calls of which a worker may make some, by their arguments.
-const CONDITIONAL: [c_long; 8] = [
+const CONDITIONAL: [c_long; 9] = [
     libc::SYS_sendto,
     libc::SYS_ioctl,
     libc::SYS_fcntl,
@@ -27,6 +27,7 @@ const CONDITIONAL: [c_long; 8] = [
     libc::SYS_tgkill,
     libc::SYS_prlimit64,
     libc::SYS_setsockopt,
+    libc::SYS_setpriority,
 ];
 
 impl Attempt {
@@ -298,6 +299,7 @@ pub(super) fn allowed() -> Vec<Attempt> {
     let own = c_long::from(std::process::id().cast_signed());
     let mut limits = [0_u64; 2];
     vec![
+        attempt("allowed", "a lower priority", libc::SYS_setpriority, [0, 0, 10, 0, 0, 0]),
         attempt("allowed", "pipe2", libc::SYS_pipe2, [of(pair.as_mut_ptr()), 0, 0, 0, 0, 0]),
         attempt("allowed", "getrlimit", libc::SYS_prlimit64, [0, 7, 0, of(limits.as_mut_ptr()), 0, 0]),
         attempt(
