@@ -25,6 +25,7 @@ _stheno() {
         --log) mapfile -t COMPREPLY < <(compgen -W 'debug info warning error critical off' -- "$word"); return ;;
         --logfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --access-log) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --access-log-format) COMPREPLY=(); return ;;
         --pidfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --status) COMPREPLY=(); return ;;
         --status-path) COMPREPLY=(); return ;;
@@ -35,6 +36,11 @@ _stheno() {
         --user) COMPREPLY=(); return ;;
         --group) COMPREPLY=(); return ;;
         --sandbox) mapfile -t COMPREPLY < <(compgen -W 'on off' -- "$word"); return ;;
+        --allow) COMPREPLY=(); return ;;
+        --auth) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+        --proxy-protocol) COMPREPLY=(); return ;;
+        --forwarded-from) COMPREPLY=(); return ;;
+        --forwarded-field) COMPREPLY=(); return ;;
         --header-timeout) COMPREPLY=(); return ;;
         --keepalive-timeout) COMPREPLY=(); return ;;
         --body-timeout) COMPREPLY=(); return ;;
@@ -51,7 +57,7 @@ _stheno() {
         --max-header-bytes) COMPREPLY=(); return ;;
         --max-body-bytes) COMPREPLY=(); return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --qr --open --check --explain --explain-header --log --logfile --access-log --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --qr --open --check --explain --explain-header --log --logfile --access-log --access-log-format --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --allow --auth --auth-without-tls --proxy-protocol --forwarded-from --forwarded-field --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
     if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); fi
 }
 complete -F _stheno stheno
