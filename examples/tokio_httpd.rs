@@ -87,6 +87,11 @@ impl Front for Twin {
                 values.usage(name, "leave it out: the page shows the loop of stheno, and this is its twin")
             );
         }
+        if config.base.tls.is_some() {
+            let names = ["tls-cert", "tls-self-signed"].into_iter();
+            let name = names.into_iter().find(|name| values.has(name)).unwrap_or_default();
+            return Err(values.usage(name, "leave it out: the twin shows the loop, and speaks no TLS"));
+        }
         if config.base.accept == AcceptMode::Exclusive {
             config.base.accept = AcceptMode::Shared;
         }

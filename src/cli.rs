@@ -150,6 +150,7 @@ macro_rules! option_words {
         $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
             switches:
                 defer_accept,
+                tls_self_signed,
                 listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
                 check, version,
                 require_sandbox;
@@ -165,7 +166,7 @@ macro_rules! option_words {
                 max_field_bytes, max_fields, max_header_bytes, max_body_bytes
                 $(, $more)*;
             lists:
-                listen;
+                listen, tls_cert, tls_key, redirect_http;
         }
     };
     (@declare $(#[$doc:meta])* $visible:vis struct $name:ident, switches: $($switch:ident),*;

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{LevelFilter, warn};
 
@@ -17,6 +18,10 @@ use crate::status::Board;
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::{self, Signal};
+use crate::tls::{Credentials, Kept};
+
+/// How often the master looks at the time that certificates have left.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A program of this crate: what its configuration is, and what its workers serve.
 pub(crate) trait App {
@@ -55,8 +60,18 @@ impl StartLines {
         let (bold, plain) = if io::stderr().is_terminal() { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
         let mut text = format!("{bold}{program} {}{plain}\n  {subject}\n", env!("CARGO_PKG_VERSION"));
-        for address in &setup.listeners.addresses {
-            text += &format!("  url      {bold}{}{plain}\n", address.url(prefix));
+        let public = setup.listeners.addresses.len() - setup.listeners.redirects;
+        let (public, redirects) = setup.listeners.addresses.split_at(public);
+        for address in public {
+            let url = address.url(prefix);
+            let url = if setup.tls.is_some() { url.replacen("http://", "https://", 1) } else { url };
+            text += &format!("  url      {bold}{url}{plain}\n");
+        }
+        for address in redirects {
+            text += &format!("  redirect {}\n", address.url(""));
+        }
+        if let Some(fingerprint) = setup.tls.as_ref().and_then(Credentials::fingerprint) {
+            text += &format!("  sha-256  {fingerprint}\n");
         }
         for address in setup.status.iter().flat_map(|(listeners, _)| &listeners.addresses) {
             text += &format!("  status   {}\n", address.url(""));
@@ -82,6 +97,10 @@ pub(crate) struct Server<A: App> {
     next: Option<(Setup, A::Content, LogTarget)>,
     /// The counters of the status page, from its first configuration on.
     board: Option<Board>,
+    /// The secrets of TLS that a reload keeps.
+    secrets: Kept,
+    /// When certificates were last looked at.
+    looked: Option<Instant>,
     /// The socket of the status page while the server stops.
     kept: Option<Listeners>,
     /// Another program serves from now on.
@@ -108,8 +127,9 @@ impl<A: App> Server<A> {
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
         let resolved = setup::resolve(&config, inherited.is_activated())?;
-        let mut board = None;
-        let current = Some((Setup::open(config, resolved, &mut inherited, &mut board)?, content));
+        let (mut board, mut secrets) = (None, Kept::default());
+        let setup = Setup::open(config, resolved, &mut inherited, &mut board, &mut secrets)?;
+        let current = Some((setup, content));
         Ok(Self {
             app,
             notifier,
@@ -118,6 +138,8 @@ impl<A: App> Server<A> {
             current,
             next: None,
             board,
+            secrets,
+            looked: None,
             kept: None,
             handed_over: false,
         })
@@ -159,7 +181,7 @@ impl<A: App> Server<A> {
         }
         let log = setup::open_log(&config)?;
         let kept = self.keep_sockets().map_err(|error| start_error("cannot keep the sockets", &error));
-        let setup = Setup::open(config, resolved, &mut kept?, &mut self.board)?;
+        let setup = Setup::open(config, resolved, &mut kept?, &mut self.board, &mut self.secrets)?;
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
@@ -173,6 +195,7 @@ impl<A: App> Server<A> {
                 log::error!("the log stays where it was: {error}");
             }
             self.current = Some((setup, content));
+            self.looked = None;
         }
     }
 
@@ -244,6 +267,18 @@ impl<A: App> Work for Server<A> {
             self.all_listeners().for_each(Listeners::own_files);
         }
         self.next = None;
+    }
+
+    /// Warns of certificates that expire, at the start, after a reload and once a day.
+    fn look(&mut self, now: Instant) {
+        self.secrets.forget_old();
+        if self.looked.is_some_and(|at| now.saturating_duration_since(at) < DAY) {
+            return;
+        }
+        self.looked = Some(now);
+        let credentials = self.current.iter().filter_map(|(setup, _)| setup.tls.as_ref());
+        let lines = credentials.flat_map(|credentials| credentials.expiring(SystemTime::now()));
+        lines.for_each(|line| warn!("{line}"));
     }
 
     fn worker_ended(&mut self) {

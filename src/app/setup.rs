@@ -2,16 +2,20 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
-    AccessLog, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, Resolved, Worker, bind,
+    AccessLog, Address, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, RedirectPlace,
+    Resolved, Worker, bind,
 };
 use crate::status::{Board, Station};
 use crate::sys::process;
+use crate::tls::{Credentials, Kept, Tls};
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
 const FEW_CONNECTIONS: usize = 256;
@@ -27,6 +31,8 @@ pub(crate) struct Setup {
     pub(crate) access_log: Option<LogTarget>,
     /// The socket of the status page, and the counters that it shows.
     pub(crate) status: Option<(Listeners, Board)>,
+    /// Certificates and keys.
+    pub(crate) tls: Option<Credentials>,
     capacity: Capacity,
 }
 
@@ -38,14 +44,21 @@ impl Setup {
         mut resolved: Resolved,
         inherited: &mut Inherited,
         board: &mut Option<Board>,
+        secrets: &mut Kept,
     ) -> Result<Self, ConfigError> {
+        let tls = open_tls(&config, secrets)?;
         let access_log = open_access_log(&config)?;
         check_recording(&config)?;
-        let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
-        let for_status =
-            resolved.split_off(config.places(inherited.is_activated()).len() - config.status.iter().len());
+        let BaseConfig { unix_mode, accept, workers, .. } = &config;
+        if inherited.is_activated() && !config.redirect.is_empty() {
+            let line = "the service manager passes the sockets: leave --redirect-http out".into();
+            return Err(config.sources.start_error("--redirect-http", line));
+        }
+        let mut places = config.places(inherited.is_activated());
+        places.truncate(places.len() - config.status.iter().len());
+        let for_status = resolved.split_off(places.len());
         let mut kept = inherited.take_status();
-        let listeners = bind(listen, resolved, *unix_mode, *accept, *workers, inherited)
+        let listeners = bind(&places, resolved, *unix_mode, *accept, *workers, inherited)
             .map_err(|error| cannot_listen(&config, &error))?;
         listeners
             .defer_accept(config.defer_accept)
@@ -58,7 +71,7 @@ impl Setup {
             .map_err(|error| config.sources.start_error("--keepalive-timeout", error.to_string()))?;
         let status = open_status(&config, for_status, &mut kept, board)?;
         let capacity = capacity(&config)?;
-        Ok(Self { config, listeners, access_log, status, capacity })
+        Ok(Self { config, listeners, access_log, status, tls, capacity })
     }
 
     /// The listening sockets of all kinds.
@@ -76,6 +89,10 @@ impl Setup {
             path.map_or(Ok(()), |path| check_target(config, option, path))?;
         }
         check_recording(config)?;
+        if let Some(credentials) = open_tls(config, &mut Kept::default())? {
+            // There is no log: the lines are what a check is for.
+            credentials.expiring(SystemTime::now()).iter().for_each(|line| eprintln!("warning: {line}"));
+        }
         for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;
         }
@@ -127,14 +144,21 @@ impl Setup {
             listeners: listeners.into_worker(assignment.slot),
             path: self.config.status_path.clone(),
         });
+        let port = self.listeners.addresses.iter().find_map(Address::port);
+        let redirects = self.listeners.redirects;
+        let mut listeners = self.listeners.into_worker(assignment.slot);
+        let redirected = listeners.split_off(listeners.len() - redirects);
+        let redirect = port.filter(|_| !redirected.is_empty());
+        let redirect = redirect.map(|port| RedirectPlace { listeners: redirected, port });
         let worker = Worker {
             settings: self.config.settings,
             capacity: self.capacity,
             service,
             access_log: self.access_log.map(AccessLog::new),
             log: Some(log),
-            listeners: self.listeners.into_worker(assignment.slot),
-            layering: Layering::default(),
+            listeners,
+            layering: Layering { tls: self.tls.map(|credentials| Rc::new(Tls::new(&credentials))) },
+            redirect,
             accept: self.config.accept,
             signals: assignment.signals,
             master_link: assignment.master_link,
@@ -171,6 +195,13 @@ fn open_status(
         })?,
     };
     Ok(Some((listeners, *board.insert(made))))
+}
+
+/// Reads certificates and keys.
+fn open_tls(config: &BaseConfig, secrets: &mut Kept) -> Result<Option<Credentials>, ConfigError> {
+    let open = |files| Credentials::open(files, secrets);
+    let opened = config.tls.as_ref().map(open).transpose();
+    opened.map_err(|error| config.sources.start_error(error.option, error.to_string()))
 }
 
 /// Looks up the names of the places to listen, unless a service manager has chosen these.
@@ -236,13 +267,15 @@ fn cannot_listen(config: &BaseConfig, error: &BindError) -> ConfigError {
 /// The room of a worker, which its descriptors limit: each response may need one for its file, beside the connection's.
 fn capacity(config: &BaseConfig) -> Result<Capacity, ConfigError> {
     let descriptors = process::raise_descriptor_limit();
-    let fitting = Capacity::fitting(descriptors - config.reserved);
+    let for_redirects = if config.redirect.is_empty() { 0 } else { 2 * RedirectPlace::CONNECTIONS };
+    let reserved = config.reserved + for_redirects;
+    let fitting = Capacity::fitting(descriptors.saturating_sub(reserved));
     let connections = config.connections.unwrap_or(fitting);
     if connections > fitting {
         let line = format!(
             "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
              allowed: raise ulimit -n, or give {fitting} or less",
-            Capacity::descriptors_for(connections).saturating_add(config.reserved),
+            Capacity::descriptors_for(connections).saturating_add(reserved),
         );
         return Err(config.sources.start_error("--max-connections", line));
     }

@@ -55,7 +55,7 @@ use root::{File, Lookup, OpenOutcome, Root};
 pub use crate::sys::beneath::Symlinks;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
-pub use redirect::redirect_to_directory;
+pub use redirect::{escape_uri, redirect_to_directory};
 
 /// The methods of a resource (`Allow`, RFC 9110 §10.2.1).
 const ALLOW: &str = "GET, HEAD, OPTIONS";

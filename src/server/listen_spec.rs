@@ -16,6 +16,8 @@ pub enum ListenSpec {
     Listed(Endpoint),
     /// The place of `--host` and `--port`.
     HostAndPort(String, u16),
+    /// A place that redirects to TLS (`--redirect-http`).
+    Redirect(Endpoint),
     /// The place of the status page (`--status`).
     Status(Endpoint),
 }
@@ -101,6 +103,7 @@ impl ListenSpec {
         match self {
             Self::Listed(_) => "--listen",
             Self::HostAndPort(..) => "--host",
+            Self::Redirect(_) => "--redirect-http",
             Self::Status(_) => "--status",
         }
     }
@@ -114,15 +117,20 @@ impl ListenSpec {
         let (host, port) = match self {
             Self::HostAndPort(host, port)
             | Self::Listed(Endpoint::Host(host, port))
+            | Self::Redirect(Endpoint::Host(host, port))
             | Self::Status(Endpoint::Host(host, port)) => (host.as_str(), *port),
             // The second one is for machines without IPv6.
-            Self::Listed(Endpoint::Everywhere(port)) | Self::Status(Endpoint::Everywhere(port)) => {
+            Self::Listed(Endpoint::Everywhere(port))
+            | Self::Redirect(Endpoint::Everywhere(port))
+            | Self::Status(Endpoint::Everywhere(port)) => {
                 return Ok(vec![
                     (Ipv6Addr::UNSPECIFIED, *port).into(),
                     (Ipv4Addr::UNSPECIFIED, *port).into(),
                 ]);
             }
-            Self::Listed(Endpoint::Unix(_)) | Self::Status(Endpoint::Unix(_)) => return Ok(Vec::new()),
+            Self::Listed(Endpoint::Unix(_))
+            | Self::Redirect(Endpoint::Unix(_))
+            | Self::Status(Endpoint::Unix(_)) => return Ok(Vec::new()),
         };
         let resolved = (host, port).to_socket_addrs();
         let resolved = resolved.map_err(|error| BindError {
@@ -145,6 +153,7 @@ impl ListenSpec {
         let (host, port) = match self {
             Self::Listed(_) => ("--listen", "--listen"),
             Self::HostAndPort(..) => ("--host", "--port"),
+            Self::Redirect(_) => ("--redirect-http", "--redirect-http"),
             Self::Status(_) => ("--status", "--status"),
         };
         let (option, advice) = match Errno::from_io_error(error) {
@@ -232,6 +241,15 @@ impl Address {
         let (local, all) = if address.is_ipv4() { ("127.0.0.1", "IPv4 ") } else { ("[::1]", "") };
         let port = address.port();
         format!("http://{local}:{port}{prefix}/ (and every other {all}address of this machine)")
+    }
+
+    /// The port, of a TCP socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Internet(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Whether only processes of this machine can connect.

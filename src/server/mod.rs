@@ -10,6 +10,7 @@
 //! | `driver/ending` | how a connection ends before its peer closes it |
 //! | `memory` | one connection over memory |
 //! | `service` | the trait that a worker needs beside responses |
+//! | `redirector` | sends requests without TLS to the same URL with it |
 //! | `capacity` | the number of connections that the descriptors allow |
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
@@ -38,6 +39,7 @@ mod log_record;
 mod log_target;
 mod memory;
 mod printable;
+mod redirector;
 mod service;
 mod unix;
 mod wire;
@@ -67,6 +69,7 @@ pub use listeners::{Listeners, bind};
 pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
+pub use redirector::RedirectPlace;
 pub use service::{PeerInfo, TurnFacts, WorkerService};
 pub use wire::{Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};

@@ -7,8 +7,10 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
 use crate::chat::Transport;
+use crate::tls::{Session, Tls};
 
 /// The layers of one connection, over a transport that exists only for the time of a hook.
 pub trait Wire: fmt::Debug {
@@ -56,29 +58,38 @@ impl Wire for Plain {
 
 /// What the connections of a listener have between socket and protocol.
 #[derive(Clone, Debug, Default)]
-pub struct Layering {}
+pub struct Layering {
+    /// TLS.
+    pub tls: Option<Rc<Tls>>,
+}
 
 impl Layering {
     /// Whether there is no layer: the channels are plain.
     #[must_use]
     pub fn is_plain(&self) -> bool {
-        true
+        self.tls.is_none()
     }
 
     /// The layers of a new connection.
     pub(super) fn layers(&self) -> Layers {
-        Layers {}
+        Layers { session: self.tls.as_ref().and_then(Tls::session).map(Box::new) }
+    }
+
+    /// Forgets secrets that are too old.
+    pub(super) fn forget_old(&self) {
+        self.tls.iter().for_each(|tls| tls.forget_old());
     }
 }
 
 /// The layers of one connection.
 #[derive(Debug)]
-pub struct Layers {}
+pub struct Layers {
+    session: Option<Box<Session>>,
+}
 
 /// [`Layers`] for the time of a hook.
 #[derive(Debug)]
 pub struct Layered<'w, T> {
-    #[expect(dead_code, reason = "the layers come with their options")]
     layers: &'w mut Layers,
     io: T,
 }
@@ -90,18 +101,24 @@ impl Wire for Layers {
         Layered { layers: self, io }
     }
 
-    fn settle<T: Transport>(_: &mut Layered<'_, T>, _: bool) -> io::Result<()> {
-        Ok(())
+    fn settle<T: Transport>(over: &mut Layered<'_, T>, is_last: bool) -> io::Result<()> {
+        match &mut over.layers.session {
+            Some(session) => session.settle(&mut over.io, is_last),
+            None => Ok(()),
+        }
     }
 
     fn wants_write(&self) -> bool {
-        false
+        self.session.as_ref().is_some_and(|session| session.wants_write())
     }
 }
 
 impl<T: Transport> Transport for Layered<'_, T> {
     fn recv(&mut self) -> io::Result<Option<&[u8]>> {
-        self.io.recv()
+        match &mut self.layers.session {
+            Some(session) => session.recv(&mut self.io),
+            None => self.io.recv(),
+        }
     }
 
     fn take_report(&mut self) -> bool {
@@ -113,11 +130,17 @@ impl<T: Transport> Transport for Layered<'_, T> {
     }
 
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {
-        self.io.send(bytes, more)
+        match &mut self.layers.session {
+            Some(session) => session.send(&mut self.io, bytes, more),
+            None => self.io.send(bytes, more),
+        }
     }
 
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>> {
-        self.io.send_file(file, offset, len)
+        match &mut self.layers.session {
+            Some(session) => session.send_file(&mut self.io, file, offset, len),
+            None => self.io.send_file(file, offset, len),
+        }
     }
 
     fn may_produce(&mut self) -> bool {
@@ -125,7 +148,10 @@ impl<T: Transport> Transport for Layered<'_, T> {
     }
 
     fn shutdown(&mut self) {
-        self.io.shutdown();
+        match &mut self.layers.session {
+            Some(session) => session.shutdown(&mut self.io),
+            None => self.io.shutdown(),
+        }
     }
 
     fn widen(&mut self) {
@@ -133,6 +159,7 @@ impl<T: Transport> Transport for Layered<'_, T> {
     }
 
     fn reset(&mut self) -> io::Result<()> {
+        self.layers.session.iter_mut().for_each(|session| session.reset());
         self.io.reset()
     }
 }

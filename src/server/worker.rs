@@ -9,15 +9,17 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use mio::event::Source;
 
+use super::redirector::Redirector;
 use super::{
-    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts,
-    WorkerService,
+    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, RedirectPlace, ResponseCounter, Shared,
+    TurnFacts, WorkerService,
 };
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
 use crate::reactor::{
-    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, SharedListener,
+    AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, NoProbe, Probe, Reactor,
+    SharedListener,
 };
 use crate::recording::Recorder;
 use crate::sys::orders::{self, MasterOrder, PassedFile};
@@ -62,6 +64,8 @@ pub struct Worker<S> {
     pub listeners: Vec<SharedListener>,
     /// What their connections have between socket and protocol.
     pub layering: Layering,
+    /// Where requests without TLS are redirected, if anywhere.
+    pub redirect: Option<RedirectPlace>,
     /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
@@ -104,6 +108,8 @@ pub struct Running<S, P: Probe = NoProbe> {
     grace: Duration,
     log: Option<LogTarget>,
     heartbeat: Heartbeat,
+    layering: Layering,
+    redirects: Option<Rc<Shared<Redirector>>>,
     /// When the service was last tended.
     tended: Instant,
     /// When a long turn was last worth a line.
@@ -128,6 +134,7 @@ impl<S> Worker<S> {
             log: self.log,
             listeners: self.listeners,
             layering: self.layering,
+            redirect: self.redirect,
             accept: self.accept,
             signals: self.signals,
             master_link: self.master_link,
@@ -166,10 +173,14 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {
+            // A Unix socket is for programs of this machine, a proxy say: it is plain.
+            let is_local = matches!(socket.socket, ListenSocket::Unix(_));
+            let layering = if is_local { Layering::default() } else { self.layering.clone() };
             let listener = Listener::new(socket, self.accept);
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
-            reactor.add(acceptor.with_number(number).with_layering(self.layering.clone()));
+            reactor.add(acceptor.with_number(number).with_layering(layering));
         }
+        let redirects = self.redirect.map(|place| add_redirects(&mut reactor, place)).transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
             reactor,
@@ -181,6 +192,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
             grace: self.grace,
             log: self.log,
             heartbeat: self.heartbeat,
+            layering: self.layering,
+            redirects,
             tended: minute.0,
             complained: None,
             crowd: 0,
@@ -193,6 +206,22 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         }
         Ok(running)
     }
+}
+
+/// Adds the listeners of redirects, whose connections are no part of the shares between workers.
+fn add_redirects<P: Probe>(
+    reactor: &mut Reactor<P>,
+    place: RedirectPlace,
+) -> io::Result<Rc<Shared<Redirector>>> {
+    let capacity = Capacity { connections: RedirectPlace::CONNECTIONS, per_address: None };
+    let (service, shares) = (Redirector { port: place.port }, Heartbeat::unwatched()?.shares());
+    let shared = Shared::new(Settings::default(), service, None, capacity, shares, reactor.waker());
+    let shared = Rc::new(shared);
+    for socket in place.listeners {
+        let listener = Listener::new(socket, AcceptMode::Shared);
+        reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::new(())));
+    }
+    Ok(shared)
 }
 
 impl<S: WorkerService, P: Probe> Running<S, P> {
@@ -252,6 +281,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         if self.commands.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
             self.shared.draining.set(true);
+            self.redirects.iter().for_each(|shared| shared.draining.set(true));
             self.shared.service.drain();
             self.reactor.shutdown();
             self.heartbeat.draining();
@@ -330,6 +360,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
 
     fn trim(&mut self) {
         self.trimmed = self.reactor.now().monotonic;
+        self.layering.forget_old();
         process::release_memory();
     }
 
