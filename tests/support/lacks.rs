@@ -31,6 +31,7 @@ const TRIED_BY_PREFORK: &str =
     "the file service is the same code in both lanes, and is tested in the other one";
 const ONE_PROCESS: &str = "`-w` is threads here; several processes are tested in the other lane";
 const NO_STATUS: &str = "the status page is served by our own loop; the twin refuses the option";
+const NO_TLS: &str = "a session lies between our channel and its socket; the twin refuses the options";
 const NOT_OUR_LOOP: &str = "the loop is Tokio's, and is not recorded";
 const NO_FRONT: &str = "takes many seconds and tests the master only, which is the same for all fronts";
 const DESCRIPTORS: &str =
@@ -41,6 +42,7 @@ pub const FILES: &[Lack] = &[
     Lack { what: "recording", fronts: TWINS, why: NOT_OUR_LOOP },
     Lack { what: "metrics", fronts: TWINS, why: NO_STATUS },
     Lack { what: "status", fronts: TWINS, why: NO_STATUS },
+    Lack { what: "tls", fronts: TWINS, why: NO_TLS },
     Lack { what: "rules_b", fronts: THREADS, why: TRIED_BY_PREFORK },
     Lack { what: "rules_c", fronts: PREFORK, why: TRIED_BY_THREADS },
     Lack { what: "rules_e", fronts: PREFORK, why: TRIED_BY_THREADS },

@@ -23,3 +23,5 @@ mod rules_d_rights;
 mod rules_e;
 mod seed;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
