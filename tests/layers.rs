@@ -308,7 +308,10 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
 ];
 
 /// Type names that are defined twice, and why.
-const SAME_NAME: &[(&str, &str)] = &[];
+const SAME_NAME: &[(&str, &str)] =
+    &[("Credentials", NO_TLS), ("Kept", NO_TLS), ("Session", NO_TLS), ("Tls", NO_TLS)];
+
+const NO_TLS: &str = "stands for the type of the same name where the feature `tls` is off";
 
 /// Part → names of libraries that it must not contain.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[
