@@ -11,6 +11,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use rustls::ServerConnection;
 
@@ -26,9 +27,8 @@ const PIECE: usize = 4 * RECORD;
 /// The type of a record with a handshake message (RFC 8446 §5.1), the first byte of every TLS connection.
 const HANDSHAKE: u8 = 22;
 
-/// The response to a request without TLS.
-const SPEAKS_HTTPS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 41\r\n\
-    Connection: close\r\n\r\nThis port speaks HTTPS: use https:// URLs";
+/// The body of the response to a request without TLS.
+const SPEAKS_HTTPS: &str = "400 Bad Request\nThis port speaks HTTPS: use https:// in the URL\n";
 
 /// The server's side of a session.
 #[derive(Debug)]
@@ -118,7 +118,12 @@ impl Session {
     fn refuse(&mut self, io: &mut impl Transport) -> io::Result<()> {
         self.is_ended = true;
         self.closing = Closing::Done;
-        io.send(SPEAKS_HTTPS, false)?;
+        let (date, length) = (httpdate::fmt_http_date(SystemTime::now()), SPEAKS_HTTPS.len());
+        let response = format!(
+            "HTTP/1.1 400 Bad Request\r\nDate: {date}\r\nConnection: close\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\r\n{SPEAKS_HTTPS}"
+        );
+        io.send(response.as_bytes(), false)?;
         io.shutdown();
         Ok(())
     }
