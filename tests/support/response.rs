@@ -5,13 +5,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The final status codes that the server may send, with their reason phrases (RFC 9110 §15, RFC 6585 §5).
-const REASONS: [(u16, &str); 21] = [
+const REASONS: [(u16, &str); 20] = [
     (200, "OK"),
     (204, "No Content"),
     (206, "Partial Content"),
     (301, "Moved Permanently"),
     (304, "Not Modified"),
-    (308, "Permanent Redirect"),
     (400, "Bad Request"),
     (403, "Forbidden"),
     (404, "Not Found"),

@@ -150,11 +150,13 @@ fn a_reload_changes_the_certificate_and_loses_no_connection() {
 fn http_on_the_port_is_told_so_and_a_slow_handshake_is_cut() {
     let folder = Folder::new();
     let server = Server::start(&folder.root(), &["--tls-self-signed", "--header-timeout", "0.5"]);
-    let answer = Client::connect(server.address()).get("/", "");
-    assert!(answer.status == 400 && answer.text().contains("https://"));
+    let mut plain = Client::connect(server.address());
+    plain.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = String::from_utf8(plain.read_raw_to_end()).expect("text");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("https://"), "{answer}");
     let mut slow = Client::connect(server.address());
     slow.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
-    assert_eq!(slow.read_raw_to_end(), b"", "closed");
+    assert_eq!(slow.read_raw_to_end(), b"\x15\x03\x03\0\x02\x01\0", "closed, with close_notify");
     let mut garbage = Client::connect(server.address());
     garbage.send(b"\x16\x03\x01\xff\xff\xff\xff\xff");
     assert_eq!(garbage.read_raw_to_end().first(), Some(&21), "an alert");
@@ -172,18 +174,18 @@ fn plain_requests_are_redirected() {
     let ask = |request: &str| {
         let mut client = Client::connect(place);
         client.send(request);
-        client.read("GET")
+        String::from_utf8(client.read_raw_to_end()).expect("text")
     };
     for (target, host, want) in [
         ("/a%20b//c?q=%zz&x", "example.org:80", format!("https://example.org:{port}/a%20b//c?q=%zz&x")),
         ("//evil/", "[::1]", format!("https://[::1]:{port}//evil/")),
     ] {
         let answer = ask(&format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        assert_eq!((answer.status, answer.field("Location")), (308, Some(&want[..])));
-        assert!(answer.closes());
+        let is_redirect = answer.starts_with("HTTP/1.1 308 ") && answer.contains("\r\nConnection: close\r\n");
+        assert!(is_redirect && answer.contains(&format!("\r\nLocation: {want}\r\n")), "{answer}");
     }
     for bad in ["GET / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"] {
-        assert_eq!(ask(bad).status, 400);
+        assert!(ask(bad).starts_with("HTTP/1.1 400 "));
     }
     assert_eq!(server.connect_unix().get("/ok", "").text(), "hello\n", "a Unix socket is plain");
 }
