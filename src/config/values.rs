@@ -36,6 +36,8 @@ impl Values {
                 // The places of the command line replace those of the file.
                 "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
                 name @ ("host" | "port") => !values.has("listen") && !values.has(name),
+                // They are pairs.
+                "tls-cert" | "tls-key" => !["tls-cert", "tls-key"].iter().any(|name| values.has(name)),
                 name => !values.has(name),
             });
             values.sources = Sources::new(path, &found);

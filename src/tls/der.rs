@@ -32,7 +32,7 @@ pub(super) fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let first = length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1);
     let mut der = vec![tag];
     if content.len() > 127 {
-        der.push(0x80 | (length.len() - first) as u8);
+        der.push(length[first..].iter().fold(0x80, |count, _| count + 1));
     }
     der.extend_from_slice(&length[first..]);
     der.extend(content);
