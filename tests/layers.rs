@@ -234,7 +234,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("server/log_target", &["printable"]),
     ("server/memory", &["driver", "log_record", "service"]),
     ("server/printable", &[]),
-    ("server/redirector", &["service"]),
+    ("server/redirector", &["acceptor", "capacity", "mod", "service"]),
     ("server/service", &["connection_table", "ledger"]),
     ("server/unix", &[]),
     ("server/wire", &[]),

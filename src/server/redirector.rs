@@ -1,13 +1,16 @@
 //! `--redirect-http`: a service that sends every request to the same URL with `https`.
 
+use std::io;
+use std::rc::Rc;
+
+use super::{Acceptor, Capacity, Shared, WorkerService};
 use crate::clock::Now;
 use crate::files::escape_uri;
-use crate::http1::{Reply, Request, Response, Service, Status, Target};
-use crate::reactor::SharedListener;
+use crate::heartbeat::Heartbeat;
+use crate::http1::{Reply, Request, Response, Service, Settings, Status, Target};
+use crate::reactor::{AcceptMode, Listener, Probe, Reactor, SharedListener};
 
-use super::WorkerService;
-
-/// The place of [`Redirector`] in a worker.
+/// A place that redirects to TLS, in a worker.
 #[derive(Debug)]
 pub struct RedirectPlace {
     /// The listening sockets.
@@ -19,6 +22,19 @@ pub struct RedirectPlace {
 impl RedirectPlace {
     /// Connections of a worker, beside those of clients: each has one response.
     pub const CONNECTIONS: usize = 64;
+
+    /// Adds its listeners to a loop. The connections are no part of the shares between workers.
+    pub(super) fn listen<P: Probe>(self, reactor: &mut Reactor<P>) -> io::Result<Rc<Shared<Redirector>>> {
+        let capacity = Capacity { connections: Self::CONNECTIONS, per_address: None };
+        let (service, shares) = (Redirector { port: self.port }, Heartbeat::unwatched()?.shares());
+        let shared = Shared::new(Settings::default(), service, None, capacity, shares, reactor.waker());
+        let shared = Rc::new(shared);
+        for socket in self.listeners {
+            let listener = Listener::new(socket, AcceptMode::Shared);
+            reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::new(())));
+        }
+        Ok(shared)
+    }
 }
 
 /// Redirects to the port of TLS.

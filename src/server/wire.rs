@@ -10,6 +10,7 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use crate::chat::Transport;
+use crate::reactor::ListenSocket;
 use crate::tls::{Session, Tls};
 
 /// The layers of one connection, over a transport that exists only for the time of a hook.
@@ -68,6 +69,11 @@ impl Layering {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         self.tls.is_none()
+    }
+
+    /// What the connections of `socket` have: a Unix socket is for programs of this machine, a proxy say, and is plain.
+    pub(super) fn of(&self, socket: &ListenSocket) -> Self {
+        if matches!(socket, ListenSocket::Unix(_)) { Self::default() } else { self.clone() }
     }
 
     /// The layers of a new connection.

@@ -18,8 +18,7 @@ use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
 use crate::reactor::{
-    AcceptMode, Context, Dispatcher, FileWrapper, ListenSocket, Listener, NoProbe, Probe, Reactor,
-    SharedListener,
+    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, SharedListener,
 };
 use crate::recording::Recorder;
 use crate::sys::orders::{self, MasterOrder, PassedFile};
@@ -173,14 +172,11 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {
-            // A Unix socket is for programs of this machine, a proxy say: it is plain.
-            let is_local = matches!(socket.socket, ListenSocket::Unix(_));
-            let layering = if is_local { Layering::default() } else { self.layering.clone() };
-            let listener = Listener::new(socket, self.accept);
+            let (layering, listener) = (self.layering.of(&socket.socket), Listener::new(socket, self.accept));
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
             reactor.add(acceptor.with_number(number).with_layering(layering));
         }
-        let redirects = self.redirect.map(|place| add_redirects(&mut reactor, place)).transpose()?;
+        let redirects = self.redirect.map(|place| place.listen(&mut reactor)).transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
             reactor,
@@ -206,22 +202,6 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         }
         Ok(running)
     }
-}
-
-/// Adds the listeners of redirects, whose connections are no part of the shares between workers.
-fn add_redirects<P: Probe>(
-    reactor: &mut Reactor<P>,
-    place: RedirectPlace,
-) -> io::Result<Rc<Shared<Redirector>>> {
-    let capacity = Capacity { connections: RedirectPlace::CONNECTIONS, per_address: None };
-    let (service, shares) = (Redirector { port: place.port }, Heartbeat::unwatched()?.shares());
-    let shared = Shared::new(Settings::default(), service, None, capacity, shares, reactor.waker());
-    let shared = Rc::new(shared);
-    for socket in place.listeners {
-        let listener = Listener::new(socket, AcceptMode::Shared);
-        reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::new(())));
-    }
-    Ok(shared)
 }
 
 impl<S: WorkerService, P: Probe> Running<S, P> {
