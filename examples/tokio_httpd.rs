@@ -88,10 +88,9 @@ impl Front for Twin {
                 values.usage(name, "leave it out: the page shows the loop of stheno, and this is its twin")
             );
         }
-        for name in ["allow", "auth", "proxy-protocol", "forwarded-from"] {
-            if values.has(name) {
-                return Err(values.usage(name, "leave it out: only stheno has it, and this is its twin"));
-            }
+        let lacks = ["allow", "auth", "proxy-protocol", "forwarded-from", "tls-cert", "tls-self-signed"];
+        if let Some(name) = lacks.into_iter().find(|name| values.has(name)) {
+            return Err(values.usage(name, "leave it out: only stheno has it, and this is its twin"));
         }
         if config.base.accept == AcceptMode::Exclusive {
             config.base.accept = AcceptMode::Shared;

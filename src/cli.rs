@@ -157,6 +157,7 @@ macro_rules! option_words {
         $crate::option_words! { @declare $(#[$doc])* $visible struct $name,
             switches:
                 defer_accept,
+                tls_self_signed,
                 listing, no_listing, dotfiles, no_symlinks, follow_symlinks, precompressed, no_server_header,
                 clean_urls, spa,
                 qr, open,
@@ -181,6 +182,7 @@ macro_rules! option_words {
                 $(, $more)*;
             lists:
                 listen,
+                tls_cert, tls_key, redirect_http,
                 header, cache, cors,
                 error_page,
                 explain_header,

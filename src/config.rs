@@ -12,6 +12,7 @@ mod limits;
 mod listen;
 mod pages;
 mod rights;
+mod tls;
 mod values;
 
 use std::io::IsTerminal;
@@ -29,6 +30,7 @@ use crate::reactor::AcceptMode;
 use crate::server::{Jail, ListenSpec, LogFormat, Networks};
 use crate::sys::account::Identity;
 use crate::sys::{beneath, process};
+use crate::tls::TlsFiles;
 
 pub use access::AccessConfig;
 pub use error::{ConfigError, Sources};
@@ -70,6 +72,10 @@ pub enum AccessLogTo {
 pub struct BaseConfig {
     /// Where to listen; at least one place.
     pub listen: Vec<ListenSpec>,
+    /// Where certificates come from, if the places to listen speak TLS.
+    pub tls: Option<TlsFiles>,
+    /// The places that redirect to them.
+    pub redirect: Vec<ListenSpec>,
     /// The permissions of the files of Unix sockets.
     pub unix_mode: u32,
     /// How workers share a port.
@@ -123,11 +129,12 @@ pub struct BaseConfig {
 }
 
 impl BaseConfig {
-    /// Every place to listen: those for clients, unless a service manager has opened these, then that of the status page.
+    /// Every place to listen: those for clients, unless a service manager has opened these, those that redirect to them, then
+    /// that of the status page.
     #[must_use]
     pub fn places(&self, is_activated: bool) -> Vec<ListenSpec> {
         let public = if is_activated { &[] } else { self.listen.as_slice() };
-        public.iter().chain(&self.status).cloned().collect()
+        public.iter().chain(&self.redirect).chain(&self.status).cloned().collect()
     }
 
     /// Whether there is a status page.
@@ -198,6 +205,8 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
     let connections = values.has("max-connections");
     Ok(BaseConfig {
         listen: listen::places(values)?,
+        tls: tls::files(values)?,
+        redirect: tls::redirects(values)?,
         unix_mode: listen::unix_mode(values)?,
         accept: accept_mode(values)?,
         defer_accept: values.has("defer-accept"),

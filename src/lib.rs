@@ -171,5 +171,6 @@ pub mod slab;
 pub mod status;
 pub mod sys;
 pub mod timers;
+pub mod tls;
 #[cfg(feature = "wsgi")]
 pub mod wsgi;

@@ -24,11 +24,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("chat", &[]),
     ("http1", &["chat", "clock"]),
     ("json", &[]),
+    ("tls", &["chat"]),
     ("recording", &["clock", "json", "sys"]),
     ("reactor", &["chat", "clock", "recording", "slab", "sys", "timers"]),
     ("asyncore", &["chat", "reactor", "recording", "slab", "sys"]),
     ("files", &["chat", "clock", "http1", "json", "sys"]),
-    ("server", &["chat", "clock", "files", "heartbeat", "http1", "reactor", "recording", "slab", "sys"]),
+    (
+        "server",
+        &["chat", "clock", "files", "heartbeat", "http1", "reactor", "recording", "slab", "sys", "tls"],
+    ),
     (
         "status",
         &["chat", "clock", "heartbeat", "http1", "json", "reactor", "recording", "server", "slab", "sys"],
@@ -36,7 +40,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &["clock", "http1", "reactor", "server", "slab", "sys"]),
     ("master", &["heartbeat", "sys"]),
     ("cli", &[]),
-    ("config", &["access", "cli", "files", "http1", "reactor", "server", "sys"]),
+    ("config", &["access", "cli", "files", "http1", "reactor", "server", "sys", "tls"]),
     (
         "app",
         &[
@@ -52,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "server",
             "status",
             "sys",
+            "tls",
         ],
     ),
     (
@@ -118,8 +123,9 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("config/listen", &["error", "values"]),
     ("config/pages", &["error", "values"]),
     ("config/rights", &["error", "values"]),
+    ("config/tls", &["error", "values"]),
     ("config/values", &["error", "file"]),
-    ("config/mod", &["access", "limits", "listen", "rights"]),
+    ("config/mod", &["access", "limits", "listen", "rights", "tls"]),
     ("files/accept", &["encoding"]),
     ("files/cache", &[]),
     ("files/conditional", &[]),
@@ -298,12 +304,23 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("server/preface", &["proxy_header"]),
     ("server/printable", &[]),
     ("server/proxy_header", &[]),
+    ("server/redirector", &["acceptor", "capacity", "mod", "service"]),
     ("server/service", &["connection_table", "ledger"]),
     ("server/unix", &[]),
     ("server/wire", &["networks", "preface"]),
     (
         "server/worker",
-        &["acceptor", "access_log", "capacity", "ledger", "log_target", "mod", "service", "wire"],
+        &[
+            "acceptor",
+            "access_log",
+            "capacity",
+            "ledger",
+            "log_target",
+            "mod",
+            "redirector",
+            "service",
+            "wire",
+        ],
     ),
     ("server/mod", &["connection_table"]),
     ("status/board", &[]),
@@ -317,6 +334,13 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("status/station", &["board", "events", "service", "snapshot"]),
     ("status/told", &["board"]),
     ("status/mod", &[]),
+    ("tls/absent", &["mod"]),
+    ("tls/credentials", &["der", "mod", "own", "ticket"]),
+    ("tls/der", &[]),
+    ("tls/own", &["der"]),
+    ("tls/session", &["mod"]),
+    ("tls/ticket", &[]),
+    ("tls/mod", &["absent", "credentials", "session", "ticket"]),
     ("wsgi/activity", &[]),
     ("wsgi/batched_waker", &["shared"]),
     ("wsgi/config", &["shared"]),
@@ -354,7 +378,10 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
 ];
 
 /// Type names that are defined twice, and why.
-const SAME_NAME: &[(&str, &str)] = &[];
+const SAME_NAME: &[(&str, &str)] =
+    &[("Credentials", NO_TLS), ("Kept", NO_TLS), ("Session", NO_TLS), ("Tls", NO_TLS)];
+
+const NO_TLS: &str = "stands for the type of the same name where the feature `tls` is off";
 
 /// Part → names of libraries that it must not contain.
 const MUST_NOT_NAME: &[(&str, &[&str])] = &[

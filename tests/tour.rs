@@ -87,6 +87,7 @@ fn serve_one(stacks: &Stacks) -> String {
             access_log: None,
             listeners: vec![listener.into()],
             layering: Layering::default(),
+            redirect: None,
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),

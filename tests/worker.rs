@@ -61,6 +61,7 @@ fn one_panic_costs_a_connection_and_eleven_the_worker() {
             access_log: None,
             listeners: vec![listener.into()],
             layering: Layering::default(),
+            redirect: None,
             accept: AcceptMode::Exclusive,
             log: None,
             signals: Signals::install(&[]).expect("a pipe"),

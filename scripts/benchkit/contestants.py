@@ -22,6 +22,7 @@ class Contestant:
     name: str
     command: list
     config: str = ""
+    tls: bool = False
 
     def is_here(self):
         return which(self.command[0] % {"bin": RELEASE})
@@ -39,7 +40,7 @@ class Contestant:
                 path.write_text(self.config % values)
             return ["taskset", "-c", "0" if workers == 1 else "0,1", *(word % values for word in words)]
         polite = signal.SIGINT if "%(bin)s" in self.command[0] else signal.SIGTERM
-        return PortServer(command_for, OUT / f"{self.name}.err", polite=polite)
+        return PortServer(command_for, OUT / f"{self.name}.err", polite=polite, tls=self.tls)
 
 
 STHENO = ["%(bin)s/stheno", "--port", "%(port)s", "-r", "%(root)s", "-w", "%(workers)s", "--log", "warning",

@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
@@ -88,7 +89,7 @@ class Child(contextlib.AbstractContextManager):
 class PortServer(Child):
     """A server that is told its port: `command_for(port)`; ready when it has answered a request for `path`."""
 
-    def __init__(self, command_for, log, path="/1k", seconds=10, polite=signal.SIGTERM, **options):
+    def __init__(self, command_for, log, path="/1k", seconds=10, polite=signal.SIGTERM, tls=False, **options):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         super().__init__(command_for(self.port), log, polite, **options)
@@ -97,6 +98,8 @@ class PortServer(Child):
         def has_answered():
             # A port that only accepts may belong to a master that has no workers yet.
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), seconds) as client:
+                if tls:
+                    client = ssl._create_unverified_context().wrap_socket(client)
                 client.sendall(payload)
                 return client.recv(1)
         self.wait_until_ready(has_answered, log, seconds)

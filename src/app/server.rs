@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{LevelFilter, warn};
 
@@ -19,6 +20,10 @@ use crate::status::Board;
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{Exit, Pid};
 use crate::sys::signal::{self, Signal};
+use crate::tls::Kept;
+
+/// How often the master looks at the time that certificates have left.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A program of this crate: what its configuration is, and what its workers serve.
 pub(crate) trait App {
@@ -56,6 +61,10 @@ pub(crate) struct Server<A: App> {
     next: Option<(Setup, A::Content, LogTarget)>,
     /// The counters of the status page, from its first configuration on.
     board: Option<Board>,
+    /// The secrets of TLS that a reload keeps.
+    secrets: Kept,
+    /// When certificates were last looked at.
+    looked: Option<Instant>,
     /// The socket of the status page while the server stops.
     kept: Option<Listeners>,
     /// Another program serves from now on.
@@ -82,8 +91,9 @@ impl<A: App> Server<A> {
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
         let resolved = setup::resolve(&config, inherited.is_activated())?;
-        let mut board = None;
-        let current = Some((Setup::open(config, resolved, &mut inherited, &mut board)?, content));
+        let (mut board, mut secrets) = (None, Kept::default());
+        let setup = Setup::open(config, resolved, &mut inherited, &mut board, &mut secrets)?;
+        let current = Some((setup, content));
         Ok(Self {
             app,
             notifier,
@@ -94,6 +104,8 @@ impl<A: App> Server<A> {
             current,
             next: None,
             board,
+            secrets,
+            looked: None,
             kept: None,
             handed_over: false,
         })
@@ -139,7 +151,7 @@ impl<A: App> Server<A> {
         }
         let log = setup::open_log(&config)?;
         let kept = self.keep_sockets().map_err(|error| start_error("cannot keep the sockets", &error));
-        let setup = Setup::open(config, resolved, &mut kept?, &mut self.board)?;
+        let setup = Setup::open(config, resolved, &mut kept?, &mut self.board, &mut self.secrets)?;
         let plan = setup.plan();
         self.next = Some((setup, content, log));
         Ok(plan)
@@ -170,6 +182,7 @@ impl<A: App> Server<A> {
                 log::error!("the log stays where it was: {error}");
             }
             self.current = Some((setup, content));
+            self.looked = None;
         }
     }
 
@@ -254,6 +267,18 @@ impl<A: App> Work for Server<A> {
             self.all_listeners().for_each(Listeners::own_files);
         }
         self.next = None;
+    }
+
+    /// Warns of certificates that expire, at the start, after a reload and once a day.
+    fn look(&mut self, now: Instant) {
+        self.secrets.forget_old();
+        if self.looked.is_some_and(|at| now.saturating_duration_since(at) < DAY) {
+            return;
+        }
+        self.looked = Some(now);
+        let credentials = self.current.iter().filter_map(|(setup, _)| setup.tls.as_ref());
+        let lines = credentials.flat_map(|credentials| credentials.expiring(SystemTime::now()));
+        lines.for_each(|line| warn!("{line}"));
     }
 
     fn worker_ended(&mut self) {

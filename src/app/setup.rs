@@ -2,18 +2,21 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::config::{AccessLogTo, BaseConfig, ConfigError};
 use crate::master::{Assignment, Plan};
 use crate::reactor::AcceptMode;
 use crate::recording::{About, Output, Recorder, RecorderOptions};
 use crate::server::{
-    AccessLog, Address, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, Resolved, Worker,
-    bind,
+    AccessLog, Address, BindError, Capacity, Inherited, Layering, Listeners, LogTarget, RedirectPlace,
+    Resolved, Worker, bind,
 };
 use crate::status::{Board, Station};
 use crate::sys::process;
+use crate::tls::{Credentials, Kept, Tls};
 
 /// Fewer connections than this are worth a warning at the start, unless they were asked for.
 const FEW_CONNECTIONS: usize = 256;
@@ -31,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) status: Option<(Listeners, Board)>,
     /// The counters of the line at the end, where no status page has them.
     tally: Option<Board>,
+    /// Certificates and keys.
+    pub(crate) tls: Option<Credentials>,
     capacity: Capacity,
 }
 
@@ -42,14 +47,21 @@ impl Setup {
         mut resolved: Resolved,
         inherited: &mut Inherited,
         board: &mut Option<Board>,
+        secrets: &mut Kept,
     ) -> Result<Self, ConfigError> {
+        let tls = open_tls(&config, secrets)?;
         let access_log = open_access_log(&config)?;
         check_recording(&config)?;
-        let BaseConfig { listen, unix_mode, accept, workers, .. } = &config;
-        let for_status =
-            resolved.split_off(config.places(inherited.is_activated()).len() - config.status.iter().len());
+        let BaseConfig { unix_mode, accept, workers, .. } = &config;
+        if inherited.is_activated() && !config.redirect.is_empty() {
+            let line = "the service manager passes the sockets: leave --redirect-http out".into();
+            return Err(config.sources.start_error("--redirect-http", line));
+        }
+        let mut places = config.places(inherited.is_activated());
+        places.truncate(places.len() - config.status.iter().len());
+        let for_status = resolved.split_off(places.len());
         let mut kept = inherited.take_status();
-        let listeners = bind(listen, resolved, *unix_mode, *accept, *workers, inherited)
+        let listeners = bind(&places, resolved, *unix_mode, *accept, *workers, inherited)
             .map_err(|error| cannot_listen(&config, &error))?;
         listeners
             .defer_accept(config.defer_accept)
@@ -67,7 +79,7 @@ impl Setup {
         let is_tallied = config.summary && status.is_none();
         let tally = is_tallied.then(|| counters(&config, board).ok()).flatten();
         let capacity = capacity(&config)?;
-        Ok(Self { config, listeners, access_log, status, tally, capacity })
+        Ok(Self { config, listeners, access_log, status, tally, tls, capacity })
     }
 
     /// The listening sockets of all kinds.
@@ -86,6 +98,10 @@ impl Setup {
         }
         check_recording(config)?;
         check_passwords(config, Resolved::of(&config.listen).is_ok_and(|resolved| resolved.is_local()))?;
+        if let Some(credentials) = open_tls(config, &mut Kept::default())? {
+            // There is no log: the lines are what a check is for.
+            credentials.expiring(SystemTime::now()).iter().for_each(|line| eprintln!("warning: {line}"));
+        }
         for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;
         }
@@ -139,6 +155,12 @@ impl Setup {
         });
         let index = assignment.heartbeat.peers().own().index();
         let counter = self.tally.and_then(|board| board.counter(index));
+        let port = self.listeners.addresses.iter().find_map(Address::port);
+        let redirects = self.listeners.redirects;
+        let mut listeners = self.listeners.into_worker(assignment.slot);
+        let redirected = listeners.split_off(listeners.len() - redirects);
+        let redirect = port.filter(|_| !redirected.is_empty());
+        let redirect = redirect.map(|port| RedirectPlace { listeners: redirected, port });
         let worker = Worker {
             settings: self.config.settings,
             capacity: self.capacity,
@@ -147,8 +169,12 @@ impl Setup {
                 .access_log
                 .map(|target| AccessLog::with_format(target, self.config.access_log_format.clone())),
             log: Some(log),
-            listeners: self.listeners.into_worker(assignment.slot),
-            layering: Layering { proxies: self.config.proxies.map(Arc::new) },
+            listeners,
+            layering: Layering {
+                proxies: self.config.proxies.map(Arc::new),
+                tls: self.tls.map(|credentials| Rc::new(Tls::new(&credentials))),
+            },
+            redirect,
             accept: self.config.accept,
             signals: assignment.signals,
             master_link: assignment.master_link,
@@ -193,6 +219,13 @@ fn counters(config: &BaseConfig, board: &mut Option<Board>) -> Result<Board, Con
     Ok(*board.insert(made))
 }
 
+/// Reads certificates and keys.
+fn open_tls(config: &BaseConfig, secrets: &mut Kept) -> Result<Option<Credentials>, ConfigError> {
+    let open = |files| Credentials::open(files, secrets);
+    let opened = config.tls.as_ref().map(open).transpose();
+    opened.map_err(|error| config.sources.start_error(error.option, error.to_string()))
+}
+
 /// Looks up the names of the places to listen, unless a service manager has chosen these.
 pub(super) fn resolve(config: &BaseConfig, activated: bool) -> Result<Resolved, ConfigError> {
     Resolved::of(&config.places(activated)).map_err(|error| cannot_listen(config, &error))
@@ -228,11 +261,11 @@ fn check_target(config: &BaseConfig, option: &str, path: &Path) -> Result<(), Co
 
 /// Checks that no password goes over the network in clear text.
 fn check_passwords(config: &BaseConfig, is_local: bool) -> Result<(), ConfigError> {
-    if !config.needs_tls || is_local {
+    if !config.needs_tls || config.tls.is_some() || is_local {
         return Ok(());
     }
-    let line = "passwords would go over the network in clear text: listen on 127.0.0.1 behind a proxy with TLS, or allow it \
-                with --auth-without-tls";
+    let line = "passwords would go over the network in clear text: give --tls-cert and --tls-key, or --tls-self-signed; listen \
+                on 127.0.0.1 behind a proxy with TLS; or allow it with --auth-without-tls";
     Err(config.sources.start_error("--auth", line.into()))
 }
 
@@ -266,13 +299,15 @@ fn cannot_listen(config: &BaseConfig, error: &BindError) -> ConfigError {
 /// The room of a worker, which its descriptors limit: each response may need one for its file, beside the connection's.
 fn capacity(config: &BaseConfig) -> Result<Capacity, ConfigError> {
     let descriptors = process::raise_descriptor_limit();
-    let fitting = Capacity::fitting(descriptors - config.reserved);
+    let for_redirects = if config.redirect.is_empty() { 0 } else { 2 * RedirectPlace::CONNECTIONS };
+    let reserved = config.reserved + for_redirects;
+    let fitting = Capacity::fitting(descriptors.saturating_sub(reserved));
     let connections = config.connections.unwrap_or(fitting);
     if connections > fitting {
         let line = format!(
             "--max-connections {connections} needs {} descriptors for each worker, and {descriptors} are \
              allowed: raise ulimit -n, or give {fitting} or less",
-            Capacity::descriptors_for(connections).saturating_add(config.reserved),
+            Capacity::descriptors_for(connections).saturating_add(reserved),
         );
         return Err(config.sources.start_error("--max-connections", line));
     }

@@ -7,6 +7,7 @@ use super::setup::Setup;
 use super::urls::{self, ServerUrl};
 use crate::server::{Address, LogTarget};
 use crate::sys::process::{self, Pid};
+use crate::tls::Credentials;
 
 /// The start-up lines that differ between programs.
 pub(crate) struct StartLines {
@@ -27,14 +28,23 @@ impl StartLines {
         let is_terminal = io::stderr().is_terminal();
         let (bold, plain) = if is_terminal { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let pids: Vec<String> = workers.iter().map(ToString::to_string).collect();
-        let urls = urls::urls(&setup.listeners.addresses, prefix);
+        let public = setup.listeners.addresses.len() - setup.listeners.redirects;
+        let (public, redirects) = setup.listeners.addresses.split_at(public);
+        let scheme = if setup.tls.is_some() { "https" } else { "http" };
+        let urls = urls::urls(public, scheme, prefix);
         let mut text = format!("{bold}{program} {}{plain}\n  {subject}\n", env!("CARGO_PKG_VERSION"));
         for ServerUrl { text: url, note, .. } in &urls {
             let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
             text += &format!("  url      {bold}{url}{plain}{note}\n");
         }
+        for ServerUrl { text: url, .. } in urls::urls(redirects, "http", "") {
+            text += &format!("  redirect {url}\n");
+        }
+        if let Some(fingerprint) = setup.tls.as_ref().and_then(Credentials::fingerprint) {
+            text += &format!("  sha-256  {fingerprint}\n");
+        }
         if let Some((listeners, _)) = &setup.status {
-            for ServerUrl { text: url, .. } in urls::urls(&listeners.addresses, "") {
+            for ServerUrl { text: url, .. } in urls::urls(&listeners.addresses, "http", "") {
                 text += &format!("  status   {url}\n");
             }
         }

@@ -20,11 +20,11 @@ pub(super) struct ServerUrl {
 
 /// The URLs of the places at which a server listens, in their order. One that is every address of this machine has the
 /// loopback address first, then IPv4, then IPv6, and the address of the default route before others.
-pub(super) fn urls(addresses: &[Address], prefix: &str) -> Vec<ServerUrl> {
+pub(super) fn urls(addresses: &[Address], scheme: &str, prefix: &str) -> Vec<ServerUrl> {
     let is_everywhere =
         |address: &Address| matches!(address, Address::Internet(it) if it.ip().is_unspecified());
     let here = if addresses.iter().any(is_everywhere) { reachable() } else { Vec::new() };
-    addresses.iter().flat_map(|address| of(address, prefix, &here)).collect()
+    addresses.iter().flat_map(|address| of(address, scheme, prefix, &here)).collect()
 }
 
 /// The URL for a QR code: the first that another machine can use, or else the first.
@@ -37,17 +37,17 @@ pub(super) fn to_open(urls: &[ServerUrl]) -> Option<&ServerUrl> {
     urls.iter().find(|url| !url.text.starts_with("unix:"))
 }
 
-fn of(address: &Address, prefix: &str, here: &[InterfaceAddress]) -> Vec<ServerUrl> {
+fn of(address: &Address, scheme: &str, prefix: &str, here: &[InterfaceAddress]) -> Vec<ServerUrl> {
     let listens = match address {
         Address::Internet(listens) if listens.ip().is_unspecified() => listens,
         address => {
             let is_shared = !address.is_local();
             let note = if is_shared { "from other machines, too".into() } else { String::new() };
-            return vec![ServerUrl { text: address.url(prefix), note, is_shared }];
+            return vec![ServerUrl { text: address.url(scheme, prefix), note, is_shared }];
         }
     };
     let url = |ip: IpAddr, note: String| {
-        let text = Address::Internet(SocketAddr::new(ip, listens.port())).url(prefix);
+        let text = Address::Internet(SocketAddr::new(ip, listens.port())).url(scheme, prefix);
         ServerUrl { text, is_shared: !note.is_empty(), note }
     };
     // A socket for every IPv6 address takes connections over IPv4 as well.
@@ -108,12 +108,12 @@ mod tests {
     #[test]
     fn all_addresses_are_each_of_them() {
         let here = here(&["192.0.2.7", "2001:db8::7"]);
-        let four = of(&internet("0.0.0.0:80"), "/app", &here);
+        let four = of(&internet("0.0.0.0:80"), "http", "/app", &here);
         assert_eq!(texts(&four), ["http://127.0.0.1:80/app/", "http://192.0.2.7:80/app/"]);
         assert_eq!(four[1].note, "from other machines, through eth0");
         assert_eq!(to_share(&four), Some(&four[1]));
         assert_eq!(to_open(&four), Some(&four[0]));
-        let both = of(&internet("[::]:80"), "", &here);
+        let both = of(&internet("[::]:80"), "http", "", &here);
         let want =
             ["http://127.0.0.1:80/", "http://[::1]:80/", "http://192.0.2.7:80/", "http://[2001:db8::7]:80/"];
         assert_eq!(texts(&both), want);
@@ -126,17 +126,17 @@ mod tests {
             (internet("[2001:db8::1]:80"), "http://[2001:db8::1]:80/", true),
             (Address::Unix("/run/socket".into()), "unix:/run/socket", false),
         ] {
-            let urls = of(&address, "", &here(&["192.0.2.7"]));
+            let urls = of(&address, "http", "", &here(&["192.0.2.7"]));
             assert_eq!((texts(&urls), urls[0].is_shared), (vec![text], is_shared));
         }
-        assert_eq!(to_share(&of(&Address::Unix("/run/socket".into()), "", &[])), None);
+        assert_eq!(to_share(&of(&Address::Unix("/run/socket".into()), "http", "", &[])), None);
     }
 
     #[test]
     fn a_machine_with_many_addresses_shows_some() {
         let many: Vec<String> = (0..100).map(|number| format!("192.0.2.{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let urls = of(&internet("0.0.0.0:80"), "", &here(&many));
+        let urls = of(&internet("0.0.0.0:80"), "http", "", &here(&many));
         assert_eq!(urls.len(), 1 + MOST_SHOWN);
         assert!(urls[MOST_SHOWN].note.ends_with("; 92 more addresses"), "{}", urls[MOST_SHOWN].note);
     }

@@ -37,6 +37,8 @@ impl Values {
                 "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
                 name @ ("host" | "port") => !values.has("listen") && !values.has(name),
                 "listing" | "no-listing" => !values.has("listing") && !values.has("no-listing"),
+                // They are pairs.
+                "tls-cert" | "tls-key" => !["tls-cert", "tls-key"].iter().any(|name| values.has(name)),
                 name => !values.has(name),
             });
             values.sources = Sources::new(path, &found);

@@ -74,7 +74,7 @@ pub use observer::{Decisions, Observer, Unobserved};
 pub use pages::PageOptions;
 pub use path::{Dotfiles, PathError, ResolvedPath, normalise};
 pub use range::{ByteRange, RangeOutcome, parse_range};
-pub use redirect::redirect_to_directory;
+pub use redirect::{escape_uri, redirect_to_directory};
 pub use rules::{CacheRule, GivenField, Rules};
 pub use type_table::{TypeTable, is_type};
 

@@ -25,6 +25,12 @@ const ILLEGAL: &AsciiSet = &CONTROLS
 /// In a segment also the two other bytes that mean something in HTML, in case a client shows the location.
 const IN_SEGMENT: &AsciiSet = &ILLEGAL.add(b'&').add(b'\'');
 
+/// Escapes every byte that a URI may not have.
+#[must_use]
+pub fn escape_uri(bytes: &[u8]) -> String {
+    percent_encode(bytes, ILLEGAL).to_string()
+}
+
 /// Redirects a path without a slash at its end to the one with it; the query stays (RULES B10, B11).
 ///
 /// The location is relative to the last segment, so that it is right as well behind a proxy that has removed a prefix. It

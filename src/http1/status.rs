@@ -46,6 +46,7 @@ statuses! {
     206 PARTIAL_CONTENT "Partial Content" "Partial content follows"
     301 MOVED_PERMANENTLY "Moved Permanently" "The document is at another address, see Location"
     304 NOT_MODIFIED "Not Modified" "The document has not changed since the given time"
+    308 PERMANENT_REDIRECT "Permanent Redirect" "The document is at another address, see Location"
     400 BAD_REQUEST "Bad Request" "Bad request syntax or unsupported method"
     401 UNAUTHORIZED "Unauthorized" "A user name and a password are needed to read this"
     403 FORBIDDEN "Forbidden" "Request forbidden -- authorization will not help"

@@ -150,6 +150,9 @@ pub trait Work {
     /// The reload has ended: the new configuration is in force, or given up. Closes what only the other one needs.
     fn reloaded(&mut self, in_force: bool);
 
+    /// Runs in the master in each of its turns, for what depends on time alone.
+    fn look(&mut self, _now: Instant) {}
+
     /// A worker has died, perhaps between a report of a connection and its acceptance: has another worker look. Another
     /// worker will take its place.
     fn worker_ended(&mut self);
@@ -307,6 +310,7 @@ impl Master {
         }
         self.reap_workers(work);
         let now = Instant::now();
+        work.look(now);
         self.replace_retiring(now);
         self.reload_outdated(now);
         self.watch.look(now);

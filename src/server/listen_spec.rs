@@ -19,6 +19,8 @@ pub enum ListenSpec {
     Listed(Endpoint),
     /// The place of `--host` and `--port`.
     HostAndPort(String, u16),
+    /// A place that redirects to TLS (`--redirect-http`).
+    Redirect(Endpoint),
     /// The place of the status page (`--status`).
     Status(Endpoint),
 }
@@ -110,7 +112,7 @@ impl ListenSpec {
                 Ok(address) => address.to_canonical().is_loopback(),
                 Err(_) => host.eq_ignore_ascii_case("localhost"),
             },
-            Self::Listed(_) | Self::Status(_) => false,
+            Self::Listed(_) | Self::Redirect(_) | Self::Status(_) => false,
         }
     }
 
@@ -119,6 +121,7 @@ impl ListenSpec {
         match self {
             Self::Listed(_) => "--listen",
             Self::HostAndPort(..) => "--host",
+            Self::Redirect(_) => "--redirect-http",
             Self::Status(_) => "--status",
         }
     }
@@ -132,15 +135,20 @@ impl ListenSpec {
         let (host, port) = match self {
             Self::HostAndPort(host, port)
             | Self::Listed(Endpoint::Host(host, port))
+            | Self::Redirect(Endpoint::Host(host, port))
             | Self::Status(Endpoint::Host(host, port)) => (host.as_str(), *port),
             // The second one is for machines without IPv6.
-            Self::Listed(Endpoint::Everywhere(port)) | Self::Status(Endpoint::Everywhere(port)) => {
+            Self::Listed(Endpoint::Everywhere(port))
+            | Self::Redirect(Endpoint::Everywhere(port))
+            | Self::Status(Endpoint::Everywhere(port)) => {
                 return Ok(vec![
                     (Ipv6Addr::UNSPECIFIED, *port).into(),
                     (Ipv4Addr::UNSPECIFIED, *port).into(),
                 ]);
             }
-            Self::Listed(Endpoint::Unix(_)) | Self::Status(Endpoint::Unix(_)) => return Ok(Vec::new()),
+            Self::Listed(Endpoint::Unix(_))
+            | Self::Redirect(Endpoint::Unix(_))
+            | Self::Status(Endpoint::Unix(_)) => return Ok(Vec::new()),
         };
         let resolved = (host, port).to_socket_addrs();
         let resolved = resolved.map_err(|error| BindError {
@@ -164,6 +172,7 @@ impl ListenSpec {
         let (host, port) = match self {
             Self::Listed(_) => ("--listen", "--listen"),
             Self::HostAndPort(..) => ("--host", "--port"),
+            Self::Redirect(_) => ("--redirect-http", "--redirect-http"),
             Self::Status(_) => ("--status", "--status"),
         };
         let (option, advice) = match Errno::from_io_error(error) {
@@ -262,12 +271,21 @@ pub enum Address {
 }
 
 impl Address {
-    /// The URL of what is served below `prefix`.
+    /// The URL of what is served below `prefix`, with this scheme (`http` or `https`).
     #[must_use]
-    pub fn url(&self, prefix: &str) -> String {
+    pub fn url(&self, scheme: &str, prefix: &str) -> String {
         match self {
-            Self::Internet(address) => format!("http://{address}{prefix}/"),
+            Self::Internet(address) => format!("{scheme}://{address}{prefix}/"),
             Self::Unix(path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// The port, of a TCP socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Internet(address) => Some(address.port()),
+            Self::Unix(_) => None,
         }
     }
 

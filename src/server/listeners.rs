@@ -28,6 +28,8 @@ const LEAST_USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Listeners {
     /// The addresses, in the order of the configuration.
     pub addresses: Vec<Address>,
+    /// How many of the addresses, at the end, are those that redirect to TLS.
+    pub redirects: usize,
     /// The files of the Unix sockets, in the order of these. They are removed with their last owner, and before the
     /// sockets: while a socket is open, no other file can have its inode.
     files: Vec<Rc<SocketFile>>,
@@ -165,6 +167,7 @@ impl Listeners {
         let (files, bells) = (Vec::new(), Vec::new());
         Ok(Self {
             addresses,
+            redirects: 0,
             files,
             unix_mode: 0,
             sockets: vec![sockets],
@@ -203,6 +206,7 @@ pub fn bind(
     let sets = if mode == AcceptMode::Reuseport { workers } else { 1 };
     let mut listeners = Listeners {
         addresses: Vec::new(),
+        redirects: 0,
         files: Vec::new(),
         unix_mode,
         sockets: (0..sets).map(|_| Vec::new()).collect(),
@@ -220,6 +224,7 @@ pub fn bind(
         );
         return Err(BindError { option: "--accept", line });
     }
+    let mut public = 0;
     for (place, addresses) in places.iter().zip(addresses) {
         match place {
             ListenSpec::Listed(Endpoint::Unix(path)) | ListenSpec::Status(Endpoint::Unix(path)) => listeners
@@ -227,7 +232,11 @@ pub fn bind(
                 .map_err(|what| place.error(format!("unix:{}: {what}", path.display())))?,
             place => listeners.add_place(place, addresses, mode, inherited)?,
         }
+        if !matches!(place, ListenSpec::Redirect(_)) {
+            public = listeners.addresses.len();
+        }
     }
+    listeners.redirects = listeners.addresses.len() - public;
     listeners.with_bells()
 }
 
@@ -243,7 +252,11 @@ impl Listeners {
         let ips: Vec<IpAddr> = wanted.iter().map(SocketAddr::ip).collect();
         for mut address in wanted {
             if let Some(port) = port {
-                if matches!(place, ListenSpec::Listed(Endpoint::Everywhere(_))) {
+                if matches!(
+                    place,
+                    ListenSpec::Listed(Endpoint::Everywhere(_))
+                        | ListenSpec::Redirect(Endpoint::Everywhere(_))
+                ) {
                     break;
                 }
                 // Any port: the first address chooses it.

@@ -12,6 +12,7 @@
 //! | `preface` | the beginning of a connection from a proxy |
 //! | `proxy_header` | the header of the PROXY protocol |
 //! | `service` | the trait that a worker needs beside responses |
+//! | `redirector` | sends requests without TLS to the same URL with it |
 //! | `capacity` | the number of connections that the descriptors allow |
 //! | `connection_table` | the number of connections, and the choice of one to close |
 //! | `log_record` | the record of one request and its response |
@@ -48,6 +49,7 @@ mod networks;
 mod preface;
 mod printable;
 mod proxy_header;
+mod redirector;
 mod service;
 mod unix;
 mod wire;
@@ -79,6 +81,7 @@ pub use log_record::{LogRecord, LogSink};
 pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
 pub use networks::{NETWORKS, Networks};
+pub use redirector::RedirectPlace;
 pub use service::{PeerInfo, TurnFacts, Visitor, WorkerService};
 pub use wire::{Greeting, Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};

@@ -7,12 +7,14 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Networks;
 use super::preface::Preface;
 use crate::chat::Transport;
-use crate::reactor::Peer;
+use crate::reactor::{ListenSocket, Peer};
+use crate::tls::{Session, Tls};
 
 /// The layers of one connection, over a transport that exists only for the time of a hook.
 pub trait Wire: fmt::Debug {
@@ -85,13 +87,26 @@ impl Wire for Plain {
 pub struct Layering {
     /// The peers whose connections begin with a header of the PROXY protocol.
     pub proxies: Option<Arc<Networks>>,
+    /// TLS, which begins after that header.
+    pub tls: Option<Rc<Tls>>,
 }
 
 impl Layering {
     /// Whether there is no layer for a connection from `peer`: its channel is plain.
     #[must_use]
     pub fn is_plain(&self, peer: Peer) -> bool {
-        !self.is_proxy(peer)
+        self.tls.is_none() && !self.is_proxy(peer)
+    }
+
+    /// What the connections of `socket` have: a Unix socket is for programs of this machine, a proxy say, and has no TLS.
+    pub(super) fn of(&self, socket: &ListenSocket) -> Self {
+        let is_unix = matches!(socket, ListenSocket::Unix(_));
+        Self { proxies: self.proxies.clone(), tls: self.tls.clone().filter(|_| !is_unix) }
+    }
+
+    /// Forgets secrets that are too old.
+    pub(super) fn forget_old(&self) {
+        self.tls.iter().for_each(|tls| tls.forget_old());
     }
 
     fn is_proxy(&self, peer: Peer) -> bool {
@@ -106,7 +121,10 @@ impl Layering {
 
     /// The layers of a new connection from `peer`.
     pub(super) fn layers(&self, peer: Peer) -> Layers {
-        Layers { preface: self.is_proxy(peer).then(|| Box::new(Preface::of(peer))) }
+        Layers {
+            preface: self.is_proxy(peer).then(|| Box::new(Preface::of(peer))),
+            session: self.tls.as_ref().and_then(Tls::session).map(Box::new),
+        }
     }
 }
 
@@ -114,6 +132,7 @@ impl Layering {
 #[derive(Debug)]
 pub struct Layers {
     preface: Option<Box<Preface>>,
+    session: Option<Box<Session>>,
 }
 
 /// [`Layers`] for the time of a hook.
@@ -140,27 +159,95 @@ impl Wire for Layers {
         Layered { layers: self, io }
     }
 
-    fn settle<T: Transport>(_: &mut Layered<'_, T>, _: bool) -> io::Result<()> {
-        Ok(())
+    fn settle<T: Transport>(over: &mut Layered<'_, T>, is_last: bool) -> io::Result<()> {
+        match &mut over.layers.session {
+            Some(session) => session.settle(&mut over.io, is_last),
+            None => Ok(()),
+        }
     }
 
     fn wants_write(&self) -> bool {
-        false
+        self.session.as_ref().is_some_and(|session| session.wants_write())
     }
 }
 
 impl<T: Transport> Transport for Layered<'_, T> {
-    /// The first bytes after a preface came with it.
     fn recv(&mut self) -> io::Result<Option<&[u8]>> {
-        match &mut self.layers.preface {
-            Some(preface) if !preface.is_read() => return Ok(None),
-            Some(preface) if preface.holds() => {}
-            preface => {
-                *preface = None;
-                return self.io.recv();
-            }
+        let Layers { preface, session } = &mut *self.layers;
+        match session {
+            Some(session) => session.recv(&mut Prefaced { preface, io: &mut self.io }),
+            None => recv_after(preface, &mut self.io),
         }
-        Ok(self.layers.preface.as_mut().map(|preface| preface.rest()))
+    }
+
+    fn take_report(&mut self) -> bool {
+        self.io.take_report()
+    }
+
+    fn look_again(&mut self) {
+        self.io.look_again();
+    }
+
+    fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>> {
+        match &mut self.layers.session {
+            Some(session) => session.send(&mut self.io, bytes, more),
+            None => self.io.send(bytes, more),
+        }
+    }
+
+    fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>> {
+        match &mut self.layers.session {
+            Some(session) => session.send_file(&mut self.io, file, offset, len),
+            None => self.io.send_file(file, offset, len),
+        }
+    }
+
+    fn may_produce(&mut self) -> bool {
+        self.io.may_produce()
+    }
+
+    fn shutdown(&mut self) {
+        match &mut self.layers.session {
+            Some(session) => session.shutdown(&mut self.io),
+            None => self.io.shutdown(),
+        }
+    }
+
+    fn widen(&mut self) {
+        self.io.widen();
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.layers.session.iter_mut().for_each(|session| session.reset());
+        self.io.reset()
+    }
+}
+
+/// A socket whose first bytes may have come with a preface.
+struct Prefaced<'p, T> {
+    preface: &'p mut Option<Box<Preface>>,
+    io: &'p mut T,
+}
+
+/// Receives what came with a preface, and then from the socket.
+fn recv_after<'p>(
+    preface: &'p mut Option<Box<Preface>>,
+    io: &'p mut impl Transport,
+) -> io::Result<Option<&'p [u8]>> {
+    match preface {
+        Some(preface) if !preface.is_read() => return Ok(None),
+        Some(preface) if preface.holds() => {}
+        preface => {
+            *preface = None;
+            return io.recv();
+        }
+    }
+    Ok(preface.as_mut().map(|preface| preface.rest()))
+}
+
+impl<T: Transport> Transport for Prefaced<'_, T> {
+    fn recv(&mut self) -> io::Result<Option<&[u8]>> {
+        recv_after(self.preface, self.io)
     }
 
     fn take_report(&mut self) -> bool {

@@ -9,9 +9,10 @@ use std::time::Duration;
 use log::{debug, info, warn};
 use mio::event::Source;
 
+use super::redirector::Redirector;
 use super::{
-    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, ResponseCounter, Shared, TurnFacts,
-    WorkerService,
+    Acceptor, AccessLog, Capacity, Layering, Ledger, LogTarget, RedirectPlace, ResponseCounter, Shared,
+    TurnFacts, WorkerService,
 };
 use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
@@ -62,6 +63,8 @@ pub struct Worker<S> {
     pub listeners: Vec<SharedListener>,
     /// What their connections have between socket and protocol.
     pub layering: Layering,
+    /// Where requests without TLS are redirected, if anywhere.
+    pub redirect: Option<RedirectPlace>,
     /// How the workers share them.
     pub accept: AcceptMode,
     /// The signals of this process.
@@ -106,6 +109,8 @@ pub struct Running<S, P: Probe = NoProbe> {
     grace: Duration,
     log: Option<LogTarget>,
     heartbeat: Heartbeat,
+    layering: Layering,
+    redirects: Option<Rc<Shared<Redirector>>>,
     /// When the service was last tended.
     tended: Instant,
     /// When a long turn was last worth a line.
@@ -130,6 +135,7 @@ impl<S> Worker<S> {
             log: self.log,
             listeners: self.listeners,
             layering: self.layering,
+            redirect: self.redirect,
             accept: self.accept,
             signals: self.signals,
             master_link: self.master_link,
@@ -169,10 +175,11 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
         let listeners = self.listeners.len();
         for (number, socket) in (0..).zip(self.listeners) {
-            let listener = Listener::new(socket, self.accept);
+            let (layering, listener) = (self.layering.of(&socket.socket), Listener::new(socket, self.accept));
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
-            reactor.add(acceptor.with_number(number).with_layering(self.layering.clone()));
+            reactor.add(acceptor.with_number(number).with_layering(layering));
         }
+        let redirects = self.redirect.map(|place| place.listen(&mut reactor)).transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
             reactor,
@@ -184,6 +191,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
             grace: self.grace,
             log: self.log,
             heartbeat: self.heartbeat,
+            layering: self.layering,
+            redirects,
             tended: minute.0,
             complained: None,
             crowd: 0,
@@ -255,6 +264,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         if self.commands.drain.get() && drained_by.is_none() {
             *drained_by = Some(Instant::now() + self.grace);
             self.shared.draining.set(true);
+            self.redirects.iter().for_each(|shared| shared.draining.set(true));
             self.shared.service.drain();
             self.reactor.shutdown();
             self.heartbeat.draining();
@@ -333,6 +343,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
 
     fn trim(&mut self) {
         self.trimmed = self.reactor.now().monotonic;
+        self.layering.forget_old();
         process::release_memory();
     }
 

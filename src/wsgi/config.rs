@@ -100,6 +100,8 @@ impl WsgiOptions {
         let limits = Limits { body: self.max_body, ..Limits::default() };
         Ok(BaseConfig {
             listen,
+            tls: None,
+            redirect: Vec::new(),
             unix_mode: 0o666,
             accept: AcceptMode::Exclusive,
             defer_accept: false,

@@ -35,6 +35,7 @@ const NOT_GUARDED: &str =
     "passwords are verified beside our own loop, and the twin serves everybody; it refuses the options";
 const NOT_OUR_CHANNEL: &str =
     "the layers below the protocol are those of our own channel; the twin refuses the option";
+const NO_TLS: &str = "a session lies between our channel and its socket; the twin refuses the options";
 const NOT_OUR_LOOP: &str = "the loop is Tokio's, and is not recorded";
 const NO_FRONT: &str = "takes many seconds and tests the master only, which is the same for all fronts";
 const DESCRIPTORS: &str =
@@ -47,6 +48,7 @@ pub const FILES: &[Lack] = &[
     Lack { what: "recording", fronts: TWINS, why: NOT_OUR_LOOP },
     Lack { what: "metrics", fronts: TWINS, why: NO_STATUS },
     Lack { what: "status", fronts: TWINS, why: NO_STATUS },
+    Lack { what: "tls", fronts: TWINS, why: NO_TLS },
     Lack { what: "rules_b", fronts: THREADS, why: TRIED_BY_PREFORK },
     Lack { what: "rules_c", fronts: PREFORK, why: TRIED_BY_THREADS },
     Lack { what: "rules_e", fronts: PREFORK, why: TRIED_BY_THREADS },

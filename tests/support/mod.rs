@@ -16,6 +16,7 @@ pub mod response;
 pub mod rules;
 pub mod server;
 pub mod strace;
+pub mod tls;
 
 pub use client::Client;
 pub use core::Core;

@@ -182,7 +182,10 @@ impl Server {
             let prefix = format!("  {name:<9}");
             lines.iter().filter_map(|line| line.strip_prefix(&prefix)).map(String::from).collect()
         };
-        let address = |url: &String| url["http://".len()..url.find("/ (").unwrap_or(url.len() - 1)].parse();
+        let address = |url: &String| {
+            let begin = url.find("://").map_or(0, |at| at + 3);
+            url[begin..url.find("/ (").unwrap_or(url.len() - 1)].parse()
+        };
         let pids = after("workers").concat();
         let pids = pids.split_once("(pid ").expect("pids").1.trim_end_matches(')');
         let (files, urls): (Vec<String>, Vec<String>) =

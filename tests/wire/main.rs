@@ -31,3 +31,5 @@ mod rules_e;
 mod seed;
 mod shell;
 mod status;
+#[cfg(feature = "tls")]
+mod tls;
