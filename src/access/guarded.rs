@@ -70,11 +70,11 @@ struct Guard {
 struct Visit {
     visitor: Visitor,
     /// Why it is refused, if it is.
-    refusal: Option<Refusal>,
+    refusal: Option<Denial>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum Denial {
     /// The address is not among those of `--allow`.
     Address,
     /// Credentials are missing or wrong.
@@ -85,7 +85,7 @@ enum Refusal {
     Busy,
 }
 
-impl Refusal {
+impl Denial {
     fn response(self) -> Response {
         let (status, field) = match self {
             Self::Address => (Status::FORBIDDEN, None),
@@ -115,20 +115,20 @@ impl Guard {
         if let Some(allow) = &self.allow
             && !client.is_some_and(|client| allow.contains(client))
         {
-            return visit(None, Some(Refusal::Address));
+            return visit(None, Some(Denial::Address));
         }
         let Some(verifier) = &self.verifier else {
             return visit(None, None);
         };
         let Some(credentials) = Credentials::of(request.fields) else {
-            return visit(None, (!is_preflight(request)).then_some(Refusal::Password));
+            return visit(None, (!is_preflight(request)).then_some(Denial::Password));
         };
         let address = client.unwrap_or(peer).ip();
         match verifier.ask(&credentials, address, connection, now.monotonic) {
             Verdict::Right => visit(Some(credentials.user.into()), None),
-            Verdict::Wrong => visit(None, Some(Refusal::Password)),
-            Verdict::TooMany => visit(None, Some(Refusal::TooMany)),
-            Verdict::Busy => visit(None, Some(Refusal::Busy)),
+            Verdict::Wrong => visit(None, Some(Denial::Password)),
+            Verdict::TooMany => visit(None, Some(Denial::TooMany)),
+            Verdict::Busy => visit(None, Some(Denial::Busy)),
             Verdict::Later => None,
         }
     }
