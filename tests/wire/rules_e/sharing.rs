@@ -81,7 +81,8 @@ fn shares_stay_equal() {
             client
         })
         .collect();
-    assert_eq!(shares(&server, rest, 40), [10; WORKERS], "one after the other");
+    let one_by_one = shares(&server, rest, 40);
+    assert!(excess(&one_by_one) <= 1.25, "one after the other: {one_by_one:?}");
     let victim = server.children()[0];
     send(victim, Signal::KILL);
     eventually("it is replaced", || {
