@@ -111,6 +111,8 @@ fn parse_date(value: &[u8]) -> Option<SystemTime> {
 }
 
 /// Evaluates the preconditions of GET and HEAD in the order of RFC 9110 §13.2.2.
+// It has two callers, and is part of every response with a file.
+#[inline(always)]
 pub(super) fn evaluate(request: &Request<'_>, validators: &Validators) -> PreconditionOutcome {
     let fields = request.fields;
     let date = |name| fields.single(name).and_then(parse_date);

@@ -245,6 +245,8 @@ impl<O: Observer> FileService<O> {
         self.serve(asked)
     }
 
+    /// The way of a file that is in the cache has no call of a function for itself.
+    #[inline(always)]
     fn serve(&self, asked: PathRequest<'_>) -> Reply {
         let PathRequest { request, now, .. } = asked;
         let turn = (request.arrival == Arrival::BeforeTurn).then_some(now.monotonic);
@@ -255,13 +257,19 @@ impl<O: Observer> FileService<O> {
         {
             return self.send(asked, &document);
         }
+        self.open_and_serve(asked, &key)
+    }
+
+    #[inline(never)]
+    fn open_and_serve(&self, asked: PathRequest<'_>, key: &[u8]) -> Reply {
+        let now = asked.now;
         let found = self.find(asked, Variant::Accepted).map(Rc::new);
         let mut cache = self.cache.borrow_mut();
         match &found {
             Ok(document) if document.is_settled() => {
-                cache.insert(&key, Rc::clone(document), document.weight(), now.monotonic);
+                cache.insert(key, Rc::clone(document), document.weight(), now.monotonic);
             }
-            _ => cache.remove(&key),
+            _ => cache.remove(key),
         }
         drop(cache);
         found.map_or_else(|instead| self.send_instead(asked, instead), |document| self.send(asked, &document))
