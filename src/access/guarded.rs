@@ -10,7 +10,9 @@ use super::verifier::{Verdict, Verifier};
 use crate::clock::Now;
 use crate::http1::{Method, Reply, Request, Response, Service, Status};
 use crate::reactor::{Peer, Waker};
-use crate::server::{Activities, Networks, PeerInfo, ResponseCounter, TurnFacts, Visitor, WorkerService};
+use crate::server::{
+    Activities, AnyService, Networks, PeerInfo, ResponseCounter, TurnFacts, Visitor, WorkerService,
+};
 use crate::slab::Key;
 
 /// The challenge (RFC 7617 §2.1).
@@ -35,7 +37,7 @@ impl Access {
     }
 
     /// Puts itself around `inner`; `waker` wakes the connections of the reactor that serves.
-    pub fn around<S>(self, inner: S, waker: Waker) -> Guarded<S> {
+    pub fn around(self, inner: impl AnyService + 'static, waker: Waker) -> Guarded {
         let Self { allow, users, forwarded } = self;
         let guard = Guard {
             allow,
@@ -44,14 +46,15 @@ impl Access {
             peer: Cell::new((Peer::Unix, Key::from_bits(0))),
             visit: RefCell::default(),
         };
-        Guarded { inner, guard }
+        Guarded { inner: Box::new(inner), guard }
     }
 }
 
-/// A service for some clients only.
+/// A service for some clients only. There is one for all services, so that it is compiled once: beside the look at a client,
+/// an indirect call costs nothing.
 #[derive(Debug)]
-pub struct Guarded<S> {
-    inner: S,
+pub struct Guarded {
+    inner: Box<dyn AnyService>,
     guard: Guard,
 }
 
@@ -141,7 +144,7 @@ fn is_preflight(request: &Request<'_>) -> bool {
     request.method == Method::Options && has("Origin") && has("Access-Control-Request-Method")
 }
 
-impl<S: WorkerService> Service for Guarded<S> {
+impl Service for Guarded {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         match self.guard.visit.borrow().as_ref().and_then(|visit| visit.refusal) {
             Some(refusal) => Reply::Ready(refusal.response()),
@@ -150,9 +153,14 @@ impl<S: WorkerService> Service for Guarded<S> {
     }
 }
 
-impl<S: WorkerService> WorkerService for Guarded<S> {
-    const IS_WATCHED: bool = S::IS_WATCHED;
-    const IS_GUARDED: bool = true;
+impl WorkerService for Guarded {
+    fn is_watched(&self) -> bool {
+        self.inner.is_watched()
+    }
+
+    fn is_guarded(&self) -> bool {
+        true
+    }
 
     fn admit(&self, request: &Request<'_>, now: Now) -> bool {
         let visit = self.guard.look_at(request, now);

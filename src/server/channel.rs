@@ -146,7 +146,7 @@ impl<S: WorkerService, W: Wire> Dispatcher for HttpChannel<S, W> {
     }
 
     fn readable(&self) -> bool {
-        self.driver.wants_read() && !(S::IS_GUARDED && self.driver.waits())
+        self.driver.wants_read() && !(self.shared.service.is_guarded() && self.driver.waits())
     }
 
     fn writable(&self) -> bool {

@@ -161,7 +161,7 @@ impl Driver {
             true => Arrival::BeforeTurn,
             false => Arrival::Unknown,
         };
-        while self.wants_read() && !(S::IS_GUARDED && self.waits) {
+        while self.wants_read() && !(cx.service.is_guarded() && self.waits) {
             match io.recv()? {
                 None => break,
                 Some([]) => {
@@ -230,7 +230,7 @@ impl Driver {
         io: &mut impl Transport,
         cx: &mut DriverContext<'_, S>,
     ) -> io::Result<()> {
-        if self.connection.is_waiting() || S::IS_GUARDED && self.waits {
+        if self.connection.is_waiting() || cx.service.is_guarded() && self.waits {
             self.receive(b"", cx);
             self.flush(io, cx)?;
         }
@@ -254,7 +254,7 @@ impl Driver {
     ) {
         cx.spares.lend(self.connection.output_mut());
         (self.paused, self.arrival) = (false, arrival);
-        if S::IS_GUARDED {
+        if cx.service.is_guarded() {
             self.waits = false;
         }
         let mut window = self.connection.open(bytes, cx.turn.now);
@@ -275,7 +275,7 @@ impl Driver {
                 self.paused = true;
                 return false;
             }
-            Event::Head(_) if S::IS_GUARDED && self.waits => return false,
+            Event::Head(_) if cx.service.is_guarded() && self.waits => return false,
             Event::Head(head) if head.fields <= FEW_FIELDS => {
                 self.handle_head::<S, FEW_FIELDS>(head, window, cx)
             }
@@ -308,7 +308,7 @@ impl Driver {
         };
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
         cx.service.set_peer(&cx.peer);
-        if S::IS_GUARDED && !cx.service.admit(&request, cx.turn.now) {
+        if cx.service.is_guarded() && !cx.service.admit(&request, cx.turn.now) {
             // The next call for an event finds the same head.
             self.waits = true;
             return;

@@ -82,7 +82,7 @@ pub use log_target::LogTarget;
 pub use memory::MemoryConnection;
 pub use networks::{NETWORKS, Networks};
 pub use redirector::RedirectPlace;
-pub use service::{PeerInfo, TurnFacts, Visitor, WorkerService};
+pub use service::{AnyService, PeerInfo, TurnFacts, Visitor, WorkerService};
 pub use wire::{Greeting, Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};
 

@@ -52,8 +52,10 @@ pub trait WorkerService: Service {
     /// Takes the connection of the next request; called before each [`Service::handle`].
     fn set_peer(&self, _peer: &PeerInfo) {}
 
-    /// Whether requests are looked at before they are handled. A constant, as [`WorkerService::IS_WATCHED`].
-    const IS_GUARDED: bool = false;
+    /// Whether requests are looked at before they are handled. Always the same, as [`WorkerService::is_watched`].
+    fn is_guarded(&self) -> bool {
+        false
+    }
 
     /// Looks at a request before [`Service::handle`], which follows at once if this returns true. Otherwise the head
     /// stays in the input: the service wakes the connection, and is asked again.
@@ -95,9 +97,11 @@ pub trait WorkerService: Service {
         None
     }
 
-    /// Whether the worker reports accepts and turns to this service. A constant, so that a worker of another service
+    /// Whether the worker reports accepts and turns to this service. Always the same, so that a worker of another service
     /// does not execute an instruction for it.
-    const IS_WATCHED: bool = false;
+    fn is_watched(&self) -> bool {
+        false
+    }
 
     /// Returns the counter of responses, for the worker's [`Ledger`](super::Ledger).
     fn counter(&self) -> Option<Box<dyn ResponseCounter>> {
@@ -121,6 +125,11 @@ pub trait WorkerService: Service {
         false
     }
 }
+
+/// Any service in a worker, for a service that is put around it.
+pub trait AnyService: WorkerService + std::fmt::Debug {}
+
+impl<S: WorkerService + std::fmt::Debug> AnyService for S {}
 
 impl<F: Fn(&Request<'_>, Now) -> Response> WorkerService for F {}
 

@@ -234,7 +234,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             self.reactor.turn(timeout.into_iter().chain(rest).min())?;
             self.give_memory_back();
             let last = std::mem::replace(&mut now, self.look_at_the_clock());
-            if S::IS_WATCHED {
+            if self.shared.service.is_watched() {
                 self.report_turn(last, now);
             }
             self.count_panics()?;

@@ -203,7 +203,9 @@ impl<S: WorkerService> Service for Watched<S> {
 }
 
 impl<S: WorkerService> WorkerService for Watched<S> {
-    const IS_WATCHED: bool = true;
+    fn is_watched(&self) -> bool {
+        true
+    }
 
     fn set_peer(&self, peer: &PeerInfo) {
         self.watch.connection.set(peer.connection);
