@@ -1,6 +1,7 @@
 """Probes: what is seen at a shell."""
 
 import contextlib
+import os
 import re
 import shlex
 import signal
@@ -117,15 +118,15 @@ def misspelt(stage):
 
 @feature(GROUP, "a summary at the end")
 def summary(stage):
-    """Three requests, then Ctrl+C; what is printed from then on says `3 requests`, or the like."""
-    with stage.fresh() as running:
-        for _ in range(3):
-            running.ask("/sub/hello.txt")
-        before = len(running.output())
-        running.process.send_signal(signal.SIGINT)
+    """On a terminal three requests, then Ctrl+C; what is printed from then on says `3 requests`, or the like."""
+    with as_typed(typed(stage, stage.server.typed, folder.ROOT / "sub"), 6) as (child, shown):
+        for place in listening(child.pid)[:1] * 3:
+            fetch_inside(child.pid, place, "/hello.txt")
+        before = len(shown())
+        os.kill(child.pid, signal.SIGINT)
         with contextlib.suppress(Trouble):
-            running.wait(5)
-        return check(re.search(r"\b3 (request|response)|(request|response)\w*\W{1,3}3\b", running.output()[before:]))
+            until(child.is_over, "it ends", 5)
+        return check(re.search(r"\b3 (request|response)|(request|response)\w*\W{1,3}3\b", shown()[before:]))
 
 
 @feature(GROUP, "explains what it would do with a request", "explain", needs=True)

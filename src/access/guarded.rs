@@ -1,6 +1,7 @@
 //! A service behind `--allow` and `--auth`.
 
 use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::basic::Credentials;
@@ -34,6 +35,15 @@ impl Access {
     #[must_use]
     pub fn is_restricted(&self) -> bool {
         self.allow.is_some() || self.users.is_some() || self.forwarded.is_some()
+    }
+
+    /// Whether clients on this machine are refused, without a proxy that speaks for others.
+    #[must_use]
+    pub fn refuses_this_machine(&self) -> bool {
+        let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        let mut here = here.into_iter().map(|address| Peer::from(SocketAddr::new(address, 0)));
+        self.forwarded.is_none()
+            && self.allow.as_ref().is_some_and(|allow| !here.any(|peer| allow.contains(peer)))
     }
 
     /// Puts itself around `inner`; `waker` wakes the connections of the reactor that serves.

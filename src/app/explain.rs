@@ -5,6 +5,7 @@
 
 use std::io;
 
+use crate::access::Access;
 use crate::clock::{DateCache, Now};
 use crate::files::{Decisions, FileService};
 use crate::http1::{Connection, Event, FieldSpace, MAX_FIELDS, Settings, Turn, field_space};
@@ -84,6 +85,7 @@ impl Asked {
 pub(super) fn explain(
     service: &FileService,
     settings: &Settings,
+    access: &Access,
     asked: &Asked,
 ) -> io::Result<(String, bool)> {
     let decisions = Decisions::default();
@@ -108,6 +110,7 @@ pub(super) fn explain(
         text += &section("refused", &error);
     }
     drop(connection);
+    text += &conditions(access).map(|note| section("access", note)).collect::<String>();
     let mut last = "";
     for (step, note) in decisions.notes() {
         text += &section(if step == last { "" } else { step }, &note);
@@ -116,6 +119,14 @@ pub(super) fn explain(
     text += &section("response", &head);
     text += &section("body", &body(&asked.bytes, &head, status));
     Ok((text, status < 400))
+}
+
+/// What a client has to be or to know to get the response.
+fn conditions(access: &Access) -> impl Iterator<Item = &'static str> {
+    let users = "--auth: 401 without the name and the password of a user; the rest is the answer with them";
+    let allow = "--allow: 403 for clients in no such network; the rest is the answer for others";
+    let notes = [(access.allow.is_some(), allow), (access.users.is_some(), users)];
+    notes.into_iter().filter_map(|(is_so, note)| is_so.then_some(note))
 }
 
 /// Why the protocol refuses the request, if it does: the parser's own error.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use log::{error, info};
+use log::{error, info, warn};
 
 use super::explain::{self, Asked};
 use super::server::App;
@@ -14,7 +14,7 @@ use crate::cli::{OptionGroup, OptionWords};
 use crate::config::{self, BaseConfig, Config, ConfigError, Values};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE};
-use crate::server::{Confinement, LogTarget, Worker};
+use crate::server::{Confinement, ListenSpec, LogTarget, Worker};
 use crate::status::Station;
 use crate::sys::process;
 
@@ -81,13 +81,13 @@ impl<F: Front> FileApp<F> {
         let values = Values::read::<F::Words>(self.front.options(), &self.words)?;
         let asked = Asked::read(values.text("explain"), values.all("explain-header"));
         let asked = asked.map_err(|(option, wanted)| values.usage(option, wanted))?;
-        let (base, FileContent { service, confinement, .. }) = self.load(false)?;
+        let (base, FileContent { service, access, confinement, .. }) = self.load(false)?;
         if confinement.is_jail() {
             service.confine();
         }
         let explained = confinement
             .enter(service.root().as_fd())
-            .and_then(|()| explain::explain(&service, &base.settings, &asked));
+            .and_then(|()| explain::explain(&service, &base.settings, &access, &asked));
         explained.map_err(|error| ConfigError::Start(format!("cannot explain as a worker would: {error}")))
     }
 }
@@ -123,6 +123,11 @@ impl<F: Front> App for FileApp<F> {
     fn start_lines(&self, config: &BaseConfig, content: &FileContent) -> StartLines {
         if let Some(missing) = content.confinement.missing() {
             info!("this kernel lacks {missing}: workers are confined as far as it goes");
+        }
+        if content.access.refuses_this_machine() && config.listen.iter().all(ListenSpec::is_loopback) {
+            warn!(
+                "--allow leaves out this machine, and no other can connect: give --host 0.0.0.0, or allow 127.0.0.1"
+            );
         }
         let poller = if cfg!(target_os = "linux") { "epoll" } else { "kqueue" };
         StartLines {

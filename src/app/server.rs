@@ -49,7 +49,7 @@ pub(crate) struct Server<A: App> {
     pub(crate) app: A,
     notifier: Notifier,
     predecessor: Option<Predecessor>,
-    /// Whether a predecessor has passed its work on: whoever started that has seen the start.
+    /// Whether a predecessor has passed its work on: the person at the terminal has seen the start.
     is_successor: bool,
     /// The process that opens the URL, and the name of its program.
     browser: Option<(Pid, String)>,
@@ -277,7 +277,7 @@ impl<A: App> Work for Server<A> {
         }
         self.looked = Some(now);
         let credentials = self.current.iter().filter_map(|(setup, _)| setup.tls.as_ref());
-        let lines = credentials.flat_map(|credentials| credentials.expiring(SystemTime::now()));
+        let lines = credentials.flat_map(|credentials| credentials.warnings(SystemTime::now()));
         lines.for_each(|line| warn!("{line}"));
     }
 

@@ -100,7 +100,7 @@ impl Setup {
         check_passwords(config, Resolved::of(&config.listen).is_ok_and(|resolved| resolved.is_local()))?;
         if let Some(credentials) = open_tls(config, &mut Kept::default())? {
             // There is no log: the lines are what a check is for.
-            credentials.expiring(SystemTime::now()).iter().for_each(|line| eprintln!("warning: {line}"));
+            credentials.warnings(SystemTime::now()).iter().for_each(|line| eprintln!("warning: {line}"));
         }
         for place in config.places(false) {
             place.check().map_err(|error| cannot_listen(config, &error))?;

@@ -41,7 +41,7 @@ impl StartLines {
             text += &format!("  redirect {url}\n");
         }
         if let Some(fingerprint) = setup.tls.as_ref().and_then(Credentials::fingerprint) {
-            text += &format!("  sha-256  {fingerprint}\n");
+            text += &format!("  sha-256  {fingerprint} (of the certificate: compare it in the browser)\n");
         }
         if let Some((listeners, _)) = &setup.status {
             for ServerUrl { text: url, .. } in urls::urls(&listeners.addresses, "http", "") {

@@ -1,4 +1,4 @@
-//! The line at the end of a server that somebody looks at: what it has served.
+//! The line at the end of a server on a terminal: what it has served.
 
 use std::time::Duration;
 

@@ -114,6 +114,11 @@ impl Document {
         Self { is_fallback: true, ..self }
     }
 
+    /// Whether it is the document of paths that do not exist.
+    pub(super) fn is_fallback(&self) -> bool {
+        self.is_fallback
+    }
+
     /// Whether its path still leads to this version. The answer holds for all requests of one received piece of input,
     /// which has the number `piece`, and for those that were here when a `turn` of the loop began.
     pub(super) fn is_current(&self, root: &Root, piece: u64, turn: Option<Instant>, now: Now) -> bool {

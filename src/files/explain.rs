@@ -16,6 +16,10 @@ use super::root::{File, Root};
 use super::{Options, Symlinks};
 use crate::http1::Request;
 
+/// Why a request does not get the document of `--spa`.
+pub(super) const NO_BROWSER: &str = "--spa sends its document only to requests that accept text/html: add \
+                                     --explain-header 'Accept: text/html' to see what a browser gets";
+
 /// The text of a path that was decoded, or refused.
 pub(super) fn path(given: &[u8], resolved: Result<&ResolvedPath, PathError>) -> String {
     match resolved {
@@ -98,7 +102,9 @@ pub(super) fn media_type(found: &Found) -> String {
 /// The field lines for caches, and what decides them.
 pub(super) fn caching(document: &Document) -> String {
     let mut text = String::from_utf8_lossy(&document.caching_fields()).trim_end().replace("\r\n", "\n");
-    if !text.contains("Cache-Control:") {
+    if document.is_fallback() {
+        text += "\nthe document of --spa is never kept without a question";
+    } else if !text.contains("Cache-Control:") {
         text += "\nno Cache-Control without --max-age or --cache: caches decide";
     }
     text

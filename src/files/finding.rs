@@ -65,7 +65,7 @@ impl<O: Observer> FileService<O> {
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                Ok(self.document(found, now))
+                Ok(self.document(found, false, now))
             }
             Ok(None) => {
                 self.observer
@@ -80,12 +80,13 @@ impl<O: Observer> FileService<O> {
         }
     }
 
-    fn document(&self, found: Found, now: Now) -> Document {
+    fn document(&self, found: Found, is_fallback: bool, now: Now) -> Document {
         self.observer.note("links", || explain::links(&self.root, &found.path));
         self.observer.note("variant", || explain::variant(&self.options, &found));
         self.observer.note("type", || explain::media_type(&found));
         let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &found.path);
         let document = Document::new(found, policy, now);
+        let document = if is_fallback { document.into_fallback() } else { document };
         self.observer.note("caching", || explain::caching(&document));
         document
     }
@@ -114,6 +115,9 @@ impl<O: Observer> FileService<O> {
             self.observer.note("file", || "browsers get the document of --spa instead".into());
             return Instead::Fallback;
         }
+        if pages.fallback.is_some() && pages::is_free(error) {
+            self.observer.note("file", || explain::NO_BROWSER.into());
+        }
         if is_unindexed && !self.options.listing && self.root.open_directory(path).is_ok() {
             self.hints.tell(Hint::Unlisted, now.monotonic, || hints::of_unlisted(path, &pages.index));
             return self.errors.respond(Refusal::NoIndex, request).into();
@@ -130,7 +134,7 @@ impl<O: Observer> FileService<O> {
         let missing = || self.errors.respond(Refusal::Missing, request);
         let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
         match self.read(request, path, variant) {
-            Ok(Some(found)) => Ok(self.document(found, now).into_fallback()),
+            Ok(Some(found)) => Ok(self.document(found, true, now)),
             Ok(None) => Err(missing().into()),
             Err(error) => Err(self.errors.respond(refuse(path, &error), request).into()),
         }

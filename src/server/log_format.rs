@@ -134,7 +134,7 @@ impl LogFormat {
         }
         pieces.push(Piece::Literal(rest.into()));
         pieces.retain(|piece| *piece != Piece::Literal(String::new()));
-        if pieces.is_empty() {
+        if !pieces.iter().any(|piece| !matches!(piece, Piece::Literal(_))) {
             return Err("give combined, json or a text with directives such as %h and %r".into());
         }
         Self::of(pieces, Style::Plain)
@@ -218,9 +218,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let long = "x".repeat(3000);
+        let long = format!("%h{}", "x".repeat(3000));
         for (text, says) in [
             ("", "give combined, json"),
+            ("common", "give combined, json"),
             ("%", "write a percent sign as %%"),
             ("%h %x", "there is no %x; there are %h"),
             ("%é", "there is no %é"),

@@ -33,7 +33,7 @@ impl Credentials {
 
     /// As with the feature.
     #[must_use]
-    pub fn expiring(&self, _: SystemTime) -> Vec<String> {
+    pub fn warnings(&self, _: SystemTime) -> Vec<String> {
         match *self {}
     }
 

@@ -87,9 +87,9 @@ impl Credentials {
         Ok(Self { config: Arc::new(config), tickets, certificates, own })
     }
 
-    /// A line for each certificate that has expired at `now`, or expires soon.
+    /// A line for each certificate that has expired at `now`, expires soon, or names no host.
     #[must_use]
-    pub fn expiring(&self, now: SystemTime) -> Vec<String> {
+    pub fn warnings(&self, now: SystemTime) -> Vec<String> {
         let line = |certificate: &Arc<Certificate>| {
             let name = &certificate.name;
             match certificate.facts.until.duration_since(now) {
@@ -100,7 +100,12 @@ impl Credentials {
                 Ok(_) => None,
             }
         };
-        self.certificates.iter().filter_map(line).collect()
+        let nameless = self.certificates.iter().filter(|certificate| certificate.facts.names.is_empty());
+        let nameless = nameless.map(|certificate| {
+            let name = &certificate.name;
+            format!("the certificate {name} names no host (no subjectAltName): browsers refuse it, and no client asks for it")
+        });
+        self.certificates.iter().filter_map(line).chain(nameless).collect()
     }
 
     /// The SHA-256 fingerprint of the self-signed certificate, for a person to compare with a browser.

@@ -280,6 +280,8 @@ fn only_these_networks() {
         let statuses: Vec<u16> = clients.iter_mut().map(|client| client.get("/ok", "").status).collect();
         assert_eq!(statuses, want, "{allow:?}");
     }
+    let server = Server::start(&folder.root(), &["--allow", "192.0.2.0/24"]);
+    server.wait_for("--allow leaves out this machine");
     for networks in ["10.0.0.1/8", "localhost", "", "10.0.0.0/33"] {
         let (code, _, error) = run(&["--allow", networks, "--check"]);
         assert!(code == 2 && error.contains("give"), "{error}");

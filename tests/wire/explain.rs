@@ -43,6 +43,13 @@ fn the_questions_of_people() {
         (&["/readme.md"], 1, &["there is README.md"]),
         (&["/empty/", "--no-listing"], 1, &["without --listing"]),
         (&["/empty/"], 0, &["a listing", "200 OK"]),
+        (&["/none", "--spa"], 1, &["add --explain-header 'Accept: text/html'", "404"]),
+        (
+            &["/none", "--spa", "--explain-header", "Accept: text/html"],
+            0,
+            &["the document of --spa", "never kept without a question", "Cache-Control: no-cache"],
+        ),
+        (&["/ok", "--allow", "10.0.0.0/8"], 0, &["access --allow: 403 for clients in no such network"]),
         (&["/locked"], 1, &["cannot be read by user", "mode is 0000", "403 Forbidden"]),
         (&["/blob.xyzzy"], 0, &["a browser downloads it", "3 bytes"]),
         (&["/../x"], 1, &["above the root", "400 Bad Request"]),

@@ -206,6 +206,9 @@ fn mistakes_and_checks() {
     assert_eq!(check(&one, &key).0, 0);
     let (code, said) = check(&old, &old_key);
     assert!(code == 0 && said.contains("expire"), "{said}");
+    let (nameless, nameless_key) = tls::copy("nameless", &folder.beside(""));
+    let (code, said) = check(&nameless, &nameless_key);
+    assert!(code == 0 && said.contains("names no host"), "{said}");
     let empty = folder.beside("empty");
     fs::write(&empty, "").expect("a file");
     fs::set_permissions(&empty, fs::Permissions::from_mode(0o600)).expect("its mode");
