@@ -157,7 +157,11 @@ fn is_preflight(request: &Request<'_>) -> bool {
 impl Service for Guarded {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         match self.guard.visit.borrow().as_ref().and_then(|visit| visit.refusal) {
-            Some(refusal) => Reply::Ready(refusal.response()),
+            Some(denial) => {
+                let mut response = denial.response();
+                self.inner.complete(request, &mut response);
+                Reply::Ready(response)
+            }
             None => self.inner.handle(request, now),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use log::{error, info, warn};
 
@@ -58,6 +59,22 @@ pub trait Front {
     ) -> Result<(), (i32, io::Error)>;
 }
 
+/// Checks that no private key is among the files that are served.
+fn check_keys(base: &BaseConfig, root: &Path) -> Result<(), ConfigError> {
+    let is_served = |key: &Path| match (key.canonicalize(), root.canonicalize()) {
+        (Ok(key), Ok(root)) => key.starts_with(root),
+        _ => false,
+    };
+    let mut keys = base.tls.iter().flat_map(|files| &files.pairs).map(|(_, key)| key);
+    keys.find(|key| is_served(key)).map_or(Ok(()), |key| {
+        let line = format!(
+            "the key {} is inside of the directory that is served: move it out of there",
+            key.display()
+        );
+        Err(base.sources.start_error("--tls-key", line))
+    })
+}
+
 /// A file server: the words of its command line, which a reload reads again, and what serves in its workers.
 pub(super) struct FileApp<F> {
     pub(super) front: F,
@@ -102,6 +119,7 @@ impl<F: Front> App for FileApp<F> {
         let Config { mut base, root, mut files, access, identity, jail } = config;
         // The places are a service manager's, and those of the configuration are not used.
         files.listing &= !is_activated || values.has("listing");
+        check_keys(&base, &root)?;
         let most = process::raise_descriptor_limit() / CACHED_SHARE;
         files.cached_files = if files.file_cache.is_zero() { 0 } else { files.cached_files.min(most) };
         base.reserved = files.cached_files;

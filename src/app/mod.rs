@@ -82,6 +82,9 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
         Setup::check(&app.load(false)?.0)?;
         return print("configuration is fine\n");
     }
+    if has("explain-header") && !has("explain") {
+        return Err(ConfigError::Usage("--explain-header: give the URL as well, with --explain".into()));
+    }
     if has("explain") {
         let (text, is_fine) = app.explain()?;
         print(&text)?;

@@ -155,8 +155,9 @@ impl Setup {
         });
         let index = assignment.heartbeat.peers().own().index();
         let counter = self.tally.and_then(|board| board.counter(index));
-        let port = self.listeners.addresses.iter().find_map(Address::port);
         let redirects = self.listeners.redirects;
+        let public = &self.listeners.addresses[..self.listeners.addresses.len() - redirects];
+        let port = public.iter().find_map(Address::port);
         let mut listeners = self.listeners.into_worker(assignment.slot);
         let redirected = listeners.split_off(listeners.len() - redirects);
         let redirect = port.filter(|_| !redirected.is_empty());

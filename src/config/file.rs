@@ -114,6 +114,9 @@ fn values(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Vec
     match value {
         DeValue::Boolean(true) if option.kind() == ValueKind::Nothing => Ok(vec![String::new()]),
         DeValue::Boolean(false) if option.kind() == ValueKind::Nothing => Ok(Vec::new()),
+        DeValue::Array(items) if option.repeats && items.is_empty() => {
+            Err("the list is empty: leave the key out, or give a value".into())
+        }
         DeValue::Array(items) if option.repeats => {
             items.iter().map(|item| text(option, item.get_ref(), folder)).collect()
         }

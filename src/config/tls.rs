@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::listen;
 use super::values::Values;
 use crate::server::{Endpoint, ListenSpec};
 use crate::tls::TlsFiles;
@@ -44,6 +45,9 @@ pub(super) fn redirects(values: &Values) -> Result<Vec<ListenSpec>, ConfigError>
     let places = values.all(name).map(read).collect::<Result<Vec<_>, _>>()?;
     if !places.is_empty() && files(values)?.is_none() {
         return Err(values.usage(name, "give a certificate as well, with --tls-cert or --tls-self-signed"));
+    }
+    if !places.is_empty() && listen::places(values)?.iter().all(ListenSpec::is_unix) {
+        return Err(values.usage(name, "give a TCP place to listen as well: a Unix socket has no TLS"));
     }
     Ok(places)
 }

@@ -313,7 +313,7 @@ impl<O: Observer> FileService<O> {
     }
 
     /// Adds the fields of the rules to a response without a file.
-    fn complete(&self, request: &Request<'_>, response: &mut Response) {
+    pub(crate) fn complete(&self, request: &Request<'_>, response: &mut Response) {
         if let Some(rules) = &self.options.rules {
             let path = request.path().and_then(|path| normalise(path, Dotfiles::Serve).ok());
             let names = path.map(|path| path.names());

@@ -17,6 +17,9 @@ use super::root::{File, Lookup, OpenOutcome, Root};
 /// The suffix that `--clean-urls` leaves out of a URL.
 const HTML: &str = ".html";
 
+/// The only hidden name that is served (RFC 8615).
+const WELL_KNOWN: &str = ".well-known";
+
 /// Which files are pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageOptions {
@@ -90,7 +93,10 @@ impl PageOptions {
 
     /// Whether `/about/` should be `/about`: there is an `about.html`, and no index in a directory `about`.
     pub(super) fn has_page_beside(&self, root: &Root, path: &ResolvedPath) -> bool {
-        let is_named = self.clean_urls && path.as_directory && path.relative.file_name().is_some();
+        let is_named = self.clean_urls
+            && path.as_directory
+            && path.relative.file_name().is_some()
+            && path.relative.as_os_str() != WELL_KNOWN;
         is_named && matches!(root.open_beneath(&with_html(&path.relative)), Ok(OpenOutcome::File(_)))
     }
 }
@@ -105,6 +111,10 @@ fn find_clean(root: &Root, path: &Path) -> io::Result<FoundPage> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => return Err(error),
     };
+    // Only this name with a dot is shown, and not one that begins with it.
+    if path.as_os_str() == WELL_KNOWN {
+        return opened;
+    }
     let html = with_html(path);
     match root.open_beneath(&html) {
         Ok(OpenOutcome::File(file)) => Ok(page(html, file, vec![looked_up])),

@@ -104,7 +104,12 @@ impl Driver {
     /// Whether more input is wanted. (back-pressure; see [`Connection::wants_read`])
     #[must_use]
     pub fn wants_read(&self) -> bool {
-        !self.paused && self.connection.wants_read()
+        (!self.paused || self.is_stepping()) && self.connection.wants_read()
+    }
+
+    /// Whether a response is made in steps: a client that is gone meanwhile should be noticed.
+    fn is_stepping(&self) -> bool {
+        matches!(self.current.as_deref(), Some(PendingRequest { reply: Reply::Stepwise(_), .. }))
     }
 
     /// Whether the service has to wake the connection before more input is read.

@@ -101,6 +101,12 @@ impl ListenSpec {
         }
     }
 
+    /// Whether the place is a Unix socket.
+    #[must_use]
+    pub fn is_unix(&self) -> bool {
+        matches!(self, Self::Listed(Endpoint::Unix(_)) | Self::Status(Endpoint::Unix(_)))
+    }
+
     /// Whether the place is a loopback address as it is given, or `localhost`. Another name may be anything; a Unix socket
     /// is made for a proxy, whose clients are not known.
     #[must_use]

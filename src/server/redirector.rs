@@ -2,8 +2,9 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::{Acceptor, Capacity, Shared, WorkerService};
+use super::{Acceptor, Capacity, Layering, Networks, Shared, WorkerService};
 use crate::clock::Now;
 use crate::files::escape_uri;
 use crate::heartbeat::Heartbeat;
@@ -24,14 +25,20 @@ impl RedirectPlace {
     pub const CONNECTIONS: usize = 64;
 
     /// Adds its listeners to a loop. The connections are no part of the shares between workers.
-    pub(super) fn listen<P: Probe>(self, reactor: &mut Reactor<P>) -> io::Result<Rc<Shared<Redirector>>> {
+    pub(super) fn listen<P: Probe>(
+        self,
+        settings: Settings,
+        proxies: Option<Arc<Networks>>,
+        reactor: &mut Reactor<P>,
+    ) -> io::Result<Rc<Shared<Redirector>>> {
         let capacity = Capacity { connections: Self::CONNECTIONS, per_address: None };
         let (service, shares) = (Redirector { port: self.port }, Heartbeat::unwatched()?.shares());
-        let shared = Shared::new(Settings::default(), service, None, capacity, shares, reactor.waker());
+        let shared = Shared::new(settings, service, None, capacity, shares, reactor.waker());
         let shared = Rc::new(shared);
         for socket in self.listeners {
             let listener = Listener::new(socket, AcceptMode::Shared);
-            reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::new(())));
+            let layering = Layering { proxies: proxies.clone(), tls: None };
+            reactor.add(Acceptor::new(listener, Rc::clone(&shared), Rc::new(())).with_layering(layering));
         }
         Ok(shared)
     }

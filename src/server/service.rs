@@ -68,6 +68,9 @@ pub trait WorkerService: Service {
         None
     }
 
+    /// Adds what every response to such a request has, to one that another service has made.
+    fn complete(&self, _request: &Request<'_>, _response: &mut Response) {}
+
     /// Takes note that the server shuts down: each connection has at most one more response.
     fn drain(&self) {}
 
@@ -134,6 +137,10 @@ impl<S: WorkerService + std::fmt::Debug> AnyService for S {}
 impl<F: Fn(&Request<'_>, Now) -> Response> WorkerService for F {}
 
 impl<O: Observer> WorkerService for FileService<O> {
+    fn complete(&self, request: &Request<'_>, response: &mut Response) {
+        Self::complete(self, request, response);
+    }
+
     fn is_outdated(&self) -> bool {
         Self::is_outdated(self)
     }

@@ -179,7 +179,10 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
             let acceptor = Acceptor::new(listener, Rc::clone(&shared), Rc::clone(&alive));
             reactor.add(acceptor.with_number(number).with_layering(layering));
         }
-        let redirects = self.redirect.map(|place| place.listen(&mut reactor)).transpose()?;
+        let (settings, proxies) = (&shared.settings, &self.layering.proxies);
+        let redirects =
+            self.redirect.map(|place| place.listen(settings.clone(), proxies.clone(), &mut reactor));
+        let redirects = redirects.transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
             reactor,

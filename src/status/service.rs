@@ -207,6 +207,10 @@ impl<S: WorkerService> WorkerService for Watched<S> {
         true
     }
 
+    fn complete(&self, request: &Request<'_>, response: &mut Response) {
+        self.inner.complete(request, response);
+    }
+
     fn set_peer(&self, peer: &PeerInfo) {
         self.watch.connection.set(peer.connection);
         self.inner.set_peer(peer);

@@ -113,9 +113,11 @@ impl Beneath<'_> {
     ///
     /// # Errors
     /// As [`Beneath::open`].
+    #[allow(clippy::useless_conversion, reason = "the type of a mode differs between systems")]
     pub fn rights(&self, path: &Path) -> io::Result<(u32, u32)> {
         let stat = fs::fstat(self.open_with(path, LOOK)?)?;
-        Ok((Mode::from_raw_mode(stat.st_mode).bits() & 0o7777, stat.st_uid))
+        let mode = Mode::from_raw_mode(stat.st_mode).bits();
+        Ok((u32::from(mode) & 0o7777, stat.st_uid))
     }
 
     fn open_with(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {

@@ -10,7 +10,7 @@ use crate::chat::Transport;
 
 /// Nothing to keep.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kept;
+pub struct Kept(());
 
 impl Kept {
     /// Does nothing.

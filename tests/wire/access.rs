@@ -251,6 +251,16 @@ fn the_same_password_is_verified_once() {
     );
 }
 
+/// Browsers need the fields of `--header` and `--cors` in a 401 as well.
+#[test]
+fn a_denial_has_the_fields_of_every_response() {
+    let folder = Folder::new();
+    let server = server(&folder, &[SLOW], &["--header", "X-A: b", "--cors", "https://a.example"]);
+    let denied = server.connect().get("/ok", "Origin: https://a.example\r\n");
+    assert_eq!((denied.status, denied.field("X-A")), (401, Some("b")));
+    assert_eq!(denied.field("Access-Control-Allow-Origin"), Some("https://a.example"));
+}
+
 #[test]
 fn only_these_networks() {
     let folder = Folder::new();

@@ -114,6 +114,7 @@ fn clean_urls() {
     folder.write("docs.html", "<html>docs</html>");
     folder.write("docs/one.html", "<html>one</html>");
     folder.write("sub.html", "<html>beside sub</html>");
+    folder.write(".well-known.html", "hidden");
     let options = ["--clean-urls", "--precompressed", "--file-cache", "3600"];
     let server = Server::start(&folder.root(), &options);
     let mut client = server.connect();
@@ -144,6 +145,8 @@ fn clean_urls() {
         ("/docs/deep", Some("./deep/")),
         // What a client makes of `../about` there is another path.
         ("/about//", None),
+        ("/.well-known", None),
+        ("/.well-known/", None),
         ("/x%2fabout/", None),
         ("/none/", None),
         ("/none", None),

@@ -209,6 +209,13 @@ fn mistakes_and_checks() {
     let (nameless, nameless_key) = tls::copy("nameless", &folder.beside(""));
     let (code, said) = check(&nameless, &nameless_key);
     assert!(code == 0 && said.contains("names no host"), "{said}");
+    let (inside, inside_key) = tls::copy("one", &folder.root());
+    let (code, said) = check(&inside, &inside_key);
+    assert!(code == 1 && said.contains("inside of the directory"), "{said}");
+    let unix = format!("unix:{}", folder.beside("socket").display());
+    let words = ["--tls-self-signed", "--redirect-http", "127.0.0.1:0", "--listen", &unix, "--check"];
+    let (code, _, said) = run(&words);
+    assert!(code == 2 && said.contains("give a TCP place"), "{said}");
     let empty = folder.beside("empty");
     fs::write(&empty, "").expect("a file");
     fs::set_permissions(&empty, fs::Permissions::from_mode(0o600)).expect("its mode");
