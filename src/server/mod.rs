@@ -3,6 +3,7 @@
 //! | file | contents |
 //! |---|---|
 //! | `worker` | the loop of a worker, and its end |
+//! | `worker/commands` | what signals and the master ask of it |
 //! | `acceptor` | accepts connections, and makes a channel of each |
 //! | `channel` | one connection on the loop |
 //! | `wire` | what is between the socket of a connection and its protocol |

@@ -1,13 +1,13 @@
 //! One worker process: its loop, and how it ends.
 
-use std::cell::{Cell, RefCell};
+mod commands;
+
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use log::{debug, info, warn};
-use mio::event::Source;
+use log::{info, warn};
 
 use super::redirector::Redirector;
 use super::{
@@ -18,12 +18,14 @@ use crate::clock::Instant;
 use crate::heartbeat::Heartbeat;
 use crate::http1::Settings;
 use crate::reactor::{
-    AcceptMode, Context, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, SharedListener,
+    AcceptMode, Dispatcher, FileWrapper, Listener, NoProbe, Probe, Reactor, SharedListener,
 };
 use crate::recording::Recorder;
-use crate::sys::orders::{self, MasterOrder, PassedFile};
+use crate::sys::orders::PassedFile;
 use crate::sys::process;
-use crate::sys::signal::{Signal, Signals};
+use crate::sys::signal::Signals;
+
+use commands::{Commands, MasterLink, SignalChannel, SignalFd};
 
 /// A turn of the loop that takes this long is reported in the log: HAProxy's figure.
 const LAG: Duration = Duration::from_millis(100);
@@ -80,19 +82,6 @@ pub struct Worker<S> {
     pub counter: Option<Box<dyn ResponseCounter>>,
     /// Records the responses. A reactor that is to be recorded has a clone of it as its probe.
     pub recorder: Option<Recorder>,
-}
-
-/// What signals, the master and its end ask for; the loop looks at it before every turn.
-#[derive(Debug, Default)]
-struct Commands {
-    stop: Cell<bool>,
-    drain: Cell<bool>,
-    /// Whether there is anything in what follows.
-    rare: Cell<bool>,
-    /// Logs that the master has opened again.
-    logs: RefCell<Vec<PassedFile>>,
-    /// Whether the recording is to be written now.
-    save: Cell<bool>,
 }
 
 /// A worker whose loop is set up.
@@ -381,89 +370,5 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
 
     fn flush_log(&self) {
         self.shared.with_log(|log| log.flush());
-    }
-}
-
-/// mio asks for a number where [`Signals`] lends a descriptor.
-#[derive(Debug)]
-struct SignalFd(Signals);
-
-impl AsRawFd for SignalFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
-
-/// The signals of this process, on the loop.
-#[derive(Debug)]
-struct SignalChannel {
-    signals: FileWrapper<SignalFd>,
-    commands: Rc<Commands>,
-}
-
-impl Dispatcher for SignalChannel {
-    fn socket(&mut self) -> &mut dyn Source {
-        &mut self.signals
-    }
-
-    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        cx.set_readable(false);
-        self.signals.0.0.take(|signal| match signal {
-            Signal::Terminate => self.commands.drain.set(true),
-            Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
-            Signal::User1 => {
-                self.commands.save.set(true);
-                self.commands.rare.set(true);
-            }
-            // Meant for the master: some tools signal all processes of one name.
-            _ => {}
-        })
-    }
-
-    /// Stays open: the next signal is another try.
-    fn handle_error(&mut self, _: &mut Context<'_>, error: &io::Error) {
-        warn!("signals cannot be read: {error}");
-    }
-
-    /// Stays open: a signal may shorten the drain.
-    fn handle_shutdown(&mut self, _: &mut Context<'_>) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The connection with the master, on the loop.
-#[derive(Debug)]
-struct MasterLink {
-    socket: FileWrapper,
-    commands: Rc<Commands>,
-}
-
-impl Dispatcher for MasterLink {
-    fn socket(&mut self) -> &mut dyn Source {
-        &mut self.socket
-    }
-
-    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        cx.set_readable(false);
-        let open = orders::receive(self.socket.0.as_fd(), |order| match order {
-            MasterOrder::Drain => self.commands.drain.set(true),
-            MasterOrder::Stop => self.commands.stop.set(true),
-            MasterOrder::Log(handed) => {
-                self.commands.logs.borrow_mut().push(handed);
-                self.commands.rare.set(true);
-            }
-        });
-        match open {
-            Ok(true) => return Ok(()),
-            Ok(false) => debug!("the master is gone"),
-            // Nothing else would tell this worker that its master is gone.
-            Err(error) => warn!("the line to the master fails, and this worker ends its service: {error}"),
-        }
-        self.commands.drain.set(true);
-        Ok(())
-    }
-
-    fn handle_shutdown(&mut self, _: &mut Context<'_>) -> io::Result<()> {
-        Ok(())
     }
 }
