@@ -56,6 +56,7 @@ pub const FILES: &[Lack] = &[
 
 /// Tests, or parts of them.
 pub const TESTS: &[Lack] = &[
+    Lack { what: "what_a_client_has_to_be_is_told", fronts: TWINS, why: NOT_GUARDED },
     Lack { what: "e2_workers_share_the_connections", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "e22_a_burst_is_shared_out", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "shares_stay_equal", fronts: TWINS, why: NOT_EXCLUSIVE },
