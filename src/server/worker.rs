@@ -205,8 +205,11 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         self.reactor.add(channel);
     }
 
-    /// Serves until it is told to stop. [`MasterOrder::Drain`], SIGTERM, the end of the master, and a service that retires
-    /// mean: accept no more, finish the responses that are due, close. [`MasterOrder::Stop`], SIGINT and SIGQUIT mean: close.
+    /// Serves until it is told to stop. The master's [`Drain`], SIGTERM, the end of the master, and a service that retires mean:
+    /// accept no more, finish the responses that are due, close. Its [`Stop`], SIGINT and SIGQUIT mean: close.
+    ///
+    /// [`Drain`]: crate::sys::orders::MasterOrder::Drain
+    /// [`Stop`]: crate::sys::orders::MasterOrder::Stop
     ///
     /// # Errors
     /// When the kernel refuses to wait, or a listening socket is lost: another process has to take over.
