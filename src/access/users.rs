@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::basic::Credentials;
 use super::crypt::Hash;
+use crate::sys::beneath;
 
 /// The size of a file that holds 10,000 users.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -44,8 +45,7 @@ impl Users {
         if file.metadata().map_err(unreadable)?.mode() & OTHERS_READ != 0 {
             return Err(format!("every user of this machine can read {shown}: chmod 640 {shown}"));
         }
-        let real = |path: &Path| fs::canonicalize(path).map_err(unreadable);
-        if real(path)?.starts_with(real(root)?) {
+        if beneath::contains(root, path).map_err(unreadable)? {
             return Err(format!("{shown} is inside of the directory that is served: move it out of there"));
         }
         let mut text = String::new();

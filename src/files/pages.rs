@@ -6,19 +6,17 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
 use super::error_page::ErrorFile;
-use super::path::{INDEX, ResolvedPath};
+use super::path::{INDEX, ResolvedPath, WELL_KNOWN};
 use super::root::{File, Lookup, OpenOutcome, Root};
 
 /// The suffix that `--clean-urls` leaves out of a URL.
 const HTML: &str = ".html";
-
-/// The only hidden name that is served (RFC 8615).
-const WELL_KNOWN: &str = ".well-known";
 
 /// Which files are pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +91,8 @@ impl PageOptions {
 
     /// Whether `/about/` should be `/about`: there is an `about.html`, and no index in a directory `about`.
     pub(super) fn has_page_beside(&self, root: &Root, path: &ResolvedPath) -> bool {
-        let is_named = self.clean_urls
-            && path.as_directory
-            && path.relative.file_name().is_some()
-            && path.relative.as_os_str() != WELL_KNOWN;
-        is_named && matches!(root.open_beneath(&with_html(&path.relative)), Ok(OpenOutcome::File(_)))
+        let is_page = |html: PathBuf| matches!(root.open_beneath(&html), Ok(OpenOutcome::File(_)));
+        self.clean_urls && path.as_directory && html_of(&path.relative).is_some_and(is_page)
     }
 }
 
@@ -111,11 +106,9 @@ fn find_clean(root: &Root, path: &Path) -> io::Result<FoundPage> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         Err(error) => return Err(error),
     };
-    // Only this name with a dot is shown, and not one that begins with it.
-    if path.as_os_str() == WELL_KNOWN {
+    let Some(html) = html_of(path) else {
         return opened;
-    }
-    let html = with_html(path);
+    };
     match root.open_beneath(&html) {
         Ok(OpenOutcome::File(file)) => Ok(page(html, file, vec![looked_up])),
         Ok(OpenOutcome::Directory) => opened,
@@ -130,10 +123,13 @@ fn page(path: PathBuf, file: File, before: Vec<Lookup>) -> FoundPage {
     FoundPage::File(PageFile { path, file, before })
 }
 
-fn with_html(path: &Path) -> PathBuf {
+/// The page that a path leaves the suffix of out; `None` for the root, and for the only hidden name that is shown: with the
+/// suffix it is another one.
+fn html_of(path: &Path) -> Option<PathBuf> {
+    path.file_name().filter(|_| path.as_os_str().as_bytes() != WELL_KNOWN)?;
     let mut name = OsString::from(path);
     name.push(HTML);
-    name.into()
+    Some(name.into())
 }
 
 /// Whether nothing is at the path of a failed open, and nothing is refused there: a path that the pages of an

@@ -20,7 +20,7 @@ pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.'
 pub(super) const INDEX: &str = "index.html";
 
 /// The only name with a leading dot that is served, at the start of a path (RFC 8615).
-const WELL_KNOWN: &[u8] = b".well-known";
+pub(super) const WELL_KNOWN: &[u8] = b".well-known";
 
 /// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

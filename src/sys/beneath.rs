@@ -50,6 +50,14 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(root)
 }
 
+/// Whether `path` leads to something inside of the directory `root`, after all links.
+///
+/// # Errors
+/// As realpath(3).
+pub fn contains(root: &Path, path: &Path) -> io::Result<bool> {
+    Ok(path.canonicalize()?.starts_with(root.canonicalize()?))
+}
+
 /// What happens to symbolic links on the way, the last name included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symlinks {
