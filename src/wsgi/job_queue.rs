@@ -47,7 +47,20 @@ struct QueueState {
     wasted: u32,
     /// Memory of finished requests.
     spare: Vec<OwnedRequest>,
+    /// Whether a thread is to release what was sent.
+    has_release: bool,
     is_closed: bool,
+}
+
+/// The reason for which a thread goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// There may be a job.
+    Job,
+    /// There are large pieces to release.
+    Release,
+    /// The queue is closed and empty.
+    Closed,
 }
 
 impl QueueState {
@@ -109,19 +122,34 @@ impl JobQueue {
         is_waiting
     }
 
-    /// On a thread: waits until there may be a job. Returns `false` when the queue is closed and empty.
-    pub(super) fn wait(&self) -> bool {
+    /// On the loop: has a thread release what was sent, if one sleeps. A thread that does not sleep does it after its job.
+    pub(super) fn wake_for_release(&self) {
+        let mut state = lock(&self.state);
+        if state.idle > state.woken {
+            state.has_release = true;
+            state.woken += 1;
+            drop(state);
+            self.ready.notify_one();
+        }
+    }
+
+    /// On a thread: waits until there is something to do.
+    pub(super) fn wait(&self) -> Woken {
         let mut state = lock(&self.state);
         state.idle += 1;
-        while state.jobs.is_empty() && !state.is_closed {
+        while state.jobs.is_empty() && !state.is_closed && !state.has_release {
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.woken = state.woken.saturating_sub(1);
-            if state.jobs.is_empty() {
+            if state.jobs.is_empty() && !state.has_release {
                 state.note_wake(false);
             }
         }
         state.idle -= 1;
-        !state.jobs.is_empty()
+        match (state.jobs.is_empty(), std::mem::take(&mut state.has_release)) {
+            (false, _) => Woken::Job,
+            (true, true) => Woken::Release,
+            (true, false) => Woken::Closed,
+        }
     }
 
     /// On a thread: returns the next job, if there is one; `finished` is the request of the last one.

@@ -22,9 +22,10 @@
 //! | `head` | the arguments of `start_response`, checked |
 //! | `inline` | the application on the loop |
 //! | `job_queue` | requests, from the loop to the threads |
-//! | `lent_socket` | `write` on the loop |
+//! | `lent_output` | `write` on the loop |
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `outbox` | output, from a thread to the loop |
+//! | `piece` | a piece of a body, which is not copied if it is large |
 //! | `pool` | the application in a pool of threads |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
@@ -34,6 +35,7 @@
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
 //! | `spool` | the body of a request |
 //! | `start_response` | `start_response` and `write` |
+//! | `wire` | framed bytes, with large pieces among them |
 
 mod activity;
 mod batched_waker;
@@ -43,9 +45,10 @@ mod file_wrapper;
 mod head;
 mod inline;
 mod job_queue;
-mod lent_socket;
+mod lent_output;
 mod names;
 mod outbox;
+mod piece;
 mod pool;
 mod request;
 mod response;
@@ -55,6 +58,7 @@ mod service;
 mod shared;
 mod spool;
 mod start_response;
+mod wire;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batched_waker::BatchedWaker;
 use super::shared::lock;
+use super::wire::Wire;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
 use crate::http1::{Completion, Progress, Status};
 use crate::slab::Key;
@@ -29,7 +30,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct OutboxState {
-    wire: Vec<u8>,
+    wire: Wire,
     /// Follows `wire`.
     file: Option<FileSlice>,
     /// Status and bytes of the head, once that is in `wire`.
@@ -44,24 +45,14 @@ struct OutboxState {
 
 impl OutboxState {
     fn is_full(&self) -> bool {
-        self.wire.len() as u64 >= HIGH_WATER
-    }
-
-    /// Moves the bytes out of `wire`; the caller receives empty memory for them.
-    fn add(&mut self, wire: &mut Vec<u8>) {
-        if self.wire.is_empty() {
-            std::mem::swap(&mut self.wire, wire);
-            wire.clear();
-        } else {
-            self.wire.append(wire);
-        }
+        self.wire.len() >= HIGH_WATER
     }
 }
 
 impl Outbox {
     /// `memory` is empty; the thread receives it in exchange for the first bytes.
     pub(super) fn new(waker: Arc<BatchedWaker>, connection: Key, memory: Vec<u8>) -> Self {
-        let state = OutboxState { wire: memory, ..OutboxState::default() };
+        let state = OutboxState { wire: memory.into(), ..OutboxState::default() };
         Self { state: Mutex::new(state), room: Condvar::new(), waker, connection }
     }
 
@@ -74,14 +65,14 @@ impl Outbox {
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn push(&self, wire: &mut Vec<u8>, status: Option<(Status, u64)>) -> Result<(), Disconnected> {
+    pub(super) fn push(&self, wire: &mut Wire, status: Option<(Status, u64)>) -> Result<(), Disconnected> {
         let mut state = lock(&self.state);
         if state.is_gone {
             wire.clear();
             return Err(Disconnected);
         }
         state.status = status;
-        state.add(wire);
+        state.wire.append(wire);
         self.notify(state);
         Ok(())
     }
@@ -89,7 +80,7 @@ impl Outbox {
     /// Takes the rest of the response.
     pub(super) fn end(
         &self,
-        wire: &mut Vec<u8>,
+        wire: &mut Wire,
         status: Option<(Status, u64)>,
         file: Option<FileSlice>,
         completion: Completion,
@@ -100,7 +91,7 @@ impl Outbox {
             return;
         }
         state.status = status;
-        state.add(wire);
+        state.wire.append(wire);
         (state.file, state.completion) = (file, Some(completion));
         self.notify(state);
     }
@@ -137,7 +128,7 @@ impl Outbox {
     pub(super) fn fetch(&self, out: &mut OutQueue) -> Progress {
         let mut state = lock(&self.state);
         state.is_noted = false;
-        out.push_from(&mut state.wire);
+        state.wire.move_to(out);
         if let Some(file) = state.file.take() {
             out.push_file(file);
         }
@@ -149,7 +140,7 @@ impl Outbox {
 
     /// On the loop, after all output was fetched: returns the empty memory.
     pub(super) fn take_memory(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.state).wire)
+        std::mem::take(&mut lock(&self.state).wire.bytes)
     }
 
     /// Returns the status and the bytes of the head, once that is here.

@@ -19,12 +19,13 @@ use pyo3::prelude::*;
 use super::activity::{self, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
 use super::environ::Application;
-use super::job_queue::{Job, JobQueue};
+use super::job_queue::{Job, JobQueue, Woken};
 use super::outbox::Outbox;
 use super::request::OwnedRequest;
 use super::response::Delivery;
 use super::run::{Run, RunStep, Runner, report};
-use super::shared::lock;
+use super::shared::{WorkerContext, lock};
+use super::wire::Wire;
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
@@ -40,6 +41,7 @@ struct PoolState {
     queue: JobQueue,
     waker: Arc<BatchedWaker>,
     activity: Arc<ThreadActivity>,
+    context: Arc<WorkerContext>,
 }
 
 /// What only the loop uses.
@@ -71,7 +73,8 @@ impl Pool {
     pub(super) fn start(count: usize, application: &Arc<Application>, waker: Waker) -> io::Result<Self> {
         let waker = Arc::new(BatchedWaker::new(waker));
         let activity = Arc::new(ThreadActivity::of_threads(count));
-        let state = Arc::new(PoolState { queue: JobQueue::default(), waker, activity });
+        let context = Arc::clone(&application.context);
+        let state = Arc::new(PoolState { queue: JobQueue::default(), waker, activity, context });
         for number in 0..count {
             let (state, application) = (Arc::clone(&state), Arc::clone(application));
             Builder::new()
@@ -94,7 +97,12 @@ impl Pool {
         let is_waiting = self.state.queue.take(jobs, requests, self.state.activity.threads());
         let rechecks = was_busy || is_waiting;
         let is_awake = self.state.waker.before_waiting(rechecks);
-        (rechecks && !is_awake).then_some(RECHECK)
+        let release = self.state.context.sent.wait();
+        if release.is_some_and(|wait| wait.is_zero()) {
+            self.state.queue.wake_for_release();
+        }
+        let recheck = (rechecks && !is_awake).then_some(RECHECK);
+        recheck.into_iter().chain(release.filter(|wait| !wait.is_zero())).min()
     }
 
     /// The activity of the threads, which may outlive the pool.
@@ -128,13 +136,21 @@ fn work(state: &PoolState, application: &Arc<Application>, number: usize) {
     state.activity.register(number);
     Python::attach(|py| {
         let mut runner = Runner::new(py, Arc::clone(application));
-        while py.detach(|| state.queue.wait()) {
+        loop {
+            let woken = py.detach(|| state.queue.wait());
+            state.context.sent.release(py);
+            match woken {
+                Woken::Job => {}
+                Woken::Release => continue,
+                Woken::Closed => break,
+            }
             // A thread takes a job when it has the interpreter: no job waits with a thread that waits for that.
             let mut finished = None;
             let mut found = false;
             while let Some(job) = state.queue.next(finished.take()) {
                 activity::note_progress();
                 finished = Some(serve(py, &mut runner, job));
+                state.context.sent.release(py);
                 activity::leave();
                 found = true;
             }
@@ -155,7 +171,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
         Ok(run) => runner.spare = complete(py, run),
         Err(error) => {
             report(py, &error);
-            outbox.end(&mut Vec::new(), None, None, Completion::Cut { reset: true });
+            outbox.end(&mut Wire::default(), None, None, Completion::Cut { reset: true });
         }
     }
     request
@@ -170,7 +186,7 @@ fn complete(py: Python<'_>, mut run: Run) -> Vec<u8> {
             RunStep::End(file, completion) => {
                 let mut response = run.response();
                 response.hand_over_end(file, completion);
-                let memory = std::mem::take(&mut response.wire);
+                let memory = response.take_wire().bytes;
                 return if memory.capacity() <= MAX_SPARE_WIRE { memory } else { Vec::new() };
             }
         }

@@ -179,7 +179,8 @@ impl WsgiApp {
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                Caller::Loop(Arc::new(Inline::new(runner)))
+                let context = Arc::clone(&application.context);
+                Caller::Loop(Arc::new(Inline::new(runner, context, reactor.waker())))
             }
             count => {
                 let pool = Pool::start(count, application, reactor.waker()).map_err(boot_failure)?;

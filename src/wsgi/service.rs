@@ -70,7 +70,7 @@ impl WsgiService {
             Caller::Loop(inline) => {
                 let mut owned = inline.spare_request();
                 owned.set_head(request, peer);
-                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
+                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, &peer)))
             }
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
@@ -146,7 +146,7 @@ impl WorkerService for WsgiService {
 
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
-            Caller::Loop(_) => None,
+            Caller::Loop(inline) => inline.before_waiting(),
             Caller::Threads(pool) => pool.before_waiting(),
         }
     }
