@@ -21,7 +21,7 @@ use super::request::OwnedRequest;
 use super::response::Delivery;
 use super::run::{Run, RunStep, Runner, report};
 use super::shared::{WorkerContext, lock};
-use super::wire::Wire;
+use super::wire::FramedBytes;
 use crate::chat::{FileSlice, OutQueue};
 use crate::clock::Instant;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
@@ -29,9 +29,14 @@ use crate::reactor::Waker;
 use crate::server::PeerInfo;
 use crate::slab::Key;
 
-/// A piece that took less time than this is likely to be followed by the next one soon. Also the time after which no
-/// further call is made before the responses so far are sent.
+/// A piece that took less time than this is likely to be followed by the next one soon.
 const QUICK: Duration = Duration::from_millis(1);
+
+/// The time after which no further call is made before the responses so far are sent.
+const BATCH: Duration = Duration::from_millis(3);
+
+/// Bytes of a body from which on a request is not collected: the bodies of a batch would not fit into the caches.
+const LONG_BODY: u64 = 16 * 1024;
 
 /// Memory of responses that is kept for the next ones: how many, and how large.
 const MAX_SPARE_WIRES: usize = 64;
@@ -80,7 +85,7 @@ struct Stepped {
     /// Output from before the step, and what `write` has left of its own.
     queue: OutQueue,
     /// Follows `queue`.
-    wire: Wire,
+    wire: FramedBytes,
     /// Follows `wire`.
     file: Option<FileSlice>,
     status: Option<(Status, u64)>,
@@ -115,11 +120,11 @@ impl Inline {
         Some(wait)
     }
 
-    /// Counts a request of this turn. Returns whether requests are collected.
-    fn is_collecting(&self) -> bool {
+    /// Counts a request of this turn. Returns whether it is collected.
+    fn is_collecting(&self, request: &OwnedRequest) -> bool {
         let mut queue = lock(&self.queue);
         queue.count += 1;
-        queue.is_busy
+        queue.is_busy && request.body.len() < LONG_BODY
     }
 
     /// Adds a request to those that the next turn calls the application for.
@@ -136,7 +141,7 @@ impl Inline {
     fn run_jobs(&self, py: Python<'_>, wanted: &Arc<InlineJob>) {
         let begun = Instant::now();
         let mut is_wanted = true;
-        while is_wanted || begun.elapsed() < QUICK {
+        while is_wanted || begun.elapsed() < BATCH {
             let Some(job) = lock(&self.queue).jobs.pop_front() else {
                 return;
             };
@@ -226,7 +231,7 @@ impl InlineResponse {
     fn step(&mut self, out: &mut OutQueue) -> Option<Stepped> {
         let (inline, socket) = (&self.inline, self.socket);
         match std::mem::replace(&mut self.state, InlineState::Over) {
-            InlineState::Request(request) if out.is_empty() && inline.is_collecting() => {
+            InlineState::Request(request) if out.is_empty() && inline.is_collecting(&request) => {
                 self.state = InlineState::Collected(inline.collect(request, self.connection, socket));
                 None
             }

@@ -11,7 +11,7 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
 use super::outbox::Disconnected;
-use super::wire::Wire;
+use super::wire::FramedBytes;
 use crate::chat::{OutQueue, Segment};
 use crate::sys::{python, readiness, socket};
 
@@ -42,7 +42,7 @@ impl LentOutput {
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn send(&mut self, wire: &mut Wire) -> Result<(), Disconnected> {
+    pub(super) fn send(&mut self, wire: &mut FramedBytes) -> Result<(), Disconnected> {
         wire.move_to(&mut self.queue);
         let queue = &mut self.queue;
         python::borrow(self.socket, |socket| {

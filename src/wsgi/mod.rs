@@ -30,6 +30,7 @@
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
+//! | `sent_pieces` | large pieces that have left, until they are released |
 //! | `server` | the master and its workers |
 //! | `service` | takes a request to the application, or to files |
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
@@ -53,6 +54,7 @@ mod pool;
 mod request;
 mod response;
 mod run;
+mod sent_pieces;
 mod server;
 mod service;
 mod shared;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::batched_waker::BatchedWaker;
 use super::shared::lock;
-use super::wire::Wire;
+use super::wire::FramedBytes;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
 use crate::http1::{Completion, Progress, Status};
 use crate::slab::Key;
@@ -30,7 +30,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct OutboxState {
-    wire: Wire,
+    wire: FramedBytes,
     /// Follows `wire`.
     file: Option<FileSlice>,
     /// Status and bytes of the head, once that is in `wire`.
@@ -65,7 +65,11 @@ impl Outbox {
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn push(&self, wire: &mut Wire, status: Option<(Status, u64)>) -> Result<(), Disconnected> {
+    pub(super) fn push(
+        &self,
+        wire: &mut FramedBytes,
+        status: Option<(Status, u64)>,
+    ) -> Result<(), Disconnected> {
         let mut state = lock(&self.state);
         if state.is_gone {
             wire.clear();
@@ -80,7 +84,7 @@ impl Outbox {
     /// Takes the rest of the response.
     pub(super) fn end(
         &self,
-        wire: &mut Wire,
+        wire: &mut FramedBytes,
         status: Option<(Status, u64)>,
         file: Option<FileSlice>,
         completion: Completion,

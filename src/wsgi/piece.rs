@@ -1,33 +1,27 @@
-//! A piece of a body, and the references to large pieces that the loop holds until their last byte has left.
+//! A piece of a body. The loop holds a reference to a large one until its last byte has left.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-use super::shared::{WorkerContext, lock};
-use crate::clock::Instant;
+use super::shared::WorkerContext;
 
 /// Pieces of this number of bytes or more are sent from the object of the application: a send of its own costs less than
 /// two copies.
 const LARGE: usize = 32 * 1024;
 
-/// The time after which the last reference to a piece is released, if no thread attaches to the interpreter before.
-const SOON: Duration = Duration::from_millis(5);
-
 /// A piece of a body.
 #[derive(Clone, Copy)]
-pub(super) struct Piece<'a> {
+pub(super) struct BodyPiece<'a> {
     pub(super) bytes: &'a [u8],
     object: Option<&'a Bound<'a, PyBytes>>,
 }
 
-impl<'a> Piece<'a> {
+impl<'a> BodyPiece<'a> {
     /// A text of the server.
     pub(super) fn of_server(bytes: &'a [u8]) -> Self {
         Self { bytes, object: None }
@@ -86,49 +80,5 @@ impl Drop for LargePiece {
         if let Some(bytes) = self.bytes.take() {
             self.context.sent.add(bytes);
         }
-    }
-}
-
-/// Pieces whose last byte has left, on their way to a thread that is attached to the interpreter.
-#[derive(Default)]
-pub(super) struct SentPieces {
-    pieces: Mutex<(Vec<PyBackedBytes>, Option<Instant>)>,
-    is_any: AtomicBool,
-}
-
-impl fmt::Debug for SentPieces {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SentPieces({})", lock(&self.pieces).0.len())
-    }
-}
-
-impl SentPieces {
-    fn add(&self, piece: PyBackedBytes) {
-        let mut pieces = lock(&self.pieces);
-        pieces.0.push(piece);
-        pieces.1.get_or_insert_with(Instant::now);
-        self.is_any.store(true, Ordering::Release);
-    }
-
-    /// Releases them.
-    pub(super) fn release(&self, _: Python<'_>) {
-        if self.is_any.load(Ordering::Acquire) {
-            let (pieces, _) = {
-                let mut pieces = lock(&self.pieces);
-                self.is_any.store(false, Ordering::Release);
-                std::mem::take(&mut *pieces)
-            };
-            // Without the lock: the last reference to an object of a subclass runs code of the application.
-            drop(pieces);
-        }
-    }
-
-    /// Returns after which time a thread has to be woken for them; zero for now.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        if !self.is_any.load(Ordering::Acquire) {
-            return None;
-        }
-        let since = lock(&self.pieces).1?;
-        Some(SOON.saturating_sub(since.elapsed()))
     }
 }

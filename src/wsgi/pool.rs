@@ -25,7 +25,7 @@ use super::request::OwnedRequest;
 use super::response::Delivery;
 use super::run::{Run, RunStep, Runner, report};
 use super::shared::{WorkerContext, lock};
-use super::wire::Wire;
+use super::wire::FramedBytes;
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
@@ -171,7 +171,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
         Ok(run) => runner.spare = complete(py, run),
         Err(error) => {
             report(py, &error);
-            outbox.end(&mut Wire::default(), None, None, Completion::Cut { reset: true });
+            outbox.end(&mut FramedBytes::default(), None, None, Completion::Cut { reset: true });
         }
     }
     request

@@ -10,10 +10,10 @@ use std::time::SystemTime;
 use super::head::ApplicationHead;
 use super::lent_output::LentOutput;
 use super::outbox::{Disconnected, Outbox};
-use super::piece::Piece;
+use super::piece::BodyPiece;
 use super::request::RequestFacts;
 use super::shared::WorkerContext;
-use super::wire::Wire;
+use super::wire::FramedBytes;
 use crate::chat::{FileSlice, OutQueue};
 use crate::clock::DateCache;
 use crate::http1::{BodyWriter, Completion, ResponseFacts, ResponseHead, Status};
@@ -36,7 +36,7 @@ pub(super) struct ApplicationResponse {
     body: Option<BodyWriter>,
     keep_alive: bool,
     /// Framed bytes that were not handed over yet.
-    wire: Wire,
+    wire: FramedBytes,
     head_length: u64,
     delivery: Delivery,
 }
@@ -134,7 +134,7 @@ impl ApplicationResponse {
     }
 
     /// Takes a piece of the body; `whole` is the length of the body, if this piece is known to be all of it.
-    pub(super) fn push(&mut self, piece: Piece<'_>, whole: Option<u64>) -> PushOutcome {
+    pub(super) fn push(&mut self, piece: BodyPiece<'_>, whole: Option<u64>) -> PushOutcome {
         if !piece.bytes.is_empty() {
             if self.body.is_none() && !self.send_head(whole) {
                 return PushOutcome::NoHead;
@@ -145,7 +145,7 @@ impl ApplicationResponse {
         if is_complete { PushOutcome::Enough } else { PushOutcome::More }
     }
 
-    fn push_framed(&mut self, piece: Piece<'_>) {
+    fn push_framed(&mut self, piece: BodyPiece<'_>) {
         let Some(body) = &mut self.body else {
             return;
         };
@@ -194,7 +194,7 @@ impl ApplicationResponse {
             return Completion::Cut { reset: self.body.is_some_and(|body| body.is_until_close()) };
         }
         self.head = Some(ApplicationHead::plain(500, "500 Internal Server Error"));
-        self.push(Piece::of_server(TEXT), Some(TEXT.len() as u64));
+        self.push(BodyPiece::of_server(TEXT), Some(TEXT.len() as u64));
         self.completion()
     }
 
@@ -208,7 +208,7 @@ impl ApplicationResponse {
     }
 
     /// Takes what was not handed over.
-    pub(super) fn take_wire(&mut self) -> Wire {
+    pub(super) fn take_wire(&mut self) -> FramedBytes {
         std::mem::take(&mut self.wire)
     }
 

@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
 use super::environ::{Application, EnvironBuilder};
 use super::file_wrapper::WsgiFileWrapper;
-use super::piece::Piece;
+use super::piece::BodyPiece;
 use super::request::OwnedRequest;
 use super::response::{ApplicationResponse, Delivery, PushOutcome};
 use super::start_response::StartResponse;
@@ -162,7 +162,7 @@ impl Run {
             return Ok(None);
         };
         // The only piece: the length of the body is known (WSGI R3), and a list has no close().
-        let piece = Piece::of_application(&item)?;
+        let piece = BodyPiece::of_application(&item)?;
         let outcome = self.response().push(piece, Some(piece.bytes.len() as u64));
         if outcome == PushOutcome::NoHead {
             return Err(no_head());
@@ -184,7 +184,7 @@ impl Run {
     /// Takes the next piece.
     fn take_next(&self, py: Python<'_>, iterator: &mut Bound<'_, PyIterator>) -> PyResult<PushOutcome> {
         match iterator.next().transpose()? {
-            Some(item) => Ok(self.start_response.get().push_and_wait(py, Piece::of_application(&item)?)),
+            Some(item) => Ok(self.start_response.get().push_and_wait(py, BodyPiece::of_application(&item)?)),
             None => Ok(PushOutcome::Enough),
         }
     }

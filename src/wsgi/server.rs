@@ -175,6 +175,7 @@ impl WsgiApp {
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
+        keep_freed_memory();
         let options = &self.config.options;
         let caller = match options.threads {
             0 => {
@@ -205,6 +206,14 @@ impl WsgiApp {
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result
     }
+}
+
+/// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise
+/// it gives a few of 64 KiB back to the kernel, and the kernel clears each page again. glibc takes the size of the
+/// largest mapped block that was freed, twice, for this limit (mallopt(3), `M_MMAP_THRESHOLD`), unless its environment
+/// variables set one.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 * 1024 * 1024)));
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.

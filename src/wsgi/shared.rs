@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::piece::SentPieces;
+use super::sent_pieces::SentPieces;
 
 /// Locks a mutex. A panic of another thread leaves nothing half done under the locks of this part.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

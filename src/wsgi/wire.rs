@@ -4,7 +4,7 @@ use crate::chat::{LentBytes, OutQueue};
 
 /// Framed bytes, in order: memory of the server, and pieces that are sent from the objects of the application.
 #[derive(Debug, Default)]
-pub(super) struct Wire {
+pub(super) struct FramedBytes {
     /// What is not lent.
     pub(super) bytes: Vec<u8>,
     /// Lent pieces, each with its place in `bytes`.
@@ -12,14 +12,14 @@ pub(super) struct Wire {
     lent_length: u64,
 }
 
-impl From<Vec<u8>> for Wire {
+impl From<Vec<u8>> for FramedBytes {
     /// `memory` is empty.
     fn from(memory: Vec<u8>) -> Self {
         Self { bytes: memory, ..Self::default() }
     }
 }
 
-impl Wire {
+impl FramedBytes {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.lent.is_empty()
     }
@@ -73,8 +73,8 @@ impl Wire {
 mod tests {
     use super::*;
 
-    fn wire(parts: &[(&str, &str)]) -> Wire {
-        let mut wire = Wire::default();
+    fn wire(parts: &[(&str, &str)]) -> FramedBytes {
+        let mut wire = FramedBytes::default();
         for (own, lent) in parts {
             wire.bytes.extend_from_slice(own.as_bytes());
             if !lent.is_empty() {
@@ -91,9 +91,9 @@ mod tests {
             (wire(&[("e", ""), ("f", "G")]), "efG"),
             (wire(&[("", "H")]), "H"),
             (wire(&[("i", "")]), "i"),
-            (Wire::default(), ""),
+            (FramedBytes::default(), ""),
         ];
-        let (mut all, mut want) = (Wire::default(), String::new());
+        let (mut all, mut want) = (FramedBytes::default(), String::new());
         for (mut other, text) in both {
             all.append(&mut other);
             assert!(other.is_empty() && other.len() == 0);
