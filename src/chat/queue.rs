@@ -28,6 +28,15 @@ pub enum Segment<'a> {
         /// Whether more output certainly follows, so that the kernel may wait to fill the segment (`MSG_MORE`).
         more: bool,
     },
+    /// Bytes, and lent bytes that follow them, for one call: at least one byte each.
+    Both {
+        /// Sent first.
+        first: &'a [u8],
+        /// Sent when all of `first` was sent.
+        second: &'a [u8],
+        /// As for `Bytes`.
+        more: bool,
+    },
     /// A slice of a file, at least one byte, for sendfile(2).
     File(&'a FileSlice),
 }
@@ -280,11 +289,17 @@ impl Fifo {
 
     fn front(&mut self, more_comes: bool) -> io::Result<Option<Segment<'_>>> {
         self.refill()?;
-        let more = more_comes || self.items.get(1).is_some_and(|next| next.remaining() > 0);
+        let next = self.items.get(1);
+        let more = more_comes || next.is_some_and(|next| next.remaining() > 0);
         Ok(match self.items.front() {
-            Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => {
-                Some(Segment::Bytes { bytes: &bytes[self.sent..], more })
-            }
+            Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => match next {
+                Some(QueueItem::Lent(second)) if more => Some(Segment::Both {
+                    first: &bytes[self.sent..],
+                    second: (**second).as_ref(),
+                    more: more_comes || self.items.get(2).is_some_and(|next| next.remaining() > 0),
+                }),
+                _ => Some(Segment::Bytes { bytes: &bytes[self.sent..], more }),
+            },
             Some(QueueItem::Chunk(Chunk::File(slice))) => Some(Segment::File(slice)),
             Some(QueueItem::Lent(bytes)) => {
                 Some(Segment::Bytes { bytes: &(**bytes).as_ref()[self.sent..], more })
@@ -357,6 +372,7 @@ mod tests {
     fn front(queue: &mut OutQueue) -> (Vec<u8>, bool) {
         match queue.front().expect("front").expect("a segment") {
             Segment::Bytes { bytes, more } => (bytes.to_vec(), more),
+            Segment::Both { first, second, more } => ([first, b"|", second].concat(), more),
             segment @ Segment::File(_) => panic!("not {segment:?}"),
         }
     }
@@ -423,8 +439,10 @@ mod tests {
         queue.push_lent(Box::new(Counted(std::sync::Arc::default())));
         queue.push_lent(Box::new(Counted(lent.clone())));
         assert_eq!((queue.len(), queue.holds_more_than_bytes()), (24, false));
-        assert_eq!(front(&mut queue), (b"before ".to_vec(), true));
-        queue.advance(7);
+        assert_eq!(front(&mut queue), (b"before |lent".to_vec(), true));
+        queue.advance(3);
+        assert_eq!(front(&mut queue), (b"ore |lent".to_vec(), true));
+        queue.advance(4);
         queue.advance(1);
         assert_eq!(front(&mut queue), (b"ent".to_vec(), true));
         assert_eq!((queue.len(), std::sync::Arc::strong_count(&lent)), (16, 3));

@@ -35,6 +35,10 @@ const QUICK: Duration = Duration::from_millis(1);
 /// The time after which no further call is made before the responses so far are sent.
 const BATCH: Duration = Duration::from_millis(3);
 
+/// The mean time of a call from which on requests are collected. The caches help a quick application less than the
+/// second turn costs.
+const WORTH_COLLECTING: Duration = Duration::from_micros(20);
+
 /// Bytes of a body from which on a request is not collected: the bodies of a batch would not fit into the caches.
 const LONG_BODY: u64 = 16 * 1024;
 
@@ -58,8 +62,10 @@ struct InlineQueue {
     added: Vec<Key>,
     /// Requests that were whole in this turn.
     count: usize,
-    /// Whether there were several in a turn of late.
+    /// Whether there were several in the last turn.
     is_busy: bool,
+    /// The mean time of the last calls.
+    mean: Duration,
     requests: Vec<OwnedRequest>,
     wires: Vec<Vec<u8>>,
 }
@@ -89,7 +95,8 @@ struct Stepped {
     /// Follows `wire`.
     file: Option<FileSlice>,
     status: Option<(Status, u64)>,
-    is_quick: bool,
+    /// The time of the step.
+    took: Duration,
     /// For the next step.
     run: Option<Run>,
     completion: Option<Completion>,
@@ -124,7 +131,7 @@ impl Inline {
     fn is_collecting(&self, request: &OwnedRequest) -> bool {
         let mut queue = lock(&self.queue);
         queue.count += 1;
-        queue.is_busy && request.body.len() < LONG_BODY
+        queue.is_busy && queue.mean >= WORTH_COLLECTING && request.body.len() < LONG_BODY
     }
 
     /// Adds a request to those that the next turn calls the application for.
@@ -160,7 +167,12 @@ impl Inline {
         let started = lock(&self.runner).start(py, &mut request, Delivery::Loop(None));
         request.keep_in(&mut lock(&self.queue).requests);
         match started {
-            Ok(run) => self.step(py, run, queue, socket),
+            Ok(run) => {
+                let stepped = self.step(py, run, queue, socket);
+                let mean = &mut lock(&self.queue).mean;
+                *mean = (*mean * 7 + stepped.took) / 8;
+                stepped
+            }
             Err(error) => {
                 report(py, &error);
                 Stepped::cut(queue)
@@ -174,11 +186,11 @@ impl Inline {
         run.response().lend_output(LentOutput::new(queue, socket), self.spare_wire());
         let begun = Instant::now();
         let step = run.step(py);
-        let is_quick = begun.elapsed() < QUICK;
+        let took = begun.elapsed();
         let mut response = run.response();
         let (queue, wire, status) = (response.take_back_output(), response.take_wire(), response.status());
         drop(response);
-        let stepped = Stepped { queue, wire, status, is_quick, ..Stepped::default() };
+        let stepped = Stepped { queue, wire, status, took, ..Stepped::default() };
         // The end of a run is dropped here, with the interpreter.
         match step {
             RunStep::More => Stepped { run: Some(run), ..stepped },
@@ -290,7 +302,7 @@ impl PendingResponse for InlineResponse {
         // PEP 3333: a piece is sent before the next one is asked for, or while it is made. The first piece is sent
         // before, because the client waits for it. The kernel holds the others back for a moment: one segment for many
         // pieces costs it much less.
-        let is_soon = std::mem::replace(&mut self.has_begun, true) && stepped.is_quick;
+        let is_soon = std::mem::replace(&mut self.has_begun, true) && stepped.took < QUICK;
         match stepped.completion {
             Some(completion) => Progress::End(completion),
             None if is_soon => Progress::Soon,

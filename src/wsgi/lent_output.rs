@@ -59,12 +59,16 @@ impl LentOutput {
 
 /// Sends what the socket takes. Returns whether the rest is the loop's: there is none, or a file comes first.
 fn send_all(socket: BorrowedFd<'_>, queue: &mut OutQueue) -> io::Result<bool> {
-    while let Some(Segment::Bytes { bytes, more }) = queue.front()? {
-        match socket::send(socket, bytes, more) {
+    loop {
+        let sent = match queue.front()? {
+            Some(Segment::Bytes { bytes, more }) => socket::send(socket, bytes, more),
+            Some(Segment::Both { first, .. }) => socket::send(socket, first, true),
+            Some(Segment::File(_)) | None => return Ok(true),
+        };
+        match sent {
             Ok(count) => queue.advance(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),
         }
     }
-    Ok(true)
 }
