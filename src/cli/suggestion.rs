@@ -22,12 +22,15 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("log-level", "log"),
     ("no-dirlist", "no-listing"),
     ("no-request-logging", "access-log"),
+    ("password", "auth"),
     ("qrcode", "qr"),
     ("render-spa", "spa"),
     ("single", "spa"),
     ("threads", "workers"),
+    ("ssl", "tls-self-signed"),
     ("ssl-cert", "tls-cert"),
     ("ssl-key", "tls-key"),
+    ("tls", "tls-self-signed"),
     ("verbose", "log"),
 ];
 
