@@ -4,7 +4,7 @@
 //! meanwhile. The loop waits for the application, so `write` sends. The loop moves the connection's output queue to the
 //! response for one step of the application, and back after that step: what was queued before leaves first, and an
 //! application that keeps `write` has nothing to send with. The socket stays the connection's: `write` borrows its
-//! descriptor for each call.
+//! descriptor for each call. Where a layer such as TLS is over the socket, only the loop can send, after the step.
 
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -38,12 +38,16 @@ impl LentOutput {
         self.queue
     }
 
-    /// Sends what the socket takes, and leaves at most [`MAX_UNSENT`] bytes to the loop.
+    /// Sends what the socket takes, and leaves at most [`MAX_UNSENT`] bytes to the loop. Leaves all of them if the socket has
+    /// layers, such as TLS.
     ///
     /// # Errors
     /// The client is gone.
     pub(super) fn send(&mut self, wire: &mut FramedBytes) -> Result<(), Disconnected> {
         wire.move_to(&mut self.queue);
+        if self.socket < 0 {
+            return Ok(());
+        }
         let queue = &mut self.queue;
         python::borrow(self.socket, |socket| {
             while !send_all(socket, queue)? && queue.len() > MAX_UNSENT {
