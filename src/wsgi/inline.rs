@@ -62,7 +62,7 @@ struct InlineQueue {
     added: Vec<Key>,
     /// Requests that were whole in this turn.
     count: usize,
-    /// Whether there were several in the last turn.
+    /// Whether there were several in the last turn with any.
     is_busy: bool,
     /// The mean time of the last calls.
     mean: Duration,
@@ -115,7 +115,10 @@ impl Inline {
     /// At the end of a turn: wakes the connections whose requests were collected. Returns how long the loop may wait.
     pub(super) fn before_waiting(&self) -> Option<Duration> {
         let mut queue = lock(&self.queue);
-        queue.is_busy = std::mem::take(&mut queue.count) > 1;
+        // The turn that makes responses may receive nothing.
+        if queue.count > 0 {
+            queue.is_busy = std::mem::take(&mut queue.count) > 1;
+        }
         // It fails only after the loop has ended.
         let _ = self.waker.wake_all(&mut queue.added);
         drop(queue);
