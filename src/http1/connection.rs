@@ -33,6 +33,7 @@
 //! * `Closed` is the end.
 
 mod reading;
+mod sight;
 mod times;
 mod writing;
 
@@ -43,7 +44,7 @@ use super::scan::HeadScan;
 use super::settings::Settings;
 use crate::chat::{InBuffer, OutQueue, Window};
 use crate::clock::{DateCache, Instant, Now};
-use times::Sight;
+use sight::Sight;
 
 /// Bytes that leave a new connection before the first acknowledgement: ten segments (RFC 6928 §2).
 const FIRST_FLIGHT: u64 = 14_600;

@@ -7,27 +7,14 @@
 
 use std::time::Duration;
 
+use super::sight::Sight;
 use super::{AfterWrite, Connection, Flight, Reader, Writer};
 use crate::clock::{Instant, Now};
 use crate::http1::error::Error;
 use crate::http1::settings::Timeouts;
 
-/// Looks in one [`Timeouts::write_idle`]. A peer is known to be silent from the first of two looks that find the same, so
-/// one that takes nothing is reset after at most five fourths of the time-out.
-const LOOKS: u32 = 4;
-
 /// The end of the stream counts as a byte that is not acknowledged (SIOCOUTQ in tcp(7)).
 const END: u64 = 1;
-
-/// The result of the last look at a peer.
-#[derive(Debug)]
-pub(super) struct Sight {
-    at: Instant,
-    /// The number of acknowledged bytes, counted as [`crate::chat::OutQueue::taken`] counts.
-    acknowledged: u64,
-    /// The last look that found more acknowledged bytes than the one before.
-    moved: Instant,
-}
 
 impl Connection {
     /// Returns when [`Connection::expire`] has to be called, after [`Connection::look`], if nothing happens before.
@@ -40,7 +27,7 @@ impl Connection {
             }
             _ if self.wants_write() => {
                 let seen = self.sight.as_ref().map_or(self.progress, |sight| sight.at.max(self.progress));
-                Some(self.write_limit(timeouts).min(seen + timeouts.write_idle / LOOKS))
+                Some(self.write_limit(timeouts).min(seen + timeouts.until_look()))
             }
             // An application may take any time for its response.
             (_, Reader::Done(_)) => None,
@@ -48,7 +35,8 @@ impl Connection {
             (_, Reader::Idle { since, .. }) if self.responses > 0 => Some(*since + timeouts.keep_alive),
             (_, Reader::Idle { since, .. } | Reader::Head { since, .. }) => Some(*since + timeouts.head),
             (_, Reader::Body(body)) => {
-                let slowest = slowest(body.since + timeouts.body_grace, body.reader.content(), timeouts.body_rate);
+                let slowest =
+                    slowest(body.since + timeouts.body_grace, body.reader.content(), timeouts.body_rate);
                 Some(slowest.min(self.progress + timeouts.body_idle))
             }
         }
@@ -102,7 +90,7 @@ impl Connection {
             return;
         }
         // The next look: the deadline is a while after these moments.
-        let pause = if is_behind { timeouts.write_idle / LOOKS } else { Duration::ZERO };
+        let pause = if is_behind { timeouts.until_look() } else { Duration::ZERO };
         let shifted = |time: Duration| now.monotonic + pause.saturating_sub(time);
         match (&mut self.writer, &mut self.reader) {
             (Writer::Lingering { since, .. }, _) => {
