@@ -20,6 +20,7 @@ pub(super) struct WsgiOptions {
     pub(super) threads: usize,
     /// Requests after which a worker is replaced; 0 for no limit.
     pub(super) max_requests: u64,
+    pub(super) run_abandoned: bool,
     /// The path of the application, without a slash at its end.
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths, which has no slash at its end either.
@@ -47,6 +48,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         preload,
         threads: values.number("threads", 0..=MAX_WORKERS)?,
         max_requests: values.number("max-requests", 0..=u64::MAX)?,
+        run_abandoned: values.has("run-abandoned"),
         url_prefix: url_prefix(values)?,
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
         identity: config::identity(values)?,

@@ -109,6 +109,12 @@ impl JobQueue {
         is_waiting
     }
 
+    /// On the loop: whether a thread is free for each job that waits, and for `coming` more.
+    pub(super) fn has_threads_for(&self, coming: usize) -> bool {
+        let state = lock(&self.state);
+        state.idle >= state.jobs.len() + coming
+    }
+
     /// On a thread: waits until there may be a job. Returns `false` when the queue is closed and empty.
     pub(super) fn wait(&self) -> bool {
         let mut state = lock(&self.state);

@@ -147,8 +147,8 @@ fn work(state: &PoolState, application: &Arc<Application>, number: usize) {
 /// Serves one request. Returns it, for its memory.
 fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
     let Job { mut request, outbox } = job;
-    if outbox.is_gone() {
-        // The client did not wait. The application is not called.
+    if !outbox.begin() {
+        // The client did not wait.
         return request;
     }
     match runner.start(py, &mut request, Delivery::Outbox(Arc::clone(&outbox))) {
@@ -187,9 +187,10 @@ pub(super) struct PoolResponse {
 }
 
 impl PoolResponse {
-    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key) -> Self {
+    /// `runs_abandoned`: the application is called although the client is gone.
+    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key, runs_abandoned: bool) -> Self {
         let memory = pool.loop_side().wires.pop().unwrap_or_default();
-        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory, runs_abandoned));
         Self { pool, request: Some(request), outbox }
     }
 }
@@ -206,6 +207,13 @@ impl PendingResponse for PoolResponse {
             }
             None => error!("a request was begun twice"),
         }
+    }
+
+    /// A client that closes its half while its request waits for a thread is taken for one that has left. It may be one that
+    /// still reads, which therefore has its response if a thread is free.
+    fn end_input(&mut self) -> bool {
+        let coming = self.pool.loop_side().jobs.len();
+        !self.pool.state.queue.has_threads_for(coming) && self.outbox.give_up()
     }
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {

@@ -190,6 +190,7 @@ impl WsgiApp {
             let context = WorkerContext {
                 server: base.settings.server.clone(),
                 trusted: options.trusted.clone(),
+                run_abandoned: options.run_abandoned,
                 ..WorkerContext::default()
             };
             Application::new(

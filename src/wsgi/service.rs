@@ -75,7 +75,7 @@ impl WsgiService {
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
                 owned.set_head(request, peer);
-                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection)))
+                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection, self.context.run_abandoned)))
             }
         }
     }
