@@ -15,6 +15,7 @@ use super::log_format::{LogFormat, MAX_RESPONSE_FIELD};
 use super::log_record::first_line;
 use super::request_id::{given_id, push_made_id};
 use super::{AccessLog, LogRecord, LogSink};
+use crate::clock::push_iso;
 use crate::http1::{Request, Target, Version, decimal};
 use crate::reactor::Peer;
 use crate::sys::orders::PassedFile;
@@ -199,7 +200,10 @@ impl LogSink for FormattedLog {
 fn push_late(out: &mut Vec<u8>, value: &LateValue, stamp: &str, record: &LogRecord) {
     let number = match value {
         LateValue::Time => return push(out, &[b"[", stamp.as_bytes(), b"]"]),
-        LateValue::IsoTime => return push_iso_time(out, stamp),
+        LateValue::IsoTime => {
+            push_iso(out, stamp, "T");
+            return out.push(b'Z');
+        }
         LateValue::Seconds => return push_seconds(out, record.duration),
         LateValue::ExactSeconds => {
             let (seconds, micros) = (record.duration.as_secs(), record.duration.subsec_micros());
@@ -219,16 +223,6 @@ fn push_late(out: &mut Vec<u8>, value: &LateValue, stamp: &str, record: &LogReco
         LateValue::WholeSeconds => record.duration.as_secs(),
     };
     out.extend_from_slice(decimal(number, &mut [0; 20]));
-}
-
-/// Turns `23/Nov/2026:08:30:00 +0000` into `2026-11-23T08:30:00Z`.
-fn push_iso_time(out: &mut Vec<u8>, stamp: &str) {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let part = |range| stamp.get(range).unwrap_or_default();
-    let month = MONTHS.iter().position(|month| *month == part(3..6)).unwrap_or(0) + 1;
-    write!(out, "{}-{month:02}-{}T{}Z", part(7..11), part(0..2), part(12..20))
-        .expect("writing into a Vec cannot fail");
 }
 
 /// A part of a text that may not be UTF-8.

@@ -1,6 +1,7 @@
 //! What the Python side asks for, checked.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pyo3::prelude::*;
@@ -9,7 +10,7 @@ use super::shared::Trusted;
 use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, STATUS_PATHS, STATUS_PLACES, Sources};
 use crate::http1::{Limits, Settings};
 use crate::reactor::AcceptMode;
-use crate::server::ListenSpec;
+use crate::server::{ListenSpec, LogFormat};
 
 /// The options of the command line, or of Python's `serve()`. Their meaning is in `stheno_wsgi/options.py`.
 #[derive(Debug, FromPyObject)]
@@ -32,6 +33,9 @@ pub(super) struct WsgiOptions {
     record: Option<PathBuf>,
     record_when_turn_exceeds: Option<u64>,
     access_log: String,
+    access_log_format: String,
+    /// A dict for `logging.config`, or the path of a file.
+    pub(super) log_config: Option<Py<PyAny>>,
     max_body: u64,
     /// Requests after which a worker is replaced; 0 for no limit.
     pub(super) max_requests: u64,
@@ -114,7 +118,7 @@ impl WsgiOptions {
             record_long_turns: self.record_long_turns()?,
             logfile: self.logfile.clone(),
             access_log: config::access_log(&self.access_log),
-            access_log_format: None,
+            access_log_format: log_format(&self.access_log_format)?,
             proxies: None,
             needs_tls: false,
             settings: Settings { limits, ..Settings::default() },
@@ -144,6 +148,16 @@ fn option<T>(
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, String> {
     text.map(|text| read(text).ok_or_else(|| format!("{option} {text}: {wanted}"))).transpose()
+}
+
+/// The format of the access log; `None` for the combined one.
+fn log_format(text: &str) -> Result<Option<Arc<LogFormat>>, String> {
+    let format = match text {
+        "combined" => return Ok(None),
+        "json" => LogFormat::json(),
+        text => LogFormat::parse(text).map_err(|wrong| format!("--access-log-format: {wrong}"))?,
+    };
+    Ok(Some(Arc::new(format)))
 }
 
 fn count(option: &str, number: usize) -> Result<usize, String> {

@@ -17,7 +17,10 @@
 //! | `activity` | how long each thread has been in the application |
 //! | `batched_waker` | wakes the loop for output of the threads |
 //! | `config` | the options, checked |
+//! | `current` | the request that a thread works on, for the log |
 //! | `environ` | the environ |
+//! | `error_log` | the lines of the log, and tracebacks |
+//! | `error_stream` | `wsgi.errors` |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
 //! | `head` | the arguments of `start_response`, checked |
 //! | `inline` | the application on the loop |
@@ -26,6 +29,7 @@
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
+//! | `python_log` | Python's `logging`, joined |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
@@ -38,7 +42,10 @@
 mod activity;
 mod batched_waker;
 mod config;
+mod current;
 mod environ;
+mod error_log;
+mod error_stream;
 mod file_wrapper;
 mod head;
 mod inline;
@@ -47,6 +54,7 @@ mod lent_socket;
 mod names;
 mod outbox;
 mod pool;
+mod python_log;
 mod request;
 mod response;
 mod run;
@@ -68,10 +76,17 @@ fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
     py.detach(|| server::serve(config)).map_err(|error| PyOSError::new_err(error.into_line()))
 }
 
+/// Method, path, id and client of the request that this thread works on; `None` if it works on none.
+#[pyfunction]
+fn current_request() -> Option<(String, String, String, Option<String>)> {
+    current::request().map(|request| request.label().into_tuple())
+}
+
 /// The extension module.
 #[pymodule]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
+    module.add_function(wrap_pyfunction!(current_request, module)?)?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

@@ -11,8 +11,10 @@ use pyo3::prelude::*;
 
 use super::config::WsgiConfig;
 use super::environ::{Application, Concurrency};
+use super::error_log;
 use super::inline::Inline;
 use super::pool::Pool;
+use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
@@ -24,7 +26,7 @@ use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
-use crate::server::{Address, LogTarget};
+use crate::server::{Address, LineFormat, LogFormat, LogTarget};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
 
@@ -106,6 +108,7 @@ impl LoadToken {
 
 impl WsgiApp {
     fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        python_log::configure(py, self.config.options.log_config.as_ref())?;
         self.config.options.load.call0(py)
     }
 
@@ -128,12 +131,14 @@ impl WsgiApp {
                 None => self.load_application(py)?,
             };
             let WsgiConfig { base, options, trusted } = &self.config;
+            python_log::join(py, options.log_config.is_some())?;
             options.ready.call1(py, (number,))?;
             let concurrency =
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
                 server: base.settings.server.clone(),
                 trusted: trusted.clone(),
+                logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
                 ..WorkerContext::default()
             };
             Application::new(
@@ -197,9 +202,14 @@ impl WsgiApp {
             prefix: options.url_prefix.clone(),
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
             timeout: setup.config.worker_timeout,
+            number: Cell::new(0),
             peer: Cell::new(None),
         };
-        let (worker, status) = setup.into_worker(assignment, log, recorder, service);
+        let format = setup.config.access_log_format.clone();
+        let (mut worker, status) = setup.into_worker(assignment, log, recorder, service);
+        if worker.access_log.is_none() {
+            worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
+        }
         let result = crate::app::serve_on(worker, status, reactor);
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result
@@ -258,7 +268,12 @@ impl App for WsgiApp {
         self.token = None;
     }
 
+    fn line_format(&self) -> Option<LineFormat> {
+        Some(error_log::format_line)
+    }
+
     fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
+        error_log::open(log.clone());
         let code = match self.application(assignment.slot, &setup.listeners.addresses) {
             Ok(application) => match self.serve(&application, (setup, mounts), assignment, log) {
                 Ok(()) => 0,
@@ -286,6 +301,7 @@ fn leave(code: i32) -> ! {
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
+        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }

@@ -22,5 +22,8 @@ class FileWrapper:
     def __next__(self) -> bytes: ...
     def close(self) -> None: ...
 
+def current_request() -> tuple[str, str, str, str | None] | None:
+    """Method, path, id and client address of the request that this thread works on."""
+
 def serve(options: Options) -> int:
     """Serves until it is told to stop. Returns the exit code."""

@@ -103,6 +103,14 @@ class Options:
     access_log: str = _option(
         "off", "--access-log", metavar="FILE",
         help="append a line for each response to this file; - for standard output, off for none")
+    access_log_format: str = _option(
+        "combined", "--access-log-format", metavar="FORMAT",
+        help="format of the lines of the access log: combined, json, or a text with gunicorn's directives such as %%(h)s "
+             "\"%%(r)s\" %%(s)s")
+    log_config: Any = _option(
+        None, "--log-config", metavar="FILE", shown="",
+        help="set up Python's logging from this file, before the application is imported: .ini (fileConfig), .json or "
+             ".toml (dictConfig)")
     status: str | None = _option(
         None, "--status", metavar="PLACE", shown="off",
         help="serve a live page about the server, /metrics for Prometheus and /healthz at PORT or HOST:PORT (without a "
