@@ -14,11 +14,11 @@ use super::request::RequestHead;
 pub(super) const MAX_PENDING_LINE: usize = 8 * 1024;
 
 thread_local! {
-    static THIS_THREAD: RefCell<Current> =
-        const { RefCell::new(Current { request: None, name: String::new(), line: String::new() }) };
+    static THIS_THREAD: RefCell<ThreadContext> =
+        const { RefCell::new(ThreadContext { request: None, name: String::new(), line: String::new() }) };
 }
 
-struct Current {
+struct ThreadContext {
     request: Option<Arc<RequestHead>>,
     /// The name of the thread, once it is known.
     name: String,

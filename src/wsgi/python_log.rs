@@ -26,10 +26,10 @@ use crate::sys::descriptor;
 const MAX_MESSAGE: usize = 2048;
 
 /// What the Python side has joined; unset without it.
-static JOINED: OnceLock<Joined> = OnceLock::new();
+static JOINED: OnceLock<JoinedLoggers> = OnceLock::new();
 
 #[derive(Debug)]
-struct Joined {
+struct JoinedLoggers {
     module: Py<PyAny>,
     pipe: LogTarget,
     errors: bool,
@@ -61,7 +61,7 @@ pub(super) fn join(py: Python<'_>, is_configured: bool) -> PyResult<()> {
     if errors || access {
         let (take, give) = descriptor::pipe()?;
         module.call_method1("start", (take.into_raw_fd(),))?;
-        let joined = Joined { module: module.into_any().unbind(), pipe: give.into(), errors, access };
+        let joined = JoinedLoggers { module: module.into_any().unbind(), pipe: give.into(), errors, access };
         // A worker joins once.
         let _ = JOINED.set(joined);
     }
