@@ -64,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "app",
             "chat",
+            "cli",
             "clock",
             "config",
             "files",
@@ -347,7 +348,9 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("tls/ticket", &[]),
     ("tls/mod", &["absent", "credentials", "session", "ticket"]),
     ("wsgi/activity", &[]),
+    ("wsgi/arguments", &["options"]),
     ("wsgi/batched_waker", &["shared"]),
+    ("wsgi/command", &["options", "server"]),
     ("wsgi/config", &["shared"]),
     ("wsgi/current", &["request"]),
     ("wsgi/environ", &["error_stream", "file_wrapper", "names", "request", "shared", "spool"]),
@@ -359,6 +362,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/job_queue", &["batched_waker", "outbox", "request", "shared"]),
     ("wsgi/lent_socket", &["outbox"]),
     ("wsgi/names", &[]),
+    ("wsgi/options", &[]),
     ("wsgi/outbox", &["batched_waker", "shared"]),
     (
         "wsgi/pool",
@@ -393,13 +397,24 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ),
     (
         "wsgi/server",
-        &["config", "environ", "error_log", "inline", "pool", "python_log", "run", "service", "shared"],
+        &[
+            "config",
+            "environ",
+            "error_log",
+            "inline",
+            "options",
+            "pool",
+            "python_log",
+            "run",
+            "service",
+            "shared",
+        ],
     ),
     ("wsgi/service", &["inline", "pool", "shared"]),
     ("wsgi/shared", &[]),
     ("wsgi/spool", &[]),
     ("wsgi/start_response", &["activity", "head", "response", "shared"]),
-    ("wsgi/mod", &["config", "current", "file_wrapper", "server"]),
+    ("wsgi/mod", &["arguments", "command", "current", "file_wrapper", "options", "server"]),
 ];
 
 /// Type names that are defined twice, and why.

@@ -11,6 +11,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::IntoRawFd;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,7 +41,7 @@ struct JoinedLoggers {
 ///
 /// # Errors
 /// What is wrong with it, with the attribute `line`.
-pub(super) fn configure(py: Python<'_>, config: Option<&Py<PyAny>>) -> PyResult<()> {
+pub(super) fn configure(py: Python<'_>, config: Option<&Path>) -> PyResult<()> {
     config.map_or(Ok(()), |config| {
         py.import("stheno_wsgi.logs")?.call_method1("configure", (config,)).map(drop)
     })
@@ -50,14 +51,14 @@ pub(super) fn configure(py: Python<'_>, config: Option<&Py<PyAny>>) -> PyResult<
 ///
 /// # Errors
 /// What Python raises, or no descriptor is left.
-pub(super) fn join(py: Python<'_>, is_configured: bool) -> PyResult<()> {
+pub(super) fn join(py: Python<'_>) -> PyResult<()> {
     // Without an import of `logging` nothing can have been set up.
     let modules = py.import("sys")?.getattr("modules")?;
     if !modules.contains("logging")? {
         return Ok(());
     }
     let module = py.import("stheno_wsgi.logs")?;
-    let (errors, access): (bool, bool) = module.call_method1("joined", (is_configured,))?.extract()?;
+    let (errors, access): (bool, bool) = module.call_method0("joined")?.extract()?;
     if errors || access {
         let (take, give) = descriptor::pipe()?;
         module.call_method1("start", (take.into_raw_fd(),))?;

@@ -26,6 +26,7 @@ _REQUEST = ("method", "path", "request_id", "remote_addr")
 _PATIENCE = 1.0
 
 _thread: threading.Thread | None = None
+_is_configured = False
 
 
 class RequestFilter(logging.Filter):
@@ -41,6 +42,8 @@ class RequestFilter(logging.Filter):
 
 def configure(config: Any) -> None:
     """Loads a dict for ``dictConfig``, or a file: .ini for ``fileConfig``, .json or .toml for ``dictConfig``."""
+    global _is_configured
+    _is_configured = True
     name = "log_config" if isinstance(config, Mapping) else f"--log-config {os.fspath(config)}"
     try:
         if not isinstance(config, Mapping):
@@ -80,19 +83,19 @@ def _toml() -> Any:
     return tomllib
 
 
-def joined(is_configured: bool) -> tuple[bool, bool]:
+def joined() -> tuple[bool, bool]:
     """Whether errors and accesses go to ``logging``: the logger, or ``stheno_wsgi``, has a handler of its own. With
     ``--log-config`` a handler of the root logger is enough for errors.
     """
     known = logging.root.manager.loggerDict
-    if not is_configured and not any(name in known for name in (_ROOT, _ERROR, _ACCESS)):
+    if not _is_configured and not any(name in known for name in (_ROOT, _ERROR, _ACCESS)):
         return False, False
     found = []
     for name in (_ERROR, _ACCESS):
         logger = logging.getLogger(name)
         chain = [logger, logging.getLogger(_ROOT)] if logger.propagate else [logger]
         is_joined = any(one.handlers for one in chain) or (
-            is_configured and name == _ERROR and logger.hasHandlers())
+            _is_configured and name == _ERROR and logger.hasHandlers())
         if is_joined and not any(one.level for one in chain):
             # The root logger's WARNING is for programs that have set nothing up.
             logger.setLevel(logging.INFO)
