@@ -196,7 +196,7 @@ def mistakes(case):
     for name, text in broken.items():
         (case.folder / name).write_text(text)
     for options, code, says in [
-        (["--access-log-format", "%(x)s"], 2, "--access-log-format: there is no %(x)s; there are %(h)s"),
+        (["--access-log-format", "%(x)s"], 2, "there is no %(x)s; there are %(h)s"),
         (["--access-log-format", "%({wsgi.input}e)s"], 2, "the log does not know wsgi.input of the environ"),
         (["--log-config", "none.json"], 4, "--log-config none.json: "),
         (["--log-config", "none.ini"], 4, "--log-config none.ini: "),
