@@ -307,7 +307,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("server/preface", &["proxy_header"]),
     ("server/printable", &[]),
     ("server/proxy_header", &[]),
-    ("server/redirector", &["acceptor", "capacity", "mod", "networks", "service", "wire"]),
+    ("server/redirector", &["acceptor", "capacity", "log_record", "mod", "networks", "service", "wire"]),
     ("server/request_id", &[]),
     ("server/service", &["connection_table", "ledger"]),
     ("server/unix", &[]),

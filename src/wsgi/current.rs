@@ -66,9 +66,9 @@ pub(super) fn thread_name() -> String {
     if known.is_empty() { std::thread::current().name().unwrap_or_default().into() } else { known }
 }
 
-/// Asks the interpreter for the name of this thread, once.
+/// Asks the interpreter for the name of this thread, once, if the system does not know it.
 pub(super) fn learn_thread_name(py: Python<'_>) {
-    if THIS_THREAD.with_borrow(|this| this.name.is_empty()) {
+    if thread_name().is_empty() {
         let thread = py.import("threading").and_then(|threading| threading.call_method0("current_thread"));
         let name = thread.and_then(|thread| thread.getattr("name")?.extract::<String>()).unwrap_or_default();
         THIS_THREAD.with_borrow_mut(|this| this.name = name);

@@ -126,15 +126,17 @@ fn end_line() {
     log_lines(&take_lines(None));
 }
 
+/// Logs lines that were written together. The first one has the request; the others are indented, as those of a traceback.
 fn log_lines(text: &str) {
     let mut block = Vec::new();
+    let mut begin: fn(&mut Vec<u8>) = |block| error_log::push_prefix(block, LEVEL);
     for line in text.lines() {
         let mut rest = line;
         loop {
             let (piece, more) = rest.split_at(current::boundary(rest, MAX_PENDING_LINE));
-            error_log::push_prefix(&mut block, LEVEL);
-            block.extend_from_slice(Printable(piece).to_string().as_bytes());
-            block.push(b'\n');
+            begin(&mut block);
+            block.extend_from_slice(format!("{}\n", Printable(piece)).as_bytes());
+            begin = |block| block.extend_from_slice(b"  ");
             if block.len() >= MAX_BLOCK {
                 error_log::write(&String::from_utf8_lossy(&block));
                 block.clear();

@@ -175,7 +175,10 @@ impl RequestHead {
             method: text(self.method()),
             path: text(path),
             id: text(&id),
-            client: self.peer.and_then(|info| info.peer.ip()).map(|ip| ip.to_string()),
+            client: self.peer.map(|info| match info.peer.ip() {
+                Some(ip) => ip.to_string(),
+                None => info.peer.to_string(),
+            }),
         }
     }
 
