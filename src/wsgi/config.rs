@@ -16,6 +16,8 @@ pub(super) struct WsgiOptions {
     pub(super) factory: bool,
     pub(super) reload: bool,
     pub(super) preload: bool,
+    /// The configuration of Python's `logging`.
+    pub(super) log_config: Option<PathBuf>,
     /// Threads of each worker that call the application; 0 for the loop itself.
     pub(super) threads: usize,
     /// Requests after which a worker is replaced; 0 for no limit.
@@ -46,6 +48,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         factory: values.has("factory"),
         reload,
         preload,
+        log_config: values.path("log-config"),
         threads: values.number("threads", 0..=MAX_WORKERS)?,
         max_requests: values.number("max-requests", 0..=u64::MAX)?,
         run_abandoned: values.has("run-abandoned"),

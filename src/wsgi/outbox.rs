@@ -36,6 +36,8 @@ struct OutboxState {
     file: Option<FileSlice>,
     /// Status and bytes of the head, once that is in `wire`.
     status: Option<(Status, u64)>,
+    /// The field lines of the head, if the log wants them.
+    fields: Vec<u8>,
     completion: Option<Completion>,
     /// Whether a thread has taken the request.
     is_begun: bool,
@@ -174,6 +176,16 @@ impl Outbox {
     /// Returns the status and the bytes of the head, once that is here.
     pub(super) fn status(&self) -> Option<(Status, u64)> {
         lock(&self.state).status
+    }
+
+    /// Keeps the field lines of the head, for the log.
+    pub(super) fn set_fields(&self, fields: &[u8]) {
+        lock(&self.state).fields = fields.into();
+    }
+
+    /// On the loop: takes the field lines of the head.
+    pub(super) fn fields(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.state).fields)
     }
 
     /// On the loop: the response is over, or the client gone. Output that comes after it is dropped.

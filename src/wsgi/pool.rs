@@ -19,11 +19,12 @@ use pyo3::prelude::*;
 use super::activity::{self, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
 use super::environ::Application;
+use super::error_log::failure as report;
 use super::job_queue::{Job, JobQueue};
 use super::outbox::Outbox;
 use super::request::OwnedRequest;
 use super::response::Delivery;
-use super::run::{Run, RunStep, Runner, report};
+use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
@@ -228,6 +229,10 @@ impl PendingResponse for PoolResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.outbox.status()
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        self.outbox.fields()
     }
 }
 

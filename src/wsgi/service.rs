@@ -13,7 +13,7 @@ use super::shared::WorkerContext;
 use crate::clock::Now;
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
-use crate::server::{PeerInfo, WorkerService};
+use crate::server::{PeerInfo, Visitor, WorkerService};
 use crate::sys::process;
 
 /// How often the loop checks whether the application hangs.
@@ -48,11 +48,14 @@ pub(super) struct WsgiService {
     pub(super) left: Cell<Option<u64>>,
     /// For how long all threads may be in the application without output; zero for no limit.
     pub(super) timeout: Duration,
+    /// Requests so far.
+    pub(super) number: Cell<u64>,
     pub(super) peer: Cell<Option<PeerInfo>>,
 }
 
 impl WsgiService {
     fn count(&self) {
+        self.number.set(self.number.get() + 1);
         if let Some(left) = self.left.get() {
             self.left.set(Some(left.saturating_sub(1)));
             if left == 1 {
@@ -69,13 +72,18 @@ impl WsgiService {
         match &self.caller {
             Caller::Loop(inline) => {
                 let mut owned = inline.spare_request();
-                owned.set_head(request, peer);
+                owned.set_head(request, peer, self.number.get());
                 Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
             }
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
-                owned.set_head(request, peer);
-                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection, self.context.run_abandoned)))
+                owned.set_head(request, peer, self.number.get());
+                Reply::Pending(Box::new(PoolResponse::new(
+                    Arc::clone(pool),
+                    owned,
+                    peer.connection,
+                    self.context.run_abandoned,
+                )))
             }
         }
     }
@@ -129,6 +137,11 @@ impl Service for WsgiService {
 impl WorkerService for WsgiService {
     fn set_peer(&self, peer: &PeerInfo) {
         self.peer.set(Some(*peer));
+    }
+
+    fn visitor(&self) -> Option<Visitor> {
+        let client = self.peer.get()?.peer;
+        Some(Visitor { client, user: None, number: Some(self.number.get()) })
     }
 
     fn drain(&self) {
