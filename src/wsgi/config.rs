@@ -26,6 +26,7 @@ pub(super) struct WsgiOptions {
     workers: usize,
     /// Threads of each worker that call the application; 0 for the loop itself.
     pub(super) threads: usize,
+    spare_threads: Option<usize>,
     pub(super) preload: bool,
     log: String,
     logfile: Option<PathBuf>,
@@ -59,12 +60,18 @@ pub(super) struct WsgiConfig {
 }
 
 impl WsgiOptions {
+    /// Threads beyond `threads`, which run in the place of those that wait for slow clients.
+    pub(super) fn spare_threads(&self) -> usize {
+        self.spare_threads.unwrap_or((4 * self.threads).max(16))
+    }
+
     /// Checks the options.
     ///
     /// # Errors
     /// A line that says what is wrong, with the option.
     pub(super) fn check(mut self) -> Result<WsgiConfig, String> {
         count("--threads", self.threads)?;
+        count("--spare-threads", self.spare_threads.unwrap_or(0))?;
         self.url_prefix.truncate(self.url_prefix.trim_end_matches('/').len());
         if !self.url_prefix.is_empty() && !self.url_prefix.starts_with('/') {
             return Err(format!("--url-prefix {}: begin it with a slash", self.url_prefix));

@@ -19,6 +19,7 @@
 //! | `config` | the options, checked |
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
+//! | `hang_watch` | finds threads that hang |
 //! | `head` | the arguments of `start_response`, checked |
 //! | `inline` | the application on the loop |
 //! | `job_queue` | requests, from the loop to the threads |
@@ -26,6 +27,7 @@
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
+//! | `python_thread` | threads that Python's tools know |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
@@ -33,13 +35,16 @@
 //! | `service` | takes a request to the application, or to files |
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
 //! | `spool` | the body of a request |
+//! | `stacks` | where threads are, for the log |
 //! | `start_response` | `start_response` and `write` |
+//! | `thread_counts` | how many threads of a pool do what |
 
 mod activity;
 mod batched_waker;
 mod config;
 mod environ;
 mod file_wrapper;
+mod hang_watch;
 mod head;
 mod inline;
 mod job_queue;
@@ -47,6 +52,7 @@ mod lent_socket;
 mod names;
 mod outbox;
 mod pool;
+mod python_thread;
 mod request;
 mod response;
 mod run;
@@ -54,7 +60,9 @@ mod server;
 mod service;
 mod shared;
 mod spool;
+mod stacks;
 mod start_response;
+mod thread_counts;
 
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

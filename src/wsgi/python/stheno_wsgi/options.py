@@ -74,6 +74,9 @@ class Options:
     threads: int = _option(
         4, "--threads", type=_count, metavar="N",
         help="threads of each worker that call the application; 0 calls it on the loop, where it must not wait")
+    spare_threads: int | None = _option(
+        None, "--spare-threads", type=_count, metavar="N", shown="4 per thread, at least 16",
+        help="threads that may run in the place of those that wait for slow clients")
     preload: bool = _option(
         False, "--preload", action="store_true", shown="",
         help="import the application once, before the fork: less memory, but HUP loads no new code")
