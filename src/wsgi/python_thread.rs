@@ -46,8 +46,13 @@ where
 /// Whether threads of Python are threads of the system. gevent and eventlet replace them by coroutines, which would run
 /// on the loop's thread and block it.
 fn is_native(py: Python<'_>) -> PyResult<bool> {
-    let start = py.import("_thread")?.getattr("start_new_thread")?;
-    start.is_instance(&py.import("types")?.getattr("BuiltinFunctionType")?)
+    let modules = py.import("sys")?.getattr("modules")?;
+    let is_patched = |module: &str, question: &str, name: &str| -> PyResult<bool> {
+        let module = modules.call_method1("get", (module,))?;
+        if module.is_none() { Ok(false) } else { module.call_method1(question, (name,))?.is_truthy() }
+    };
+    Ok(!is_patched("gevent.monkey", "is_module_patched", "threading")?
+        && !is_patched("eventlet.patcher", "is_monkey_patched", "thread")?)
 }
 
 /// Starts a thread that `threading` does not know.
