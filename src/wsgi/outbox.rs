@@ -7,6 +7,7 @@
 //! ```
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batched_waker::BatchedWaker;
 use super::shared::lock;
@@ -84,6 +85,11 @@ impl Outbox {
         !state.is_gone || self.runs_abandoned
     }
 
+    /// Whether the application is not called any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        lock(&self.state).is_gone && !self.runs_abandoned
+    }
+
     /// On the loop: gives the response up unless a thread has taken the request. Returns whether it did.
     pub(super) fn give_up(&self) -> bool {
         let mut state = lock(&self.state);
@@ -139,19 +145,29 @@ impl Outbox {
         lock(&self.state).is_full()
     }
 
-    /// Waits until the output is below the high-water mark.
+    /// Waits until the output is below the high-water mark. Returns `None` if that takes `longest`.
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn wait_for_room(&self) -> Result<(), Disconnected> {
+    pub(super) fn wait_for_room(&self, longest: Option<Duration>) -> Option<Result<(), Disconnected>> {
         self.waker.flush();
         let mut state = lock(&self.state);
-        while state.is_full() && !state.is_gone {
-            state.waits = true;
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let must_wait = |state: &mut OutboxState| state.is_full() && !state.is_gone;
+        state.waits = true;
+        state = match longest {
+            Some(longest) => {
+                let result = self.room.wait_timeout_while(state, longest, |state| must_wait(state));
+                result.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                self.room.wait_while(state, |state| must_wait(state)).unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         state.waits = false;
-        if state.is_gone { Err(Disconnected) } else { Ok(()) }
+        match (state.is_gone, state.is_full()) {
+            (true, _) => Some(Err(Disconnected)),
+            (false, is_full) => (!is_full).then_some(Ok(())),
+        }
     }
 
     /// On the loop: moves the output to `out`.
