@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::error_log::failure as report;
 use super::lent_output::LentOutput;
 use super::request::OwnedRequest;
 use super::response::Delivery;
-use super::run::{Run, RunStep, Runner, report};
+use super::run::{Run, RunStep, Runner};
 use super::shared::{WorkerContext, lock};
 use super::wire::FramedBytes;
 use crate::chat::{FileSlice, OutQueue};
@@ -80,7 +81,7 @@ struct InlineJob {
 #[derive(Debug)]
 enum JobState {
     Waiting(OwnedRequest),
-    Stepped(Stepped),
+    Stepped(Box<Stepped>),
     /// The response has the step, or the client is gone.
     Taken,
 }
@@ -95,6 +96,8 @@ struct Stepped {
     /// Follows `wire`.
     file: Option<FileSlice>,
     status: Option<(Status, u64)>,
+    /// The fields of the head, if the log wants them.
+    fields: Vec<u8>,
     /// The time of the step.
     took: Duration,
     /// For the next step.
@@ -160,7 +163,7 @@ impl Inline {
             if let JobState::Waiting(request) = state {
                 // Output was empty when the request was collected, and nothing else is queued for its connection.
                 let stepped = self.start(py, request, OutQueue::new(), job.socket);
-                *lock(&job.state) = JobState::Stepped(stepped);
+                *lock(&job.state) = JobState::Stepped(Box::new(stepped));
             }
         }
     }
@@ -192,8 +195,9 @@ impl Inline {
         let took = begun.elapsed();
         let mut response = run.response();
         let (queue, wire, status) = (response.take_back_output(), response.take_wire(), response.status());
+        let fields = if self.context.logs_fields { response.fields().to_vec() } else { Vec::new() };
         drop(response);
-        let stepped = Stepped { queue, wire, status, took, ..Stepped::default() };
+        let stepped = Stepped { queue, wire, status, fields, took, ..Stepped::default() };
         // The end of a run is dropped here, with the interpreter.
         match step {
             RunStep::More => Stepped { run: Some(run), ..stepped },
@@ -223,6 +227,7 @@ pub(super) struct InlineResponse {
     socket: RawFd,
     state: InlineState,
     status: Option<(Status, u64)>,
+    fields: Vec<u8>,
     /// Whether the first step was made.
     has_begun: bool,
 }
@@ -239,7 +244,7 @@ impl InlineResponse {
     pub(super) fn new(inline: Arc<Inline>, request: OwnedRequest, peer: &PeerInfo) -> Self {
         let state = InlineState::Request(request);
         let (connection, socket) = (peer.connection, peer.socket);
-        Self { inline, connection, socket, state, status: None, has_begun: false }
+        Self { inline, connection, socket, state, status: None, fields: Vec::new(), has_begun: false }
     }
 
     /// Goes on by one step. Returns `None` if the next turn does that.
@@ -262,7 +267,7 @@ impl InlineResponse {
                     Python::attach(|py| inline.run_jobs(py, &job));
                 }
                 match std::mem::replace(&mut *lock(&job.state), JobState::Taken) {
-                    JobState::Stepped(stepped) => Some(stepped),
+                    JobState::Stepped(stepped) => Some(*stepped),
                     JobState::Waiting(_) | JobState::Taken => Some(Stepped::cut(OutQueue::new())),
                 }
             }
@@ -298,7 +303,7 @@ impl PendingResponse for InlineResponse {
         if let Some(file) = stepped.file {
             out.push_file(file);
         }
-        self.status = stepped.status;
+        (self.status, self.fields) = (stepped.status, stepped.fields);
         if let Some(run) = stepped.run {
             self.state = InlineState::Running(run);
         }
@@ -315,6 +320,10 @@ impl PendingResponse for InlineResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.status
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        self.fields.clone()
     }
 }
 
