@@ -131,7 +131,7 @@ impl ApplicationResponse {
             return false;
         };
         let RequestFacts { is_head, is_http11, keep_alive } = self.facts;
-        let keep_alive = keep_alive && !self.context.draining.load(Ordering::Relaxed);
+        let keep_alive = keep_alive && !head.closes && !self.context.draining.load(Ordering::Relaxed);
         let facts = ResponseFacts {
             is_head,
             is_http11,
