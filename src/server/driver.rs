@@ -171,6 +171,10 @@ impl Driver {
                 None => break,
                 Some([]) => {
                     self.connection.receive_eof();
+                    if self.is_given_up() {
+                        self.connection.close();
+                        break;
+                    }
                     self.receive(b"", cx);
                 }
                 Some(bytes) => {

@@ -24,6 +24,7 @@
 //! | `error_log` | the lines of the log, and tracebacks |
 //! | `error_stream` | `wsgi.errors` |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
+//! | `hang_watch` | finds threads that hang |
 //! | `head` | the arguments of `start_response`, checked |
 //! | `inline` | the application on the loop |
 //! | `job_queue` | requests, from the loop to the threads |
@@ -33,6 +34,7 @@
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
 //! | `python_log` | Python's `logging`, joined |
+//! | `python_thread` | threads that Python's tools know |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
@@ -40,7 +42,9 @@
 //! | `service` | takes a request to the application, or to files |
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
 //! | `spool` | the body of a request |
+//! | `stacks` | where threads are, for the log |
 //! | `start_response` | `start_response` and `write` |
+//! | `thread_counts` | how many threads of a pool do what |
 
 mod activity;
 mod arguments;
@@ -52,6 +56,7 @@ mod environ;
 mod error_log;
 mod error_stream;
 mod file_wrapper;
+mod hang_watch;
 mod head;
 mod inline;
 mod job_queue;
@@ -61,6 +66,7 @@ mod options;
 mod outbox;
 mod pool;
 mod python_log;
+mod python_thread;
 mod request;
 mod response;
 mod run;
@@ -68,7 +74,9 @@ mod server;
 mod service;
 mod shared;
 mod spool;
+mod stacks;
 mod start_response;
+mod thread_counts;
 
 use std::ffi::OsString;
 

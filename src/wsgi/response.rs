@@ -210,6 +210,14 @@ impl ApplicationResponse {
         self.completion()
     }
 
+    /// Responds to a request that the application is not called for: 503. The client may send it again.
+    pub(super) fn refuse(&mut self) -> Completion {
+        const TEXT: &[u8] = b"503 Service Unavailable\nNo thread was free for this request. Try again.\n";
+        self.head = Some(ApplicationHead::unavailable());
+        self.push(TEXT, Some(TEXT.len() as u64));
+        self.completion()
+    }
+
     /// Makes a file of `length` bytes the body. Returns how many of them to send, or `None` if the file has to be read
     /// and framed piece by piece.
     pub(super) fn push_file(&mut self, length: u64) -> Option<u64> {

@@ -1,10 +1,11 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{error, warn};
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency};
 use super::error_log;
+use super::hang_watch::HangWatch;
 use super::inline::Inline;
 use super::options::GivenOptions;
 use super::pool::Pool;
@@ -194,6 +196,7 @@ impl WsgiApp {
             let context = WorkerContext {
                 server: base.settings.server.clone(),
                 trusted: options.trusted.clone(),
+                run_abandoned: options.run_abandoned,
                 logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
                 ..WorkerContext::default()
             };
@@ -244,7 +247,9 @@ impl WsgiApp {
                 Caller::Loop(Arc::new(Inline::new(runner)))
             }
             count => {
-                let pool = Pool::start(count, application, reactor.waker()).map_err(boot_failure)?;
+                let counts = (count, options.spare_threads);
+                let pool = Python::attach(|py| Pool::start(py, counts, application, reactor.waker()));
+                let pool = pool.map_err(io::Error::other).map_err(boot_failure)?;
                 Caller::Threads(Arc::new(pool))
             }
         };
@@ -258,8 +263,11 @@ impl WsgiApp {
             mounts,
             prefix: options.url_prefix.clone(),
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
-            timeout: setup.config.worker_timeout,
             number: Cell::new(0),
+            watch: RefCell::new(HangWatch::new(setup.config.worker_timeout, options.threads)),
+            is_stuck: Cell::new(false),
+            grace: setup.config.grace,
+            refuse_at: Cell::new(None),
             peer: Cell::new(None),
         };
         let format = setup.config.access_log_format.clone();
@@ -268,9 +276,26 @@ impl WsgiApp {
             worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
         }
         let result = crate::app::serve_on(worker, status, reactor);
-        activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
+        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) {
+            abort_without_interpreter();
+        }
         result
     }
+}
+
+/// Whether the worker has the interpreter for its end.
+static HAS_INTERPRETER: AtomicBool = AtomicBool::new(false);
+
+/// Aborts this worker soon, if a thread that hangs holds the interpreter: then only faulthandler can say where it is.
+/// The master would kill the worker a little later.
+fn abort_without_interpreter() {
+    let _ = std::thread::Builder::new().spawn(|| {
+        std::thread::sleep(LAST_MOMENT);
+        if !HAS_INTERPRETER.load(Ordering::Relaxed) {
+            error!("a thread in the application holds the interpreter: this worker aborts");
+            process::abort();
+        }
+    });
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
@@ -373,6 +398,7 @@ impl App for WsgiApp {
 /// application are not waited for.
 fn leave(code: i32) -> ! {
     let left = Python::attach(|py| {
+        HAS_INTERPRETER.store(true, Ordering::Relaxed);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);

@@ -36,7 +36,8 @@ impl StartResponse {
         let handed_over = response.hand_over();
         let full = response.full_outbox();
         drop(response);
-        let waited = full.map_or(Ok(()), |outbox| py.detach(|| activity::pause(|| outbox.wait_for_room())));
+        activity::note_progress();
+        let waited = full.map_or(Ok(()), |outbox| activity::wait_for_room(py, &outbox));
         if handed_over.and(waited).is_err() { PushOutcome::Gone } else { outcome }
     }
 }

@@ -162,6 +162,26 @@ fn http_on_the_port_is_told_so_and_a_slow_handshake_is_cut() {
     assert_eq!(garbage.read_raw_to_end().first(), Some(&21), "an alert");
 }
 
+/// The kernel holds up to 4 MiB of records, which such a reader takes in two seconds.
+#[test]
+fn a_steady_reader_is_no_stalled_one() {
+    const SIZE: usize = 6_000_000;
+    let folder = Folder::new();
+    folder.write_sparse("large", SIZE as u64);
+    let server = Server::start(&folder.root(), &["--tls-self-signed", "--write-timeout", "0.5"]);
+    let mut stream = tls::connect(server.address(), &tls::config(&[&TLS13]), "localhost");
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").expect("send");
+    let (mut taken, mut piece) = (0, vec![0; 10_000]);
+    while taken < SIZE {
+        let count = stream.read(&mut piece).expect("the next bytes");
+        assert!(count > 0, "closed after {taken} bytes");
+        taken += count;
+        if taken > 1_200_000 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
 #[test]
 fn plain_requests_are_redirected() {
     let folder = Folder::new();

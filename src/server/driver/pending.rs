@@ -44,6 +44,16 @@ impl Driver {
         }
     }
 
+    /// Whether the application gives a response up whose client has closed its half.
+    pub(super) fn is_given_up(&mut self) -> bool {
+        match self.current.as_deref_mut() {
+            Some(PendingRequest { reply: Reply::Pending(pending), .. }) if self.connection.is_waiting() => {
+                pending.end_input()
+            }
+            _ => false,
+        }
+    }
+
     /// Goes on after a step of a response that is made in several turns: the next one is another turn's, because the
     /// other connections wait meanwhile. Returns whether another event may follow.
     fn after_step<S>(&mut self, response: Option<Response>, cx: &mut DriverContext<'_, S>) -> bool {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars  # noqa: F401 (for the threads of a worker, whose user may not be able to read the library)
 import faulthandler
 import signal
 import sys
