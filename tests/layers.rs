@@ -372,6 +372,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
         &[
             "activity",
             "batched_waker",
+            "current",
             "environ",
             "error_log",
             "job_queue",
