@@ -356,7 +356,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/config", &["shared"]),
     ("wsgi/current", &["request"]),
     ("wsgi/environ", &["error_stream", "file_wrapper", "names", "request", "shared", "spool"]),
-    ("wsgi/error_log", &["current", "python_log"]),
+    ("wsgi/error_log", &["current", "python_log", "shared"]),
     ("wsgi/error_stream", &["current", "error_log", "request"]),
     ("wsgi/file_wrapper", &[]),
     ("wsgi/hang_watch", &["activity", "pool", "stacks"]),
@@ -373,6 +373,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
         &[
             "activity",
             "batched_waker",
+            "current",
             "environ",
             "error_log",
             "job_queue",

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 
 use super::activity::{self, Substitution, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
+use super::current;
 use super::environ::Application;
 use super::error_log::failure as report;
 use super::job_queue::{Job, JobQueue, Wake};
@@ -193,6 +194,7 @@ impl PoolState {
         if let Some(state) = self.this.upgrade() {
             self.activity.register(number, identifier, state);
         }
+        current::learn_thread_name(py);
         let mut runner = Runner::new(py, Arc::clone(&self.application));
         loop {
             let woken = py.detach(|| self.queue.wait(number));

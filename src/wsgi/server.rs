@@ -219,6 +219,7 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -376,7 +377,6 @@ impl App for WsgiApp {
     }
 
     fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
-        error_log::open(log.clone());
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
