@@ -132,7 +132,7 @@ def is_answered(port):
     try:
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
             client.sendall(request("/", "Connection: close"))
-            return client.recv(15).endswith(b" 200")
+            return client.recv(12) == b"HTTP/1.1 200"
     except OSError:
         return False
 
