@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::shared::Trusted;
 use crate::config::{self, BaseConfig, ConfigError, MAX_WORKERS, Values};
+use crate::files::Symlinks;
 use crate::http1::Limits;
 use crate::sys::account::Identity;
 
@@ -24,6 +25,8 @@ pub(super) struct WsgiOptions {
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths, which has no slash at its end either.
     pub(super) mounts: Vec<(String, PathBuf)>,
+    /// How the links in these folders are followed.
+    pub(super) symlinks: Symlinks,
     /// The user and group that workers become, if they change.
     pub(super) identity: Option<Identity>,
     pub(super) trusted: Trusted,
@@ -49,6 +52,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         max_requests: values.number("max-requests", 0..=u64::MAX)?,
         url_prefix: url_prefix(values)?,
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
+        symlinks: if values.has("follow-symlinks") { Symlinks::Anywhere } else { Symlinks::Inside },
         identity: config::identity(values)?,
         trusted: trusted(values)?,
     };

@@ -54,7 +54,7 @@ def prepare():
 
     call_command("migrate", verbosity=0)
     get_user_model().objects.create_superuser("ada", "ada@test.example", "lovelace")
-    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("collectstatic", link=True, interactive=False, verbosity=0)
 
 
 if __name__ == "__main__":

@@ -185,7 +185,7 @@ def admin(site):
     env = {"ADMIN_FOLDER": str(site.folder), "PYTHONPATH": str(servers.HERE)}
     site.run(sys.executable, servers.HERE / "admin_django.py", env=env)
     env["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
-    static = ["--static", f"/static={site.folder}/static"] if issubclass(site.kind, servers.Stheno) else []
+    static = ["--static", f"/static={site.folder}/static", "--follow-symlinks"] if issubclass(site.kind, servers.Stheno) else []
     site.serve("admin_django", *static, **env)
     session = requests.Session()
 
