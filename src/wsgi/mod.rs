@@ -127,8 +127,9 @@ fn current_request() -> Option<(String, String, String, Option<String>)> {
     current::request().map(|request| request.label().into_tuple())
 }
 
-/// The extension module.
-#[pymodule]
+/// The extension module. Nothing in it relies on the interpreter lock: threads share only what is `Sync`, so a
+/// free-threaded interpreter stays without the lock.
+#[pymodule(gil_used = false)]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;

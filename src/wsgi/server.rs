@@ -26,7 +26,7 @@ use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
-use crate::files::FileService;
+use crate::files::{self, FileService};
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
@@ -340,7 +340,8 @@ impl App for WsgiApp {
         let (base, options) = config::check(&values)?;
         self.token = LoadToken::new();
         let mounts = options.mounts.iter().map(|(prefix, folder)| {
-            let files = FileService::open(folder).map_err(|error| {
+            let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
+            let files = FileService::with_options(folder, how).map_err(|error| {
                 let line = format!("--static {prefix}={}: {error}", folder.display());
                 values.sources().start_error("--static", line)
             })?;
