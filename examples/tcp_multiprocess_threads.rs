@@ -5,6 +5,8 @@
 //!
 //! The lab's server with processes and threads.
 
+#[path = "shared/processes.rs"]
+mod processes;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -18,13 +20,9 @@ use std::time::Duration;
 
 use argh::FromArgs;
 use log::debug;
-use seed::{Format, Repr};
+use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
-use stheno::sys::process::{self, Forked, Pid};
-use stheno::sys::signal::{self, Signal, Signals};
-
-/// The signals that end the parent, which then ends its children.
-const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
+use stheno::sys::process::{self, Forked};
 
 /// An echo server with a process for every core, and threads in each.
 #[derive(FromArgs)]
@@ -59,45 +57,25 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(5)?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&ENDING)?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
     debug!("Number of processes: {processes}");
     let mut children = Vec::new();
     for number in 1..=processes {
-        match start_process(number) {
+        match processes::fork(number) {
             Ok(Forked::Child) => return worker_process(serversocket, args.threads.get()),
             Ok(Forked::Parent(child)) => children.push(child),
             Err(error) => {
-                terminate(&children);
+                processes::terminate(&children);
                 return Err(error);
             }
         }
     }
-    let ended = seed::wait_for_ctrl_c(&signals);
+    interrupt.wait();
     println!("Shutting down...");
-    terminate(&children);
-    ended
-}
-
-/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
-fn start_process(number: usize) -> io::Result<Forked> {
-    let _held_back = signal::Blocked::all();
-    let forked = process::fork()?;
-    if matches!(forked, Forked::Child) {
-        signal::reset(&ENDING)?;
-        seed::name_process(number);
-    }
-    Ok(forked)
-}
-
-/// Ends all children, and waits for their exit.
-fn terminate(children: &[Pid]) {
-    for child in children {
-        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
-        let _ = process::send(*child, Signal::Terminate);
-    }
-    seed::join_processes();
+    processes::terminate(&children);
+    Ok(())
 }
 
 /// Starts the threads after the fork, because `fork` copies only the calling thread.

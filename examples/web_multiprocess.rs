@@ -3,6 +3,8 @@
 //! - What it costs: as in the pool, m/0.3 requests a second for m processes, and five times a thread's memory.
 //! - Break it: as in the pool: 100 users at once wait for a few processes.
 
+#[path = "shared/processes.rs"]
+mod processes;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -14,12 +16,9 @@ use std::thread;
 use std::time::Duration;
 
 use argh::FromArgs;
+use seed::KeyboardInterrupt;
 use socket2::{Domain, Socket, Type};
-use stheno::sys::process::{self, Forked, Pid};
-use stheno::sys::signal::{self, Signal, Signals};
-
-/// The signals that end the parent, which then ends its children.
-const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
+use stheno::sys::process::{self, Forked};
 
 /// A web server with a process for every core.
 #[derive(FromArgs)]
@@ -57,43 +56,24 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&ENDING)?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
     let mut children = Vec::new();
-    for _ in 0..processes {
-        match start_process() {
+    for number in 1..=processes {
+        match processes::fork(number) {
             Ok(Forked::Child) => return worker_process(&serversocket, Duration::from_millis(args.db)),
             Ok(Forked::Parent(child)) => children.push(child),
             Err(error) => {
-                terminate(&children);
+                processes::terminate(&children);
                 return Err(error);
             }
         }
     }
-    let ended = seed::wait_for_ctrl_c(&signals);
+    interrupt.wait();
     println!("Shutting down...");
-    terminate(&children);
-    ended
-}
-
-/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
-fn start_process() -> io::Result<Forked> {
-    let _held_back = signal::Blocked::all();
-    let forked = process::fork()?;
-    if matches!(forked, Forked::Child) {
-        signal::reset(&ENDING)?;
-    }
-    Ok(forked)
-}
-
-/// Ends all children, and waits for their exit.
-fn terminate(children: &[Pid]) {
-    for child in children {
-        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
-        let _ = process::send(*child, Signal::Terminate);
-    }
-    seed::join_processes();
+    processes::terminate(&children);
+    Ok(())
 }
 
 fn worker_process(serversocket: &TcpListener, database: Duration) -> io::Result<()> {

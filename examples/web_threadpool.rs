@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use argh::FromArgs;
+use seed::KeyboardInterrupt;
 use socket2::{Domain, Socket, Type};
-use stheno::sys::signal::{Signal, Signals};
 
 /// A web server with a pool of threads.
 #[derive(FromArgs)]
@@ -54,7 +54,7 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let serversocket = Arc::new(serversocket);
     for number in 1..=args.threads.get() {
@@ -63,7 +63,7 @@ fn serve(args: Args) -> io::Result<()> {
         let thread = thread::Builder::new().name(format!("Thread-{number}"));
         thread.spawn(move || worker_thread(&serversocket, database))?;
     }
-    seed::wait_for_ctrl_c(&signals)?;
+    interrupt.wait();
     // The threads end with the program; each of them has at most 0.3 s of work left.
     println!("Shutting down...");
     Ok(())

@@ -9,25 +9,21 @@
 //! | `logging.basicConfig(format=…)`, `logging.debug` | [`basic_config`], `log::debug!` |
 //! | `f"{data}"` of bytes, of an address | [`Repr`], [`Pair`] |
 //! | `clientsocket.recv(1024)` | [`recv`] |
-//! | `process.join()` | [`join_processes`] |
-//! | `except KeyboardInterrupt` | [`on_ctrl_c`], [`wait_for_ctrl_c`] |
+//! | `except KeyboardInterrupt` | [`KeyboardInterrupt`], [`on_ctrl_c`] |
 
 #![allow(dead_code, unreachable_pub, reason = "each rung uses a part of it")]
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::thread;
 
 use argh::{FromArgs, TopLevelCommand};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::io::Errno;
-use rustix::process::WaitOptions;
-use stheno::sys::readiness;
-use stheno::sys::signal::{Signal, Signals};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// The response of every web rung to every request: 71 bytes of page.
 pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -233,20 +229,19 @@ impl Log for Format {
     fn flush(&self) {}
 }
 
-/// Waits until every child process has ended. (`Process.join`)
-pub fn join_processes() {
-    while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
-}
+/// Ctrl+C, or `kill`: Python raises `KeyboardInterrupt` in the main thread.
+pub struct KeyboardInterrupt(Signals);
 
-/// Waits for Ctrl+C (or `kill`); `signals` must contain these. Python raises `KeyboardInterrupt` in the main
-/// thread.
-pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
-    let mut came = false;
-    while !came {
-        readiness::wait_readable(signals.as_fd(), None)?;
-        signals.take(|_| came = true)?;
+impl KeyboardInterrupt {
+    /// From now on neither ends the program by itself.
+    pub fn expect() -> io::Result<Self> {
+        Signals::new([SIGINT, SIGTERM]).map(Self)
     }
-    Ok(())
+
+    /// Waits until one comes.
+    pub fn wait(&mut self) {
+        let _ = self.0.forever().next();
+    }
 }
 
 /// On Ctrl+C (or `kill`), prints `message` and ends the program, also while other threads are blocked.
@@ -259,11 +254,10 @@ pub fn on_ctrl_c(message: &'static str) -> io::Result<()> {
 
 /// Makes this call on Ctrl+C (or `kill`), on a thread of its own.
 pub fn after_ctrl_c(call: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     thread::Builder::new().name("KeyboardInterrupt".into()).spawn(move || {
-        if wait_for_ctrl_c(&signals).is_ok() {
-            call();
-        }
+        interrupt.wait();
+        call();
     })?;
     Ok(())
 }
