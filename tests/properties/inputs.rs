@@ -38,7 +38,7 @@ pub(super) fn config() -> ProptestConfig {
 
 /// The words of libFuzzer's dictionary.
 fn words() -> Vec<Vec<u8>> {
-    let lines = include_str!("http.dict").lines();
+    let lines = include_str!("../fuzz/http.dict").lines();
     let quoted = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     let words: Vec<_> = quoted.map(unescape).collect();
     assert!(words.len() > 50, "{} words", words.len());
