@@ -16,26 +16,21 @@ use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use argh::FromArgs;
 use log::debug;
 use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked};
 
-/// An echo server with a process for every core.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// processes that serve (default: one for each core)
-    #[argh(option)]
-    processes: Option<NonZeroUsize>,
+seed::options! {
+    /// An echo server with a process for every core.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// processes that serve
+        processes: NonZeroUsize = process::cores(),
+    }
 }
 
 fn main() -> ExitCode {
@@ -53,7 +48,7 @@ fn serve(args: Args) -> io::Result<()> {
 
     let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    let processes = args.processes.get();
     debug!("Number of processes: {processes}");
     let mut children = Vec::new();
     for number in 1..=processes {

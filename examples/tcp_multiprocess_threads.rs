@@ -18,30 +18,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
 use log::debug;
 use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked};
 
-/// An echo server with a process for every core, and threads in each.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// processes that serve (default: one for each core)
-    #[argh(option)]
-    processes: Option<NonZeroUsize>,
-
-    /// threads of each process (default 10)
-    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
-    threads: NonZeroUsize,
+seed::options! {
+    /// An echo server with a process for every core, and threads in each.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// processes that serve
+        processes: NonZeroUsize = process::cores(),
+        /// threads of each process
+        threads: NonZeroUsize = 10,
+    }
 }
 
 fn main() -> ExitCode {
@@ -59,7 +52,7 @@ fn serve(args: Args) -> io::Result<()> {
 
     let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    let processes = args.processes.get();
     debug!("Number of processes: {processes}");
     let mut children = Vec::new();
     for number in 1..=processes {

@@ -18,26 +18,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use argh::FromArgs;
 use closable::ClosableListener;
 use log::debug;
 use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
 
-/// An echo server with a pool of threads.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// threads of the pool (default 10)
-    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
-    threads: NonZeroUsize,
+seed::options! {
+    /// An echo server with a pool of threads.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// threads of the pool
+        threads: NonZeroUsize = 10,
+    }
 }
 
 fn main() -> ExitCode {

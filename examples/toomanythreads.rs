@@ -16,22 +16,19 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Bytes reserved for what a thread needs besides its stack.
 const REST: usize = 1 << 20;
 
-/// Starts threads that sleep, until no more can be started.
-#[derive(FromArgs)]
-struct Args {
-    /// threads to start (default 10000)
-    #[argh(option, default = "10000")]
-    threads: usize,
-
-    /// address space, in MiB, that this program allows itself (default 4096)
-    #[argh(option, default = "4096", arg_name = "mib")]
-    limit: u64,
+seed::options! {
+    /// Starts threads that sleep, until no more can be started.
+    struct Args {
+        /// threads to start
+        threads: usize = 10000,
+        /// address space, in MiB, that this program allows itself
+        limit: u64 = 4096,
+    }
 }
 
 /// The limit of all memory; OpenBSD has one of data only, to which stacks of threads belong.

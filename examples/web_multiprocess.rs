@@ -15,33 +15,24 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
 use seed::KeyboardInterrupt;
 use socket2::{Domain, Socket, Type};
 use stheno::sys::process::{self, Forked};
 
-/// A web server with a process for every core.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// processes that serve (default: one for each core)
-    #[argh(option)]
-    processes: Option<NonZeroUsize>,
-
-    /// milliseconds that the database takes (default 300)
-    #[argh(option, default = "300", arg_name = "ms")]
-    db: u64,
-
-    /// connections that may wait to be accepted (default 128)
-    #[argh(option, default = "128")]
-    backlog: u16,
+seed::options! {
+    /// A web server with a process for every core.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// processes that serve
+        processes: NonZeroUsize = process::cores(),
+        /// milliseconds that the database takes
+        db: u64 = 300,
+        /// connections that may wait to be accepted
+        backlog: u16 = 128,
+    }
 }
 
 fn main() -> ExitCode {
@@ -58,7 +49,7 @@ fn serve(args: Args) -> io::Result<()> {
 
     let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    let processes = args.processes.get();
     let mut children = Vec::new();
     for number in 1..=processes {
         match processes::fork(number) {
