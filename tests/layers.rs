@@ -64,6 +64,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "app",
             "chat",
+            "cli",
             "clock",
             "config",
             "files",
@@ -344,7 +345,9 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("tls/ticket", &[]),
     ("tls/mod", &["absent", "credentials", "session", "ticket"]),
     ("wsgi/activity", &[]),
+    ("wsgi/arguments", &["options"]),
     ("wsgi/batched_waker", &["shared"]),
+    ("wsgi/command", &["options", "server"]),
     ("wsgi/config", &["shared"]),
     ("wsgi/environ", &["file_wrapper", "names", "request", "shared", "spool"]),
     ("wsgi/file_wrapper", &[]),
@@ -353,6 +356,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/job_queue", &["batched_waker", "outbox", "request", "shared"]),
     ("wsgi/lent_socket", &["outbox"]),
     ("wsgi/names", &[]),
+    ("wsgi/options", &[]),
     ("wsgi/outbox", &["batched_waker", "shared"]),
     (
         "wsgi/pool",
@@ -371,12 +375,12 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/request", &["spool"]),
     ("wsgi/response", &["head", "lent_socket", "outbox", "request", "shared"]),
     ("wsgi/run", &["environ", "file_wrapper", "request", "response", "start_response"]),
-    ("wsgi/server", &["config", "environ", "inline", "pool", "run", "service", "shared"]),
+    ("wsgi/server", &["config", "environ", "inline", "options", "pool", "run", "service", "shared"]),
     ("wsgi/service", &["inline", "pool", "shared"]),
     ("wsgi/shared", &[]),
     ("wsgi/spool", &[]),
     ("wsgi/start_response", &["activity", "head", "response", "shared"]),
-    ("wsgi/mod", &["config", "file_wrapper", "server"]),
+    ("wsgi/mod", &["arguments", "command", "file_wrapper", "options", "server"]),
 ];
 
 /// Type names that are defined twice, and why.

@@ -15,7 +15,9 @@
 //! | file | content |
 //! |---|---|
 //! | `activity` | how long each thread has been in the application |
+//! | `arguments` | the arguments of `serve()` as settings |
 //! | `batched_waker` | wakes the loop for output of the threads |
+//! | `command` | the command line |
 //! | `config` | the options, checked |
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
@@ -24,6 +26,7 @@
 //! | `job_queue` | requests, from the loop to the threads |
 //! | `lent_socket` | `write` on the loop |
 //! | `names` | names of header fields, and their keys in the environ |
+//! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
 //! | `request` | a request in memory of its own |
@@ -36,7 +39,9 @@
 //! | `start_response` | `start_response` and `write` |
 
 mod activity;
+mod arguments;
 mod batched_waker;
+mod command;
 mod config;
 mod environ;
 mod file_wrapper;
@@ -45,6 +50,7 @@ mod inline;
 mod job_queue;
 mod lent_socket;
 mod names;
+mod options;
 mod outbox;
 mod pool;
 mod request;
@@ -56,16 +62,41 @@ mod shared;
 mod spool;
 mod start_response;
 
+use std::ffi::OsString;
+
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use config::WsgiOptions;
+use crate::config::ConfigError;
+use options::GivenOptions;
+use server::Callbacks;
 
-/// Serves until it is told to stop. Returns the exit code.
+/// Runs the command line. Returns the exit code.
+///
+/// `load(app, factory)` returns the application that `app` names. `ready(number, reload)` runs in each worker after the
+/// application was loaded.
 #[pyfunction]
-fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
-    let config = options.check().map_err(PyValueError::new_err)?;
-    py.detach(|| server::serve(config)).map_err(|error| PyOSError::new_err(error.into_line()))
+fn main(py: Python<'_>, words: Vec<OsString>, load: Py<PyAny>, ready: Py<PyAny>) -> i32 {
+    command::run(py, words, Callbacks { load, ready, name: None })
+}
+
+/// Serves the application that `load` returns until the server is told to stop. Returns the exit code. `options` are the
+/// options with underscores.
+#[pyfunction]
+fn serve(
+    py: Python<'_>,
+    load: Py<PyAny>,
+    ready: Py<PyAny>,
+    name: String,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<i32> {
+    let given = GivenOptions::from_arguments(arguments::settings(options)?);
+    let callbacks = Callbacks { load, ready, name: Some(name) };
+    py.detach(|| server::serve(given, callbacks)).map_err(|error| match error {
+        ConfigError::Start(line) => PyOSError::new_err(line),
+        ConfigError::Usage(line) | ConfigError::File(line) => PyValueError::new_err(line),
+    })
 }
 
 /// The extension module.
@@ -73,5 +104,6 @@ fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
+    module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

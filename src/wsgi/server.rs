@@ -1,6 +1,7 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::time::Duration;
 use log::{error, warn};
 use pyo3::prelude::*;
 
-use super::config::WsgiConfig;
+use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency};
 use super::inline::Inline;
+use super::options::GivenOptions;
 use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
@@ -27,6 +29,7 @@ use crate::recording::Recorder;
 use crate::server::{Address, LogTarget};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
+use crate::sys::rights;
 
 /// How long threads that are in the application may take to leave it when the server stops.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
@@ -34,14 +37,25 @@ const LAST_MOMENT: Duration = Duration::from_millis(300);
 /// The exit code for an application that cannot be loaded.
 const NO_APPLICATION: i32 = 4;
 
+/// What Python does for the server.
+#[derive(Debug)]
+pub(super) struct Callbacks {
+    /// Returns the application, in each worker, or before the fork with `--preload`.
+    pub(super) load: Py<PyAny>,
+    /// Runs in each worker after the application was loaded, with the number of the worker.
+    pub(super) ready: Py<PyAny>,
+    /// The name of the application in the start-up lines, if it is not that of the option.
+    pub(super) name: Option<String>,
+}
+
 /// Serves until it is told to stop. Returns the exit code.
 ///
 /// # Errors
 /// The first thing that the configuration asks for and cannot be had.
-pub(super) fn serve(config: WsgiConfig) -> Result<i32, ConfigError> {
-    let arguments = config.options.arguments.iter().map(Into::into).collect();
-    let executable = Executable { program: config.options.program.clone(), arguments };
-    let mut server = Server::open(WsgiApp { config, application: None, token: None })?;
+pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
+    let executable = Python::attach(executable)
+        .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
+    let mut server = Server::open(WsgiApp::new(given, callbacks))?;
     if !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
@@ -49,6 +63,29 @@ pub(super) fn serve(config: WsgiConfig) -> Result<i32, ConfigError> {
         Ended::Stopped => Ok(0),
         Ended::BootFailed => Ok(NO_APPLICATION),
     }
+}
+
+/// Checks everything that a start needs, and loads the application. Returns the exit code.
+///
+/// # Errors
+/// As [`serve`].
+pub(super) fn check(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
+    let mut app = WsgiApp::new(given, callbacks);
+    let (base, content) = app.load(false)?;
+    Setup::check(&base)?;
+    let loaded = Python::attach(|py| {
+        app.load_application(py, &content.options).inspect_err(|error| complain(py, error)).is_ok()
+    });
+    Ok(if loaded { 0 } else { NO_APPLICATION })
+}
+
+/// The program and the arguments that this process was started with.
+fn executable(py: Python<'_>) -> PyResult<Executable> {
+    let sys = py.import("sys")?;
+    let program: Option<OsString> = sys.getattr("executable")?.extract()?;
+    let words: Vec<OsString> = sys.getattr("orig_argv")?.extract()?;
+    let arguments = words.into_iter().skip(1).collect();
+    Ok(Executable { program: program.unwrap_or_default().into(), arguments })
 }
 
 /// fork(2) with the hooks of the interpreter, which put its locks, its random numbers and what applications have
@@ -77,11 +114,20 @@ fn complain(py: Python<'_>, error: &PyErr) {
 
 /// An application, and how it is served.
 struct WsgiApp {
-    config: WsgiConfig,
+    given: GivenOptions,
+    callbacks: Callbacks,
+    /// The options that were read last.
+    options: Option<Arc<WsgiOptions>>,
     /// The application, with `--preload`.
     application: Option<Py<PyAny>>,
     /// Present while workers load the application for the first time: the first one that fails reports it for all.
     token: Option<LoadToken>,
+}
+
+/// What the workers of one configuration serve.
+pub(super) struct WsgiContent {
+    options: Arc<WsgiOptions>,
+    mounts: Vec<Mount>,
 }
 
 /// A token that one of several processes takes.
@@ -105,35 +151,45 @@ impl LoadToken {
 }
 
 impl WsgiApp {
-    fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.config.options.load.call0(py)
+    fn new(given: GivenOptions, callbacks: Callbacks) -> Self {
+        Self { given, callbacks, options: None, application: None, token: None }
+    }
+
+    fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+        self.callbacks.load.call1(py, (&options.app, options.factory))
     }
 
     /// Loads the application before the fork, if it is to be. Returns whether there was no error.
     fn preload(&mut self) -> bool {
-        if self.config.options.preload {
-            let loaded =
-                Python::attach(|py| self.load_application(py).inspect_err(|error| complain(py, error)).ok());
-            self.application = loaded;
-        }
-        self.application.is_some() == self.config.options.preload
+        let Some(options) = self.options.clone().filter(|options| options.preload) else {
+            return true;
+        };
+        self.application = Python::attach(|py| {
+            self.load_application(py, &options).inspect_err(|error| complain(py, error)).ok()
+        });
+        self.application.is_some()
     }
 
     /// The application, in the worker with this number.
-    fn application(&mut self, number: usize, addresses: &[Address]) -> PyResult<Arc<Application>> {
+    fn application(
+        &mut self,
+        options: &WsgiOptions,
+        number: usize,
+        setup: &Setup,
+    ) -> PyResult<Arc<Application>> {
+        let (base, addresses) = (&setup.config, &setup.listeners.addresses);
         let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
         Python::attach(|py| {
             let callable = match self.application.take() {
                 Some(application) => application,
-                None => self.load_application(py)?,
+                None => self.load_application(py, options)?,
             };
-            let WsgiConfig { base, options, trusted } = &self.config;
-            options.ready.call1(py, (number,))?;
+            self.callbacks.ready.call1(py, (number, options.reload))?;
             let concurrency =
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
                 server: base.settings.server.clone(),
-                trusted: trusted.clone(),
+                trusted: options.trusted.clone(),
                 ..WorkerContext::default()
             };
             Application::new(
@@ -151,15 +207,15 @@ impl WsgiApp {
     fn serve(
         &self,
         application: &Arc<Application>,
-        (setup, mounts): (Setup, Vec<Mount>),
+        (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
-            None => self.serve_on(Reactor::new(), None, application, (setup, mounts), assignment, log),
+            None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
                 let reactor = Reactor::with_probe(Recorded::new(recorder.clone()));
-                self.serve_on(reactor, Some(recorder), application, (setup, mounts), assignment, log)
+                self.serve_on(reactor, Some(recorder), application, (setup, content), assignment, log)
             }
         }
     }
@@ -169,13 +225,13 @@ impl WsgiApp {
         reactor: io::Result<Reactor<P>>,
         recorder: Option<Recorder>,
         application: &Arc<Application>,
-        (setup, mounts): (Setup, Vec<Mount>),
+        (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
-        let options = &self.config.options;
+        let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
@@ -221,28 +277,40 @@ fn name_and_port(address: &Address) -> (String, String) {
 }
 
 impl App for WsgiApp {
-    type Content = Vec<Mount>;
+    type Content = WsgiContent;
 
-    /// New workers load the application again; the options stay.
-    fn load(&mut self, _: bool) -> Result<(BaseConfig, Vec<Mount>), ConfigError> {
+    /// Reads the options again, and new workers load the application again.
+    fn load(&mut self, _: bool) -> Result<(BaseConfig, WsgiContent), ConfigError> {
         if self.application.is_some() {
             warn!("with --preload the application stays as it is: restart the server to load it again");
         }
+        let values = self.given.read()?;
+        if let Some(folder) = values.path("chdir") {
+            std::env::set_current_dir(self.given.folder.join(&folder)).map_err(|error| {
+                let line = format!("cannot change to --chdir {}: {error}", folder.display());
+                values.sources().start_error("--chdir", line)
+            })?;
+        }
+        let (base, options) = config::check(&values)?;
         self.token = LoadToken::new();
-        let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
+        let mounts = options.mounts.iter().map(|(prefix, folder)| {
             let files = FileService::open(folder).map_err(|error| {
-                ConfigError::Start(format!("--static {prefix}={}: {error}", folder.display()))
+                let line = format!("--static {prefix}={}: {error}", folder.display());
+                values.sources().start_error("--static", line)
             })?;
             Ok(Mount { prefix: prefix.clone(), files })
         });
-        Ok((self.config.base.clone(), mounts.collect::<Result<_, _>>()?))
+        let mounts = mounts.collect::<Result<_, _>>()?;
+        let options = Arc::new(options);
+        self.options = Some(Arc::clone(&options));
+        Ok((base, WsgiContent { options, mounts }))
     }
 
-    fn start_lines(&self, _: &BaseConfig, _: &Vec<Mount>) -> StartLines {
-        let options = &self.config.options;
+    fn start_lines(&self, _: &BaseConfig, content: &WsgiContent) -> StartLines {
+        let options = &content.options;
         StartLines {
             program: "stheno-wsgi",
-            subject: format!("app      {}", options.name),
+            subject: format!("app      {}", self.callbacks.name.as_ref().unwrap_or(&options.app)),
             prefix: options.url_prefix.clone(),
             detail: match options.threads {
                 0 => {
@@ -258,9 +326,17 @@ impl App for WsgiApp {
         self.token = None;
     }
 
-    fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
-        let code = match self.application(assignment.slot, &setup.listeners.addresses) {
-            Ok(application) => match self.serve(&application, (setup, mounts), assignment, log) {
+    fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
+        let options = Arc::clone(&content.options);
+        // The worker has one thread so far: those of the application are made later, and have its rights.
+        if options.identity.is_some()
+            && let Err(error) = rights::give_up(options.identity)
+        {
+            error!("a worker cannot become another user: {error}");
+            leave(BOOT_FAILURE);
+        }
+        let code = match self.application(&options, assignment.slot, &setup) {
+            Ok(application) => match self.serve(&application, (setup, content), assignment, log) {
                 Ok(()) => 0,
                 Err((code, error)) => {
                     error!("a worker cannot serve: {error}");

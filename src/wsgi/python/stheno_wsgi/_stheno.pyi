@@ -1,9 +1,7 @@
 """The extension module: the server itself, in Rust."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
-
-from .options import Options
 
 __version__: str
 
@@ -22,5 +20,12 @@ class FileWrapper:
     def __next__(self) -> bytes: ...
     def close(self) -> None: ...
 
-def serve(options: Options) -> int:
+def main(words: list[str], load: Callable[[str, bool], Any], ready: Callable[[int, bool], None]) -> int:
+    """Runs the command line. Returns the exit code.
+
+    ``load(app, factory)`` returns the application that ``app`` names. ``ready(number, reload)`` runs in each worker after the
+    application was loaded.
+    """
+
+def serve(load: Callable[..., Any], ready: Callable[..., None], name: str, options: dict[str, Any]) -> int:
     """Serves until it is told to stop. Returns the exit code."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import functools
 import signal
 import sys
 import threading
@@ -12,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ._stheno import serve as _serve
-from .options import Options
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], None]]
@@ -61,8 +59,8 @@ class AsyncWSGIServer:
 
     def __init__(
         self,
-        host: str = Options.host,
-        port: int = Options.port,
+        host: str = "127.0.0.1",
+        port: int = 9000,
         handler_class: type[AsyncWSGIRequestHandler] = AsyncWSGIRequestHandler,
         **options: Any,
     ) -> None:
@@ -87,7 +85,8 @@ class AsyncWSGIServer:
         application = self.get_app()
         if self.handler_class is not AsyncWSGIRequestHandler:
             application = self._handle
-        serve(application, host=self.host, port=self.port, **self.options)
+        place = {} if self.options.keys() & {"bind", "listen"} else {"host": self.host, "port": self.port}
+        serve(application, **{**place, **self.options})
 
     def _handle(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self.handler_class(self, environ, start_response).handle_request()
@@ -110,46 +109,27 @@ def _give_signals_back() -> None:
 
 
 def serve(
-    app: Application,
-    *,
-    host: str = Options.host,
-    port: int = Options.port,
-    workers: int = Options.workers,
-    threads: int = Options.threads,
-    listen: Iterable[str] = (),
-    static: dict[str, str] | None = None,
-    **options: Any,
+    app: Application, *, name: str | None = None, ready: Callable[[int], None] = say_where_at_the_end, **options: Any
 ) -> None:
     """Serves ``app`` until SIGTERM or SIGINT.
 
-    ``options`` are those of the command line, with underscores: ``url_prefix``, ``max_body``, ``access_log`` and so on.
-    Workers are forked: call it in the main thread, while there is no other. Raises :class:`ValueError` for an option
-    that is not valid, and :class:`OSError` when it cannot serve.
+    ``options`` are those of the command line, with underscores: ``host``, ``port``, ``workers``, ``threads``,
+    ``max_body``, ``access_log`` and so on. Switches are True or False; what may be repeated is a list, and ``static`` may
+    be a dict. The environment does not count.
+
+    Workers are forked: call it in the main thread, while there is no other. ``ready`` runs in each worker, with its
+    number, before it serves; ``name`` is shown at the start. Raises :class:`TypeError` for a name that is no option,
+    :class:`ValueError` for a value that is not valid, and :class:`OSError` when it cannot serve.
     """
     if not callable(app):
         raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
-    name = getattr(app, "__name__", type(app).__name__)
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("serve() forks and takes signals: call it in the main thread")
-    asked = Options(
-        load=functools.partial(_same, app),
-        name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
-        ready=options.pop("ready", say_where_at_the_end),
-        listen=list(listen),
-        host=host,
-        port=port,
-        workers=workers,
-        threads=threads,
-        mounts=list((static or {}).items()),
-        **options,
-    )
+    if name is None:
+        name = f"{getattr(app, '__module__', '')}:{getattr(app, '__name__', type(app).__name__)}"
     try:
-        code = _serve(asked)
+        code = _serve(lambda *_: app, lambda number, *_: ready(number), name, options)
     finally:
         _give_signals_back()
     if code:
         sys.exit(code)
-
-
-def _same(app: Application) -> Application:
-    return app
