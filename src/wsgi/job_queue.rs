@@ -128,13 +128,19 @@ impl JobQueue {
         is_waiting
     }
 
-    /// On the loop: frees jobs whose clients are gone, if there may be `gone` of them and they are most of the queue.
+    /// On the loop: whether a thread is free for each job that waits, and for `coming` more.
+    pub(super) fn has_threads_for(&self, coming: usize) -> bool {
+        let state = self.state();
+        state.threads.free() >= state.jobs.len() + coming
+    }
+
+    /// On the loop: frees jobs that are not run any more, if there may be `gone` of them and they are most of the queue.
     /// Returns whether it did.
     pub(super) fn sweep(&self, gone: usize) -> bool {
         let mut state = self.state();
         let is_worth_it = gone * 2 >= state.jobs.len();
         if is_worth_it {
-            state.jobs.retain(|job| !job.outbox.is_gone());
+            state.jobs.retain(|job| !job.outbox.is_abandoned());
         }
         is_worth_it
     }
@@ -150,7 +156,7 @@ impl JobQueue {
         let state = self.state();
         let since = state.seen.filter(|(taken, _)| *taken == state.taken);
         let time = since.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-        let waits = state.jobs.iter().any(|job| !job.outbox.is_gone());
+        let waits = state.jobs.iter().any(|job| !job.outbox.is_abandoned());
         waits.then(|| (time, state.threads.has_idle()))
     }
 

@@ -18,12 +18,13 @@ use pyo3::prelude::*;
 use super::activity::{self, Substitution, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
 use super::environ::Application;
+use super::error_log::failure as report;
 use super::job_queue::{Job, JobQueue, Wake};
 use super::outbox::Outbox;
 use super::python_thread;
 use super::request::OwnedRequest;
 use super::response::{ApplicationResponse, Delivery};
-use super::run::{Run, RunStep, Runner, report};
+use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use super::thread_counts::ThreadCounts;
 use crate::chat::OutQueue;
@@ -223,8 +224,8 @@ impl Substitution for PoolState {
 /// Serves one request. Returns it, for its memory.
 fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
     let Job { mut request, outbox } = job;
-    if outbox.is_gone() {
-        // The client did not wait. The application is not called.
+    if !outbox.begin() {
+        // The client did not wait.
         return request;
     }
     match runner.start(py, &mut request, Delivery::Outbox(Arc::clone(&outbox))) {
@@ -264,9 +265,10 @@ pub(super) struct PoolResponse {
 }
 
 impl PoolResponse {
-    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key) -> Self {
+    /// `runs_abandoned`: the application is called although the client is gone.
+    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key, runs_abandoned: bool) -> Self {
         let memory = pool.loop_side().wires.pop().unwrap_or_default();
-        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory, runs_abandoned));
         Self { pool, request: Some(request), outbox, is_over: false }
     }
 }
@@ -285,6 +287,13 @@ impl PendingResponse for PoolResponse {
         }
     }
 
+    /// A client that closes its half while its request waits for a thread is taken for one that has left. It may be one that
+    /// still reads, which therefore has its response if a thread is free.
+    fn end_input(&mut self) -> bool {
+        let coming = self.pool.loop_side().jobs.len();
+        !self.pool.state.queue.has_threads_for(coming) && self.outbox.give_up()
+    }
+
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         let progress = self.outbox.fetch(out);
         let mut side = self.pool.loop_side();
@@ -298,6 +307,10 @@ impl PendingResponse for PoolResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.outbox.status()
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        self.outbox.fields()
     }
 }
 

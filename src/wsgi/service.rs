@@ -14,7 +14,7 @@ use super::shared::WorkerContext;
 use crate::clock::{Instant, Now};
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
-use crate::server::{PeerInfo, WorkerService};
+use crate::server::{PeerInfo, Visitor, WorkerService};
 
 /// How often the loop checks whether the application hangs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,6 +49,8 @@ pub(super) struct WsgiService {
     pub(super) prefix: String,
     /// How many more requests this worker answers before it retires.
     pub(super) left: Cell<Option<u64>>,
+    /// Requests so far.
+    pub(super) number: Cell<u64>,
     /// Watches the threads of a pool.
     pub(super) watch: RefCell<HangWatch>,
     /// Whether no thread of the pool makes progress.
@@ -62,6 +64,7 @@ pub(super) struct WsgiService {
 
 impl WsgiService {
     fn count(&self) {
+        self.number.set(self.number.get() + 1);
         if let Some(left) = self.left.get() {
             self.left.set(Some(left.saturating_sub(1)));
             if left == 1 {
@@ -78,13 +81,18 @@ impl WsgiService {
         match &self.caller {
             Caller::Loop(inline) => {
                 let mut owned = inline.spare_request();
-                owned.set_head(request, peer);
+                owned.set_head(request, peer, self.number.get());
                 Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
             }
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
-                owned.set_head(request, peer);
-                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection)))
+                owned.set_head(request, peer, self.number.get());
+                Reply::Pending(Box::new(PoolResponse::new(
+                    Arc::clone(pool),
+                    owned,
+                    peer.connection,
+                    self.context.run_abandoned,
+                )))
             }
         }
     }
@@ -138,6 +146,11 @@ impl Service for WsgiService {
 impl WorkerService for WsgiService {
     fn set_peer(&self, peer: &PeerInfo) {
         self.peer.set(Some(*peer));
+    }
+
+    fn visitor(&self) -> Option<Visitor> {
+        let client = self.peer.get()?.peer;
+        Some(Visitor { client, user: None, number: Some(self.number.get()) })
     }
 
     fn drain(&self) {

@@ -91,6 +91,7 @@ impl Write {
         let start_response = self.start_response.get();
         let outcome = start_response.push_and_wait(py, data.as_bytes());
         if outcome == PushOutcome::Gone || start_response.response().send_now().is_err() {
+            start_response.response().note_gone();
             return Err(PyBrokenPipeError::new_err("the client is gone"));
         }
         Ok(())

@@ -61,6 +61,11 @@ impl ThreadCounts {
         self.idle > 0
     }
 
+    /// Threads that wait for a job and may take one.
+    pub(super) fn free(&self) -> usize {
+        self.idle.min(self.limit.saturating_sub(self.running()))
+    }
+
     /// How many threads can be woken.
     fn asleep(&self) -> usize {
         let sleepers = self.idle.saturating_sub(self.woken);
