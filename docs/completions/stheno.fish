@@ -40,7 +40,7 @@ complete -c stheno -l explain-header -x -d 'Send this field line with the reques
 complete -c stheno -l log -x -a 'debug info warning error critical off' -d 'Lowest level to log: debug, info, warning, error, critical or off'
 complete -c stheno -l logfile -r -F -d 'Append the log to this file'
 complete -c stheno -l access-log -r -F -d 'Append a line for each response to this file; - for standard output, off for none'
-complete -c stheno -l access-log-format -x -d 'Format of the lines of the access log: combined, json (an object a line), or a text with directives such as %h %u "%r" %s'
+complete -c stheno -l access-log-format -x -d 'Format of the lines of the access log: combined, json (an object a line), or a text with directives such as %h %u "%r" %s, or %(h)s "%(r)s" %(s)s as gunicorn has them'
 complete -c stheno -l pidfile -r -F -d 'Keep the process id of the master in this file while the server runs'
 complete -c stheno -l status -x -d 'Serve a live page about the server, /metrics for Prometheus and /healthz at this place'
 complete -c stheno -l status-path -x -d 'Serve the same pages to every client, below this path of the public port'

@@ -78,6 +78,12 @@ pub trait PendingResponse: fmt::Debug + Send {
 
     /// Returns the status of the response and the length of its head, after that has been appended: for the log.
     fn status(&self) -> Option<(Status, u64)>;
+
+    /// Returns the field lines of the head that the application has made, after that has been appended: for a log with
+    /// fields of the response.
+    fn fields(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// The state of a response after [`PendingResponse::poll`].

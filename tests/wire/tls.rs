@@ -186,7 +186,17 @@ fn a_steady_reader_is_no_stalled_one() {
 fn plain_requests_are_redirected() {
     let folder = Folder::new();
     let socket = format!("unix:{}", folder.beside("socket").display());
-    let options = ["--tls-self-signed", "--redirect-http", "127.0.0.1:0", "--listen", &socket];
+    let log = folder.beside("access.log");
+    let log_name = log.to_str().expect("UTF-8");
+    let options = [
+        "--tls-self-signed",
+        "--redirect-http",
+        "127.0.0.1:0",
+        "--listen",
+        &socket,
+        "--access-log",
+        log_name,
+    ];
     let server = Server::start(&folder.root(), &options);
     let line = server.wait_for("  redirect http://");
     let place: SocketAddr = line["  redirect http://".len()..line.len() - 1].parse().expect("an address");
@@ -208,6 +218,11 @@ fn plain_requests_are_redirected() {
         assert!(ask(bad).starts_with("HTTP/1.1 400 "));
     }
     assert_eq!(server.connect_unix().get("/ok", "").text(), "hello\n", "a Unix socket is plain");
+    // Redirects are in the access log as well.
+    let count = |words: &str| std::fs::read_to_string(&log).unwrap_or_default().matches(words).count();
+    eventually("the lines", || {
+        count(" HTTP/1.1\" 308 ") == 2 && count("\" 400 ") == 2 && count("GET /ok ") == 1
+    });
 }
 
 #[test]

@@ -72,12 +72,18 @@ impl Driver {
         let Some(current) = self.current.take() else {
             return;
         };
-        let PendingRequest { reply, record: Some(record), begun, from: Some(from) } = *current else {
+        let PendingRequest { reply, record: Some(mut record), begun, from: Some(from) } = *current else {
             return;
         };
         let end = self.connection.output().taken() + self.connection.output().len();
         let status = match reply {
-            Reply::Pending(pending) => pending.status(),
+            Reply::Pending(pending) => {
+                if record.fields.is_some() {
+                    let fields = pending.fields();
+                    record.keep_fields(|| [&fields, b""]);
+                }
+                pending.status()
+            }
             _ => None,
         };
         let (status, head) = status.unwrap_or((CLIENT_GONE, 0));
