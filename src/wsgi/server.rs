@@ -219,6 +219,7 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -239,11 +240,13 @@ impl WsgiApp {
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
+        keep_freed_memory();
         let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                Caller::Loop(Arc::new(Inline::new(runner)))
+                let context = Arc::clone(&application.context);
+                Caller::Loop(Arc::new(Inline::new(runner, context, reactor.waker())))
             }
             count => {
                 let counts = (count, options.spare_threads);
@@ -295,6 +298,14 @@ fn abort_without_interpreter() {
             process::abort();
         }
     });
+}
+
+/// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise
+/// it gives a few of 64 KiB back to the kernel, and the kernel clears each page again. glibc takes the size of the
+/// largest mapped block that was freed, twice, for this limit (mallopt(3), `M_MMAP_THRESHOLD`), unless its environment
+/// variables set one.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 * 1024 * 1024)));
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
@@ -367,7 +378,6 @@ impl App for WsgiApp {
     }
 
     fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
-        error_log::open(log.clone());
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
