@@ -156,7 +156,11 @@ fn is_preflight(request: &Request<'_>) -> bool {
 
 impl Service for Guarded {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
-        match self.guard.visit.borrow().as_ref().and_then(|visit| visit.refusal) {
+        let refusal = self.guard.visit.borrow().as_ref().and_then(|visit| {
+            self.inner.set_visitor(&visit.visitor);
+            visit.refusal
+        });
+        match refusal {
             Some(denial) => {
                 let mut response = denial.response();
                 self.inner.complete(request, &mut response);

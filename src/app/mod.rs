@@ -40,8 +40,10 @@ use crate::sys::{fallback, process};
 
 use files::FileApp;
 pub use files::Front;
+#[cfg(feature = "wsgi")]
+pub(crate) use files::check_keys;
 use server::{App, Server};
-pub use serving::{serve, serve_on};
+pub use serving::{serve, serve_on, serve_some_on};
 use setup::Setup;
 
 /// Runs the command line of this process; `front` serves in the workers.

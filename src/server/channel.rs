@@ -97,7 +97,7 @@ impl<S: WorkerService, W: Wire> HttpChannel<S, W> {
     }
 
     fn peer_info(&self, connection: Key) -> PeerInfo {
-        let socket = self.stream.as_fd().as_raw_fd();
+        let socket = if W::MAY_GREET { -1 } else { self.stream.as_fd().as_raw_fd() };
         PeerInfo { peer: self.permit.peer(), listener: self.listener, connection, socket }
     }
 

@@ -20,8 +20,8 @@ pub struct PeerInfo {
     pub listener: u16,
     /// The connection's key on the loop, by which it is woken.
     pub connection: Key,
-    /// The connection's descriptor, for an application that sends without the loop. It is valid until the response is
-    /// dropped.
+    /// The connection's descriptor, for an application that sends without the loop; -1 if the bytes of the response pass
+    /// through other layers on their way to it (TLS). It is valid until the response is dropped.
     pub socket: RawFd,
 }
 
@@ -51,6 +51,9 @@ pub struct TurnFacts {
 pub trait WorkerService: Service {
     /// Takes the connection of the next request; called before each [`Service::handle`].
     fn set_peer(&self, _peer: &PeerInfo) {}
+
+    /// Takes the sender of the next request, from a service around this one that has looked at it.
+    fn set_visitor(&self, _visitor: &Visitor) {}
 
     /// Whether requests are looked at before they are handled. Always the same, as [`WorkerService::is_watched`].
     fn is_guarded(&self) -> bool {

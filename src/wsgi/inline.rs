@@ -72,8 +72,9 @@ impl PendingResponse for InlineResponse {
 
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         Python::attach(|py| {
-            // What `write` sends now would overtake the bytes in the queue.
-            let socket = out.is_empty().then(|| LentSocket::new(self.socket));
+            // What `write` sends now would overtake the bytes in the queue, or pass by TLS: it is sent after the step then.
+            let is_plain = out.is_empty() && self.socket >= 0;
+            let socket = is_plain.then(|| LentSocket::new(self.socket));
             match &self.run {
                 Some(run) => run.response().lend_socket(socket),
                 None => self.run = self.start(py, socket),

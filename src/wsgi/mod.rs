@@ -29,12 +29,13 @@
 //! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
+//! | `proxies` | what trusted proxies say of a request |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
 //! | `server` | the master and its workers |
 //! | `service` | takes a request to the application, or to files |
-//! | `shared` | what the threads of a worker share, and the trusted proxies |
+//! | `shared` | what the threads of a worker share |
 //! | `spool` | the body of a request |
 //! | `start_response` | `start_response` and `write` |
 
@@ -53,6 +54,7 @@ mod names;
 mod options;
 mod outbox;
 mod pool;
+mod proxies;
 mod request;
 mod response;
 mod run;

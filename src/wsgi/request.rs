@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::proxies::ForwardedRequest;
 use super::spool::Spool;
 use crate::http1::{BodyFraming, Method, Request, Status, Target, Version};
 use crate::server::PeerInfo;
@@ -27,6 +28,10 @@ pub(super) struct OwnedRequest {
     /// Whether the head announces a body, or the length of one.
     pub(super) has_length: bool,
     pub(super) peer: Option<PeerInfo>,
+    /// What a trusted proxy says of the request.
+    pub(super) forwarded: Option<ForwardedRequest>,
+    /// The user whose password the server has verified.
+    pub(super) user: Option<Box<[u8]>>,
     pub(super) body: Spool,
 }
 
@@ -71,6 +76,7 @@ impl OwnedRequest {
         };
         self.has_length = head.framing != BodyFraming::None || head.fields.get("content-length").is_some();
         self.peer = Some(peer);
+        (self.forwarded, self.user) = (None, None);
         self.body.clear();
     }
 

@@ -1,6 +1,6 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,17 +11,19 @@ use log::{error, warn};
 use pyo3::prelude::*;
 
 use super::config::{self, WsgiOptions};
-use super::environ::{Application, Concurrency};
+use super::environ::{Application, Concurrency, ServerPlace};
 use super::inline::Inline;
 use super::options::GivenOptions;
 use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
+use crate::access::{Access, Users};
+use crate::app;
 use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
-use crate::config::{BaseConfig, ConfigError};
+use crate::config::{AccessConfig, BaseConfig, ConfigError};
 use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
@@ -128,6 +130,8 @@ struct WsgiApp {
 pub(super) struct WsgiContent {
     options: Arc<WsgiOptions>,
     mounts: Vec<Mount>,
+    /// The clients and users that are served; `None` for all.
+    access: Option<Access>,
 }
 
 /// A token that one of several processes takes.
@@ -178,7 +182,7 @@ impl WsgiApp {
         setup: &Setup,
     ) -> PyResult<Arc<Application>> {
         let (base, addresses) = (&setup.config, &setup.listeners.addresses);
-        let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
+        let places: Vec<_> = addresses.iter().map(|address| place(address, setup.tls.is_some())).collect();
         Python::attach(|py| {
             let callable = match self.application.take() {
                 Some(application) => application,
@@ -189,12 +193,12 @@ impl WsgiApp {
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
                 server: base.settings.server.clone(),
-                trusted: options.trusted.clone(),
+                forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
                 ..WorkerContext::default()
             };
             Application::new(
                 callable.into_bound(py),
-                &entrances,
+                &places,
                 &options.url_prefix,
                 concurrency,
                 Arc::new(context),
@@ -231,7 +235,7 @@ impl WsgiApp {
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
-        let WsgiContent { options, mounts } = content;
+        let WsgiContent { options, mounts, access } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
@@ -254,9 +258,16 @@ impl WsgiApp {
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
+            proxies: options.proxies.clone(),
+            forwarded: RefCell::default(),
+            client: Cell::default(),
+            user: RefCell::default(),
         };
         let (worker, status) = setup.into_worker(assignment, log, recorder, service);
-        let result = crate::app::serve_on(worker, status, reactor);
+        let result = match access {
+            Some(access) => app::serve_some_on(worker, status, access, reactor),
+            None => app::serve_on(worker, status, reactor),
+        };
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result
     }
@@ -268,11 +279,13 @@ fn with_jitter(requests: u64) -> u64 {
     requests + chance % (requests / 10 + 1)
 }
 
-/// `SERVER_NAME` and `SERVER_PORT`: never empty (WSGI E8).
-fn name_and_port(address: &Address) -> (String, String) {
+/// Name and port are never empty (WSGI E8). Unix sockets have no TLS.
+fn place(address: &Address, has_tls: bool) -> ServerPlace {
     match address {
-        Address::Internet(address) => (address.ip().to_string(), address.port().to_string()),
-        Address::Unix(_) => ("localhost".into(), "80".into()),
+        Address::Internet(address) => {
+            ServerPlace { name: address.ip().to_string(), port: address.port().to_string(), is_tls: has_tls }
+        }
+        Address::Unix(_) => ServerPlace { name: "localhost".into(), port: "80".into(), is_tls: false },
     }
 }
 
@@ -301,9 +314,10 @@ impl App for WsgiApp {
             Ok(Mount { prefix: prefix.clone(), files })
         });
         let mounts = mounts.collect::<Result<_, _>>()?;
+        let access = open_access(&base, &options)?;
         let options = Arc::new(options);
         self.options = Some(Arc::clone(&options));
-        Ok((base, WsgiContent { options, mounts }))
+        Ok((base, WsgiContent { options, mounts, access }))
     }
 
     fn start_lines(&self, _: &BaseConfig, content: &WsgiContent) -> StartLines {
@@ -352,6 +366,18 @@ impl App for WsgiApp {
         };
         leave(code)
     }
+}
+
+/// Reads the file of users, and checks that neither it nor a key is among the files that are served.
+fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access>, ConfigError> {
+    let roots: Vec<_> = options.mounts.iter().map(|(_, folder)| folder.clone()).collect();
+    app::check_keys(base, &roots)?;
+    let AccessConfig { allow, auth, forwarded } = &options.access;
+    let users = auth.as_ref().map(|path| Users::read(path, &roots)).transpose();
+    let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
+    // Proxies alone refuse nobody.
+    let is_restricted = allow.is_some() || users.is_some();
+    Ok(is_restricted.then(|| Access { allow: allow.clone(), users, forwarded: forwarded.clone() }))
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the

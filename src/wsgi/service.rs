@@ -1,6 +1,6 @@
 //! The service of a worker: it takes a request to the application, or to the files beside it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,11 +9,14 @@ use log::{error, info};
 
 use super::inline::{Inline, InlineResponse};
 use super::pool::{Pool, PoolResponse};
+use super::proxies::{ForwardedRequest, Proxies};
+use super::request::OwnedRequest;
 use super::shared::WorkerContext;
 use crate::clock::Now;
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
-use crate::server::{PeerInfo, WorkerService};
+use crate::reactor::Peer;
+use crate::server::{PeerInfo, Visitor, WorkerService};
 use crate::sys::process;
 
 /// How often the loop checks whether the application hangs.
@@ -49,6 +52,14 @@ pub(super) struct WsgiService {
     /// For how long all threads may be in the application without output; zero for no limit.
     pub(super) timeout: Duration,
     pub(super) peer: Cell<Option<PeerInfo>>,
+    /// The proxies in front of the server.
+    pub(super) proxies: Option<Proxies>,
+    /// What they say of the current request.
+    pub(super) forwarded: RefCell<Option<ForwardedRequest>>,
+    /// The client that they name, for the access log.
+    pub(super) client: Cell<Option<Peer>>,
+    /// The user of the current request, if the server asks for passwords.
+    pub(super) user: RefCell<Option<Box<[u8]>>>,
 }
 
 impl WsgiService {
@@ -66,15 +77,18 @@ impl WsgiService {
         let Some(peer) = self.peer.get() else {
             return Reply::Ready(Response::error(Status::INTERNAL_SERVER_ERROR));
         };
+        let own = |mut owned: OwnedRequest| {
+            owned.set_head(request, peer);
+            (owned.forwarded, owned.user) = (self.forwarded.take(), self.user.take());
+            owned
+        };
         match &self.caller {
             Caller::Loop(inline) => {
-                let mut owned = inline.spare_request();
-                owned.set_head(request, peer);
+                let owned = own(inline.spare_request());
                 Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
             }
             Caller::Threads(pool) => {
-                let mut owned = pool.spare_request();
-                owned.set_head(request, peer);
+                let owned = own(pool.spare_request());
                 Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection)))
             }
         }
@@ -105,6 +119,11 @@ impl Mount {
 impl Service for WsgiService {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         self.count();
+        if let (Some(proxies), Some(info)) = (&self.proxies, self.peer.get()) {
+            let forwarded = proxies.read(info.peer, request);
+            self.client.set(forwarded.as_ref().map(|forwarded| forwarded.client));
+            self.forwarded.replace(forwarded);
+        }
         match request.target {
             Target::Path { path, query } => {
                 for mount in &self.mounts {
@@ -129,6 +148,14 @@ impl Service for WsgiService {
 impl WorkerService for WsgiService {
     fn set_peer(&self, peer: &PeerInfo) {
         self.peer.set(Some(*peer));
+    }
+
+    fn set_visitor(&self, visitor: &Visitor) {
+        self.user.replace(visitor.user.clone());
+    }
+
+    fn visitor(&self) -> Option<Visitor> {
+        self.client.get().map(|client| Visitor { client, user: None })
     }
 
     fn drain(&self) {
