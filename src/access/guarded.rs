@@ -123,7 +123,7 @@ impl Guard {
             None => Some(peer),
         };
         let visit = |user, refusal| {
-            Some(Visit { visitor: Visitor { client: client.unwrap_or(peer), user }, refusal })
+            Some(Visit { visitor: Visitor { client: client.unwrap_or(peer), user, number: None }, refusal })
         };
         if let Some(allow) = &self.allow
             && !client.is_some_and(|client| allow.contains(client))
@@ -188,7 +188,8 @@ impl WorkerService for Guarded {
     }
 
     fn visitor(&self) -> Option<Visitor> {
-        self.guard.visit.borrow_mut().take().map(|visit| visit.visitor)
+        let number = self.inner.visitor().and_then(|visitor| visitor.number);
+        self.guard.visit.borrow_mut().take().map(|visit| Visitor { number, ..visit.visitor })
     }
 
     fn set_peer(&self, peer: &PeerInfo) {

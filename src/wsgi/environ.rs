@@ -13,6 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use super::error_stream::ErrorStream;
 use super::file_wrapper::WsgiFileWrapper;
 use super::names::{FieldName, FieldNames, FieldRule};
 use super::proxies::{ForwardedRequest, name_of};
@@ -110,7 +111,7 @@ fn template(
     let key = |key| PyString::intern(py, key);
     dict.set_item(key("wsgi.version"), (1, 0))?;
     dict.set_item(key("wsgi.input"), py.None())?;
-    dict.set_item(key("wsgi.errors"), py.import("sys")?.getattr("stderr")?)?;
+    dict.set_item(key("wsgi.errors"), ErrorStream.into_pyobject(py)?)?;
     dict.set_item(key("wsgi.multithread"), concurrency.multithread)?;
     dict.set_item(key("wsgi.multiprocess"), concurrency.multiprocess)?;
     dict.set_item(key("wsgi.run_once"), false)?;
@@ -152,7 +153,7 @@ impl EnvironBuilder {
         application: &Application,
         request: &mut OwnedRequest,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let listener = request.peer.map_or(0, |info| info.listener);
+        let listener = request.sender.peer.map_or(0, |info| info.listener);
         let template = application.templates.get(usize::from(listener)).or(application.templates.first());
         let environ = match template {
             Some(template) => template.bind(py).copy()?,
@@ -165,19 +166,19 @@ impl EnvironBuilder {
         if request.protocol() != b"HTTP/1.1" {
             environ.set_item(intern!(py, "SERVER_PROTOCOL"), latin1(py, request.protocol())?)?;
         }
-        if let Some(Peer::Internet(address)) = request.peer.map(|info| info.peer) {
+        if let Some(Peer::Internet(address)) = request.sender.peer.map(|info| info.peer) {
             self.set_remote(py, &environ, address)?;
         }
         // Behind proxies, a peer that is none of them cannot speak for one to the application either.
-        let dropped = match (&request.forwarded, &application.context.forwarded_field) {
+        let dropped = match (&request.sender.forwarded, &application.context.forwarded_field) {
             (None, Some(field)) => field,
             _ => "",
         };
         self.set_fields(py, &environ, request, dropped)?;
-        if let Some(forwarded) = &request.forwarded {
+        if let Some(forwarded) = &request.sender.forwarded {
             self.set_forwarded(py, &environ, forwarded)?;
         }
-        if let Some(user) = &request.user {
+        if let Some(user) = &request.sender.user {
             environ.set_item(intern!(py, "REMOTE_USER"), latin1(py, user)?)?;
             environ.set_item(intern!(py, "AUTH_TYPE"), intern!(py, "Basic"))?;
         }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::error_log::failure as report;
 use super::lent_socket::LentSocket;
 use super::request::OwnedRequest;
 use super::response::Delivery;
-use super::run::{Run, RunStep, Runner, report};
+use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use crate::chat::OutQueue;
 use crate::clock::Instant;
@@ -108,5 +109,9 @@ impl PendingResponse for InlineResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.run.as_ref()?.response().status()
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        self.run.as_ref().map(|run| run.response().fields().to_vec()).unwrap_or_default()
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{error, warn};
@@ -12,9 +13,12 @@ use pyo3::prelude::*;
 
 use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency, ServerPlace};
+use super::error_log;
+use super::hang_watch::HangWatch;
 use super::inline::Inline;
 use super::options::GivenOptions;
 use super::pool::Pool;
+use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
@@ -28,7 +32,7 @@ use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
-use crate::server::{Address, LogTarget};
+use crate::server::{Address, LineFormat, LogFormat, LogTarget};
 use crate::sys::descriptor;
 use crate::sys::process::{self, Forked, Pid};
 use crate::sys::rights;
@@ -160,6 +164,7 @@ impl WsgiApp {
     }
 
     fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+        python_log::configure(py, options.log_config.as_deref())?;
         self.callbacks.load.call1(py, (&options.app, options.factory))
     }
 
@@ -188,12 +193,15 @@ impl WsgiApp {
                 Some(application) => application,
                 None => self.load_application(py, options)?,
             };
+            python_log::join(py)?;
             self.callbacks.ready.call1(py, (number, options.reload))?;
             let concurrency =
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
                 server: base.settings.server.clone(),
                 forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
+                run_abandoned: options.run_abandoned,
+                logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
                 ..WorkerContext::default()
             };
             Application::new(
@@ -242,7 +250,9 @@ impl WsgiApp {
                 Caller::Loop(Arc::new(Inline::new(runner)))
             }
             count => {
-                let pool = Pool::start(count, application, reactor.waker()).map_err(boot_failure)?;
+                let counts = (count, options.spare_threads);
+                let pool = Python::attach(|py| Pool::start(py, counts, application, reactor.waker()));
+                let pool = pool.map_err(io::Error::other).map_err(boot_failure)?;
                 Caller::Threads(Arc::new(pool))
             }
         };
@@ -256,21 +266,46 @@ impl WsgiApp {
             mounts,
             prefix: options.url_prefix.clone(),
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
-            timeout: setup.config.worker_timeout,
+            number: Cell::new(0),
+            watch: RefCell::new(HangWatch::new(setup.config.worker_timeout, options.threads)),
+            is_stuck: Cell::new(false),
+            grace: setup.config.grace,
+            refuse_at: Cell::new(None),
             peer: Cell::new(None),
             proxies: options.proxies.clone(),
             forwarded: RefCell::default(),
             client: Cell::default(),
             user: RefCell::default(),
         };
-        let (worker, status) = setup.into_worker(assignment, log, recorder, service);
+        let format = setup.config.access_log_format.clone();
+        let (mut worker, status) = setup.into_worker(assignment, log, recorder, service);
+        if worker.access_log.is_none() {
+            worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
+        }
         let result = match access {
             Some(access) => app::serve_some_on(worker, status, access, reactor),
             None => app::serve_on(worker, status, reactor),
         };
-        activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
+        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) {
+            abort_without_interpreter();
+        }
         result
     }
+}
+
+/// Whether the worker has the interpreter for its end.
+static HAS_INTERPRETER: AtomicBool = AtomicBool::new(false);
+
+/// Aborts this worker soon, if a thread that hangs holds the interpreter: then only faulthandler can say where it is.
+/// The master would kill the worker a little later.
+fn abort_without_interpreter() {
+    let _ = std::thread::Builder::new().spawn(|| {
+        std::thread::sleep(LAST_MOMENT);
+        if !HAS_INTERPRETER.load(Ordering::Relaxed) {
+            error!("a thread in the application holds the interpreter: this worker aborts");
+            process::abort();
+        }
+    });
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
@@ -340,7 +375,12 @@ impl App for WsgiApp {
         self.token = None;
     }
 
+    fn line_format(&self) -> Option<LineFormat> {
+        Some(error_log::format_line)
+    }
+
     fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
+        error_log::open(log.clone());
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
@@ -384,10 +424,12 @@ fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access
 /// application are not waited for.
 fn leave(code: i32) -> ! {
     let left = Python::attach(|py| {
+        HAS_INTERPRETER.store(true, Ordering::Relaxed);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
+        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }

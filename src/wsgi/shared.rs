@@ -17,4 +17,8 @@ pub(super) struct WorkerContext {
     pub(super) draining: AtomicBool,
     /// The field in which proxies name the client, if there are any: `X-Forwarded-For`, for example.
     pub(super) forwarded_field: Option<String>,
+    /// Whether requests are run whose clients are gone.
+    pub(super) run_abandoned: bool,
+    /// Whether the access log has fields of responses.
+    pub(super) logs_fields: bool,
 }

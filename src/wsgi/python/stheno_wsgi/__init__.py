@@ -10,7 +10,7 @@ or, from a program::
 
 from typing import TYPE_CHECKING, Any
 
-from ._stheno import FileWrapper, __version__
+from ._stheno import FileWrapper, __version__, current_request
 from .server import AsyncWSGIRequestHandler, AsyncWSGIServer, serve
 
 if TYPE_CHECKING:
@@ -22,8 +22,18 @@ __all__ = [
     "FileWrapper",
     "SthenoServer",
     "__version__",
+    "request_id",
     "serve",
 ]
+
+
+def request_id() -> str | None:
+    """The id of the request that this thread works on, as it is in the logs; ``None`` if it works on none.
+
+    It is the value of ``X-Request-ID``, or the trace id of ``traceparent``, or one that the server makes.
+    """
+    request = current_request()
+    return request[2] if request else None
 
 
 def __getattr__(name: str) -> Any:

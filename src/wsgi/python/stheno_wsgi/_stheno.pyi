@@ -27,5 +27,8 @@ def main(words: list[str], load: Callable[[str, bool], Any], ready: Callable[[in
     application was loaded.
     """
 
+def current_request() -> tuple[str, str, str, str | None] | None:
+    """Method, path, id and client address of the request that this thread works on."""
+
 def serve(load: Callable[..., Any], ready: Callable[..., None], name: str, options: dict[str, Any]) -> int:
     """Serves until it is told to stop. Returns the exit code."""

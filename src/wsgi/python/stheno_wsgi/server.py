@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars  # noqa: F401 (for the threads of a worker, whose user may not be able to read the library)
 import faulthandler
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ._stheno import serve as _serve
@@ -115,7 +116,7 @@ def serve(
 
     ``options`` are those of the command line, with underscores: ``host``, ``port``, ``workers``, ``threads``,
     ``max_body``, ``access_log`` and so on. Switches are True or False; what may be repeated is a list, and ``static`` may
-    be a dict. The environment does not count.
+    be a dict; ``log_config`` may be one for ``logging.config.dictConfig``. The environment does not count.
 
     Workers are forked: call it in the main thread, while there is no other. ``ready`` runs in each worker, with its
     number, before it serves; ``name`` is shown at the start. Raises :class:`TypeError` for a name that is no option,
@@ -125,10 +126,22 @@ def serve(
         raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("serve() forks and takes signals: call it in the main thread")
+    config = options.pop("log_config", None)
+    if config is not None and not isinstance(config, Mapping):
+        options["log_config"], config = config, None
+
+    def load(*_: Any) -> Application:
+        if config is not None:
+            # Imported on demand, as logging itself.
+            from .logs import configure
+
+            configure(config)
+        return app
+
     if name is None:
         name = f"{getattr(app, '__module__', '')}:{getattr(app, '__name__', type(app).__name__)}"
     try:
-        code = _serve(lambda *_: app, lambda number, *_: ready(number), name, options)
+        code = _serve(load, lambda number, *_: ready(number), name, options)
     finally:
         _give_signals_back()
     if code:
