@@ -78,8 +78,11 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
     if let Ok(names) = std::env::var(fallback::VARIABLE) {
         fallback::force(&names).map_err(ConfigError::Usage)?;
     }
-    let executable =
-        Executable { program: started_from(), arguments: words.iter().map(OsString::from).collect() };
+    let executable = Executable {
+        program: started_from(),
+        arguments: words.iter().map(OsString::from).collect(),
+        folder: None,
+    };
     let mut app = FileApp { front, words };
     if has("check") {
         Setup::check(&app.load(false)?.0)?;

@@ -59,12 +59,15 @@ pub(super) struct Callbacks {
 /// # Errors
 /// The first thing that the configuration asks for and cannot be had.
 pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
-    let executable = Python::attach(executable)
+    let folder = given.folder.clone();
+    let mut executable = Python::attach(executable)
         .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
     let mut server = Server::open(WsgiApp::new(given, callbacks))?;
     if !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
+    // --chdir has changed it; a successor changes it again.
+    executable.folder = (std::env::current_dir().ok().as_ref() != Some(&folder)).then_some(folder);
     match server.run(executable, fork)? {
         Ended::Stopped => Ok(0),
         Ended::BootFailed => Ok(NO_APPLICATION),
@@ -91,7 +94,7 @@ fn executable(py: Python<'_>) -> PyResult<Executable> {
     let program: Option<OsString> = sys.getattr("executable")?.extract()?;
     let words: Vec<OsString> = sys.getattr("orig_argv")?.extract()?;
     let arguments = words.into_iter().skip(1).collect();
-    Ok(Executable { program: program.unwrap_or_default().into(), arguments })
+    Ok(Executable { program: program.unwrap_or_default().into(), arguments, folder: None })
 }
 
 /// fork(2) with the hooks of the interpreter, which put its locks, its random numbers and what applications have
