@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::proxies::Proxies;
 use crate::access::Forwarded;
 use crate::config::{self, AccessConfig, BaseConfig, ConfigError, MAX_WORKERS, Values};
+use crate::files::Symlinks;
 use crate::http1::Limits;
 use crate::sys::account::Identity;
 
@@ -30,6 +31,8 @@ pub(super) struct WsgiOptions {
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths, which has no slash at its end either.
     pub(super) mounts: Vec<(String, PathBuf)>,
+    /// How the links in these folders are followed.
+    pub(super) symlinks: Symlinks,
     /// The user and group that workers become, if they change.
     pub(super) identity: Option<Identity>,
     /// The proxies in front of the server.
@@ -67,6 +70,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         run_abandoned: values.has("run-abandoned"),
         url_prefix: url_prefix(values)?,
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
+        symlinks: if values.has("follow-symlinks") { Symlinks::Anywhere } else { Symlinks::Inside },
         identity: config::identity(values)?,
         proxies: access.forwarded.clone().map(|forwarded| Proxies { forwarded, with_host }),
         access,

@@ -97,7 +97,7 @@ impl WsgiService {
         match &self.caller {
             Caller::Loop(inline) => {
                 let owned = own(inline.spare_request());
-                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
+                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, &peer)))
             }
             Caller::Threads(pool) => {
                 let owned = own(pool.spare_request());
@@ -193,7 +193,7 @@ impl WorkerService for WsgiService {
 
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
-            Caller::Loop(_) => None,
+            Caller::Loop(inline) => inline.before_waiting(),
             Caller::Threads(pool) => {
                 let left = self.refuse_at.get().map(|at| at.saturating_duration_since(Instant::now()));
                 let wait = pool.before_waiting(left.is_some_and(|left| left.is_zero()));

@@ -3,6 +3,8 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::sent_pieces::SentPieces;
+
 /// Locks a mutex. A panic of another thread leaves nothing half done under the locks of this part.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -21,4 +23,6 @@ pub(super) struct WorkerContext {
     pub(super) run_abandoned: bool,
     /// Whether the access log has fields of responses.
     pub(super) logs_fields: bool,
+    /// Large pieces whose last byte has left.
+    pub(super) sent: SentPieces,
 }
