@@ -33,6 +33,8 @@ use crate::sys::{beneath, process};
 use crate::tls::TlsFiles;
 
 pub use access::AccessConfig;
+#[cfg(feature = "wsgi")]
+pub(crate) use access::access;
 pub use error::{ConfigError, Sources};
 #[cfg(feature = "wsgi")]
 pub(crate) use rights::identity;

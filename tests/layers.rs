@@ -62,6 +62,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "wsgi",
         &[
+            "access",
             "app",
             "chat",
             "cli",
@@ -353,9 +354,9 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/arguments", &["options"]),
     ("wsgi/batched_waker", &["shared"]),
     ("wsgi/command", &["options", "server"]),
-    ("wsgi/config", &["shared"]),
+    ("wsgi/config", &["proxies"]),
     ("wsgi/current", &["request"]),
-    ("wsgi/environ", &["error_stream", "file_wrapper", "names", "request", "shared", "spool"]),
+    ("wsgi/environ", &["error_stream", "file_wrapper", "names", "proxies", "request", "shared", "spool"]),
     ("wsgi/error_log", &["current", "python_log", "shared"]),
     ("wsgi/error_stream", &["current", "error_log", "request"]),
     ("wsgi/file_wrapper", &[]),
@@ -389,7 +390,8 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ),
     ("wsgi/python_log", &["current"]),
     ("wsgi/python_thread", &[]),
-    ("wsgi/request", &["spool"]),
+    ("wsgi/proxies", &[]),
+    ("wsgi/request", &["proxies", "spool"]),
     ("wsgi/response", &["head", "lent_output", "outbox", "piece", "request", "shared", "wire"]),
     (
         "wsgi/run",
@@ -422,7 +424,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
             "shared",
         ],
     ),
-    ("wsgi/service", &["hang_watch", "inline", "pool", "shared"]),
+    ("wsgi/service", &["hang_watch", "inline", "pool", "proxies", "request", "shared"]),
     ("wsgi/shared", &["sent_pieces"]),
     ("wsgi/spool", &[]),
     ("wsgi/stacks", &["activity"]),

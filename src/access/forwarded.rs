@@ -15,48 +15,89 @@ pub struct Forwarded {
     pub field: String,
 }
 
+/// What the proxies in front of a request say of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForwardedOrigin<'a> {
+    /// The client. `None` if the field is malformed in front of the proxies, so that it is unknown.
+    pub client: Option<Peer>,
+    /// The number of elements of the field up to that of the client, from the right: the client's is the last that a proxy
+    /// has written.
+    pub hops: usize,
+    /// The scheme of the client's request; `Forwarded` alone has it.
+    pub proto: Option<&'a [u8]>,
+    /// The host of the client's request; `Forwarded` alone has it.
+    pub host: Option<&'a [u8]>,
+}
+
+/// One element of the field: what a proxy says of the request that it received.
+struct Hop<'a> {
+    client: Option<Peer>,
+    proto: Option<&'a [u8]>,
+    host: Option<&'a [u8]>,
+}
+
 impl Forwarded {
     /// Returns the client of a request: the last address in the field that is no proxy's, or the peer if that is none
     /// or names nobody. `None` if the field of a proxy is malformed in front of the proxies, so that the client is
     /// unknown.
     #[must_use]
     pub fn client(&self, peer: Peer, fields: Fields<'_>) -> Option<Peer> {
+        self.origin(peer, fields).map_or(Some(peer), |origin| origin.client)
+    }
+
+    /// Returns what the proxies say of the client; `None` if the peer is no proxy.
+    #[must_use]
+    pub fn origin<'a>(&self, peer: Peer, fields: Fields<'a>) -> Option<ForwardedOrigin<'a>> {
         if !self.from.contains(peer) {
-            return Some(peer);
+            return None;
         }
         let mut chain = Vec::new();
-        let is_standard = self.field.eq_ignore_ascii_case("Forwarded");
+        let is_standard = self.is_standard();
         for line in fields.all(&self.field) {
             if is_standard {
                 chain.extend(split(line, b',').map(standard));
             } else {
-                chain.extend(line.split(|byte| *byte == b',').map(|word| address(trim_ows(word))));
+                chain.extend(line.split(|byte| *byte == b',').map(plain));
             }
         }
-        let mut client = peer;
-        for hop in chain.into_iter().rev() {
-            client = Peer::from(SocketAddr::new(hop?, 0));
-            if !self.from.contains(client) {
+        let mut origin = ForwardedOrigin { client: Some(peer), hops: 0, proto: None, host: None };
+        for Hop { client, proto, host } in chain.into_iter().rev() {
+            origin = ForwardedOrigin { client, hops: origin.hops + 1, proto, host };
+            if !client.is_some_and(|client| self.from.contains(client)) {
                 break;
             }
         }
-        Some(client)
+        Some(origin)
+    }
+
+    /// Whether the field is `Forwarded`.
+    #[must_use]
+    pub fn is_standard(&self) -> bool {
+        self.field.eq_ignore_ascii_case("Forwarded")
     }
 }
 
-/// The address in one element of `Forwarded`: `for=192.0.2.60;proto=http`.
-fn standard(element: &[u8]) -> Option<IpAddr> {
-    let mut found = split(element, b';').filter_map(|pair| {
-        let pair = trim_ows(pair);
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        pair[..at].eq_ignore_ascii_case(b"for").then_some(&pair[at + 1..])
-    });
-    let value = found.next().filter(|_| found.next().is_none())?;
-    match value.strip_prefix(b"\"") {
-        // An address has nothing to escape.
-        Some(quoted) => address(quoted.strip_suffix(b"\"")?),
-        None => address(value),
-    }
+/// One element of a list of addresses.
+fn plain(element: &[u8]) -> Hop<'_> {
+    Hop { client: address(trim_ows(element)), proto: None, host: None }
+}
+
+/// One element of `Forwarded`: `for=192.0.2.60;proto=http;host=example.com`. A parameter that is there twice is none.
+fn standard(element: &[u8]) -> Hop<'_> {
+    let parameter = |name: &str| {
+        let mut found = split(element, b';').filter_map(|pair| {
+            let pair = trim_ows(pair);
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            pair[..at].eq_ignore_ascii_case(name.as_bytes()).then_some(&pair[at + 1..])
+        });
+        let value = found.next().filter(|_| found.next().is_none())?;
+        match value.strip_prefix(b"\"") {
+            // Neither an address nor a host has anything to escape.
+            Some(quoted) => quoted.strip_suffix(b"\""),
+            None => Some(value),
+        }
+    };
+    Hop { client: parameter("for").and_then(address), proto: parameter("proto"), host: parameter("host") }
 }
 
 /// Splits at a byte, but not inside of quotes (RFC 9110 §5.6.4).
@@ -73,15 +114,15 @@ fn split(bytes: &[u8], at: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Reads an address with or without a port; one of IPv6 is in brackets if it has a port.
-fn address(text: &[u8]) -> Option<IpAddr> {
+/// Reads an address with or without a port, which is 0 then; one of IPv6 is in brackets if it has a port.
+fn address(text: &[u8]) -> Option<Peer> {
     let text = std::str::from_utf8(text).ok()?;
     let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    let ip = match bracketed {
-        Some(text) => IpAddr::V6(text.parse().ok()?),
-        None => text.parse().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip())).ok()?,
+    let address = match bracketed {
+        Some(text) => SocketAddr::new(IpAddr::V6(text.parse().ok()?), 0),
+        None => text.parse().map(|ip| SocketAddr::new(ip, 0)).or_else(|_| text.parse()).ok()?,
     };
-    Some(ip.to_canonical())
+    Some(address.into())
 }
 
 #[cfg(test)]

@@ -156,7 +156,11 @@ fn is_preflight(request: &Request<'_>) -> bool {
 
 impl Service for Guarded {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
-        match self.guard.visit.borrow().as_ref().and_then(|visit| visit.refusal) {
+        let refusal = self.guard.visit.borrow().as_ref().and_then(|visit| {
+            self.inner.set_visitor(&visit.visitor);
+            visit.refusal
+        });
+        match refusal {
             Some(denial) => {
                 let mut response = denial.response();
                 self.inner.complete(request, &mut response);
@@ -184,7 +188,8 @@ impl WorkerService for Guarded {
     }
 
     fn visitor(&self) -> Option<Visitor> {
-        self.guard.visit.borrow_mut().take().map(|visit| visit.visitor)
+        let number = self.inner.visitor().and_then(|visitor| visitor.number);
+        self.guard.visit.borrow_mut().take().map(|visit| Visitor { number, ..visit.visitor })
     }
 
     fn set_peer(&self, peer: &PeerInfo) {

@@ -31,6 +31,6 @@ mod known;
 mod users;
 mod verifier;
 
-pub use forwarded::Forwarded;
+pub use forwarded::{Forwarded, ForwardedOrigin};
 pub use guarded::{Access, Guarded};
 pub use users::Users;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -30,11 +30,12 @@ pub struct Users {
 }
 
 impl Users {
-    /// Reads the file, and checks that neither other users of this machine nor clients of the server can read it.
+    /// Reads the file, and checks that neither other users of this machine nor clients, who see what is below `roots`, can
+    /// read it.
     ///
     /// # Errors
     /// What is wrong, and how to mend it.
-    pub fn read(path: &Path, root: &Path) -> Result<Self, String> {
+    pub fn read(path: &Path, roots: &[PathBuf]) -> Result<Self, String> {
         let shown = path.display();
         let unreadable = |error: io::Error| format!("cannot read {shown}: {error}");
         // Before it is opened: to open a pipe is to wait for its writer.
@@ -45,8 +46,12 @@ impl Users {
         if file.metadata().map_err(unreadable)?.mode() & OTHERS_READ != 0 {
             return Err(format!("every user of this machine can read {shown}: chmod 640 {shown}"));
         }
-        if beneath::contains(root, path).map_err(unreadable)? {
-            return Err(format!("{shown} is inside of the directory that is served: move it out of there"));
+        for root in roots {
+            if beneath::contains(root, path).map_err(unreadable)? {
+                return Err(format!(
+                    "{shown} is inside of the directory that is served: move it out of there"
+                ));
+            }
         }
         let mut text = String::new();
         let size = file.take(MOST_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
@@ -169,17 +174,18 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let (root, path) = (folder.path().join("root"), folder.path().join("users"));
         fs::create_dir(&root).expect("a root");
+        let roots = [root.clone()];
         fs::write(&path, format!("ann:{A}\n")).expect("a file");
         let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
         set(0o644);
-        assert!(Users::read(&path, &root).expect_err("readable").contains("chmod 640"));
+        assert!(Users::read(&path, &roots).expect_err("readable").contains("chmod 640"));
         set(0o640);
-        assert!(Users::read(&path, &root).is_ok());
-        assert!(Users::read(&path, folder.path()).expect_err("inside").contains("move it out"));
+        assert!(Users::read(&path, &roots).is_ok());
+        assert!(Users::read(&path, &[folder.path().into()]).expect_err("inside").contains("move it out"));
         std::os::unix::fs::symlink(folder.path(), root.join("link")).expect("a link");
         let through = root.join("link/users");
-        assert!(Users::read(&through, &root).is_ok(), "the link leads out of the root");
-        assert!(Users::read(&root, &root).expect_err("a folder").contains("is not a file"));
-        assert!(Users::read(Path::new("/nonexistent"), &root).expect_err("none").starts_with("cannot read"));
+        assert!(Users::read(&through, &roots).is_ok(), "the link leads out of the root");
+        assert!(Users::read(&root, &roots).expect_err("a folder").contains("is not a file"));
+        assert!(Users::read(Path::new("/nonexistent"), &roots).expect_err("none").starts_with("cannot read"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::slice;
 
 use log::{error, info, warn};
 
@@ -59,11 +60,15 @@ pub trait Front {
     ) -> Result<(), (i32, io::Error)>;
 }
 
-/// Checks that no private key is among the files that are served.
-fn check_keys(base: &BaseConfig, root: &Path) -> Result<(), ConfigError> {
+/// Checks that no private key is among the files that are served, which are below `roots`.
+///
+/// # Errors
+/// What to do with the key.
+pub(crate) fn check_keys(base: &BaseConfig, roots: &[PathBuf]) -> Result<(), ConfigError> {
     let mut keys = base.tls.iter().flat_map(|files| &files.pairs).map(|(_, key)| key);
     // A key that is not there has an error of its own.
-    keys.find(|key| beneath::contains(root, key).unwrap_or(false)).map_or(Ok(()), |key| {
+    let is_served = |key: &Path| roots.iter().any(|root| beneath::contains(root, key).unwrap_or(false));
+    keys.find(|key| is_served(key)).map_or(Ok(()), |key| {
         let line = format!(
             "the key {} is inside of the directory that is served: move it out of there",
             key.display()
@@ -116,14 +121,14 @@ impl<F: Front> App for FileApp<F> {
         let Config { mut base, root, mut files, access, identity, jail } = config;
         // The places are a service manager's, and those of the configuration are not used.
         files.listing &= !is_activated || values.has("listing");
-        check_keys(&base, &root)?;
+        check_keys(&base, slice::from_ref(&root))?;
         let most = process::raise_descriptor_limit() / CACHED_SHARE;
         files.cached_files = if files.file_cache.is_zero() { 0 } else { files.cached_files.min(most) };
         base.reserved = files.cached_files;
         let service = FileService::with_options(&root, files).map_err(|error| {
             base.sources.start_error("--root", format!("cannot serve {}: {error}", root.display()))
         })?;
-        let users = access.auth.map(|path| Users::read(&path, &root)).transpose();
+        let users = access.auth.map(|path| Users::read(&path, slice::from_ref(&root))).transpose();
         let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
         let content = FileContent {
             service,

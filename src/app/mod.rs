@@ -40,8 +40,10 @@ use crate::sys::{fallback, process};
 
 use files::FileApp;
 pub use files::Front;
+#[cfg(feature = "wsgi")]
+pub(crate) use files::check_keys;
 use server::{App, Server};
-pub use serving::{serve, serve_on};
+pub use serving::{serve, serve_on, serve_some_on};
 use setup::Setup;
 
 /// Runs the command line of this process; `front` serves in the workers.
@@ -76,8 +78,11 @@ fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {
     if let Ok(names) = std::env::var(fallback::VARIABLE) {
         fallback::force(&names).map_err(ConfigError::Usage)?;
     }
-    let executable =
-        Executable { program: started_from(), arguments: words.iter().map(OsString::from).collect() };
+    let executable = Executable {
+        program: started_from(),
+        arguments: words.iter().map(OsString::from).collect(),
+        folder: None,
+    };
     let mut app = FileApp { front, words };
     if has("check") {
         Setup::check(&app.load(false)?.0)?;

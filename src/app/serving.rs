@@ -55,22 +55,32 @@ fn serve_some<S>(worker: Worker<S>, status: Option<Station>, access: Access) -> 
 where
     S: WorkerService + std::fmt::Debug + 'static,
 {
+    let boot_failure = |error| (BOOT_FAILURE, error);
     match worker.recorder.clone() {
-        None => serve_some_on(worker, status, access, Reactor::with_probe(Unrecorded)),
-        Some(recorder) => serve_some_on(worker, status, access, Reactor::with_probe(Recorded::new(recorder))),
+        None => {
+            let reactor = Reactor::with_probe(Unrecorded).map_err(boot_failure)?;
+            serve_some_on(worker, status, access, reactor)
+        }
+        Some(recorder) => {
+            let reactor = Reactor::with_probe(Recorded::new(recorder)).map_err(boot_failure)?;
+            serve_some_on(worker, status, access, reactor)
+        }
     }
 }
 
-fn serve_some_on<S, P: Probe>(
+/// As [`serve_on`], for the clients that have `access`.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_some_on<S, P: Probe>(
     worker: Worker<S>,
     status: Option<Station>,
     access: Access,
-    reactor: io::Result<Reactor<P>>,
+    reactor: Reactor<P>,
 ) -> Result<(), (i32, io::Error)>
 where
     S: WorkerService + std::fmt::Debug + 'static,
 {
-    let reactor = reactor.map_err(|error| (BOOT_FAILURE, error))?;
     let waker = reactor.waker();
     match status {
         None => run(worker.map_service(|inner| access.around(inner, waker)).boot_on(reactor)),

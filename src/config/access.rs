@@ -21,7 +21,7 @@ pub struct AccessConfig {
     pub forwarded: Option<Forwarded>,
 }
 
-pub(super) fn access(values: &Values) -> Result<AccessConfig, ConfigError> {
+pub(crate) fn access(values: &Values) -> Result<AccessConfig, ConfigError> {
     Ok(AccessConfig {
         allow: networks(values, "allow")?,
         auth: values.path("auth"),

@@ -45,6 +45,8 @@ pub struct Executable {
     pub program: PathBuf,
     /// Its arguments, without its name.
     pub arguments: Vec<OsString>,
+    /// The folder in which it starts, if that is not the current one: its arguments may have paths that begin there.
+    pub folder: Option<PathBuf>,
 }
 
 /// The pipe to the process that has started this one, and drains when this one serves.
@@ -120,6 +122,9 @@ fn exec_successor(
     let error = ready.err().unwrap_or_else(|| {
         let mut command = Command::new(&executable.program);
         command.args(&executable.arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+        if let Some(folder) = &executable.folder {
+            command.current_dir(folder);
+        }
         command.env("LISTEN_PID", process::current().to_string());
         command.env("LISTEN_FDS", names.len().to_string());
         command.env("LISTEN_FDNAMES", names.join(":"));

@@ -39,7 +39,7 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Reads a list with commas. An IPv4 address in the form of IPv6 is the IPv4 address; `::/0` is IPv6 only.
+    /// Reads a list with commas; `*` is every peer. An IPv4 address in the form of IPv6 is the IPv4 address; `::/0` is IPv6 only.
     ///
     /// # Errors
     /// What to give instead.
@@ -48,6 +48,7 @@ impl Networks {
         for word in text.split(',').map(str::trim) {
             match word {
                 "unix" | "unix:" => set.unix = true,
+                "*" => set.extend(Self::parse("0.0.0.0/0, ::/0, unix")?),
                 "private" => {
                     for word in PRIVATE {
                         set.networks.push(Network::parse(word)?);
@@ -146,12 +147,13 @@ mod tests {
                 "172.32.0.1 8.8.8.8",
             ),
             ("unix", "", "127.0.0.1"),
+            ("*", "1.2.3.4 ::1", ""),
         ] {
             let networks = Networks::parse(set).expect(set);
             let is_in = |ip: &str| networks.contains(peer(ip));
             assert!(inside.split_whitespace().all(is_in), "{set}: {inside}");
             assert!(!outside.split_whitespace().any(is_in), "{set}: {outside}");
-            assert_eq!(networks.contains(Peer::Unix), set == "unix", "{set}");
+            assert_eq!(networks.contains(Peer::Unix), ["unix", "*"].contains(&set), "{set}");
         }
     }
 

@@ -54,6 +54,9 @@ pub trait WorkerService: Service {
     /// Takes the connection of the next request; called before each [`Service::handle`].
     fn set_peer(&self, _peer: &PeerInfo) {}
 
+    /// Takes the sender of the next request, from a service around this one that has looked at it.
+    fn set_visitor(&self, _visitor: &Visitor) {}
+
     /// Whether requests are looked at before they are handled. Always the same, as [`WorkerService::is_watched`].
     fn is_guarded(&self) -> bool {
         false

@@ -13,7 +13,7 @@ use super::{metrics, page};
 use crate::clock::{Instant, Now};
 use crate::http1::{Body, Method, Reply, Request, Response, Service, Status, Target};
 use crate::recording::{Finding, Recorder};
-use crate::server::{Activities, PeerInfo, ResponseCounter, Shared, TurnFacts, WorkerService};
+use crate::server::{Activities, PeerInfo, ResponseCounter, Shared, TurnFacts, Visitor, WorkerService};
 use crate::slab::Key;
 
 /// How often a worker publishes what its connections do, at most: it looks at each of them for that.
@@ -214,6 +214,10 @@ impl<S: WorkerService> WorkerService for Watched<S> {
     fn set_peer(&self, peer: &PeerInfo) {
         self.watch.connection.set(peer.connection);
         self.inner.set_peer(peer);
+    }
+
+    fn set_visitor(&self, visitor: &Visitor) {
+        self.inner.set_visitor(visitor);
     }
 
     /// Ends the streams, so that their viewers go to another worker, unless there is none.

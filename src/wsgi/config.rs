@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::shared::Trusted;
-use crate::config::{self, BaseConfig, ConfigError, MAX_WORKERS, Values};
+use super::proxies::Proxies;
+use crate::access::Forwarded;
+use crate::config::{self, AccessConfig, BaseConfig, ConfigError, MAX_WORKERS, Values};
 use crate::files::Symlinks;
 use crate::http1::Limits;
 use crate::sys::account::Identity;
@@ -34,7 +35,10 @@ pub(super) struct WsgiOptions {
     pub(super) symlinks: Symlinks,
     /// The user and group that workers become, if they change.
     pub(super) identity: Option<Identity>,
-    pub(super) trusted: Trusted,
+    /// The proxies in front of the server.
+    pub(super) proxies: Option<Proxies>,
+    /// Which clients and users are served.
+    pub(super) access: AccessConfig,
 }
 
 /// Checks all values.
@@ -47,6 +51,12 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         return Err(
             values.usage("reload", "it loads the application again, and --preload keeps it: leave one out")
         );
+    }
+    let access = config::access(values)?;
+    let with_host = values.has("forwarded-host");
+    if with_host && access.forwarded.as_ref().is_none_or(Forwarded::is_standard) {
+        let wanted = "give --forwarded-allow-ips as well, and a --forwarded-field that is not Forwarded, which has the host";
+        return Err(values.usage("forwarded-host", wanted));
     }
     let options = WsgiOptions {
         app: values.text("app").into(),
@@ -62,7 +72,8 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
         symlinks: if values.has("follow-symlinks") { Symlinks::Anywhere } else { Symlinks::Inside },
         identity: config::identity(values)?,
-        trusted: trusted(values)?,
+        proxies: access.forwarded.clone().map(|forwarded| Proxies { forwarded, with_host }),
+        access,
     };
     Ok((base(values)?, options))
 }
@@ -93,11 +104,4 @@ fn mount(values: &Values, text: &str) -> Result<(String, PathBuf), ConfigError> 
         return Err(values.invalid("static", text, wanted));
     }
     Ok((prefix.into(), folder.into()))
-}
-
-fn trusted(values: &Values) -> Result<Trusted, ConfigError> {
-    let text = values.all("forwarded-allow-ips").collect::<Vec<_>>().join(",");
-    Trusted::parse(&text).map_err(|word| {
-        values.invalid("forwarded-allow-ips", &word, "give addresses, networks or *, separated by commas")
-    })
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
@@ -16,8 +16,9 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 use super::error_stream::ErrorStream;
 use super::file_wrapper::WsgiFileWrapper;
 use super::names::{FieldName, FieldNames, FieldRule};
+use super::proxies::{ForwardedRequest, name_of};
 use super::request::OwnedRequest;
-use super::shared::{WorkerContext, client_behind};
+use super::shared::WorkerContext;
 use super::spool::SpooledBody;
 use crate::http1::decimal;
 use crate::reactor::Peer;
@@ -37,6 +38,14 @@ pub(super) struct Application {
     pub(super) context: Arc<WorkerContext>,
 }
 
+/// A place to listen: `SERVER_NAME`, `SERVER_PORT`, and whether its connections have TLS.
+#[derive(Clone, Debug)]
+pub(super) struct ServerPlace {
+    pub(super) name: String,
+    pub(super) port: String,
+    pub(super) is_tls: bool,
+}
+
 /// The values of `wsgi.multithread` and `wsgi.multiprocess`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Concurrency {
@@ -45,13 +54,13 @@ pub(super) struct Concurrency {
 }
 
 impl Application {
-    /// An application that is served under `prefix`; `listeners` are the server's names and ports.
+    /// An application that is served under `prefix`; `listeners` are the places to listen.
     ///
     /// # Errors
     /// `MemoryError`, or `ImportError` for `io`.
     pub(super) fn new(
         callable: Bound<'_, PyAny>,
-        listeners: &[(String, String)],
+        listeners: &[ServerPlace],
         prefix: &str,
         concurrency: Concurrency,
         context: Arc<WorkerContext>,
@@ -72,7 +81,7 @@ impl Application {
 
 fn template(
     py: Python<'_>,
-    (name, port): &(String, String),
+    place: &ServerPlace,
     prefix: &str,
     concurrency: Concurrency,
     software: &str,
@@ -86,8 +95,8 @@ fn template(
         ("QUERY_STRING", ""),
         ("REQUEST_URI", ""),
         ("RAW_URI", ""),
-        ("SERVER_NAME", name),
-        ("SERVER_PORT", port),
+        ("SERVER_NAME", &place.name),
+        ("SERVER_PORT", &place.port),
         ("SERVER_PROTOCOL", "HTTP/1.1"),
         ("SERVER_SOFTWARE", software),
         ("REMOTE_ADDR", ""),
@@ -96,6 +105,9 @@ fn template(
         ("wsgi.url_scheme", "http"),
     ] {
         dict.set_item(PyString::intern(py, key), PyString::intern(py, value))?;
+    }
+    if place.is_tls {
+        set_scheme(py, &dict, true)?;
     }
     let key = |key| PyString::intern(py, key);
     dict.set_item(key("wsgi.version"), (1, 0))?;
@@ -125,8 +137,6 @@ pub(super) struct EnvironBuilder {
 struct SeenFields {
     /// A bit for each [`FieldName::number`].
     numbers: u128,
-    forwarded_for: Vec<u8>,
-    forwarded_proto: Vec<u8>,
 }
 
 impl EnvironBuilder {
@@ -144,11 +154,7 @@ impl EnvironBuilder {
         application: &Application,
         request: &mut OwnedRequest,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let listener = request.peer.map_or(0, |info| info.listener);
-        let address = match request.peer.map(|info| info.peer) {
-            Some(Peer::Internet(address)) => Some(address),
-            Some(Peer::Unix) | None => None,
-        };
+        let listener = request.sender.peer.map_or(0, |info| info.listener);
         let template = application.templates.get(usize::from(listener)).or(application.templates.first());
         let environ = match template {
             Some(template) => template.bind(py).copy()?,
@@ -161,75 +167,108 @@ impl EnvironBuilder {
         if request.protocol() != b"HTTP/1.1" {
             environ.set_item(intern!(py, "SERVER_PROTOCOL"), latin1(py, request.protocol())?)?;
         }
-        if let Some(address) = address {
-            self.set_remote(py, &environ, address.ip())?;
-            let mut digits = [0; 20];
-            let port = latin1(py, decimal(address.port().into(), &mut digits))?;
-            environ.set_item(intern!(py, "REMOTE_PORT"), port)?;
+        if let Some(Peer::Internet(address)) = request.sender.peer.map(|info| info.peer) {
+            self.set_remote(py, &environ, address)?;
         }
-        let trusted = &application.context.trusted;
-        let is_trusted = !trusted.is_empty() && trusted.contains(address.map(|address| address.ip()));
-        self.set_fields(py, &environ, request, is_trusted, application)?;
+        // Behind proxies, a peer that is none of them cannot speak for one to the application either.
+        let dropped = match (&request.sender.forwarded, &application.context.forwarded_field) {
+            (None, Some(field)) => field,
+            _ => "",
+        };
+        self.set_fields(py, &environ, request, dropped)?;
         if let Some(authority) = request.authority() {
             environ.set_item(intern!(py, "HTTP_HOST"), latin1(py, authority)?)?;
+        }
+        if let Some(forwarded) = &request.sender.forwarded {
+            self.set_forwarded(py, &environ, forwarded)?;
+        }
+        if let Some(user) = &request.sender.user {
+            environ.set_item(intern!(py, "REMOTE_USER"), latin1(py, user)?)?;
+            environ.set_item(intern!(py, "AUTH_TYPE"), intern!(py, "Basic"))?;
         }
         set_input(py, &environ, application, request)?;
         Ok(environ)
     }
 
+    /// Sets the fields, without those of proxies if there is a name in `dropped`, which is that of one of them.
     fn set_fields(
         &mut self,
         py: Python<'_>,
         environ: &Bound<'_, PyDict>,
         request: &OwnedRequest,
-        is_trusted: bool,
-        application: &Application,
+        dropped: &str,
     ) -> PyResult<()> {
         let mut seen = SeenFields::default();
-        for (name, value) in request.fields() {
-            let name = self.names.get(py, name);
+        for (field, value) in request.fields() {
+            let name = self.names.get(py, field);
             let separator = match name.rule {
                 FieldRule::Drop => continue,
                 FieldRule::Cookie => "; ",
-                FieldRule::Field => ", ",
-                FieldRule::ForwardedFor | FieldRule::ForwardedProto => {
-                    if is_trusted {
-                        let list = match name.rule {
-                            FieldRule::ForwardedFor => &mut seen.forwarded_for,
-                            _ => &mut seen.forwarded_proto,
-                        };
-                        if !list.is_empty() {
-                            list.push(b',');
-                        }
-                        list.extend_from_slice(value);
-                    }
-                    ", "
-                }
+                FieldRule::Forwarded if !dropped.is_empty() => continue,
+                FieldRule::Field | FieldRule::Forwarded => ", ",
             };
+            if !dropped.is_empty() && field.eq_ignore_ascii_case(dropped.as_bytes()) {
+                continue;
+            }
             set_field(py, environ, name, value, separator, &mut seen.numbers)?;
-        }
-        if is_trusted {
-            if let Some(client) = client_behind(&application.context.trusted, &seen.forwarded_for) {
-                self.set_remote(py, environ, client)?;
-                // The port of that client is not known.
-                environ.del_item(intern!(py, "REMOTE_PORT"))?;
-            }
-            let scheme = seen.forwarded_proto.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-            if scheme.trim_ascii().eq_ignore_ascii_case(b"https") {
-                environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
-            }
         }
         Ok(())
     }
 
-    fn set_remote(&mut self, py: Python<'_>, environ: &Bound<'_, PyDict>, address: IpAddr) -> PyResult<()> {
+    /// Sets what a trusted proxy says: the request is that of the client, as if there were no proxy.
+    fn set_forwarded(
+        &mut self,
+        py: Python<'_>,
+        environ: &Bound<'_, PyDict>,
+        forwarded: &ForwardedRequest,
+    ) -> PyResult<()> {
+        if let Peer::Internet(client) = forwarded.client {
+            self.set_remote(py, environ, client)?;
+        }
+        if let Some(is_tls) = forwarded.is_tls {
+            set_scheme(py, environ, is_tls)?;
+        }
+        if let Some(host) = &forwarded.host {
+            environ.set_item(intern!(py, "HTTP_HOST"), latin1(py, host)?)?;
+            environ.set_item(intern!(py, "SERVER_NAME"), latin1(py, name_of(host))?)?;
+        }
+        if let Some(port) = forwarded.port {
+            environ.set_item(intern!(py, "SERVER_PORT"), digits(py, port)?)?;
+        }
+        Ok(())
+    }
+
+    /// Sets the address of the client, whose port is 0 if a proxy has not named it.
+    fn set_remote(
+        &mut self,
+        py: Python<'_>,
+        environ: &Bound<'_, PyDict>,
+        client: SocketAddr,
+    ) -> PyResult<()> {
         if self.addresses.len() >= MAX_ADDRESSES {
             self.addresses.clear();
         }
-        let known = self.addresses.entry(address);
-        let text = known.or_insert_with(|| PyString::new(py, &address.to_string()).unbind());
+        let known = self.addresses.entry(client.ip());
+        let text = known.or_insert_with(|| PyString::new(py, &client.ip().to_string()).unbind());
         environ.set_item(intern!(py, "REMOTE_ADDR"), &*text)?;
-        environ.set_item(intern!(py, "REMOTE_HOST"), &*text)
+        environ.set_item(intern!(py, "REMOTE_HOST"), &*text)?;
+        let port = if client.port() == 0 { PyString::intern(py, "") } else { digits(py, client.port())? };
+        environ.set_item(intern!(py, "REMOTE_PORT"), port)
+    }
+}
+
+fn digits(py: Python<'_>, port: u16) -> PyResult<Bound<'_, PyString>> {
+    latin1(py, decimal(port.into(), &mut [0; 20]))
+}
+
+/// Sets the scheme, and `HTTPS` as the servers of CGI do.
+fn set_scheme(py: Python<'_>, environ: &Bound<'_, PyDict>, is_tls: bool) -> PyResult<()> {
+    let scheme = if is_tls { intern!(py, "https") } else { intern!(py, "http") };
+    environ.set_item(intern!(py, "wsgi.url_scheme"), scheme)?;
+    match is_tls {
+        true => environ.set_item(intern!(py, "HTTPS"), intern!(py, "on")),
+        false if environ.contains(intern!(py, "HTTPS"))? => environ.del_item(intern!(py, "HTTPS")),
+        false => Ok(()),
     }
 }
 

@@ -34,6 +34,7 @@
 //! | `outbox` | output, from a thread to the loop |
 //! | `piece` | a piece of a body, which is not copied if it is large |
 //! | `pool` | the application in a pool of threads |
+//! | `proxies` | what trusted proxies say of a request |
 //! | `python_log` | Python's `logging`, joined |
 //! | `python_thread` | threads that Python's tools know |
 //! | `request` | a request in memory of its own |
@@ -42,7 +43,7 @@
 //! | `sent_pieces` | large pieces that have left, until they are released |
 //! | `server` | the master and its workers |
 //! | `service` | takes a request to the application, or to files |
-//! | `shared` | what the threads of a worker share, and the trusted proxies |
+//! | `shared` | what the threads of a worker share |
 //! | `spool` | the body of a request |
 //! | `stacks` | where threads are, for the log |
 //! | `start_response` | `start_response` and `write` |
@@ -69,6 +70,7 @@ mod options;
 mod outbox;
 mod piece;
 mod pool;
+mod proxies;
 mod python_log;
 mod python_thread;
 mod request;

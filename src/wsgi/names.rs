@@ -19,10 +19,8 @@ pub(super) enum FieldRule {
     Field,
     /// `Cookie`: several values are joined with a semicolon.
     Cookie,
-    /// `X-Forwarded-For`: as [`Self::Field`], and the address of the client if the peer is trusted.
-    ForwardedFor,
-    /// `X-Forwarded-Proto`: as [`Self::Field`], and the scheme if the peer is trusted.
-    ForwardedProto,
+    /// A field that proxies write: as [`Self::Field`], if the peer may be one.
+    Forwarded,
     /// It is left out (WSGI E7, E11, E13).
     Drop,
 }
@@ -124,8 +122,8 @@ fn work_out(name: &[u8]) -> (Vec<u8>, FieldRule) {
         b"CONTENT_TYPE" => return (upper, FieldRule::Field),
         b"CONTENT_LENGTH" | b"TRANSFER_ENCODING" => FieldRule::Drop,
         b"COOKIE" => FieldRule::Cookie,
-        b"X_FORWARDED_FOR" => FieldRule::ForwardedFor,
-        b"X_FORWARDED_PROTO" => FieldRule::ForwardedProto,
+        b"FORWARDED" | b"X_REAL_IP" => FieldRule::Forwarded,
+        name if name.starts_with(b"X_FORWARDED_") => FieldRule::Forwarded,
         _ => FieldRule::Field,
     };
     ([b"HTTP_", &upper[..]].concat(), rule)
@@ -145,6 +143,8 @@ mod tests {
             ("Content-Length", "HTTP_CONTENT_LENGTH", FieldRule::Drop),
             ("Transfer-Encoding", "HTTP_TRANSFER_ENCODING", FieldRule::Drop),
             ("cookie", "HTTP_COOKIE", FieldRule::Cookie),
+            ("X-Forwarded-For", "HTTP_X_FORWARDED_FOR", FieldRule::Forwarded),
+            ("forwarded", "HTTP_FORWARDED", FieldRule::Forwarded),
         ] {
             assert_eq!(work_out(name.as_bytes()), (key.as_bytes().to_vec(), rule), "{name}");
         }

@@ -24,7 +24,7 @@ pub(super) struct GivenOptions {
     settings: Vec<Setting>,
     /// The variables `STHENO_*`.
     environment: Vec<Setting>,
-    /// `$PORT` and `$WEB_CONCURRENCY`, which many platforms set for every server.
+    /// `$PORT`, `$WEB_CONCURRENCY` and `$FORWARDED_ALLOW_IPS`, which platforms set for every server.
     platform: Vec<Setting>,
     /// The current folder of the start.
     pub(super) folder: PathBuf,
@@ -68,7 +68,7 @@ impl GivenOptions {
         values.add(self.environment.clone());
         // With another port, the host of `$PORT` does not count either.
         let has_port = values.has("port");
-        let counts = |setting: &&Setting| !has_port || setting.option.name == "workers";
+        let counts = |setting: &&Setting| !has_port || !["host", "port"].contains(&setting.option.name);
         values.add(self.platform.iter().filter(counts).cloned().collect());
         Ok(values)
     }
@@ -108,14 +108,16 @@ fn switch(text: &str, place: &str) -> Result<Vec<String>, ConfigError> {
     }
 }
 
-/// `$PORT` and `$WEB_CONCURRENCY`, as gunicorn takes them: a platform that chooses the port needs every address.
+/// `$PORT`, `$WEB_CONCURRENCY` and `$FORWARDED_ALLOW_IPS`, as gunicorn takes them: a platform that chooses the port needs every
+/// address.
 fn platform(variable: &impl Fn(&str) -> Option<String>) -> Vec<Setting> {
     let options = options();
     let option = |name: &str| cli::all(&options).find(|option| option.name == name);
     let get = |name| variable(name).filter(|text| !text.is_empty());
     let port = get("PORT").map(|port| [("port", port, "PORT"), ("host", "0.0.0.0".into(), "PORT")]);
     let workers = get("WEB_CONCURRENCY").map(|number| ("workers", number, "WEB_CONCURRENCY"));
-    let all = port.into_iter().flatten().chain(workers);
+    let proxies = get("FORWARDED_ALLOW_IPS").map(|list| ("forwarded-from", list, "FORWARDED_ALLOW_IPS"));
+    let all = port.into_iter().flatten().chain(workers).chain(proxies);
     all.filter_map(|(name, value, variable)| {
         Some(Setting { option: option(name)?, value, place: Some(format!("environment: {variable}")) })
     })

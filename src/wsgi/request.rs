@@ -4,8 +4,10 @@ use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use super::proxies::ForwardedRequest;
 use super::spool::Spool;
 use crate::http1::{BodyFraming, Method, Request, Status, Target, Version};
+use crate::reactor::Peer;
 use crate::server::{PeerInfo, given_id, push_made_id};
 
 /// Requests whose memory is kept for the next ones.
@@ -37,9 +39,27 @@ pub(super) struct RequestHead {
     pub(super) facts: RequestFacts,
     /// Whether the head announces a body, or the length of one.
     pub(super) has_length: bool,
-    pub(super) peer: Option<PeerInfo>,
+    pub(super) sender: RequestSender,
     /// The number of the request in this worker.
     number: u64,
+}
+
+/// What is known of the sender of a request.
+#[derive(Debug, Default)]
+pub(super) struct RequestSender {
+    pub(super) peer: Option<PeerInfo>,
+    /// What a trusted proxy says of the request.
+    pub(super) forwarded: Option<ForwardedRequest>,
+    /// The user whose password the server has verified.
+    pub(super) user: Option<Box<[u8]>>,
+}
+
+impl RequestSender {
+    /// The client: the peer, or the address that a proxy names.
+    fn client(&self) -> Option<Peer> {
+        let forwarded = self.forwarded.as_ref().map(|forwarded| forwarded.client);
+        forwarded.or(self.peer.map(|info| info.peer))
+    }
 }
 
 /// What names a request in a line of the log. All of it is printable.
@@ -90,7 +110,7 @@ impl fmt::Debug for RequestHead {
 impl OwnedRequest {
     /// Copies the head of the request with this number in the worker. Path and query are those of `head.target`, which
     /// the server may have shortened by a prefix.
-    pub(super) fn set_head(&mut self, head: &Request<'_>, peer: PeerInfo, number: u64) {
+    pub(super) fn set_head(&mut self, head: &Request<'_>, sender: RequestSender, number: u64) {
         self.body.clear();
         if Arc::get_mut(&mut self.head).is_none() {
             // The response to the last request is not over.
@@ -98,7 +118,8 @@ impl OwnedRequest {
         }
         if let Some(own) = Arc::get_mut(&mut self.head) {
             own.number = number;
-            own.set(head, peer);
+            own.set(head);
+            own.sender = sender;
         }
     }
 
@@ -127,7 +148,7 @@ impl OwnedRequest {
 }
 
 impl RequestHead {
-    fn set(&mut self, head: &Request<'_>, peer: PeerInfo) {
+    fn set(&mut self, head: &Request<'_>) {
         let mut words = head.line.splitn(3, |byte| *byte == b' ');
         let mut word = || words.next().unwrap_or_default();
         let (path, query) = match head.target {
@@ -151,7 +172,6 @@ impl RequestHead {
             keep_alive: head.keep_alive,
         };
         self.has_length = head.framing != BodyFraming::None || head.fields.get("content-length").is_some();
-        self.peer = Some(peer);
     }
 
     /// What names this request in the log.
@@ -175,9 +195,9 @@ impl RequestHead {
             method: text(self.method()),
             path: text(path),
             id: text(&id),
-            client: self.peer.map(|info| match info.peer.ip() {
+            client: self.sender.client().map(|client| match client.ip() {
                 Some(ip) => ip.to_string(),
-                None => info.peer.to_string(),
+                None => client.to_string(),
             }),
         }
     }

@@ -12,7 +12,7 @@ use log::{error, warn};
 use pyo3::prelude::*;
 
 use super::config::{self, WsgiOptions};
-use super::environ::{Application, Concurrency};
+use super::environ::{Application, Concurrency, ServerPlace};
 use super::error_log;
 use super::hang_watch::HangWatch;
 use super::inline::Inline;
@@ -22,10 +22,12 @@ use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
+use crate::access::{Access, Users};
+use crate::app;
 use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
-use crate::config::{BaseConfig, ConfigError};
+use crate::config::{AccessConfig, BaseConfig, ConfigError};
 use crate::files::{self, FileService};
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
@@ -57,12 +59,15 @@ pub(super) struct Callbacks {
 /// # Errors
 /// The first thing that the configuration asks for and cannot be had.
 pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
-    let executable = Python::attach(executable)
+    let folder = given.folder.clone();
+    let mut executable = Python::attach(executable)
         .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
     let mut server = Server::open(WsgiApp::new(given, callbacks))?;
     if !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
+    // --chdir has changed it; a successor changes it again.
+    executable.folder = (std::env::current_dir().ok().as_ref() != Some(&folder)).then_some(folder);
     match server.run(executable, fork)? {
         Ended::Stopped => Ok(0),
         Ended::BootFailed => Ok(NO_APPLICATION),
@@ -89,7 +94,7 @@ fn executable(py: Python<'_>) -> PyResult<Executable> {
     let program: Option<OsString> = sys.getattr("executable")?.extract()?;
     let words: Vec<OsString> = sys.getattr("orig_argv")?.extract()?;
     let arguments = words.into_iter().skip(1).collect();
-    Ok(Executable { program: program.unwrap_or_default().into(), arguments })
+    Ok(Executable { program: program.unwrap_or_default().into(), arguments, folder: None })
 }
 
 /// fork(2) with the hooks of the interpreter, which put its locks, its random numbers and what applications have
@@ -132,6 +137,8 @@ struct WsgiApp {
 pub(super) struct WsgiContent {
     options: Arc<WsgiOptions>,
     mounts: Vec<Mount>,
+    /// The clients and users that are served; `None` for all.
+    access: Option<Access>,
 }
 
 /// A token that one of several processes takes.
@@ -183,7 +190,7 @@ impl WsgiApp {
         setup: &Setup,
     ) -> PyResult<Arc<Application>> {
         let (base, addresses) = (&setup.config, &setup.listeners.addresses);
-        let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
+        let places: Vec<_> = addresses.iter().map(|address| place(address, setup.tls.is_some())).collect();
         Python::attach(|py| {
             let callable = match self.application.take() {
                 Some(application) => application,
@@ -195,14 +202,14 @@ impl WsgiApp {
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
                 server: base.settings.server.clone(),
-                trusted: options.trusted.clone(),
+                forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
                 run_abandoned: options.run_abandoned,
                 logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
                 ..WorkerContext::default()
             };
             Application::new(
                 callable.into_bound(py),
-                &entrances,
+                &places,
                 &options.url_prefix,
                 concurrency,
                 Arc::new(context),
@@ -241,7 +248,7 @@ impl WsgiApp {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
         keep_freed_memory();
-        let WsgiContent { options, mounts } = content;
+        let WsgiContent { options, mounts, access } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
@@ -271,13 +278,20 @@ impl WsgiApp {
             grace: setup.config.grace,
             refuse_at: Cell::new(None),
             peer: Cell::new(None),
+            proxies: options.proxies.clone(),
+            forwarded: RefCell::default(),
+            client: Cell::default(),
+            user: RefCell::default(),
         };
         let format = setup.config.access_log_format.clone();
         let (mut worker, status) = setup.into_worker(assignment, log, recorder, service);
         if worker.access_log.is_none() {
             worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
         }
-        let result = crate::app::serve_on(worker, status, reactor);
+        let result = match access {
+            Some(access) => app::serve_some_on(worker, status, access, reactor),
+            None => app::serve_on(worker, status, reactor),
+        };
         if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) {
             abort_without_interpreter();
         }
@@ -314,11 +328,13 @@ fn with_jitter(requests: u64) -> u64 {
     requests + chance % (requests / 10 + 1)
 }
 
-/// `SERVER_NAME` and `SERVER_PORT`: never empty (WSGI E8).
-fn name_and_port(address: &Address) -> (String, String) {
+/// Name and port are never empty (WSGI E8). Unix sockets have no TLS.
+fn place(address: &Address, has_tls: bool) -> ServerPlace {
     match address {
-        Address::Internet(address) => (address.ip().to_string(), address.port().to_string()),
-        Address::Unix(_) => ("localhost".into(), "80".into()),
+        Address::Internet(address) => {
+            ServerPlace { name: address.ip().to_string(), port: address.port().to_string(), is_tls: has_tls }
+        }
+        Address::Unix(_) => ServerPlace { name: "localhost".into(), port: "80".into(), is_tls: false },
     }
 }
 
@@ -348,9 +364,10 @@ impl App for WsgiApp {
             Ok(Mount { prefix: prefix.clone(), files })
         });
         let mounts = mounts.collect::<Result<_, _>>()?;
+        let access = open_access(&base, &options)?;
         let options = Arc::new(options);
         self.options = Some(Arc::clone(&options));
-        Ok((base, WsgiContent { options, mounts }))
+        Ok((base, WsgiContent { options, mounts, access }))
     }
 
     fn start_lines(&self, _: &BaseConfig, content: &WsgiContent) -> StartLines {
@@ -403,6 +420,18 @@ impl App for WsgiApp {
         };
         leave(code)
     }
+}
+
+/// Reads the file of users, and checks that neither it nor a key is among the files that are served.
+fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access>, ConfigError> {
+    let roots: Vec<_> = options.mounts.iter().map(|(_, folder)| folder.clone()).collect();
+    app::check_keys(base, &roots)?;
+    let AccessConfig { allow, auth, forwarded } = &options.access;
+    let users = auth.as_ref().map(|path| Users::read(path, &roots)).transpose();
+    let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
+    // Proxies alone refuse nobody.
+    let is_restricted = allow.is_some() || users.is_some();
+    Ok(is_restricted.then(|| Access { allow: allow.clone(), users, forwarded: forwarded.clone() }))
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the

@@ -10,10 +10,13 @@ use log::info;
 use super::hang_watch::HangWatch;
 use super::inline::{Inline, InlineResponse};
 use super::pool::{Pool, PoolResponse};
+use super::proxies::{ForwardedRequest, Proxies};
+use super::request::{OwnedRequest, RequestSender};
 use super::shared::WorkerContext;
 use crate::clock::{Instant, Now};
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
+use crate::reactor::Peer;
 use crate::server::{PeerInfo, Visitor, WorkerService};
 
 /// How often the loop checks whether the application hangs.
@@ -60,6 +63,14 @@ pub(super) struct WsgiService {
     /// When a drain is so near its end that requests are refused.
     pub(super) refuse_at: Cell<Option<Instant>>,
     pub(super) peer: Cell<Option<PeerInfo>>,
+    /// The proxies in front of the server.
+    pub(super) proxies: Option<Proxies>,
+    /// What they say of the current request.
+    pub(super) forwarded: RefCell<Option<ForwardedRequest>>,
+    /// The client that they name, for the access log.
+    pub(super) client: Cell<Option<Peer>>,
+    /// The user of the current request, if the server asks for passwords.
+    pub(super) user: RefCell<Option<Box<[u8]>>>,
 }
 
 impl WsgiService {
@@ -78,15 +89,18 @@ impl WsgiService {
         let Some(peer) = self.peer.get() else {
             return Reply::Ready(Response::error(Status::INTERNAL_SERVER_ERROR));
         };
+        let own = |mut owned: OwnedRequest| {
+            let (forwarded, user) = (self.forwarded.take(), self.user.take());
+            owned.set_head(request, RequestSender { peer: Some(peer), forwarded, user }, self.number.get());
+            owned
+        };
         match &self.caller {
             Caller::Loop(inline) => {
-                let mut owned = inline.spare_request();
-                owned.set_head(request, peer, self.number.get());
+                let owned = own(inline.spare_request());
                 Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, &peer)))
             }
             Caller::Threads(pool) => {
-                let mut owned = pool.spare_request();
-                owned.set_head(request, peer, self.number.get());
+                let owned = own(pool.spare_request());
                 Reply::Pending(Box::new(PoolResponse::new(
                     Arc::clone(pool),
                     owned,
@@ -122,6 +136,11 @@ impl Mount {
 impl Service for WsgiService {
     fn handle(&self, request: &Request<'_>, now: Now) -> Reply {
         self.count();
+        if let (Some(proxies), Some(info)) = (&self.proxies, self.peer.get()) {
+            let forwarded = proxies.read(info.peer, request);
+            self.client.set(forwarded.as_ref().map(|forwarded| forwarded.client));
+            self.forwarded.replace(forwarded);
+        }
         match request.target {
             Target::Path { path, query } => {
                 for mount in &self.mounts {
@@ -148,8 +167,12 @@ impl WorkerService for WsgiService {
         self.peer.set(Some(*peer));
     }
 
+    fn set_visitor(&self, visitor: &Visitor) {
+        self.user.replace(visitor.user.clone());
+    }
+
     fn visitor(&self) -> Option<Visitor> {
-        let client = self.peer.get()?.peer;
+        let client = self.client.get().or(self.peer.get().map(|info| info.peer))?;
         Some(Visitor { client, user: None, number: Some(self.number.get()) })
     }
 

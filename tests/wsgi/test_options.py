@@ -108,6 +108,22 @@ def config_reload(case):
     expect(case.ask("/one/x", "dump", server=server).status, 404)
 
 
+# --chdir, --config: USR2
+@row("C", "a successor (USR2) starts where the server was started: relative --config and --chdir", ours=True)
+def upgrade(case):
+    (case.folder / "wsgi.toml").write_text("url-prefix = '/one'\n")
+    (case.folder / "inner").mkdir()
+    server = case.serve(args=["--config", "wsgi.toml", "--chdir", "inner", "--pidfile", str(case.folder / "pid")], cwd=case.folder)
+    pid = lambda: int((case.folder / "pid").read_text() or 0)
+    eventually(lambda: (case.folder / "pid").exists() and pid() == server.process.pid, "the pid file")
+    server.signal(signal.SIGUSR2)
+    eventually(lambda: pid() not in (0, server.process.pid), "the successor's pid file")
+    server.process.wait(20)
+    expect(case.environ("/one/x", server=server)["SCRIPT_NAME"], "/one")
+    os.kill(pid(), signal.SIGTERM)
+    eventually(lambda: not server.pids(), "the successor ends", 15)
+
+
 # --check
 @row("C", "--check: says what is wrong, imports the application, and binds nothing", ours=True)
 def check(case):
