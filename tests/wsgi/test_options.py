@@ -114,8 +114,15 @@ def upgrade(case):
     (case.folder / "wsgi.toml").write_text("url-prefix = '/one'\n")
     (case.folder / "inner").mkdir()
     server = case.serve(args=["--config", "wsgi.toml", "--chdir", "inner", "--pidfile", str(case.folder / "pid")], cwd=case.folder)
-    pid = lambda: int((case.folder / "pid").read_text() or 0)
-    eventually(lambda: (case.folder / "pid").exists() and pid() == server.process.pid, "the pid file")
+
+    def pid():
+        """The process of the pid file, which is away for a moment while the successor takes over; 0 then."""
+        try:
+            return int((case.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return 0
+
+    eventually(lambda: pid() == server.process.pid, "the pid file")
     server.signal(signal.SIGUSR2)
     eventually(lambda: pid() not in (0, server.process.pid), "the successor's pid file")
     server.process.wait(20)
