@@ -89,6 +89,10 @@ pub trait WorkerService: Service {
         false
     }
 
+    /// Takes note of a signal that is not the server's: a handler of an interpreter in this process has noted it, and has
+    /// written to [`Signals::waker`](crate::sys::signal::Signals::waker).
+    fn note_signal(&self) {}
+
     /// Runs before each wait of the loop, at the end of a turn. Returns the longest time that the loop may wait.
     fn before_waiting(&self) -> Option<Duration> {
         None

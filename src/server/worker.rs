@@ -278,6 +278,9 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         if self.commands.save.take() {
             self.reactor.probe().save();
         }
+        if self.commands.foreign.take() {
+            self.shared.service.note_signal();
+        }
     }
 
     /// How many channels are connections of clients.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::hooks::Hooks;
 use super::shared::Trusted;
 use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, STATUS_PATHS, STATUS_PLACES, Sources};
 use crate::http1::{Limits, Settings};
@@ -16,8 +17,11 @@ use crate::server::ListenSpec;
 pub(super) struct WsgiOptions {
     /// Returns the application; runs in each worker, or before the fork with `--preload`.
     pub(super) load: Py<PyAny>,
-    /// Runs in each worker after the application was loaded, with the number of the worker.
+    /// Runs in each worker after the application was loaded, with the number of the worker and a function that returns whether
+    /// it drains.
     pub(super) ready: Py<PyAny>,
+    /// Runs when processes begin and end (`--hooks`).
+    pub(super) hooks: Hooks,
     /// The name of the application in the start-up lines.
     pub(super) name: String,
     listen: Vec<String>,

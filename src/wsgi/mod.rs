@@ -20,8 +20,10 @@
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
 //! | `head` | the arguments of `start_response`, checked |
+//! | `hooks` | functions of the operator that run when processes begin and end |
 //! | `inline` | the application on the loop |
 //! | `job_queue` | requests, from the loop to the threads |
+//! | `kept_signals` | which signals the server keeps, and how the application's own handlers run |
 //! | `lent_socket` | `write` on the loop |
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `outbox` | output, from a thread to the loop |
@@ -41,8 +43,10 @@ mod config;
 mod environ;
 mod file_wrapper;
 mod head;
+mod hooks;
 mod inline;
 mod job_queue;
+mod kept_signals;
 mod lent_socket;
 mod names;
 mod outbox;

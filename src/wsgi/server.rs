@@ -4,18 +4,23 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::{error, warn};
 use pyo3::prelude::*;
+use pyo3::types::PyCFunction;
 
 use super::config::WsgiConfig;
 use super::environ::{Application, Concurrency};
+use super::hooks::{Hook, Hooks};
 use super::inline::Inline;
+use super::kept_signals::{self, KeptSignals};
 use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
+use super::spool;
 use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
@@ -26,7 +31,7 @@ use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
 use crate::server::{Address, LogTarget};
 use crate::sys::descriptor;
-use crate::sys::process::{self, Forked, Pid};
+use crate::sys::process::{self, Exit, Forked, Pid};
 
 /// How long threads that are in the application may take to leave it when the server stops.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
@@ -112,23 +117,32 @@ impl WsgiApp {
     /// Loads the application before the fork, if it is to be. Returns whether there was no error.
     fn preload(&mut self) -> bool {
         if self.config.options.preload {
-            let loaded =
-                Python::attach(|py| self.load_application(py).inspect_err(|error| complain(py, error)).ok());
-            self.application = loaded;
+            self.application = Python::attach(|py| {
+                let before = kept_signals::handlers(py);
+                let loaded = self.load_application(py).inspect_err(|error| complain(py, error)).ok();
+                let reported = before.and_then(|before| kept_signals::report_taken(py, &before));
+                reported.inspect_err(|error| error.display(py)).ok().and(loaded)
+            });
         }
         self.application.is_some() == self.config.options.preload
     }
 
-    /// The application, in the worker with this number.
-    fn application(&mut self, number: usize, addresses: &[Address]) -> PyResult<Arc<Application>> {
-        let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
+    /// The application and the signals, in the worker that `setup` and `assignment` are for.
+    fn application(
+        &mut self,
+        setup: &Setup,
+        assignment: &Assignment,
+    ) -> PyResult<(Arc<Application>, KeptSignals)> {
+        let entrances: Vec<_> = setup.listeners.addresses.iter().map(name_and_port).collect();
+        let (saves, is_inline) = (setup.config.record.is_some(), self.config.options.threads == 0);
         Python::attach(|py| {
+            let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
+            self.config.options.hooks.run(py, Hook::PostFork(assignment.slot));
             let callable = match self.application.take() {
                 Some(application) => application,
                 None => self.load_application(py)?,
             };
             let WsgiConfig { base, options, trusted } = &self.config;
-            options.ready.call1(py, (number,))?;
             let concurrency =
                 Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
             let context = WorkerContext {
@@ -136,25 +150,23 @@ impl WsgiApp {
                 trusted: trusted.clone(),
                 ..WorkerContext::default()
             };
-            Application::new(
-                callable.into_bound(py),
-                &entrances,
-                &options.url_prefix,
-                concurrency,
-                Arc::new(context),
-            )
-            .map(Arc::new)
+            let context = Arc::new(context);
+            options.ready.call1(py, (assignment.slot, is_draining(py, &context)?))?;
+            signals.imported(py)?;
+            Application::new(callable.into_bound(py), &entrances, &options.url_prefix, concurrency, context)
+                .map(|application| (Arc::new(application), signals))
         })
     }
 
     /// Serves the application in a worker. An error has the exit code beside it.
     fn serve(
         &self,
-        application: &Arc<Application>,
+        (application, signals): (&Arc<Application>, Option<KeptSignals>),
         (setup, mounts): (Setup, Vec<Mount>),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        let application = (application, signals);
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, mounts), assignment, log),
             Some(recorder) => {
@@ -168,7 +180,7 @@ impl WsgiApp {
         &self,
         reactor: io::Result<Reactor<P>>,
         recorder: Option<Recorder>,
-        application: &Arc<Application>,
+        (application, signals): (&Arc<Application>, Option<KeptSignals>),
         (setup, mounts): (Setup, Vec<Mount>),
         assignment: Assignment,
         log: LogTarget,
@@ -198,12 +210,19 @@ impl WsgiApp {
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
             timeout: setup.config.worker_timeout,
             peer: Cell::new(None),
+            signals,
         };
         let (worker, status) = setup.into_worker(assignment, log, recorder, service);
         let result = crate::app::serve_on(worker, status, reactor);
         activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
         result
     }
+}
+
+/// A function for Python: whether the worker drains.
+fn is_draining<'py>(py: Python<'py>, context: &Arc<WorkerContext>) -> PyResult<Bound<'py, PyCFunction>> {
+    let context = Arc::clone(context);
+    PyCFunction::new_closure(py, None, None, move |_, _| context.draining.load(Ordering::Relaxed))
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
@@ -227,6 +246,9 @@ impl App for WsgiApp {
     fn load(&mut self, _: bool) -> Result<(BaseConfig, Vec<Mount>), ConfigError> {
         if self.application.is_some() {
             warn!("with --preload the application stays as it is: restart the server to load it again");
+        }
+        if self.config.base.settings.limits.body > spool::MAX_IN_MEMORY as u64 {
+            spool::check().map_err(ConfigError::Start)?;
         }
         self.token = LoadToken::new();
         let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
@@ -259,14 +281,16 @@ impl App for WsgiApp {
     }
 
     fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
-        let code = match self.application(assignment.slot, &setup.listeners.addresses) {
-            Ok(application) => match self.serve(&application, (setup, mounts), assignment, log) {
-                Ok(()) => 0,
-                Err((code, error)) => {
-                    error!("a worker cannot serve: {error}");
-                    code
+        let code = match self.application(&setup, &assignment) {
+            Ok((application, signals)) => {
+                match self.serve((&application, Some(signals)), (setup, mounts), assignment, log) {
+                    Ok(()) => 0,
+                    Err((code, error)) => {
+                        error!("a worker cannot serve: {error}");
+                        code
+                    }
                 }
-            },
+            }
             Err(error) => {
                 if self.token.as_ref().is_none_or(LoadToken::is_ours) {
                     Python::attach(|py| complain(py, &error));
@@ -274,14 +298,23 @@ impl App for WsgiApp {
                 BOOT_FAILURE
             }
         };
-        leave(code)
+        leave(code, &self.config.options.hooks)
+    }
+
+    fn ready(&mut self) {
+        self.config.options.hooks.run_in_master(Hook::WhenReady);
+    }
+
+    fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
+        self.config.options.hooks.run_in_master(Hook::ChildExit(slot, pid, exit));
     }
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
 /// application are not waited for.
-fn leave(code: i32) -> ! {
+fn leave(code: i32, hooks: &Hooks) -> ! {
     let left = Python::attach(|py| {
+        hooks.run(py, Hook::WorkerExit);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use log::{error, info};
 
 use super::inline::{Inline, InlineResponse};
+use super::kept_signals::KeptSignals;
 use super::pool::{Pool, PoolResponse};
 use super::shared::WorkerContext;
 use crate::clock::Now;
@@ -49,6 +50,8 @@ pub(super) struct WsgiService {
     /// For how long all threads may be in the application without output; zero for no limit.
     pub(super) timeout: Duration,
     pub(super) peer: Cell<Option<PeerInfo>>,
+    /// The signals of the process, if they are the server's.
+    pub(super) signals: Option<KeptSignals>,
 }
 
 impl WsgiService {
@@ -144,6 +147,10 @@ impl WorkerService for WsgiService {
         self.left.get() == Some(0)
     }
 
+    fn note_signal(&self) {
+        self.signals.iter().for_each(KeptSignals::run_handlers);
+    }
+
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
             Caller::Loop(_) => None,
@@ -153,6 +160,7 @@ impl WorkerService for WsgiService {
 
     /// Also ends a worker whose threads are all stuck in the application: it serves no client any more.
     fn tend(&self, now: Now) -> Option<Duration> {
+        self.signals.iter().for_each(KeptSignals::tend);
         let next = self.mounts.iter().filter_map(|mount| mount.files.tend(now)).min();
         if let Caller::Threads(pool) = &self.caller
             && !self.timeout.is_zero()

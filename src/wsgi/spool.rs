@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::sys::process;
 
 /// Bytes of a body that are kept in memory: waitress's figure.
-const MAX_IN_MEMORY: usize = 512 * 1024;
+pub(super) const MAX_IN_MEMORY: usize = 512 * 1024;
 
 /// A body, as far as it was received.
 #[derive(Debug, Default)]
@@ -75,6 +75,20 @@ impl Spool {
             None => Ok(SpooledBody::Bytes(&self.bytes)),
         }
     }
+}
+
+/// Checks that a long body can be kept.
+///
+/// # Errors
+/// A line that says where it cannot.
+pub(super) fn check() -> Result<(), String> {
+    temporary().map(drop).map_err(|error| {
+        let folder = std::env::temp_dir();
+        let folder = folder.display();
+        format!(
+            "cannot keep request bodies above 512 KiB in {folder}: {error}; set TMPDIR to a folder for them"
+        )
+    })
 }
 
 /// Opens a temporary file without a name.

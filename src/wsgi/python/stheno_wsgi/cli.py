@@ -7,18 +7,20 @@ import dataclasses
 import functools
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import watching
+from . import hooks, watching
 from ._stheno import __version__
 from ._stheno import serve as _serve
-from .loading import load
+from .loading import NoApplication, load
 from .options import FIELDS, Options, make_parser
 from .server import say_where_at_the_end
 
 _USAGE_ERROR = 2
 _START_ERROR = 1
+_NO_APPLICATION = 4
 
 def _truth(text: str) -> bool:
     return text.strip().lower() in {"1", "true", "yes", "on"}
@@ -59,10 +61,10 @@ def _value(args: argparse.Namespace, field: dataclasses.Field[Any]) -> Any:
     return value or getattr(args, f"_environment_{field.name}", None) or []
 
 
-def _in_worker(reload: bool, number: int) -> None:
-    say_where_at_the_end(number)
-    if reload and number == 0:
-        watching.start()
+def _in_worker(watch: watching.Watch | None, number: int, is_draining: Callable[[], bool]) -> None:
+    say_where_at_the_end(number, is_draining)
+    if watch is not None and number == 0:
+        watch.start(is_draining)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,10 +79,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--chdir: {error}")
     if args.reload and args.preload:
         parser.error("--reload loads the application again, and --preload keeps it: give one of them")
+    try:
+        found = hooks.load(args.hooks, os.getcwd()) if args.hooks else None
+    except NoApplication as error:
+        print(f"stheno-wsgi: {error.line}", file=sys.stderr)
+        return _NO_APPLICATION
+    except BaseException:
+        traceback.print_exc()
+        return _NO_APPLICATION
+    load_it = functools.partial(load, args.app, args.factory, os.getcwd())
+    watch = watching.Watch(load_it, args.app, os.getcwd()) if args.reload else None
     options = Options(
-        load=functools.partial(load, args.app, args.factory, os.getcwd()),
+        hooks=found,
+        load=load_it if watch is None else watch.load,
         name=args.app,
-        ready=functools.partial(_in_worker, args.reload),
+        ready=functools.partial(_in_worker, watch),
         **{field.name: _value(args, field) for field in FIELDS},
     )
     try:

@@ -53,7 +53,7 @@ def _option(default: Any, *flags: str, help: str, shown: str | None = None, **ar
     return field(default=default, metadata=metadata)
 
 
-def _nothing(_number: int) -> None:
+def _nothing(_number: int, _is_draining: Callable[[], bool]) -> None:
     """Runs in each worker by default."""
 
 
@@ -62,8 +62,9 @@ class Options:
     """The options; ``load`` returns the application, in each worker."""
 
     load: Callable[[], Callable[..., Any]]
+    hooks: Any = None
     name: str = "application"
-    ready: Callable[[int], None] = _nothing
+    ready: Callable[[int, Callable[[], bool]], None] = _nothing
     listen: list[str] = _option(
         None, "--bind", "--listen", action="append", metavar="PLACE", shown="",
         help="listen on HOST:PORT, :PORT or unix:PATH; may be repeated")
@@ -143,6 +144,9 @@ def make_parser(version: str) -> argparse.ArgumentParser:
              "callable may be a dotted name, and MODULE alone is MODULE:application")
     add("--factory", action="store_true", help="CALLABLE returns the application")
     add("--chdir", metavar="DIR", help="change to this directory first, and import modules from it")
+    add("--hooks", metavar="MODULE[:OBJECT]",
+        help="run when_ready, post_fork, worker_exit and child_exit of this module or object when processes begin and "
+             "end")
     add("--reload", action="store_true", help="load the application again when a source file changes, for development")
     for option in FIELDS:
         argument, shown = dict(option.metadata["argument"]), option.metadata["shown"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ._stheno import serve as _serve
+from .hooks import of as hooks_of
 from .options import Options
 
 Environ = dict[str, Any]
@@ -93,7 +94,7 @@ class AsyncWSGIServer:
         return self.handler_class(self, environ, start_response).handle_request()
 
 
-def say_where_at_the_end(_number: int) -> None:
+def say_where_at_the_end(_number: int, _is_draining: Callable[[], bool]) -> None:
     """Makes a worker that is aborted, or crashes, write where each of its threads is."""
     # Without a standard error there is nothing to write to.
     with contextlib.suppress(RuntimeError, ValueError, OSError, AttributeError):
@@ -118,6 +119,7 @@ def serve(
     threads: int = Options.threads,
     listen: Iterable[str] = (),
     static: dict[str, str] | None = None,
+    hooks: Any = None,
     **options: Any,
 ) -> None:
     """Serves ``app`` until SIGTERM or SIGINT.
@@ -135,6 +137,7 @@ def serve(
         load=functools.partial(_same, app),
         name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
         ready=options.pop("ready", say_where_at_the_end),
+        hooks=None if hooks is None else hooks_of(hooks),
         listen=list(listen),
         host=host,
         port=port,
