@@ -354,6 +354,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/job_queue", &["batched_waker", "outbox", "request", "shared"]),
     ("wsgi/kept_signals", &[]),
     ("wsgi/lent_socket", &["outbox"]),
+    ("wsgi/local_server", &["config", "server", "shared"]),
     ("wsgi/names", &[]),
     ("wsgi/outbox", &["batched_waker", "shared"]),
     (
@@ -392,7 +393,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/shared", &[]),
     ("wsgi/spool", &[]),
     ("wsgi/start_response", &["activity", "head", "response", "shared"]),
-    ("wsgi/mod", &["config", "file_wrapper", "server"]),
+    ("wsgi/mod", &["config", "file_wrapper", "local_server", "server"]),
 ];
 
 /// Type names that are defined twice, and why.

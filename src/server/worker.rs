@@ -150,7 +150,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// # Errors
     /// As [`Worker::boot`].
     pub fn boot_on<P: Probe>(self, mut reactor: Reactor<P>) -> io::Result<Running<S, P>> {
-        process::set_title("stheno: worker");
+        if self.heartbeat.has_master() {
+            process::set_title("stheno: worker");
+        }
         let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
@@ -263,7 +265,9 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             self.shared.service.drain();
             self.reactor.shutdown();
             self.heartbeat.draining();
-            process::set_title("stheno: leaving");
+            if self.heartbeat.has_master() {
+                process::set_title("stheno: leaving");
+            }
             info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers + self.shared.service.channels_beside();

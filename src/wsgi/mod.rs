@@ -25,6 +25,7 @@
 //! | `job_queue` | requests, from the loop to the threads |
 //! | `kept_signals` | which signals the server keeps, and how the application's own handlers run |
 //! | `lent_socket` | `write` on the loop |
+//! | `local_server` | a worker in a thread of any Python process |
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
@@ -48,6 +49,7 @@ mod inline;
 mod job_queue;
 mod kept_signals;
 mod lent_socket;
+mod local_server;
 mod names;
 mod outbox;
 mod pool;
@@ -76,6 +78,7 @@ fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
 #[pymodule]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<local_server::LocalServer>()?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

@@ -46,7 +46,7 @@ const NO_APPLICATION: i32 = 4;
 pub(super) fn serve(config: WsgiConfig) -> Result<i32, ConfigError> {
     let arguments = config.options.arguments.iter().map(Into::into).collect();
     let executable = Executable { program: config.options.program.clone(), arguments };
-    let mut server = Server::open(WsgiApp { config, application: None, token: None })?;
+    let mut server = Server::open(WsgiApp::new(config))?;
     if !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
@@ -81,8 +81,8 @@ fn complain(py: Python<'_>, error: &PyErr) {
 }
 
 /// An application, and how it is served.
-struct WsgiApp {
-    config: WsgiConfig,
+pub(super) struct WsgiApp {
+    pub(super) config: WsgiConfig,
     /// The application, with `--preload`.
     application: Option<Py<PyAny>>,
     /// Present while workers load the application for the first time: the first one that fails reports it for all.
@@ -110,7 +110,11 @@ impl LoadToken {
 }
 
 impl WsgiApp {
-    fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    pub(super) fn new(config: WsgiConfig) -> Self {
+        Self { config, application: None, token: None }
+    }
+
+    pub(super) fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.config.options.load.call0(py)
     }
 
@@ -128,12 +132,11 @@ impl WsgiApp {
     }
 
     /// The application and the signals, in the worker that `setup` and `assignment` are for.
-    fn application(
+    fn load_in_worker(
         &mut self,
         setup: &Setup,
         assignment: &Assignment,
     ) -> PyResult<(Arc<Application>, KeptSignals)> {
-        let entrances: Vec<_> = setup.listeners.addresses.iter().map(name_and_port).collect();
         let (saves, is_inline) = (setup.config.record.is_some(), self.config.options.threads == 0);
         Python::attach(|py| {
             let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
@@ -142,24 +145,47 @@ impl WsgiApp {
                 Some(application) => application,
                 None => self.load_application(py)?,
             };
-            let WsgiConfig { base, options, trusted } = &self.config;
-            let concurrency =
-                Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
-            let context = WorkerContext {
-                server: base.settings.server.clone(),
-                trusted: trusted.clone(),
-                ..WorkerContext::default()
-            };
-            let context = Arc::new(context);
-            options.ready.call1(py, (assignment.slot, is_draining(py, &context)?))?;
+            let application = self.application(py, callable, &setup.listeners.addresses)?;
+            let is_draining = is_draining(py, &application.context)?;
+            self.config.options.ready.call1(py, (assignment.slot, is_draining))?;
             signals.imported(py)?;
-            Application::new(callable.into_bound(py), &entrances, &options.url_prefix, concurrency, context)
-                .map(|application| (Arc::new(application), signals))
+            Ok((application, signals))
         })
     }
 
+    /// The application, for a worker with these addresses.
+    pub(super) fn application(
+        &self,
+        py: Python<'_>,
+        callable: Py<PyAny>,
+        addresses: &[Address],
+    ) -> PyResult<Arc<Application>> {
+        let WsgiConfig { base, options, trusted } = &self.config;
+        let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
+        let concurrency = Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
+        let context = WorkerContext {
+            server: base.settings.server.clone(),
+            trusted: trusted.clone(),
+            ..WorkerContext::default()
+        };
+        let callable = callable.into_bound(py);
+        Application::new(callable, &entrances, &options.url_prefix, concurrency, Arc::new(context))
+            .map(Arc::new)
+    }
+
+    /// Opens the folders that are served beside the application.
+    pub(super) fn mounts(&self) -> Result<Vec<Mount>, ConfigError> {
+        let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
+            let files = FileService::open(folder).map_err(|error| {
+                ConfigError::Start(format!("--static {prefix}={}: {error}", folder.display()))
+            })?;
+            Ok(Mount { prefix: prefix.clone(), files })
+        });
+        mounts.collect()
+    }
+
     /// Serves the application in a worker. An error has the exit code beside it.
-    fn serve(
+    pub(super) fn serve(
         &self,
         (application, signals): (&Arc<Application>, Option<KeptSignals>),
         (setup, mounts): (Setup, Vec<Mount>),
@@ -251,13 +277,7 @@ impl App for WsgiApp {
             spool::check().map_err(ConfigError::Start)?;
         }
         self.token = LoadToken::new();
-        let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
-            let files = FileService::open(folder).map_err(|error| {
-                ConfigError::Start(format!("--static {prefix}={}: {error}", folder.display()))
-            })?;
-            Ok(Mount { prefix: prefix.clone(), files })
-        });
-        Ok((self.config.base.clone(), mounts.collect::<Result<_, _>>()?))
+        Ok((self.config.base.clone(), self.mounts()?))
     }
 
     fn start_lines(&self, _: &BaseConfig, _: &Vec<Mount>) -> StartLines {
@@ -281,7 +301,7 @@ impl App for WsgiApp {
     }
 
     fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
-        let code = match self.application(&setup, &assignment) {
+        let code = match self.load_in_worker(&setup, &assignment) {
             Ok((application, signals)) => {
                 match self.serve((&application, Some(signals)), (setup, mounts), assignment, log) {
                     Ok(()) => 0,

@@ -22,5 +22,16 @@ class FileWrapper:
     def __next__(self) -> bytes: ...
     def close(self) -> None: ...
 
+class LocalServer:
+    """A server in this process that listens from the beginning, and serves once."""
+
+    def __init__(self, options: Options) -> None: ...
+    def addresses(self) -> list[Any]:
+        """Where it listens: ``(host, port)`` for each TCP socket, the path for each Unix socket."""
+    def serve(self) -> None:
+        """Serves until it is stopped."""
+    def stop(self, at_once: bool) -> None:
+        """Ends it: after the responses in progress, or at once. Without any, it closes its sockets."""
+
 def serve(options: Options) -> int:
     """Serves until it is told to stop. Returns the exit code."""

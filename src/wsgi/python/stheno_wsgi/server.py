@@ -13,6 +13,7 @@ from typing import Any
 
 from ._stheno import serve as _serve
 from .hooks import of as hooks_of
+from .local import Server, serve_here
 from .options import Options
 
 Environ = dict[str, Any]
@@ -72,6 +73,10 @@ class AsyncWSGIServer:
         self.handler_class = handler_class
         self.options = options
         self.application: Application | None = None
+        self._lock = threading.Lock()
+        self._local: Server | None = None
+        # Whether it has served in this process, and is not to begin.
+        self._has_served = self._is_shut_down = False
 
     def set_app(self, application: Application) -> None:
         """Sets the application."""
@@ -84,11 +89,60 @@ class AsyncWSGIServer:
         return self.application
 
     def serve_forever(self) -> None:
-        """Serves until SIGTERM or SIGINT. Call it in the main thread, while there is no other."""
+        """Serves: in a thread until :meth:`shutdown`, in the main thread until SIGTERM or SIGINT. As :func:`serve`, it
+        forks in the main thread, unless the server is bound already."""
         application = self.get_app()
         if self.handler_class is not AsyncWSGIRequestHandler:
             application = self._handle
-        serve(application, host=self.host, port=self.port, **self.options)
+        if self._local is None and threading.current_thread() is threading.main_thread():
+            serve(application, host=self.host, port=self.port, **self.options)
+            return
+        local = self.server_bind()
+        local._app = application
+        with self._lock:
+            is_shut_down, self._is_shut_down, self._has_served = self._is_shut_down, False, True
+        if not is_shut_down:
+            local.serve_forever()
+
+    def server_bind(self) -> Server:
+        """Listens, if it does not yet. From then on it serves in this process."""
+        with self._lock:
+            if self._local is None:
+                self._local = Server(self._handle, host=self.host, port=self.port, **self.options)
+            return self._local
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """Host and port; binds the server if it is not."""
+        local = self.server_bind()
+        return local.host, local.port
+
+    @property
+    def server_port(self) -> int:
+        """The port; binds the server if it is not."""
+        return self.server_address[1]
+
+    def shutdown(self) -> None:
+        """Ends :meth:`serve_forever` in another thread, after the responses in progress."""
+        local = self.server_bind()
+        with self._lock:
+            # The thread may not have come so far.
+            self._is_shut_down = not self._has_served
+        local.stop()
+
+    stop = shutdown
+
+    def server_close(self) -> None:
+        """Closes the sockets."""
+        if self._local is not None:
+            self._local.stop()
+            self._local = None
+
+    def __enter__(self) -> AsyncWSGIServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server_close()
 
     def _handle(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self.handler_class(self, environ, start_response).handle_request()
@@ -125,14 +179,16 @@ def serve(
     """Serves ``app`` until SIGTERM or SIGINT.
 
     ``options`` are those of the command line, with underscores: ``url_prefix``, ``max_body``, ``access_log`` and so on.
-    Workers are forked: call it in the main thread, while there is no other. Raises :class:`ValueError` for an option
-    that is not valid, and :class:`OSError` when it cannot serve.
+    In the main thread, workers are forked: call it there while there is no other thread. In another thread it serves in
+    this process, without signals, until :func:`stheno_wsgi.stop`. Raises :class:`ValueError` for an option that is not
+    valid, and :class:`OSError` when it cannot serve.
     """
     if not callable(app):
         raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
     name = getattr(app, "__name__", type(app).__name__)
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("serve() forks and takes signals: call it in the main thread")
+        serve_here(app, host=host, port=port, threads=threads, workers=workers, listen=listen, static=static, **options)
+        return
     asked = Options(
         load=functools.partial(_same, app),
         name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),

@@ -1,0 +1,130 @@
+//! A worker in a thread of any Python process, for tests and for programs that do more than serve: no fork, no signal, no
+//! master. `stheno_wsgi/local.py` has the thread.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use log::LevelFilter;
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+use super::config::WsgiOptions;
+use super::server::WsgiApp;
+use super::shared::lock;
+use crate::app::setup::{Setup, open_log};
+use crate::config::ConfigError;
+use crate::heartbeat::Heartbeat;
+use crate::master::Assignment;
+use crate::server::{Address, LogTarget};
+use crate::sys::orders::{self, MasterOrder};
+use crate::sys::signal::Signals;
+
+/// A server that listens from the beginning, and serves once.
+#[pyclass(frozen, module = "stheno_wsgi._stheno")]
+pub(super) struct LocalServer {
+    app: WsgiApp,
+    state: Mutex<LocalState>,
+}
+
+enum LocalState {
+    Listening(Box<Setup>, LogTarget),
+    /// It serves in some thread, and takes orders from this end of a socket.
+    Serving(OwnedFd),
+    Closed,
+}
+
+#[pymethods]
+impl LocalServer {
+    /// Listens. Raises `ValueError` for an option that is not valid, and `OSError` when it cannot listen.
+    #[new]
+    fn new(options: WsgiOptions) -> PyResult<Self> {
+        let mut config = options.check().map_err(PyValueError::new_err)?;
+        // To end a worker that hangs would be to end the process.
+        config.base.worker_timeout = Duration::ZERO;
+        let app = WsgiApp::new(config);
+        let base = app.config.base.clone();
+        let log = open_log(&base).map_err(failure)?;
+        // The log belongs to the process: the first server that has one decides.
+        if log::max_level() == LevelFilter::Off {
+            log.take_the_log(base.log);
+        }
+        let setup = Setup::open_alone(base).map_err(failure)?;
+        Ok(Self { app, state: Mutex::new(LocalState::Listening(Box::new(setup), log)) })
+    }
+
+    /// Where it listens: `(host, port)` for each TCP socket, the path for each Unix socket.
+    fn addresses(&self, py: Python<'_>) -> PyResult<Vec<Py<PyAny>>> {
+        let state = lock(&self.state);
+        let LocalState::Listening(setup, _) = &*state else {
+            return Ok(Vec::new());
+        };
+        let address = |address: &Address| match address {
+            Address::Internet(address) => {
+                let pair = (address.ip().to_string(), address.port());
+                Ok(pair.into_pyobject(py)?.into_any().unbind())
+            }
+            Address::Unix(path) => Ok(path.as_os_str().into_pyobject(py)?.into_any().unbind()),
+        };
+        setup.listeners.addresses.iter().map(address).collect()
+    }
+
+    /// Serves until it is stopped. Raises `RuntimeError` if it serves already, or was closed.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        let (ours, theirs) = orders::pair()?;
+        let before = std::mem::replace(&mut *lock(&self.state), LocalState::Serving(ours));
+        let LocalState::Listening(setup, log) = before else {
+            *lock(&self.state) = before;
+            return Err(PyRuntimeError::new_err("the server serves already, or is closed"));
+        };
+        let served = self.serve_with(py, *setup, log, theirs);
+        *lock(&self.state) = LocalState::Closed;
+        served
+    }
+
+    /// Ends it: after the responses in progress, or at once. A server that does not serve only closes its sockets.
+    fn stop(&self, at_once: bool) -> PyResult<()> {
+        let mut state = lock(&self.state);
+        match &*state {
+            LocalState::Serving(link) => {
+                let order = if at_once { MasterOrder::Stop } else { MasterOrder::Drain };
+                match orders::send(link.as_fd(), &order) {
+                    // It has just ended.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                    sent => Ok(sent?),
+                }
+            }
+            LocalState::Listening(..) => {
+                *state = LocalState::Closed;
+                Ok(())
+            }
+            LocalState::Closed => Ok(()),
+        }
+    }
+}
+
+impl LocalServer {
+    fn serve_with(&self, py: Python<'_>, setup: Setup, log: LogTarget, link: OwnedFd) -> PyResult<()> {
+        let callable = self.app.load_application(py)?;
+        let application = self.app.application(py, callable, &setup.listeners.addresses)?;
+        let assignment = Assignment {
+            slot: 0,
+            pending: false,
+            signals: Signals::none()?,
+            master_link: link,
+            heartbeat: Heartbeat::unwatched()?,
+        };
+        let files: Vec<_> = setup.all_listeners().map(|listeners| listeners.keep_files()).collect();
+        let served = py.detach(move || {
+            let mounts = self.app.mounts().map_err(failure)?;
+            let served = self.app.serve((&application, None), (setup, mounts), assignment, log);
+            served.map_err(|(_, error)| error.into())
+        });
+        drop(files);
+        served
+    }
+}
+
+fn failure(error: ConfigError) -> PyErr {
+    PyOSError::new_err(error.into_line())
+}
