@@ -354,7 +354,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/job_queue", &["batched_waker", "outbox", "request", "shared"]),
     ("wsgi/kept_signals", &[]),
     ("wsgi/lent_socket", &["outbox"]),
-    ("wsgi/local_server", &["config", "server", "shared"]),
+    ("wsgi/local_server", &["config", "environ", "server", "shared"]),
     ("wsgi/names", &[]),
     ("wsgi/outbox", &["batched_waker", "shared"]),
     (

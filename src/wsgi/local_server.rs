@@ -2,14 +2,15 @@
 //! master. `stheno_wsgi/local.py` has the thread.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use log::LevelFilter;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use super::config::WsgiOptions;
+use super::environ::Application;
 use super::server::WsgiApp;
 use super::shared::lock;
 use crate::app::setup::{Setup, open_log};
@@ -19,6 +20,9 @@ use crate::master::Assignment;
 use crate::server::{Address, LogTarget};
 use crate::sys::orders::{self, MasterOrder};
 use crate::sys::signal::Signals;
+
+/// How long the threads of a pool may take to end.
+const THREADS_END: Duration = Duration::from_millis(300);
 
 /// A server that listens from the beginning, and serves once.
 #[pyclass(frozen, module = "stheno_wsgi._stheno")]
@@ -118,10 +122,20 @@ impl LocalServer {
         let served = py.detach(move || {
             let mounts = self.app.mounts().map_err(failure)?;
             let served = self.app.serve((&application, None), (setup, mounts), assignment, log);
+            wait_for_threads(&application);
             served.map_err(|(_, error)| error.into())
         });
         drop(files);
         served
+    }
+}
+
+/// Waits until the threads of the pool have ended, each of which has a reference to the application; not for one that is
+/// still in the application after [`THREADS_END`].
+fn wait_for_threads(application: &Arc<Application>) {
+    let start = Instant::now();
+    while Arc::strong_count(application) > 1 && start.elapsed() < THREADS_END {
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 

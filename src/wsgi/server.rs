@@ -145,6 +145,11 @@ impl WsgiApp {
                 Some(application) => application,
                 None => self.load_application(py)?,
             };
+            let line = py.import("stheno_wsgi.loading")?;
+            let line = line.call_method1("check_threads", (self.config.options.threads,))?;
+            if let Some(line) = line.extract::<Option<String>>()?.filter(|_| assignment.slot == 0) {
+                warn!("{line}");
+            }
             let application = self.application(py, callable, &setup.listeners.addresses)?;
             let is_draining = is_draining(py, &application.context)?;
             self.config.options.ready.call1(py, (assignment.slot, is_draining))?;

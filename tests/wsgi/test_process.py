@@ -6,8 +6,8 @@ import signal
 import sys
 import time
 
-from client import Connection, eventually, request
-from harness import expect, row
+from client import eventually
+from harness import Skip, expect, row
 from test_cli import command, listens_nowhere
 from test_operations import VERSION, answers
 
@@ -298,3 +298,236 @@ instance, plain, partial = Class(), Plain(), functools.partial(function)
         code, out = command(case, *listens_nowhere(f"asgi_app:{name}"))
         expect(code, 4, out)
         assert f"a2wsgi.ASGIMiddleware({name})" in out and "Traceback" not in out, out
+
+
+# gevent, eventlet
+@row("C", "a process that gevent has patched: refused with threads, a warning with --threads 0", ours=True)
+def patched(case):
+    (case.folder / "gevent").mkdir()
+    (case.folder / "gevent" / "__init__.py").touch()
+    (case.folder / "gevent" / "monkey.py").write_text("def is_module_patched(name): return name == 'threading'\n")
+    text = "import gevent.monkey\n" + PLAIN
+    (case.folder / "app.py").write_text(text)
+    for more in ([], ["-w", "2"], ["--preload"]):
+        code, out = command(case, *listens_nowhere("app:application", "--threads", "2", *more))
+        expect(code, 4, out)
+        assert out.count("gunicorn -k gevent") == 1 and "Traceback" not in out, out
+    server = serve(case, text, threads=0)
+    expect(case.ask(server=server).body, b"plain")
+    said(server, "one request at a time")
+
+
+FIXTURES = """
+import os, threading, time, urllib.error, urllib.request
+import stheno_wsgi
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(0.5)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode(), str(environ["wsgi.multiprocess"]).encode()]
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.read()
+
+def refuses(url):
+    try:
+        get(url)
+    except urllib.error.URLError:
+        return True
+    return False
+
+def state():
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))
+
+def state_of_one():
+    """The state once, so that what the first server leaves for the others is counted."""
+    with stheno_wsgi.Server(application) as server:
+        get(server.url)
+    until = time.monotonic() + 10
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    return state()
+
+def settles(before):
+    until = time.monotonic() + 10
+    while state() != before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert state() == before, (before, state())
+
+def wait_for(url):
+    until = time.monotonic() + 20
+    while refuses(url) and time.monotonic() < until:
+        time.sleep(0.01)
+"""
+
+
+def program(case, text, code=0):
+    """Runs a program to its end."""
+    (case.folder / "program.py").write_text(FIXTURES + text)
+    got, out = command(case, program=[sys.executable, "program.py"])
+    expect(got, code, out)
+    return out
+
+
+# From a program
+@row("P", "Server: start, stop, start again, several at once; nothing is left behind", ours=True)
+def in_a_thread(case):
+    program(case, f"""
+before = state_of_one()
+for number in range(30):
+    with stheno_wsgi.Server(application, threads=number % 4) as server:
+        assert get(server.url + "/a") == b"/aFalse"
+    assert refuses(server.url)
+settles(before)
+server = stheno_wsgi.Server(application)
+port = server.port
+for _ in range(3):
+    server.start()
+    assert server.is_serving and server.port == port and get(server.url + "/again") == b"/againFalse"
+    server.stop()
+    assert not server.is_serving and refuses(server.url)
+several = [stheno_wsgi.Server(application).start() for _ in range(4)]
+assert [get(one.url + "/one") for one in several] == [b"/oneFalse"] * 4
+assert len({{one.port for one in several}}) == 4
+# A request in progress is finished.
+answers = []
+client = threading.Thread(target=lambda: answers.append(get(several[0].url + "/slow")))
+client.start()
+time.sleep(0.2)
+for one in several:
+    one.stop()
+client.join()
+assert answers == [b"/slowFalse"], answers
+server = stheno_wsgi.Server(application, listen=[{f"unix:{case.folder}/socket"!r}])
+assert server.addresses == [{f"{case.folder}/socket"!r}]
+server.start()
+server.stop()
+assert not os.path.exists({f"{case.folder}/socket"!r})
+settles(before)
+# One that is never stopped.
+stheno_wsgi.Server(application).start()
+""")
+
+
+# From a program
+@row("P", "Server: errors are exceptions where it is made or started", ours=True)
+def in_a_thread_errors(case):
+    program(case, """
+def raises(kind, words, *args, **options):
+    try:
+        stheno_wsgi.Server(*args, **options)
+    except kind as error:
+        assert words in str(error), error
+    else:
+        raise AssertionError(words)
+server = stheno_wsgi.Server(application)
+raises(OSError, "taken", application, port=server.port)
+raises(TypeError, "workers", application, workers=2)
+raises(TypeError, "cannot be called", 5)
+raises(ValueError, "--url-prefix", application, url_prefix="x")
+server.start()
+try:
+    server.start()
+except RuntimeError as error:
+    assert "already" in str(error)
+else:
+    raise AssertionError("started twice")
+server.stop()
+server.stop()
+""")
+
+
+# From a program
+@row("P", "Server.serve_forever in the main thread: Ctrl+C raises KeyboardInterrupt, and the server has stopped", ours=True)
+def in_a_thread_interrupted(case):
+    out = program(case, """
+import signal
+server = stheno_wsgi.Server(application)
+def later():
+    wait_for(server.url)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=later).start()
+try:
+    server.serve_forever()
+except KeyboardInterrupt:
+    print("interrupted", server.is_serving, refuses(server.url))
+handler = signal.getsignal(signal.SIGTERM)
+assert handler is signal.SIG_DFL, handler
+""")
+    assert "interrupted False True" in out, out
+
+
+# From a program
+@row("P", "AsyncWSGIServer and serve() in a thread, with shutdown() and stop()", ours=True)
+def names_of_the_lab_in_a_thread(case):
+    program(case, """
+before = state_of_one()
+server = stheno_wsgi.AsyncWSGIServer("127.0.0.1", 0)
+server.set_app(application)
+for _ in range(3):
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    assert get(url + "lab") == b"/labFalse"
+    server.shutdown()
+    thread.join(20)
+    assert not thread.is_alive() and refuses(url)
+server.server_close()
+# shutdown() before the thread has come to serve.
+for _ in range(20):
+    server = stheno_wsgi.AsyncWSGIServer("127.0.0.1", 0)
+    server.set_app(application)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.shutdown()
+    thread.join(20)
+    assert not thread.is_alive()
+    server.server_close()
+with stheno_wsgi.Server(application) as free:
+    port = free.port
+thread = threading.Thread(target=stheno_wsgi.serve, args=(application,), kwargs={"port": port})
+thread.start()
+wait_for(f"http://127.0.0.1:{port}/")
+assert get(f"http://127.0.0.1:{port}/served") == b"/servedFalse"
+stheno_wsgi.stop()
+thread.join(20)
+assert not thread.is_alive()
+settles(before)
+""")
+
+
+# From a program
+@row("P", "Django's LiveServerThread with AsyncWSGIServer", ours=True)
+def live_server_of_django(case):
+    try:
+        import django  # noqa: F401
+    except ImportError:
+        raise Skip("Django is not installed") from None
+    program(case, """
+from django.conf import settings
+settings.configure(DEBUG=False, ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="x", INSTALLED_APPS=[],
+                   DATABASES={}, STATIC_URL="/static/")
+import django
+django.setup()
+from django.http import HttpResponse
+from django.test.testcases import LiveServerThread, _StaticFilesHandler
+from django.urls import path
+urlpatterns = [path("hello/", lambda request: HttpResponse(f"hello from {request.get_host()}"))]
+
+class Live(LiveServerThread):
+    def _create_server(self, connections_override=None):
+        return stheno_wsgi.AsyncWSGIServer(self.host, self.port)
+
+for _ in range(3):
+    live = Live("127.0.0.1", _StaticFilesHandler)
+    live.daemon = True
+    live.start()
+    live.is_ready.wait()
+    assert live.error is None, live.error
+    assert get(f"http://127.0.0.1:{live.port}/hello/") == f"hello from 127.0.0.1:{live.port}".encode()
+    live.terminate()
+    live.join(20)
+    assert not live.is_alive()
+""")

@@ -75,6 +75,31 @@ def _instead_of_asgi(spec: str, name: str) -> str:
     return f"wrap it, application = a2wsgi.ASGIMiddleware({name}) (pip install a2wsgi), or use a server for ASGI"
 
 
+def patched_by() -> str | None:
+    """The library that has replaced the threads of this process by its own, if one has."""
+    for library, module, function, name in [("gevent", "gevent.monkey", "is_module_patched", "threading"),
+                                            ("eventlet", "eventlet.patcher", "is_monkey_patched", "thread")]:
+        if module in sys.modules and getattr(sys.modules[module], function)(name):
+            return library
+    return None
+
+
+def check_threads(threads: int) -> str | None:
+    """Returns a warning for a process whose threads are replaced.
+
+    Raises :class:`NoApplication` if requests would be served by threads: a lock of such a library does not work between
+    them, and the second request that waits for it would wait for ever.
+    """
+    library = patched_by()
+    if library is None:
+        return None
+    if threads:
+        raise NoApplication(
+            f"the application has {library} patch Python's threads, whose locks would hang between the threads of this "
+            f"server: leave the patching out (each request has a thread here), or keep it with gunicorn -k {library}")
+    return f"{library} has patched this process, and gives no concurrency here: each worker serves one request at a time"
+
+
 def add_to_path(folder: str) -> None:
     """Puts ``folder`` first on ``sys.path``, unless it is there."""
     if folder not in sys.path:

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from ._stheno import LocalServer
+from .loading import patched_by
 from .options import Options
 
 # Those that :func:`serve_here` runs.
@@ -43,6 +44,8 @@ class Server:
     ) -> None:
         if not callable(app):
             raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
+        if (library := patched_by()) is not None:
+            raise RuntimeError(f"{library} has patched this process: a server in a thread needs threads of the system")
         if others := [name for name in _OF_PROCESSES if name in options]:
             raise TypeError(f"{others[0]}: a server in a thread has no worker processes; use stheno_wsgi.serve()")
         self._app = app
@@ -51,6 +54,8 @@ class Server:
             mounts=list((static or {}).items()), timeout=0.0, program="", arguments=[], **options)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        # Set when the thread has served. CPython takes a thread whose join() was interrupted for an ended one.
+        self._done = threading.Event()
         self._error: BaseException | None = None
         self._local: LocalServer | None = LocalServer(self._options)
         #: Where it listens: ``(host, port)`` for each TCP socket, the path for each Unix socket.
@@ -69,7 +74,7 @@ class Server:
     @property
     def is_serving(self) -> bool:
         """Whether it was started and has not stopped."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._thread is not None and not self._done.is_set()
 
     def start(self) -> Server:
         """Serves in a thread. Returns itself."""
@@ -79,6 +84,7 @@ class Server:
             if self._local is None:
                 self._local = LocalServer(self._options)
             self._error = None
+            self._done.clear()
             self._thread = threading.Thread(target=self._serve, args=(self._local,), name="stheno-wsgi", daemon=True)
             # Threads of an interpreter that ends must not run: they are stopped before.
             atexit.register(self.stop, 0.0)
@@ -90,6 +96,8 @@ class Server:
             local.serve()
         except BaseException as error:
             self._error = error
+        finally:
+            self._done.set()
 
     def stop(self, grace: float | None = None) -> None:
         """Accepts no more, waits for the responses in progress, and closes: within ``grace`` seconds, or the server's
@@ -99,10 +107,10 @@ class Server:
             if local is not None:
                 local.stop(grace == 0)
             if thread is not None and thread is not threading.current_thread():
-                thread.join(grace)
-                if thread.is_alive() and local is not None:
+                if not self._done.wait(grace) and local is not None:
                     local.stop(True)
-                    thread.join()
+                    self._done.wait()
+                thread.join()
             self._local = self._thread = None
             atexit.unregister(self.stop)
             error, self._error = self._error, None
@@ -112,10 +120,9 @@ class Server:
     def serve_forever(self) -> None:
         """Serves until :meth:`stop` is called in another thread. Ctrl+C in the main thread stops it as well, and raises
         :class:`KeyboardInterrupt` as usual."""
-        thread = self.start()._thread
+        self.start()
         try:
-            if thread is not None:
-                thread.join()
+            self._done.wait()
         except BaseException:
             self.stop(0)
             raise
