@@ -342,7 +342,7 @@ def state():
     return len(os.listdir("/proc/self/fd")), threading.active_count(), len(os.listdir("/proc/self/task"))
 
 def state_of_one():
-    """The state once, so that what the first server leaves for the others is counted."""
+    # What the first server leaves for the others is in it.
     with stheno_wsgi.Server(application) as server:
         get(server.url)
     until = time.monotonic() + 10
