@@ -74,6 +74,9 @@ pub trait WorkerService: Service {
     /// Takes note that the server shuts down: each connection has at most one more response.
     fn drain(&self) {}
 
+    /// Takes note that the connections which are left are closed now, in the middle of responses.
+    fn cut_off(&self) {}
+
     /// Whether making a response may take a long time: the log then asks the clock again for its duration.
     fn takes_time(&self) -> bool {
         false

@@ -239,6 +239,11 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
                 return Err(io::Error::other("a listening socket is lost"));
             }
         }
+        let left = self.connections();
+        if drained_by.is_some() && left > 0 {
+            warn!("the drain ends with connections in the middle of a response: {left}");
+            self.shared.service.cut_off();
+        }
         // Closes every connection, which logs what each still had on its way.
         self.reactor.close_all();
         self.flush_log();

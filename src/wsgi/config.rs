@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::hooks::Hooks;
+use super::hooks::ProcessHooks;
 use super::shared::Trusted;
 use crate::config::{self, BaseConfig, MAX_WORKERS, PLACES, STATUS_PATHS, STATUS_PLACES, Sources};
 use crate::http1::{Limits, Settings};
@@ -21,7 +21,7 @@ pub(super) struct WsgiOptions {
     /// it drains.
     pub(super) ready: Py<PyAny>,
     /// Runs when processes begin and end (`--hooks`).
-    pub(super) hooks: Hooks,
+    pub(super) hooks: ProcessHooks,
     /// The name of the application in the start-up lines.
     pub(super) name: String,
     listen: Vec<String>,

@@ -9,11 +9,11 @@ use crate::sys::process::{Exit, Pid};
 /// The hooks, if there are any.
 #[derive(Debug, FromPyObject)]
 #[pyo3(transparent)]
-pub(super) struct Hooks(Option<Py<PyAny>>);
+pub(super) struct ProcessHooks(Option<Py<PyAny>>);
 
 /// A moment at which a hook runs.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Hook {
+pub(super) enum ProcessHook {
     /// In the master: the first workers serve.
     WhenReady,
     /// In a worker with this number, before it loads the application.
@@ -24,17 +24,17 @@ pub(super) enum Hook {
     ChildExit(usize, Pid, Exit),
 }
 
-impl Hooks {
+impl ProcessHooks {
     /// Runs a hook. What it raises is logged.
-    pub(super) fn run(&self, py: Python<'_>, hook: Hook) {
+    pub(super) fn run(&self, py: Python<'_>, hook: ProcessHook) {
         let Some(hooks) = self.0.as_ref().map(|hooks| hooks.bind(py)) else {
             return;
         };
         let (name, result) = match hook {
-            Hook::WhenReady => ("when_ready", hooks.call_method0("when_ready")),
-            Hook::PostFork(number) => ("post_fork", hooks.call_method1("post_fork", (number,))),
-            Hook::WorkerExit => ("worker_exit", hooks.call_method0("worker_exit")),
-            Hook::ChildExit(number, pid, exit) => {
+            ProcessHook::WhenReady => ("when_ready", hooks.call_method0("when_ready")),
+            ProcessHook::PostFork(number) => ("post_fork", hooks.call_method1("post_fork", (number,))),
+            ProcessHook::WorkerExit => ("worker_exit", hooks.call_method0("worker_exit")),
+            ProcessHook::ChildExit(number, pid, exit) => {
                 // As multiprocessing counts: a signal is negative.
                 let code = match exit {
                     Exit::Code(code) => code,
@@ -49,8 +49,8 @@ impl Hooks {
         }
     }
 
-    /// As [`Hooks::run`], where nothing else needs the interpreter.
-    pub(super) fn run_in_master(&self, hook: Hook) {
+    /// As [`ProcessHooks::run`], where nothing else needs the interpreter.
+    pub(super) fn run_in_master(&self, hook: ProcessHook) {
         if self.0.is_some() {
             Python::attach(|py| self.run(py, hook));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::cut_off::{CutOff, RequestLabel};
 use super::lent_socket::LentSocket;
 use super::request::OwnedRequest;
 use super::response::Delivery;
@@ -24,11 +25,13 @@ const QUICK: Duration = Duration::from_millis(1);
 pub(super) struct Inline {
     runner: Mutex<Runner>,
     spare: Mutex<Vec<OwnedRequest>>,
+    /// What the end of a drain cuts off.
+    pub(super) cut_off: CutOff,
 }
 
 impl Inline {
     pub(super) fn new(runner: Runner) -> Self {
-        Self { runner: Mutex::new(runner), spare: Mutex::default() }
+        Self { runner: Mutex::new(runner), spare: Mutex::default(), cut_off: CutOff::default() }
     }
 
     /// Returns memory for a request.
@@ -45,6 +48,7 @@ pub(super) struct InlineResponse {
     socket: RawFd,
     /// The request, until the application is called.
     request: Option<OwnedRequest>,
+    label: RequestLabel,
     run: Option<Run>,
     /// Whether the first step was made.
     has_begun: bool,
@@ -52,7 +56,8 @@ pub(super) struct InlineResponse {
 
 impl InlineResponse {
     pub(super) fn new(inline: Arc<Inline>, request: OwnedRequest, socket: RawFd) -> Self {
-        Self { inline, socket, request: Some(request), run: None, has_begun: false }
+        let label = RequestLabel::of(&request);
+        Self { inline, socket, request: Some(request), label, run: None, has_begun: false }
     }
 
     fn start(&mut self, py: Python<'_>, socket: Option<LentSocket>) -> Option<Run> {
@@ -107,5 +112,11 @@ impl PendingResponse for InlineResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.run.as_ref()?.response().status()
+    }
+}
+
+impl Drop for InlineResponse {
+    fn drop(&mut self) {
+        self.inline.cut_off.note(&self.label);
     }
 }

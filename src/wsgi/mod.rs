@@ -17,6 +17,7 @@
 //! | `activity` | how long each thread has been in the application |
 //! | `batched_waker` | wakes the loop for output of the threads |
 //! | `config` | the options, checked |
+//! | `cut_off` | requests that the end of `--grace` cuts off |
 //! | `environ` | the environ |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
 //! | `head` | the arguments of `start_response`, checked |
@@ -41,6 +42,7 @@
 mod activity;
 mod batched_waker;
 mod config;
+mod cut_off;
 mod environ;
 mod file_wrapper;
 mod head;

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 
 use super::activity::{self, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
+use super::cut_off::{CutOff, RequestLabel};
 use super::environ::Application;
 use super::job_queue::{Job, JobQueue};
 use super::outbox::Outbox;
@@ -61,6 +62,8 @@ pub(super) struct Pool {
     state: Arc<PoolState>,
     /// The lock is always free. It makes the pool `Sync`, because a [`PendingResponse`] is `Send`.
     loop_side: Mutex<LoopSide>,
+    /// What the end of a drain cuts off.
+    pub(super) cut_off: CutOff,
 }
 
 impl Pool {
@@ -79,7 +82,7 @@ impl Pool {
                 .stack_size(8 * 1024 * 1024)
                 .spawn(move || work(&state, &application, number))?;
         }
-        Ok(Self { state, loop_side: Mutex::default() })
+        Ok(Self { state, loop_side: Mutex::default(), cut_off: CutOff::default() })
     }
 
     fn loop_side(&self) -> MutexGuard<'_, LoopSide> {
@@ -183,6 +186,7 @@ pub(super) struct PoolResponse {
     pool: Arc<Pool>,
     /// The request, until it is handed over.
     request: Option<OwnedRequest>,
+    label: RequestLabel,
     outbox: Arc<Outbox>,
 }
 
@@ -190,7 +194,8 @@ impl PoolResponse {
     pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key) -> Self {
         let memory = pool.loop_side().wires.pop().unwrap_or_default();
         let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory));
-        Self { pool, request: Some(request), outbox }
+        let label = RequestLabel::of(&request);
+        Self { pool, request: Some(request), label, outbox }
     }
 }
 
@@ -226,5 +231,6 @@ impl PendingResponse for PoolResponse {
 impl Drop for PoolResponse {
     fn drop(&mut self) {
         self.outbox.leave();
+        self.pool.cut_off.note(&self.label);
     }
 }

@@ -13,7 +13,7 @@ use pyo3::types::PyCFunction;
 
 use super::config::WsgiConfig;
 use super::environ::{Application, Concurrency};
-use super::hooks::{Hook, Hooks};
+use super::hooks::{ProcessHook, ProcessHooks};
 use super::inline::Inline;
 use super::kept_signals::{self, KeptSignals};
 use super::pool::Pool;
@@ -140,7 +140,7 @@ impl WsgiApp {
         let (saves, is_inline) = (setup.config.record.is_some(), self.config.options.threads == 0);
         Python::attach(|py| {
             let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
-            self.config.options.hooks.run(py, Hook::PostFork(assignment.slot));
+            self.config.options.hooks.run(py, ProcessHook::PostFork(assignment.slot));
             let callable = match self.application.take() {
                 Some(application) => application,
                 None => self.load_application(py)?,
@@ -327,19 +327,19 @@ impl App for WsgiApp {
     }
 
     fn ready(&mut self) {
-        self.config.options.hooks.run_in_master(Hook::WhenReady);
+        self.config.options.hooks.run_in_master(ProcessHook::WhenReady);
     }
 
     fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
-        self.config.options.hooks.run_in_master(Hook::ChildExit(slot, pid, exit));
+        self.config.options.hooks.run_in_master(ProcessHook::ChildExit(slot, pid, exit));
     }
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
 /// application are not waited for.
-fn leave(code: i32, hooks: &Hooks) -> ! {
+fn leave(code: i32, hooks: &ProcessHooks) -> ! {
     let left = Python::attach(|py| {
-        hooks.run(py, Hook::WorkerExit);
+        hooks.run(py, ProcessHook::WorkerExit);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);

@@ -147,6 +147,13 @@ impl WorkerService for WsgiService {
         self.left.get() == Some(0)
     }
 
+    fn cut_off(&self) {
+        match &self.caller {
+            Caller::Loop(inline) => inline.cut_off.begin(),
+            Caller::Threads(pool) => pool.cut_off.begin(),
+        }
+    }
+
     fn note_signal(&self) {
         self.signals.iter().for_each(KeptSignals::run_handlers);
     }

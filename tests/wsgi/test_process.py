@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from client import eventually
+from client import eventually, request
 from harness import Skip, expect, row
 from test_cli import command, listens_nowhere
 from test_operations import VERSION, answers
@@ -531,3 +531,27 @@ for _ in range(3):
     live.join(20)
     assert not live.is_alive()
 """)
+
+
+# Drain
+@row("P", "what the end of --grace cuts off is logged: how many, and which", ours=True)
+def cut_off(case):
+    server = serve(case, """
+import time
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"begun"
+    for _ in range(1000):
+        time.sleep(0.01)
+        yield b"."
+""", args=["--grace", "1"])
+    targets = ["/one?x=1", "/two"][:max(1, server.threads)]
+    for target in targets:
+        connection = case.connect(server)
+        connection.send(request(target, method="POST"))
+        expect(connection.head().status, 200)
+    server.signal(signal.SIGTERM)
+    expect(server.wait(10), 0, "exit code")
+    assert f"in the middle of a response: {len(targets)}" in server.log(), server.log()
+    line = next(line for line in server.log().splitlines() if "cut off in the application" in line)
+    assert f": {len(targets)}: " in line and all(f"POST {target}" in line for target in targets), line
