@@ -555,3 +555,31 @@ def application(environ, start_response):
     assert f"in the middle of a response: {len(targets)}" in server.log(), server.log()
     line = next(line for line in server.log().splitlines() if "cut off in the application" in line)
     assert f": {len(targets)}: " in line and all(f"POST {target}" in line for target in targets), line
+
+
+# Hooks
+@row("P", "serve() takes hooks as an object", ours=True)
+def hooks_of_a_program(case):
+    out = program(case, """
+import signal
+class Hooks:
+    def __init__(self):
+        self.pid = os.getpid()
+    def when_ready(self, server):
+        print("ready", os.getpid() == self.pid == server.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    def post_fork(self, server, worker):
+        print("fork", os.getpid() == worker.pid != self.pid, worker.number, flush=True)
+    def child_exit(self, server, worker):
+        print("exit", worker.exitcode, flush=True)
+try:
+    stheno_wsgi.serve(application, port=0, hooks=object())
+except TypeError as error:
+    assert "none of when_ready" in str(error), error
+else:
+    raise AssertionError("hooks without a function")
+stheno_wsgi.serve(application, port=0, hooks=Hooks())
+print("over")
+""")
+    lines = [line for line in out.splitlines() if line.split()[0] in ("fork", "ready", "exit", "over")]
+    expect(lines, ["fork True 0", "ready True", "exit 0", "over"], out)

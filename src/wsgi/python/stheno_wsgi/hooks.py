@@ -85,13 +85,17 @@ def load(spec: str, folder: str) -> Hooks:
         target = functools.reduce(getattr, path.split(".") if path else [], target)
     except AttributeError:
         raise NoApplication(f"--hooks {spec}: the module has no {path!r}") from None
-    return of(target, f"--hooks {spec}")
+    try:
+        return of(target, f"--hooks {spec}")
+    except TypeError as error:
+        raise NoApplication(str(error)) from None
 
 
 def of(target: Any, name: str = "hooks") -> Hooks:
-    """The hooks of an object or a module; ``name`` is what it is called in errors."""
+    """The hooks of an object or a module; ``name`` is what it is called in errors. Raises :class:`TypeError` if it has
+    none."""
     if not any(callable(getattr(target, hook, None)) for hook in NAMES):
-        raise NoApplication(f"{name}: it has none of {', '.join(NAMES)}")
+        raise TypeError(f"{name}: it has none of {', '.join(NAMES)}")
     others = [hook for hook in _OTHERS if callable(getattr(target, hook, None))]
     if others:
         print(f"stheno-wsgi: {name}: {', '.join(others)} is not called here; there are {', '.join(NAMES)}", file=sys.stderr)
