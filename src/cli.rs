@@ -10,7 +10,7 @@ use argh::FromArgs;
 
 pub(crate) use suggestion::nearest;
 
-/// The option that a word without a dash stands for: `stheno site` is `stheno --root site`.
+/// The option that a word without a dash stands for in the server: `stheno site` is `stheno --root site`.
 const POSITIONAL: &str = "root";
 
 /// One option: its words, its default and its text.
@@ -20,6 +20,8 @@ pub struct OptionSpec {
     pub usage: &'static str,
     /// The long name without dashes, which is also the key in a configuration file.
     pub name: &'static str,
+    /// Another long name, which comes first in the words and in errors; empty without one.
+    alias: &'static str,
     /// The one-letter form with its dash; empty without one.
     short: &'static str,
     /// The placeholder of the value; empty for a switch.
@@ -58,6 +60,8 @@ pub enum ValueKind {
     Id,
     /// A whole number.
     Number,
+    /// A number of bytes, or of units: `10M`.
+    Size,
     /// Seconds, with or without decimals.
     Seconds,
 }
@@ -66,6 +70,12 @@ pub enum ValueKind {
 /// it. Lines that begin with `#` are comments.
 #[must_use]
 pub fn table(text: &'static str) -> Vec<OptionGroup> {
+    table_from(text, &[])
+}
+
+/// As [`table`], where a paragraph of one line, `--NAME` or `--NAME = DEFAULT`, is the option of that name in `shared`.
+#[must_use]
+pub fn table_from(text: &'static str, shared: &[OptionGroup]) -> Vec<OptionGroup> {
     let mut groups = Vec::new();
     for paragraph in text.split("\n\n") {
         let paragraph = paragraph.trim_start_matches(|c: char| c.is_whitespace());
@@ -74,19 +84,57 @@ pub fn table(text: &'static str) -> Vec<OptionGroup> {
         let paragraph = paragraph.get(start..).unwrap_or_default().trim_end();
         if let Some(heading) = paragraph.strip_prefix("== ") {
             groups.push(OptionGroup { heading, options: Vec::new() });
-        } else if let (Some((line, text)), Some(group)) = (paragraph.split_once('\n'), groups.last_mut()) {
-            let (usage, default) = line.split_once(" = ").unwrap_or((line, ""));
-            let (usage, repeats) = usage.strip_suffix("...").map_or((usage, false), |usage| (usage, true));
-            let (short, long) = usage.split_once(", ").unwrap_or(("", usage));
-            let (long, arg) = long.split_once(' ').unwrap_or((long, ""));
-            let name = long.trim_start_matches('-');
-            group.options.push(OptionSpec { usage, name, short, arg, repeats, default, text });
+        } else if let Some(group) = groups.last_mut() {
+            let option = match paragraph.split_once('\n') {
+                Some((line, text)) => Some(OptionSpec::read(line, text)),
+                None => OptionSpec::read(paragraph, "").found_in(shared),
+            };
+            group.options.extend(option);
         }
     }
     groups
 }
 
 impl OptionSpec {
+    /// Reads the first line of a paragraph: `-b, --bind, --listen place... = DEFAULT`.
+    fn read(line: &'static str, text: &'static str) -> Self {
+        let (usage, default) = line.split_once(" = ").unwrap_or((line, ""));
+        let (usage, repeats) = usage.strip_suffix("...").map_or((usage, false), |usage| (usage, true));
+        let (words, arg) =
+            usage.rsplit_once(' ').filter(|(_, arg)| !arg.starts_with('-')).unwrap_or((usage, ""));
+        let (mut short, mut alias, mut name) = ("", "", "");
+        for word in words.split(", ") {
+            match word.strip_prefix("--") {
+                Some(long) => alias = std::mem::replace(&mut name, long),
+                None => short = word,
+            }
+        }
+        Self { usage, name, alias, short, arg, repeats, default, text }
+    }
+
+    /// The option of the same name in `shared`, with this default if there is one.
+    fn found_in(self, shared: &[OptionGroup]) -> Option<Self> {
+        let found = all(shared).find(|option| option.name == self.name)?;
+        Some(Self { default: if self.default.is_empty() { found.default } else { self.default }, ..found })
+    }
+
+    /// The long names, the one for errors first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        [self.alias, self.name].into_iter().filter(|name| !name.is_empty())
+    }
+
+    /// The name for errors.
+    #[must_use]
+    pub fn shown_name(&self) -> &'static str {
+        self.names().next().unwrap_or_default()
+    }
+
+    /// Whether this is one of the option's long names, without dashes.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        self.names().any(|own| own == name)
+    }
+
     /// The type of the value.
     #[must_use]
     pub fn kind(&self) -> ValueKind {
@@ -97,6 +145,7 @@ impl OptionSpec {
             "octal" => ValueKind::Octal,
             "id" => ValueKind::Id,
             "n" | "ms" | "bytes" | "bytes/s" => ValueKind::Number,
+            "size" => ValueKind::Size,
             "seconds" => ValueKind::Seconds,
             _ => ValueKind::Text,
         }
@@ -128,7 +177,7 @@ impl OptionSpec {
     }
 
     fn is_called(&self, word: &str) -> bool {
-        word.strip_prefix("--").map_or(word == self.short && !word.is_empty(), |name| name == self.name)
+        word.strip_prefix("--").map_or(word == self.short && !word.is_empty(), |name| self.is_named(name))
     }
 }
 
@@ -139,8 +188,8 @@ pub struct Setting {
     pub option: OptionSpec,
     /// The value; empty for a switch.
     pub value: String,
-    /// The line of the configuration file that has it, from 1; `None` for the command line.
-    pub line: Option<usize>,
+    /// The place that gives it, for errors: `FILE:LINE: KEY`, for example; `None` for the command line.
+    pub place: Option<String>,
 }
 
 /// The words of a command line, as argh reads them: a struct that [`option_words`](crate::option_words) declares.
@@ -222,21 +271,52 @@ option_words! {
 /// # Errors
 /// One line that says what is wrong.
 pub fn parse<W: OptionWords>(groups: &[OptionGroup], words: &[String]) -> Result<Vec<Setting>, String> {
-    let words = separate(groups, words)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let given = separate(groups, POSITIONAL, words)?;
+    let names: Vec<String> = given.iter().map(|(option, _)| format!("--{}", option.name)).collect();
+    let words = names.iter().zip(&given).flat_map(|(name, (_, value))| [Some(name), value.as_ref()]);
+    let words: Vec<&str> = words.flatten().map(String::as_str).collect();
     let given = match W::from_args(&["stheno"], &words) {
         Ok(words) => words.given(),
         Err(exit) if exit.status.is_ok() => vec![("help", String::new())],
         Err(exit) => return Err(exit.output.split_whitespace().collect::<Vec<_>>().join(" ")),
     };
     let find = |name: &str| all(groups).find(|option| option.name.replace('-', "_") == name);
-    let setting = |(name, value)| Some(Setting { option: find(name)?, value, line: None });
+    let setting = |(name, value)| Some(Setting { option: find(name)?, value, place: None });
     Ok(given.into_iter().filter_map(setting).collect())
 }
 
-/// Separates values that are joined to their option, as argh wants them, puts the option's name before a word that
-/// stands alone, and says more of an unknown option than argh can. After `--` every word stands alone.
-fn separate(groups: &[OptionGroup], words: &[String]) -> Result<Vec<String>, String> {
+/// As [`parse`], for a program without a struct for argh: the table alone says what there is. A word without a dash is
+/// the value of the option `positional`.
+///
+/// # Errors
+/// One line that says what is wrong.
+pub fn parse_by_table(
+    groups: &[OptionGroup],
+    positional: &str,
+    words: &[String],
+) -> Result<Vec<Setting>, String> {
+    let mut settings: Vec<Setting> = Vec::new();
+    for (option, value) in separate(groups, positional, words)? {
+        let is_switch = option.kind() == ValueKind::Nothing;
+        let name = option.shown_name();
+        if value.is_none() && !is_switch {
+            return Err(format!("--{name}: give a value"));
+        }
+        if !option.repeats && !is_switch && settings.iter().any(|other| other.option == option) {
+            return Err(format!("--{name} is given twice: leave one out"));
+        }
+        settings.push(Setting { option, value: value.unwrap_or_default(), place: None });
+    }
+    Ok(settings)
+}
+
+/// Separates values that are joined to their option, finds the option of a word that stands alone, and says more of an
+/// unknown option than argh can. After `--` every word stands alone. A switch has no value, nor has an option at the end.
+fn separate(
+    groups: &[OptionGroup],
+    positional: &str,
+    words: &[String],
+) -> Result<Vec<(OptionSpec, Option<String>)>, String> {
     let (mut separate, mut words, mut alone) = (Vec::new(), words.iter(), Vec::new());
     while let Some(word) = words.next() {
         if word == "--" {
@@ -251,32 +331,52 @@ fn separate(groups: &[OptionGroup], words: &[String]) -> Result<Vec<String>, Str
         let option = all(groups)
             .find(|option| option.is_called(name) && !suggestion::is_long(word, groups))
             .ok_or_else(|| format!("unknown option {word:?}{}", suggestion::of(word, groups)))?;
-        separate.push(format!("--{}", option.name));
         if matches!(option.name, "help" | "version") {
+            separate.push((option, None));
             return Ok(separate);
         }
-        match (option.kind(), joined) {
+        let value = match (option.kind(), joined) {
             (ValueKind::Nothing, Some(_)) => return Err(format!("{name} takes no value")),
-            (ValueKind::Nothing, None) => {}
-            (_, Some(value)) => separate.push(value.into()),
-            (_, None) => separate.extend(words.next().cloned()),
-        }
+            (ValueKind::Nothing, None) => None,
+            (_, Some(value)) => Some(value.into()),
+            (_, None) => words.next().cloned(),
+        };
+        separate.push((option, value));
     }
-    separate.extend(positional(&separate, &alone)?);
+    let option = all(groups).find(|option| option.name == positional);
+    if let Some(option) = option {
+        let word = word_alone(&option, separate.iter().any(|(other, _)| *other == option), &alone)?;
+        separate.extend(word.map(|word| (option, Some(word.clone()))));
+    }
     Ok(separate)
 }
 
-/// The words of the option that the words without a dash stand for.
-fn positional(others: &[String], alone: &[&String]) -> Result<Vec<String>, String> {
-    let option = format!("--{POSITIONAL}");
+/// The word without a dash, which is the value of `option`, unless that is given by its name as well.
+fn word_alone<'a>(
+    option: &OptionSpec,
+    is_given: bool,
+    alone: &[&'a String],
+) -> Result<Option<&'a String>, String> {
+    let OptionSpec { arg, usage, .. } = option;
+    let word = usage.split([',', ' ']).next().unwrap_or_default();
     match alone {
-        [] => Ok(Vec::new()),
-        [one] if !others.contains(&option) => Ok(vec![option, (*one).clone()]),
-        [one] => Err(format!("{one:?} and -r both name the folder to serve: leave one out")),
+        [] => Ok(None),
+        [one] if !is_given => Ok(Some(one)),
+        [one] => Err(format!("{one:?} and {word} both name the {arg} to serve: leave one out")),
         [first, second, ..] => {
-            Err(format!("one folder is served, and {first:?} and {second:?} are two words"))
+            Err(format!("one {arg} is served, and {first:?} and {second:?} are two words"))
         }
     }
+}
+
+/// The number of bytes in `64k`, `10M`, `1GiB` or a number alone.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let text = text.strip_suffix('b').unwrap_or(&text);
+    let text = text.strip_suffix('i').unwrap_or(text);
+    let unit = [('k', 10), ('m', 20), ('g', 30)].into_iter().find(|(unit, _)| text.ends_with(*unit));
+    let (digits, shift) = unit.map_or((text, 0), |(_, shift)| (&text[..text.len() - 1], shift));
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// Every option of these groups.
@@ -396,6 +496,59 @@ mod tests {
             ),
         ] {
             assert_eq!(given(line), Err(says.to_string()));
+        }
+    }
+
+    const OTHERS: &str = "== Others
+
+--app module = x
+    What is served.
+
+--port = 80
+
+-b, --bind, --listen place...
+    Where.
+
+--max-body, --max-body-bytes size = 1G
+    How much.";
+
+    #[test]
+    fn a_table_may_share_rows() {
+        let groups = table_from(OTHERS, &table(include_str!("config/options.txt")));
+        let line = |line: &str| -> Result<Vec<String>, String> {
+            let words: Vec<String> = line.split(' ').map(ToString::to_string).collect();
+            let settings = parse_by_table(&groups, "app", &words)?;
+            Ok(settings.iter().map(|one| format!("{}={}", one.option.name, one.value)).collect::<Vec<_>>())
+        };
+        let port = all(&groups).find(|option| option.name == "port").expect("it is shared");
+        assert_eq!((port.usage, port.default_value()), ("-p, --port n", Some("80")));
+        let want = ["listen=a", "listen=b", "listen=c", "max-body-bytes=1", "app=m:f"];
+        assert_eq!(line("-b a --bind=b --listen c m:f --max-body 1"), Ok(want.map(String::from).to_vec()));
+        for (words, says) in [
+            ("--port", "--port: give a value"),
+            ("--max-body 1 --max-body-bytes 2", "--max-body is given twice: leave one out"),
+            ("--max-bdy 1", "unknown option \"--max-bdy\"; did you mean --max-body?"),
+            ("a b", "one module is served, and \"a\" and \"b\" are two words"),
+            ("a --app b", "\"a\" and --app both name the module to serve: leave one out"),
+        ] {
+            assert_eq!(line(words), Err(says.into()));
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("64k", Some(65_536)),
+            ("10MB", Some(10 << 20)),
+            ("1GiB", Some(1 << 30)),
+            ("k", None),
+            ("", None),
+            ("1.5k", None),
+            ("1T", None),
+            ("99999999999G", None),
+        ] {
+            assert_eq!(bytes(text), want, "{text}");
         }
     }
 

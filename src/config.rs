@@ -35,7 +35,7 @@ use crate::tls::TlsFiles;
 pub use access::AccessConfig;
 pub use error::{ConfigError, Sources};
 #[cfg(feature = "wsgi")]
-pub(crate) use listen::{PLACES, STATUS_PATHS, STATUS_PLACES, checked_path};
+pub(crate) use rights::identity;
 pub use values::Values;
 
 /// More workers than this are a mistake in the command line, and a fork bomb if they were not.
@@ -197,11 +197,19 @@ pub fn options() -> Vec<OptionGroup> {
 /// The text of `--help`, for the options in `groups`.
 #[must_use]
 pub fn help(groups: &[OptionGroup]) -> String {
-    let begin = include_str!("config/usage.txt");
-    [begin, &cli::help(groups), include_str!("config/help.txt")].concat()
+    help_after(include_str!("config/usage.txt"), groups)
 }
 
-fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
+/// The text of `--help` of a program that is used as `usage` says.
+pub(crate) fn help_after(usage: &str, groups: &[OptionGroup]) -> String {
+    [usage, &cli::help(groups), include_str!("config/help.txt")].concat()
+}
+
+/// Checks the values that every program of this crate has.
+///
+/// # Errors
+/// The first value that is not valid.
+pub(crate) fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
     let connections = values.has("max-connections");
     Ok(BaseConfig {
         listen: listen::places(values)?,
@@ -211,7 +219,7 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         accept: accept_mode(values)?,
         defer_accept: values.has("defer-accept"),
         workers: workers(values.number("workers", 0..=MAX_WORKERS)?),
-        grace: values.seconds("grace")?,
+        grace: values.seconds_or_zero("grace")?,
         worker_timeout: values.seconds_or_zero("worker-timeout")?,
         pidfile: values.path("pidfile"),
         log: log_level(values.text("log")).map_err(|wanted| values.usage("log", &wanted))?,
@@ -236,7 +244,7 @@ fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
 }
 
 /// The number of workers that `number` asks for, where 0 is one per core.
-pub(crate) fn workers(number: usize) -> usize {
+fn workers(number: usize) -> usize {
     if number == 0 { process::cores() } else { number }
 }
 
@@ -244,14 +252,14 @@ pub(crate) fn workers(number: usize) -> usize {
 ///
 /// # Errors
 /// What to give instead.
-pub(crate) fn log_level(word: &str) -> Result<LevelFilter, String> {
+fn log_level(word: &str) -> Result<LevelFilter, String> {
     let level = LOG_LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
     let names = || LOG_LEVELS.map(|(name, _)| name).join(", ");
     level.map(|(_, level)| *level).ok_or_else(|| format!("give one of {}", names()))
 }
 
 /// The target that a word of `--access-log` names.
-pub(crate) fn access_log(word: &str) -> AccessLogTo {
+fn access_log(word: &str) -> AccessLogTo {
     match word {
         "off" | "" => AccessLogTo::Off,
         "-" => AccessLogTo::Stdout,

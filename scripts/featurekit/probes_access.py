@@ -10,7 +10,7 @@ from lib import until
 from . import folder
 from .verdict import check, feature, no, partly, shares, yes
 
-WHO, PROXY = "Who may", "Behind a proxy, and logs"
+ACCESS, PROXY = "Access", "Behind a proxy, and logs"
 CLIENT = "203.0.113.9"
 
 
@@ -18,7 +18,7 @@ def basic(user, password):
     return "Authorization: Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-@feature(WHO, "a password, from a file with bcrypt", "auth", needs=True)
+@feature(ACCESS, "a password, from a file with bcrypt", "auth", needs=True)
 def auth(stage):
     """No password and a wrong one are 401 with `WWW-Authenticate`; the right one is 200."""
     running = stage.running("auth")
@@ -28,7 +28,7 @@ def auth(stage):
                  and wrong.status in (401, 403) and right.status == 200)
 
 
-@feature(WHO, "networks that may", "allow", needs=True)
+@feature(ACCESS, "networks that may", "allow", needs=True)
 def allow(stage):
     """Only 127.0.0.2 may: from there a file is 200, from 127.0.0.1 it is refused."""
     running = stage.running("allow")

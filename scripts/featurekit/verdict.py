@@ -4,7 +4,7 @@ import typing
 
 from lib import Trouble
 
-GROUPS = ["At a shell", "Listings", "Pages", "Headers and types", "Who may", "TLS", "Behind a proxy, and logs", "HTTP",
+GROUPS = ["At a shell", "Listings", "Pages", "Headers and types", "Access", "TLS", "Behind a proxy, and logs", "HTTP",
           "Weak spots", "Processes", "Not in stheno"]
 
 

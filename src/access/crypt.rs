@@ -1,14 +1,15 @@
 //! The hashes of passwords: bcrypt, and SHA-crypt with SHA-256 or SHA-512.
 
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::NO_PAD;
+use base64::{Engine as _, alphabet};
 use bcrypt::bcrypt;
 use sha_crypt::{Params, sha256_crypt, sha512_crypt};
 use subtle::ConstantTimeEq as _;
 
-/// The digits of bcrypt, the high bits first.
-const BCRYPT: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
-/// The digits of crypt(5), the low bits first.
-const CRYPT: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// Base64 with bcrypt's digits. Only two bits of a salt's last digit count.
+const BCRYPT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// Larger costs take seconds for one password: a mistake, or an attack by the file.
 const MOST_COST: u32 = 15;
@@ -67,8 +68,8 @@ impl Hash {
         let is_number = cost.len() == 2 && cost.bytes().all(|byte| byte.is_ascii_digit());
         let cost = cost.parse().ok().filter(|cost| is_number && (4..=MOST_COST).contains(cost))?;
         let (salt, digits) = rest.as_bytes().split_at_checked(22)?;
-        let salt = decode_salt(salt)?;
-        let is_whole = digits.len() == 31 && digits.iter().all(|digit| BCRYPT.contains(digit));
+        let salt = BCRYPT.decode(salt).ok()?.try_into().ok()?;
+        let is_whole = digits.len() == 31 && BCRYPT.decode(digits).is_ok();
         is_whole.then(|| Self { method: HashMethod::Bcrypt { cost, salt }, digits: digits.into() })
     }
 
@@ -82,7 +83,8 @@ impl Hash {
         };
         let (salt, digits) = rest.split_once('$')?;
         let length = if id == "5" { 43 } else { 86 };
-        let is_whole = digits.len() == length && digits.bytes().all(|digit| CRYPT.contains(&digit));
+        let is_whole =
+            digits.len() == length && digits.chars().all(|digit| alphabet::CRYPT.as_str().contains(digit));
         let (salt, digits) = (salt.as_bytes().to_vec(), digits.as_bytes().to_vec());
         let method =
             if id == "5" { HashMethod::Sha256 { rounds, salt } } else { HashMethod::Sha512 { rounds, salt } };
@@ -98,7 +100,7 @@ impl Hash {
                 if key.len() < BCRYPT_BYTES {
                     key.push(0);
                 }
-                encode_bcrypt(&bcrypt(*cost, *salt, &key)[..23])
+                BCRYPT.encode(&bcrypt(*cost, *salt, &key)[..23]).into_bytes()
             }
             HashMethod::Sha256 { rounds, salt } => {
                 let hash = sha256_crypt(password, salt, params(*rounds));
@@ -118,33 +120,14 @@ fn params(rounds: u32) -> Params {
     Params::new(rounds).unwrap_or_default()
 }
 
-/// Decodes 22 digits of bcrypt: 16 bytes.
-fn decode_salt(digits: &[u8]) -> Option<[u8; 16]> {
-    let mut bits = 0u128;
-    for (at, digit) in digits.iter().enumerate() {
-        let value = BCRYPT.iter().position(|this| this == digit)? as u128;
-        // The last digit has two bits that count.
-        bits = if at == 21 { bits << 2 | value >> 4 } else { bits << 6 | value };
-    }
-    Some(bits.to_be_bytes())
-}
-
-fn encode_bcrypt(bytes: &[u8]) -> Vec<u8> {
-    let mut digits = Vec::with_capacity(bytes.len() * 4 / 3 + 1);
-    for group in bytes.chunks(3) {
-        let bits =
-            group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
-        digits.extend((0..=group.len()).map(|digit| BCRYPT[bits >> (18 - 6 * digit) & 63]));
-    }
-    digits
-}
-
 /// Encodes a hash of SHA-crypt: groups of three bytes that lie `third` apart, turned by `turn(group)`, and the `rest`.
 fn encode_sha(hash: &[u8], third: usize, turn: impl Fn(usize) -> usize, rest: &[usize]) -> Vec<u8> {
     let mut digits = Vec::with_capacity(hash.len() * 4 / 3 + 1);
+    // The low bits come first, unlike in Base64.
+    let crypt = alphabet::CRYPT.as_str().as_bytes();
     let mut push = |group: &[usize]| {
         let bits = group.iter().fold(0, |bits, at| bits << 8 | usize::from(hash[*at]));
-        digits.extend((0..=group.len()).map(|digit| CRYPT[bits >> (6 * digit) & 63]));
+        digits.extend((0..=group.len()).map(|digit| crypt[bits >> (6 * digit) & 63]));
     };
     for group in 0..third {
         let mut order = [group, group + third, group + 2 * third];

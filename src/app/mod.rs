@@ -46,18 +46,19 @@ use setup::Setup;
 
 /// Runs the command line of this process; `front` serves in the workers.
 pub fn run<F: Front>(front: F) -> ExitCode {
-    match start(front) {
-        Ok(code) => code,
-        Err(ConfigError::Usage(line)) => fail(F::NAME, &format!("{line} (see {} --help)", F::NAME), 2),
-        Err(ConfigError::File(line)) => fail(F::NAME, &line, 2),
-        Err(ConfigError::Start(line)) => fail(F::NAME, &line, 1),
-    }
+    start(front).unwrap_or_else(|error| ExitCode::from(complain(F::NAME, error)))
 }
 
-fn fail(name: &str, line: &str, code: u8) -> ExitCode {
+/// Prints why the program `name` does not serve. Returns its exit code.
+pub(crate) fn complain(name: &str, error: ConfigError) -> u8 {
+    let (line, code) = match error {
+        ConfigError::Usage(line) => (format!("{line} (see {name} --help)"), 2),
+        ConfigError::File(line) => (line, 2),
+        ConfigError::Start(line) => (line, 1),
+    };
     // Nothing can report that standard error is closed.
     let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("{name}: {line}\n")));
-    ExitCode::from(code)
+    code
 }
 
 fn start<F: Front>(front: F) -> Result<ExitCode, ConfigError> {

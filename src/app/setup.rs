@@ -97,7 +97,7 @@ impl Setup {
     }
 
     /// Checks everything that [`Setup::open`] does, and the log, and changes nothing.
-    pub(super) fn check(config: &BaseConfig) -> Result<(), ConfigError> {
+    pub(crate) fn check(config: &BaseConfig) -> Result<(), ConfigError> {
         let access_log = match &config.access_log {
             AccessLogTo::File(path) => Some(path),
             AccessLogTo::Off | AccessLogTo::Stdout => None,

@@ -56,15 +56,17 @@ pub(super) fn read(path: &Path, groups: &[OptionGroup]) -> Result<Vec<Setting>, 
     let mut settings = Vec::new();
     for (key, value) in pairs {
         let line = line_at(text.as_bytes(), key.span().start);
+        let place = |key: &str| format!("{name}:{line}: {key}");
         let option = find(key.get_ref(), value, groups).map_err(|what| complain(line, what))?;
         // What is on or off by other options is off: `listing = false` is `--no-listing`.
         if let (DeValue::Boolean(false), Some(option)) = (value.get_ref(), opposite(&option, groups)) {
-            settings.push(Setting { option, value: String::new(), line: Some(line) });
+            settings.push(Setting { option, value: String::new(), place: Some(place(option.name)) });
             continue;
         }
         let found = values(&option, value.get_ref(), folder)
-            .map_err(|what| complain(line, format!("{}: {what}", option.name)))?;
-        settings.extend(found.into_iter().map(|value| Setting { option, value, line: Some(line) }));
+            .map_err(|what| ConfigError::File(format!("{}: {what}", place(key.get_ref()))))?;
+        let place = Some(place(key.get_ref()));
+        settings.extend(found.into_iter().map(|value| Setting { option, value, place: place.clone() }));
     }
     Ok(settings)
 }
@@ -92,7 +94,7 @@ fn line_at(text: &[u8], position: usize) -> usize {
 
 /// The option that a key names.
 fn find(key: &str, value: &Spanned<DeValue<'_>>, groups: &[OptionGroup]) -> Result<OptionSpec, String> {
-    keys(groups).find(|option| option.name == key).ok_or_else(|| match value.get_ref() {
+    keys(groups).find(|option| option.is_named(key)).ok_or_else(|| match value.get_ref() {
         DeValue::Table(_) => format!("[{key}]: there are no sections here, all keys are at the top"),
         _ => format!("unknown key {key:?}{}", suggestion(key, groups)),
     })
@@ -126,7 +128,7 @@ fn values(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Vec
 
 /// One value as the command line would have it.
 fn text(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<String, String> {
-    use ValueKind::{Id, Nothing, Number, Octal, Path, Place, Seconds, Text};
+    use ValueKind::{Id, Nothing, Number, Octal, Path, Place, Seconds, Size, Text};
     match (option.kind(), value) {
         // These two are not paths there.
         (Path, DeValue::String(path)) if option.name == "access-log" && matches!(&**path, "-" | "off") => {
@@ -140,14 +142,16 @@ fn text(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Strin
             }
             _ => place.to_string(),
         }),
-        (Text, DeValue::String(text)) if option.arg == "code=file" => Ok(match text.split_once('=') {
-            Some((code, path)) => format!("{code}={}", from_folder(folder, path)),
-            None => text.to_string(),
-        }),
-        (Text | Id | Octal, DeValue::String(text)) => Ok(text.to_string()),
+        (Text, DeValue::String(text)) if matches!(option.arg, "code=file" | "/prefix=folder") => {
+            Ok(match text.split_once('=') {
+                Some((left, path)) => format!("{left}={}", from_folder(folder, path)),
+                None => text.to_string(),
+            })
+        }
+        (Text | Id | Octal | Size, DeValue::String(text)) => Ok(text.to_string()),
         // 0o660 is as clear as "0660"; 660 is another number.
         (Octal, DeValue::Integer(number)) if number.radix() == 8 => Ok(number.as_str().into()),
-        (Number | Seconds | Id, DeValue::Integer(number)) => {
+        (Number | Seconds | Id | Size, DeValue::Integer(number)) => {
             // 0x10 and 0b1 are numbers in TOML only.
             let decimal = i128::from_str_radix(number.as_str(), number.radix());
             decimal.map(|number| number.to_string()).map_err(|_| "this number is too large".into())
@@ -157,6 +161,7 @@ fn text(option: &OptionSpec, value: &DeValue<'_>, folder: &Path) -> Result<Strin
             let expected = match kind {
                 Nothing => "true or false",
                 Number => "a whole number",
+                Size => "a number of bytes, or a string such as \"10M\"",
                 Seconds => "a number of seconds",
                 Octal => "a string of octal digits, or a number that begins with 0o",
                 Text | Path | Place | Id => "a string",
@@ -191,6 +196,6 @@ fn suggestion(key: &str, groups: &[OptionGroup]) -> String {
     }
     match cli::nearest(key, keys(groups)) {
         Some(name) => format!("; did you mean {name:?}?"),
-        None => "; stheno --help lists all of them".into(),
+        None => "; --help lists all of them".into(),
     }
 }

@@ -5,14 +5,14 @@ use super::values::Values;
 use crate::server::ListenSpec;
 
 /// The advice for a place that cannot be read.
-pub(crate) const PLACES: &str =
+const PLACES: &str =
     "give HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH (a file; unix:./@NAME for one that begins with @)";
 
 /// The advice for a place of the status page that cannot be read.
-pub(crate) const STATUS_PLACES: &str = "give PORT, HOST:PORT, [IPV6]:PORT or unix:PATH";
+const STATUS_PLACES: &str = "give PORT, HOST:PORT, [IPV6]:PORT or unix:PATH";
 
 /// The advice for a path of the status page that cannot be used.
-pub(crate) const STATUS_PATHS: &str =
+const STATUS_PATHS: &str =
     "give a path such as /-/status: a slash, then letters, digits, '-', '.', '_', '~' and further slashes";
 
 /// Every place of `--listen`, after the one of `--host` and `--port`, if these are given or there is no `--listen`.
@@ -45,7 +45,7 @@ pub(super) fn status_path(values: &Values) -> Result<Option<String>, ConfigError
 }
 
 /// A path that requests have as it is written, without a slash at its end; `None` if it is not one.
-pub(crate) fn checked_path(text: &str) -> Option<String> {
+fn checked_path(text: &str) -> Option<String> {
     let path = text.trim_end_matches('/');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut segments = path.strip_prefix('/')?.split('/');

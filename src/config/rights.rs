@@ -7,7 +7,7 @@ use crate::sys::account::{self, Identity};
 use crate::sys::rights;
 
 /// The user and group that workers become. Names are looked up here, because a worker could no longer report a mistake.
-pub(super) fn identity(values: &Values) -> Result<Option<Identity>, ConfigError> {
+pub(crate) fn identity(values: &Values) -> Result<Option<Identity>, ConfigError> {
     let (user, group) = (values.get("user"), values.get("group"));
     let option = match (&user, &group) {
         (None, None) => return Ok(None),

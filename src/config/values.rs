@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::error::{ConfigError, Sources};
 use super::file;
-use crate::cli::{self, OptionGroup, OptionWords, Setting};
+use crate::cli::{self, OptionGroup, OptionSpec, OptionWords, Setting, ValueKind};
 
 /// No time limit is shorter or longer: below, nothing could be answered; above, it would be no limit.
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(86_400);
@@ -29,22 +29,36 @@ impl Values {
     /// The first mistake in either of them.
     pub fn read<W: OptionWords>(groups: Vec<OptionGroup>, words: &[String]) -> Result<Self, ConfigError> {
         let settings = cli::parse::<W>(&groups, words).map_err(ConfigError::Usage)?;
+        Self::with_file(groups, settings)
+    }
+
+    /// The values of `settings`, and of the file that their `config` names. Options are those of `groups`.
+    ///
+    /// # Errors
+    /// The first mistake in the file.
+    pub fn with_file(groups: Vec<OptionGroup>, settings: Vec<Setting>) -> Result<Self, ConfigError> {
         let mut values = Self { groups, settings, sources: Sources::default() };
+        values.sources.add(&values.settings);
         if let Some(path) = values.path("config") {
-            let mut found = file::read(&path, &values.groups)?;
-            found.retain(|setting| match setting.option.name {
-                // The places of the command line replace those of the file.
-                "listen" => !["listen", "host", "port"].iter().any(|name| values.has(name)),
-                name @ ("host" | "port") => !values.has("listen") && !values.has(name),
-                "listing" | "no-listing" => !values.has("listing") && !values.has("no-listing"),
-                // They are pairs.
-                "tls-cert" | "tls-key" => !["tls-cert", "tls-key"].iter().any(|name| values.has(name)),
-                name => !values.has(name),
-            });
-            values.sources = Sources::new(path, &found);
-            values.settings.append(&mut found);
+            let found = file::read(&path, &values.groups)?;
+            values.add(found);
         }
         Ok(values)
+    }
+
+    /// Adds the settings of another source, for options that are not set so far.
+    pub fn add(&mut self, mut found: Vec<Setting>) {
+        found.retain(|setting| match setting.option.name {
+            // The places of the command line replace those of the file.
+            "listen" => !["listen", "host", "port"].iter().any(|name| self.has(name)),
+            name @ ("host" | "port") => !self.has("listen") && !self.has(name),
+            "listing" | "no-listing" => !self.has("listing") && !self.has("no-listing"),
+            // They are pairs.
+            "tls-cert" | "tls-key" => !["tls-cert", "tls-key"].iter().any(|name| self.has(name)),
+            name => !self.has(name),
+        });
+        self.sources.add(&found);
+        self.settings.append(&mut found);
     }
 
     /// The places of these values, for errors that come later.
@@ -70,8 +84,12 @@ impl Values {
     /// The value of an option, or its default.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let default = || cli::all(&self.groups).find(|option| option.name == name)?.default_value();
+        let default = || self.option(name)?.default_value();
         self.all(name).next().or_else(default)
+    }
+
+    fn option(&self, name: &str) -> Option<OptionSpec> {
+        cli::all(&self.groups).find(|option| option.name == name)
     }
 
     /// The value of an option that has a default.
@@ -94,9 +112,15 @@ impl Values {
     where
         T: FromStr + PartialOrd + Display,
     {
-        let number = self.text(name).parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| {
-            self.usage(name, &format!("give a number from {} to {}", range.start(), range.end()))
+        let (text, is_size) =
+            (self.text(name), self.option(name).is_some_and(|option| option.kind() == ValueKind::Size));
+        let number = match is_size {
+            true => cli::bytes(text).and_then(|bytes| bytes.to_string().parse().ok()),
+            false => text.parse().ok(),
+        };
+        let unit = if is_size { ", which may have a unit: k, M or G" } else { "" };
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            self.usage(name, &format!("give a number from {} to {}{unit}", range.start(), range.end()))
         })
     }
 
@@ -117,7 +141,7 @@ impl Values {
     /// # Errors
     /// As [`Values::seconds`].
     pub fn seconds_or_zero(&self, name: &str) -> Result<Duration, ConfigError> {
-        if self.text(name) == "0" { Ok(Duration::ZERO) } else { self.seconds(name) }
+        if self.text(name).parse() == Ok(0.0) { Ok(Duration::ZERO) } else { self.seconds(name) }
     }
 
     /// The error of an option whose value is not valid; `wanted` says what to give instead.
@@ -127,7 +151,8 @@ impl Values {
     }
 
     /// As [`Values::usage`], for `value`, which is one of several.
-    pub(super) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
-        self.sources.invalid(name, value, wanted)
+    pub(crate) fn invalid(&self, name: &str, value: &str, wanted: &str) -> ConfigError {
+        let word = self.option(name).map_or(name, |option| option.shown_name());
+        self.sources.invalid(name, word, value, wanted)
     }
 }

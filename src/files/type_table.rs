@@ -21,39 +21,31 @@ impl TypeTable {
 
     /// The table of a text, with the type of names that nothing knows.
     ///
-    /// A line is a type and its extensions (`text/x-diff diff patch`), or, after a line `types {`, as nginx has it
+    /// A line is a type and its extensions (`text/x-diff diff patch`), or, in a block `types { … }`, as nginx has it
     /// with a semicolon at its end. `#` begins a comment. The last line about an extension counts.
     ///
     /// # Errors
     /// The number of a line, from 1, and what is wrong with it.
     pub fn parse(text: &str, unknown: Option<&str>) -> Result<Self, (usize, String)> {
         let mut by_extension = BTreeMap::new();
-        let (mut is_nginx, mut entry) = (false, Vec::new());
+        let (mut is_nginx, mut entry) = (false, Vec::<String>::new());
+        let mut add = |entry: &mut Vec<String>| match entry.is_empty() {
+            true => Ok(()),
+            false => add_entry(&mut by_extension, entry.drain(..)),
+        };
         for (at, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
-            match line {
-                "}" if is_nginx && entry.is_empty() => is_nginx = false,
-                _ if line.strip_suffix('{').is_some_and(|word| word.trim() == "types") => is_nginx = true,
-                _ => entry.extend(line.trim_end_matches(';').split_whitespace()),
-            }
-            if is_nginx && !line.ends_with(';') {
-                continue;
-            }
-            let mut words = entry.drain(..);
-            let Some(media_type) = words.next() else { continue };
-            if !is_type(media_type) {
-                return Err((at + 1, format!("{media_type:?} is no type: give TYPE/SUBTYPE and extensions")));
-            }
-            let media_type: Arc<str> = media_type.into();
-            for extension in words {
-                let extension = extension.trim_start_matches('.').to_ascii_lowercase();
-                if extension.is_empty() || extension.contains(['.', '/', ';', '{', '}']) {
-                    return Err((
-                        at + 1,
-                        format!("{extension:?} is no extension: give the text after the last dot"),
-                    ));
+            let here = |what| (at + 1, what);
+            let line = line.split('#').next().unwrap_or_default();
+            for word in line.replace('{', " { ").replace('}', " } ").replace(';', " ; ").split_whitespace() {
+                match word {
+                    "{" if !is_nginx && entry == ["types"] => (is_nginx, entry) = (true, Vec::new()),
+                    "}" if is_nginx && entry.is_empty() => is_nginx = false,
+                    ";" => add(&mut entry).map_err(here)?,
+                    word => entry.push(word.into()),
                 }
-                by_extension.insert(extension, Arc::clone(&media_type));
+            }
+            if !is_nginx {
+                add(&mut entry).map_err(here)?;
             }
         }
         match entry.first() {
@@ -73,6 +65,26 @@ impl TypeTable {
     }
 }
 
+/// Adds the words of an entry: a type and its extensions.
+fn add_entry(
+    by_extension: &mut BTreeMap<String, Arc<str>>,
+    mut words: impl Iterator<Item = String>,
+) -> Result<(), String> {
+    let media_type = words.next().unwrap_or_default();
+    if !is_type(&media_type) {
+        return Err(format!("{media_type:?} is no type: give TYPE/SUBTYPE and extensions"));
+    }
+    let media_type: Arc<str> = media_type.into();
+    for extension in words {
+        let extension = extension.trim_start_matches('.').to_ascii_lowercase();
+        if extension.is_empty() || extension.contains(['.', '/', '{', '}']) {
+            return Err(format!("{extension:?} is no extension: give the text after the last dot"));
+        }
+        by_extension.insert(extension, Arc::clone(&media_type));
+    }
+    Ok(())
+}
+
 /// Whether this is a media type without parameters (RFC 9110 §8.3.1).
 #[must_use]
 pub fn is_type(text: &str) -> bool {
@@ -88,7 +100,8 @@ mod tests {
     fn both_formats() {
         let apache = "# a comment\n\ntext/x-one\tone ONE2 # two\napplication/nothing\r\ntext/x-two .two\ntext/x-2 two\n";
         let nginx = "types {\n  text/x-one one one2;\n\n  text/x-2 # in two lines\n    two;\n}\n";
-        for text in [apache, nginx] {
+        let in_a_line = "types { text/x-one one one2; text/x-2 two;}";
+        for text in [apache, nginx, in_a_line] {
             let table = TypeTable::parse(text, Some("text/html")).expect("a table");
             let found = ["one", "one2", "two", "nothing"].map(|name| table.get(name).map(AsRef::as_ref));
             assert_eq!(found, [Some("text/x-one"), Some("text/x-one"), Some("text/x-2"), None], "{text}");
@@ -100,7 +113,7 @@ mod tests {
             ("a/b/c one", 1, "no type"),
             ("text/a; charset=x one", 1, "no type"),
             ("text/x-one tar.gz", 1, "no extension"),
-            ("text/x-one one; two", 1, "no extension"),
+            ("text/x-one one; two", 1, "\"two\" is no type"),
             ("types {\ntext/x-one one\n}", 3, "no semicolon"),
             ("types {\ntext/x-one one", 2, "no semicolon"),
         ] {

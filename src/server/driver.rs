@@ -312,6 +312,9 @@ impl Driver {
             }
         };
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
+        let needs = request.needs();
+        // An application that writes the head itself announces the end. What follows the response is decided by `needs`.
+        request.keep_alive &= !self.connection.is_last(&cx.turn);
         cx.service.set_peer(&cx.peer);
         if cx.service.is_guarded() && !cx.service.admit(&request, cx.turn.now) {
             // The next call for an event finds the same head.
@@ -323,7 +326,6 @@ impl Driver {
             Some(Visitor { client, user }) => log.begin(&request, client, user.as_deref()),
             None => log.begin(&request, cx.peer.peer, None),
         });
-        let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
             Reply::Stepwise(_) => BodySink::Discard { is_error: false },

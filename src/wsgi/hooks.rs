@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use crate::sys::process::{Exit, Pid};
 
 /// The hooks, if there are any.
-#[derive(Debug, FromPyObject)]
+#[derive(Debug, Default, FromPyObject)]
 #[pyo3(transparent)]
 pub(super) struct ProcessHooks(Option<Py<PyAny>>);
 

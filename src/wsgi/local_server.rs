@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use log::LevelFilter;
-use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::config::WsgiOptions;
+use super::arguments::{self, exception};
 use super::environ::Application;
-use super::server::WsgiApp;
+use super::options::GivenOptions;
+use super::server::{self, Callbacks, WsgiApp, WsgiContent};
 use super::shared::lock;
+use crate::app::server::App;
 use crate::app::setup::{Setup, open_log};
 use crate::config::ConfigError;
 use crate::heartbeat::Heartbeat;
@@ -40,20 +43,22 @@ enum LocalState {
 
 #[pymethods]
 impl LocalServer {
-    /// Listens. Raises `ValueError` for an option that is not valid, and `OSError` when it cannot listen.
+    /// Listens. Raises `TypeError` for a name that is no option, `ValueError` for a value that is not valid, and `OSError`
+    /// when it cannot listen. `load` returns the application.
     #[new]
-    fn new(options: WsgiOptions) -> PyResult<Self> {
-        let mut config = options.check().map_err(PyValueError::new_err)?;
+    fn new(py: Python<'_>, load: Py<PyAny>, options: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let given = GivenOptions::from_arguments(arguments::settings(options)?);
+        let callbacks = Callbacks { load, ready: py.None(), hooks: py.None(), name: None };
+        let mut app = WsgiApp::new(given, callbacks);
+        let (mut base, _) = app.load(false).map_err(exception)?;
         // To end a worker that hangs would be to end the process.
-        config.base.worker_timeout = Duration::ZERO;
-        let app = WsgiApp::new(config);
-        let base = app.config.base.clone();
-        let log = open_log(&base).map_err(failure)?;
+        (base.worker_timeout, base.workers) = (Duration::ZERO, 1);
+        let log = open_log(&base).map_err(exception)?;
         // The log belongs to the process: the first server that has one decides.
         if log::max_level() == LevelFilter::Off {
             log.take_the_log(base.log);
         }
-        let setup = Setup::open_alone(base).map_err(failure)?;
+        let setup = Setup::open_alone(base).map_err(exception)?;
         Ok(Self { app, state: Mutex::new(LocalState::Listening(Box::new(setup), log)) })
     }
 
@@ -79,7 +84,7 @@ impl LocalServer {
         let before = std::mem::replace(&mut *lock(&self.state), LocalState::Serving(ours));
         let LocalState::Listening(setup, log) = before else {
             *lock(&self.state) = before;
-            return Err(PyRuntimeError::new_err("the server serves already, or is closed"));
+            return Err(closed());
         };
         let served = self.serve_with(py, *setup, log, theirs);
         *lock(&self.state) = LocalState::Closed;
@@ -109,8 +114,9 @@ impl LocalServer {
 
 impl LocalServer {
     fn serve_with(&self, py: Python<'_>, setup: Setup, log: LogTarget, link: OwnedFd) -> PyResult<()> {
-        let callable = self.app.load_application(py)?;
-        let application = self.app.application(py, callable, &setup.listeners.addresses)?;
+        let options = Arc::clone(self.app.options.as_ref().ok_or_else(closed)?);
+        let callable = self.app.load_application(py, &options)?;
+        let application = server::application(py, callable, &options, &setup)?;
         let assignment = Assignment {
             slot: 0,
             pending: false,
@@ -120,8 +126,9 @@ impl LocalServer {
         };
         let files: Vec<_> = setup.all_listeners().map(|listeners| listeners.keep_files()).collect();
         let served = py.detach(move || {
-            let mounts = self.app.mounts().map_err(failure)?;
-            let served = self.app.serve((&application, None), (setup, mounts), assignment, log);
+            let mounts = server::open_mounts(&options).map_err(|line| exception(ConfigError::Start(line)))?;
+            let content = WsgiContent { options, mounts };
+            let served = self.app.serve((&application, None), (setup, content), assignment, log);
             wait_for_threads(&application);
             served.map_err(|(_, error)| error.into())
         });
@@ -139,6 +146,6 @@ fn wait_for_threads(application: &Arc<Application>) {
     }
 }
 
-fn failure(error: ConfigError) -> PyErr {
-    PyOSError::new_err(error.into_line())
+fn closed() -> PyErr {
+    PyRuntimeError::new_err("the server serves already, or is closed")
 }

@@ -15,7 +15,9 @@
 //! | file | content |
 //! |---|---|
 //! | `activity` | how long each thread has been in the application |
+//! | `arguments` | the arguments of `serve()` as settings |
 //! | `batched_waker` | wakes the loop for output of the threads |
+//! | `command` | the command line |
 //! | `config` | the options, checked |
 //! | `cut_off` | requests that the end of `--grace` cuts off |
 //! | `environ` | the environ |
@@ -23,11 +25,14 @@
 //! | `head` | the arguments of `start_response`, checked |
 //! | `hooks` | functions of the operator that run when processes begin and end |
 //! | `inline` | the application on the loop |
+//! | `interpreter` | what the server asks of the interpreter, beside the application |
 //! | `job_queue` | requests, from the loop to the threads |
 //! | `kept_signals` | which signals the server keeps, and how the application's own handlers run |
 //! | `lent_socket` | `write` on the loop |
+//! | `load_token` | the first worker that cannot load the application reports it for all |
 //! | `local_server` | a worker in a thread of any Python process |
 //! | `names` | names of header fields, and their keys in the environ |
+//! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
 //! | `request` | a request in memory of its own |
@@ -40,7 +45,9 @@
 //! | `start_response` | `start_response` and `write` |
 
 mod activity;
+mod arguments;
 mod batched_waker;
+mod command;
 mod config;
 mod cut_off;
 mod environ;
@@ -48,11 +55,14 @@ mod file_wrapper;
 mod head;
 mod hooks;
 mod inline;
+mod interpreter;
 mod job_queue;
 mod kept_signals;
 mod lent_socket;
+mod load_token;
 mod local_server;
 mod names;
+mod options;
 mod outbox;
 mod pool;
 mod request;
@@ -64,16 +74,37 @@ mod shared;
 mod spool;
 mod start_response;
 
-use pyo3::exceptions::{PyOSError, PyValueError};
+use std::ffi::OsString;
+
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use config::WsgiOptions;
+use options::GivenOptions;
+use server::Callbacks;
 
-/// Serves until it is told to stop. Returns the exit code.
+/// Runs the command line. Returns the exit code.
+///
+/// `load(app, factory, reload)` returns the application that `app` names. `ready(number, reload, is_draining)` runs in each
+/// worker after the application was loaded. `hooks(name)` returns the hooks of this name, or `None`.
 #[pyfunction]
-fn serve(py: Python<'_>, options: WsgiOptions) -> PyResult<i32> {
-    let config = options.check().map_err(PyValueError::new_err)?;
-    py.detach(|| server::serve(config)).map_err(|error| PyOSError::new_err(error.into_line()))
+fn main(py: Python<'_>, words: Vec<OsString>, load: Py<PyAny>, ready: Py<PyAny>, hooks: Py<PyAny>) -> i32 {
+    command::run(py, words, Callbacks { load, ready, hooks, name: None })
+}
+
+/// Serves the application that `load` returns until the server is told to stop. Returns the exit code. `options` are the
+/// options with underscores.
+#[pyfunction]
+fn serve(
+    py: Python<'_>,
+    load: Py<PyAny>,
+    ready: Py<PyAny>,
+    hooks: Py<PyAny>,
+    name: String,
+    options: &Bound<'_, PyDict>,
+) -> PyResult<i32> {
+    let given = GivenOptions::from_arguments(arguments::settings(options)?);
+    let callbacks = Callbacks { load, ready, hooks, name: Some(name) };
+    py.detach(|| server::serve(given, callbacks)).map_err(arguments::exception)
 }
 
 /// The extension module.
@@ -82,5 +113,6 @@ fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<local_server::LocalServer>()?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
+    module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

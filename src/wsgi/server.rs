@@ -2,20 +2,20 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::{error, warn};
 use pyo3::prelude::*;
-use pyo3::types::PyCFunction;
 
-use super::config::WsgiConfig;
+use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency};
 use super::hooks::{ProcessHook, ProcessHooks};
 use super::inline::Inline;
+use super::interpreter::{self, complain};
 use super::kept_signals::{self, KeptSignals};
+use super::load_token::LoadToken;
+use super::options::GivenOptions;
 use super::pool::Pool;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
@@ -26,12 +26,12 @@ use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
 use crate::files::FileService;
-use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
+use crate::master::{Assignment, BOOT_FAILURE, Ended};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
 use crate::server::{Address, LogTarget};
-use crate::sys::descriptor;
-use crate::sys::process::{self, Exit, Forked, Pid};
+use crate::sys::process::{self, Exit, Pid};
+use crate::sys::rights;
 
 /// How long threads that are in the application may take to leave it when the server stops.
 const LAST_MOMENT: Duration = Duration::from_millis(300);
@@ -39,170 +39,149 @@ const LAST_MOMENT: Duration = Duration::from_millis(300);
 /// The exit code for an application that cannot be loaded.
 const NO_APPLICATION: i32 = 4;
 
+/// What Python does for the server.
+#[derive(Debug)]
+pub(super) struct Callbacks {
+    /// Returns the application, in each worker, or before the fork with `--preload`.
+    pub(super) load: Py<PyAny>,
+    /// Runs in each worker after the application was loaded, with the number of the worker, whether it reloads, and a
+    /// function that returns whether it drains.
+    pub(super) ready: Py<PyAny>,
+    /// Returns the hooks that an option names, or those of a program; `None` if there are none.
+    pub(super) hooks: Py<PyAny>,
+    /// The name of the application in the start-up lines, if it is not that of the option.
+    pub(super) name: Option<String>,
+}
+
 /// Serves until it is told to stop. Returns the exit code.
 ///
 /// # Errors
 /// The first thing that the configuration asks for and cannot be had.
-pub(super) fn serve(config: WsgiConfig) -> Result<i32, ConfigError> {
-    let arguments = config.options.arguments.iter().map(Into::into).collect();
-    let executable = Executable { program: config.options.program.clone(), arguments };
-    let mut server = Server::open(WsgiApp::new(config))?;
-    if !server.app.preload() {
+pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
+    let executable = Python::attach(interpreter::executable)
+        .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
+    let mut server = Server::open(WsgiApp::new(given, callbacks))?;
+    if !server.app.load_hooks() || !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
-    match server.run(executable, fork)? {
+    match server.run(executable, interpreter::fork)? {
         Ended::Stopped => Ok(0),
         Ended::BootFailed => Ok(NO_APPLICATION),
     }
 }
 
-/// fork(2) with the hooks of the interpreter, which put its locks, its random numbers and what applications have
-/// registered in order on both sides. Call it while this process has one thread.
-fn fork() -> io::Result<Forked> {
-    Python::attach(|py| {
-        let id: i32 = py.import("os")?.call_method0("fork")?.extract()?;
-        match id {
-            0 => Ok(Forked::Child),
-            id => Pid::of(id).map(Forked::Parent),
-        }
-    })
-}
-
-/// Prints the traceback of an application that cannot be loaded, or the one line that the exception has in its
-/// attribute `line`.
-fn complain(py: Python<'_>, error: &PyErr) {
-    let line = error.value(py).getattr("line").and_then(|line| line.extract::<String>());
-    match line {
-        Ok(line) => {
-            let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("stheno-wsgi: {line}\n")));
-        }
-        Err(_) => error.display(py),
-    }
+/// Checks everything that a start needs, and loads the application. Returns the exit code.
+///
+/// # Errors
+/// As [`serve`].
+pub(super) fn check(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
+    let mut app = WsgiApp::new(given, callbacks);
+    let (base, content) = app.load(false)?;
+    Setup::check(&base)?;
+    let loaded = app.load_hooks()
+        && Python::attach(|py| {
+            // What reloads would take a broken application.
+            let options = WsgiOptions { reload: false, ..content.options.as_ref().clone() };
+            app.load_application(py, &options).inspect_err(|error| complain(py, error)).is_ok()
+        });
+    Ok(if loaded { 0 } else { NO_APPLICATION })
 }
 
 /// An application, and how it is served.
 pub(super) struct WsgiApp {
-    pub(super) config: WsgiConfig,
+    given: GivenOptions,
+    callbacks: Callbacks,
+    /// The options that were read last.
+    pub(super) options: Option<Arc<WsgiOptions>>,
+    hooks: ProcessHooks,
     /// The application, with `--preload`.
     application: Option<Py<PyAny>>,
     /// Present while workers load the application for the first time: the first one that fails reports it for all.
     token: Option<LoadToken>,
 }
 
-/// A token that one of several processes takes.
-struct LoadToken {
-    take: OwnedFd,
-    /// Kept open, so that the other processes find an empty pipe rather than its end.
-    _give: OwnedFd,
-}
-
-impl LoadToken {
-    fn new() -> Option<Self> {
-        let (take, give) = descriptor::pipe().ok()?;
-        rustix::io::write(&give, b"!").ok()?;
-        Some(Self { take, _give: give })
-    }
-
-    /// Whether this process is the first to ask.
-    fn is_ours(&self) -> bool {
-        rustix::io::read(&self.take, &mut [0]) == Ok(1)
-    }
+/// What the workers of one configuration serve.
+pub(super) struct WsgiContent {
+    pub(super) options: Arc<WsgiOptions>,
+    pub(super) mounts: Vec<Mount>,
 }
 
 impl WsgiApp {
-    pub(super) fn new(config: WsgiConfig) -> Self {
-        Self { config, application: None, token: None }
+    pub(super) fn new(given: GivenOptions, callbacks: Callbacks) -> Self {
+        let hooks = ProcessHooks::default();
+        Self { given, callbacks, options: None, hooks, application: None, token: None }
     }
 
-    pub(super) fn load_application(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.config.options.load.call0(py)
+    pub(super) fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+        self.callbacks.load.call1(py, (&options.app, options.factory, options.reload))
+    }
+
+    /// Imports the hooks, once. Returns whether there was no error.
+    fn load_hooks(&mut self) -> bool {
+        let name = self.options.as_ref().and_then(|options| options.hooks.clone());
+        let loaded = Python::attach(|py| {
+            let hooks = self.callbacks.hooks.call1(py, (name,)).and_then(|hooks| hooks.extract(py));
+            hooks.inspect_err(|error: &PyErr| complain(py, error)).ok()
+        });
+        let is_loaded = loaded.is_some();
+        self.hooks = loaded.unwrap_or_default();
+        is_loaded
     }
 
     /// Loads the application before the fork, if it is to be. Returns whether there was no error.
     fn preload(&mut self) -> bool {
-        if self.config.options.preload {
-            self.application = Python::attach(|py| {
-                let before = kept_signals::handlers(py);
-                let loaded = self.load_application(py).inspect_err(|error| complain(py, error)).ok();
-                let reported = before.and_then(|before| kept_signals::report_taken(py, &before));
-                reported.inspect_err(|error| error.display(py)).ok().and(loaded)
-            });
-        }
-        self.application.is_some() == self.config.options.preload
+        let Some(options) = self.options.clone().filter(|options| options.preload) else {
+            return true;
+        };
+        self.application = Python::attach(|py| {
+            let before = kept_signals::handlers(py);
+            let loaded = self.load_application(py, &options).inspect_err(|error| complain(py, error)).ok();
+            let reported = before.and_then(|before| kept_signals::report_taken(py, &before));
+            reported.inspect_err(|error| error.display(py)).ok().and(loaded)
+        });
+        self.application.is_some()
     }
 
     /// The application and the signals, in the worker that `setup` and `assignment` are for.
     fn load_in_worker(
         &mut self,
+        options: &WsgiOptions,
         setup: &Setup,
         assignment: &Assignment,
     ) -> PyResult<(Arc<Application>, KeptSignals)> {
-        let (saves, is_inline) = (setup.config.record.is_some(), self.config.options.threads == 0);
+        let (saves, is_inline) = (setup.config.record.is_some(), options.threads == 0);
         Python::attach(|py| {
             let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
-            self.config.options.hooks.run(py, ProcessHook::PostFork(assignment.slot));
+            self.hooks.run(py, ProcessHook::PostFork(assignment.slot));
             let callable = match self.application.take() {
                 Some(application) => application,
-                None => self.load_application(py)?,
+                None => self.load_application(py, options)?,
             };
-            let line = py.import("stheno_wsgi.loading")?;
-            let line = line.call_method1("check_threads", (self.config.options.threads,))?;
+            let line = py.import("stheno_wsgi.loading")?.call_method1("check_threads", (options.threads,))?;
             if let Some(line) = line.extract::<Option<String>>()?.filter(|_| assignment.slot == 0) {
                 warn!("{line}");
             }
-            let application = self.application(py, callable, &setup.listeners.addresses)?;
-            let is_draining = is_draining(py, &application.context)?;
-            self.config.options.ready.call1(py, (assignment.slot, is_draining))?;
+            let application = application(py, callable, options, setup)?;
+            let is_draining = interpreter::is_draining(py, &application.context)?;
+            self.callbacks.ready.call1(py, (assignment.slot, options.reload, is_draining))?;
             signals.imported(py)?;
             Ok((application, signals))
         })
     }
 
-    /// The application, for a worker with these addresses.
-    pub(super) fn application(
-        &self,
-        py: Python<'_>,
-        callable: Py<PyAny>,
-        addresses: &[Address],
-    ) -> PyResult<Arc<Application>> {
-        let WsgiConfig { base, options, trusted } = &self.config;
-        let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
-        let concurrency = Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
-        let context = WorkerContext {
-            server: base.settings.server.clone(),
-            trusted: trusted.clone(),
-            ..WorkerContext::default()
-        };
-        let callable = callable.into_bound(py);
-        Application::new(callable, &entrances, &options.url_prefix, concurrency, Arc::new(context))
-            .map(Arc::new)
-    }
-
-    /// Opens the folders that are served beside the application.
-    pub(super) fn mounts(&self) -> Result<Vec<Mount>, ConfigError> {
-        let mounts = self.config.options.mounts.iter().map(|(prefix, folder)| {
-            let files = FileService::open(folder).map_err(|error| {
-                ConfigError::Start(format!("--static {prefix}={}: {error}", folder.display()))
-            })?;
-            Ok(Mount { prefix: prefix.clone(), files })
-        });
-        mounts.collect()
-    }
-
     /// Serves the application in a worker. An error has the exit code beside it.
     pub(super) fn serve(
         &self,
-        (application, signals): (&Arc<Application>, Option<KeptSignals>),
-        (setup, mounts): (Setup, Vec<Mount>),
+        application: (&Arc<Application>, Option<KeptSignals>),
+        (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
-        let application = (application, signals);
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
-            None => self.serve_on(Reactor::new(), None, application, (setup, mounts), assignment, log),
+            None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
                 let reactor = Reactor::with_probe(Recorded::new(recorder.clone()));
-                self.serve_on(reactor, Some(recorder), application, (setup, mounts), assignment, log)
+                self.serve_on(reactor, Some(recorder), application, (setup, content), assignment, log)
             }
         }
     }
@@ -212,13 +191,13 @@ impl WsgiApp {
         reactor: io::Result<Reactor<P>>,
         recorder: Option<Recorder>,
         (application, signals): (&Arc<Application>, Option<KeptSignals>),
-        (setup, mounts): (Setup, Vec<Mount>),
+        (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
-        let options = &self.config.options;
+        let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
@@ -250,16 +229,39 @@ impl WsgiApp {
     }
 }
 
-/// A function for Python: whether the worker drains.
-fn is_draining<'py>(py: Python<'py>, context: &Arc<WorkerContext>) -> PyResult<Bound<'py, PyCFunction>> {
-    let context = Arc::clone(context);
-    PyCFunction::new_closure(py, None, None, move |_, _| context.draining.load(Ordering::Relaxed))
+/// Opens the folders that are served beside the application.
+pub(super) fn open_mounts(options: &WsgiOptions) -> Result<Vec<Mount>, String> {
+    let mounts = options.mounts.iter().map(|(prefix, folder)| {
+        let opened = FileService::open(folder);
+        let files = opened.map_err(|error| format!("--static {prefix}={}: {error}", folder.display()))?;
+        Ok(Mount { prefix: prefix.clone(), files })
+    });
+    mounts.collect()
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
 fn with_jitter(requests: u64) -> u64 {
     let chance = process::monotonic_micros() ^ u64::from(process::current().number().unsigned_abs()) << 7;
     requests + chance % (requests / 10 + 1)
+}
+
+/// The application, for a worker that listens as `setup` says.
+pub(super) fn application(
+    py: Python<'_>,
+    callable: Py<PyAny>,
+    options: &WsgiOptions,
+    setup: &Setup,
+) -> PyResult<Arc<Application>> {
+    let (base, addresses) = (&setup.config, &setup.listeners.addresses);
+    let entrances: Vec<_> = addresses.iter().map(name_and_port).collect();
+    let concurrency = Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
+    let context = WorkerContext {
+        server: base.settings.server.clone(),
+        trusted: options.trusted.clone(),
+        ..WorkerContext::default()
+    };
+    let callable = callable.into_bound(py);
+    Application::new(callable, &entrances, &options.url_prefix, concurrency, Arc::new(context)).map(Arc::new)
 }
 
 /// `SERVER_NAME` and `SERVER_PORT`: never empty (WSGI E8).
@@ -271,25 +273,36 @@ fn name_and_port(address: &Address) -> (String, String) {
 }
 
 impl App for WsgiApp {
-    type Content = Vec<Mount>;
+    type Content = WsgiContent;
 
-    /// New workers load the application again; the options stay.
-    fn load(&mut self, _: bool) -> Result<(BaseConfig, Vec<Mount>), ConfigError> {
+    /// Reads the options again, and new workers load the application again.
+    fn load(&mut self, _: bool) -> Result<(BaseConfig, WsgiContent), ConfigError> {
         if self.application.is_some() {
             warn!("with --preload the application stays as it is: restart the server to load it again");
         }
-        if self.config.base.settings.limits.body > spool::MAX_IN_MEMORY as u64 {
+        let values = self.given.read()?;
+        if let Some(folder) = values.path("chdir") {
+            std::env::set_current_dir(self.given.folder.join(&folder)).map_err(|error| {
+                let line = format!("cannot change to --chdir {}: {error}", folder.display());
+                values.sources().start_error("--chdir", line)
+            })?;
+        }
+        let (base, options) = config::check(&values)?;
+        if base.settings.limits.body > spool::MAX_IN_MEMORY as u64 {
             spool::check().map_err(ConfigError::Start)?;
         }
         self.token = LoadToken::new();
-        Ok((self.config.base.clone(), self.mounts()?))
+        let mounts = open_mounts(&options).map_err(|line| values.sources().start_error("--static", line))?;
+        let options = Arc::new(options);
+        self.options = Some(Arc::clone(&options));
+        Ok((base, WsgiContent { options, mounts }))
     }
 
-    fn start_lines(&self, _: &BaseConfig, _: &Vec<Mount>) -> StartLines {
-        let options = &self.config.options;
+    fn start_lines(&self, _: &BaseConfig, content: &WsgiContent) -> StartLines {
+        let options = &content.options;
         StartLines {
             program: "stheno-wsgi",
-            subject: format!("app      {}", options.name),
+            subject: format!("app      {}", self.callbacks.name.as_ref().unwrap_or(&options.app)),
             prefix: options.url_prefix.clone(),
             detail: match options.threads {
                 0 => {
@@ -305,10 +318,18 @@ impl App for WsgiApp {
         self.token = None;
     }
 
-    fn work(&mut self, setup: Setup, mounts: Vec<Mount>, assignment: Assignment, log: LogTarget) -> i32 {
-        let code = match self.load_in_worker(&setup, &assignment) {
+    fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
+        let options = Arc::clone(&content.options);
+        // The worker has one thread so far: those of the application are made later, and have its rights.
+        if options.identity.is_some()
+            && let Err(error) = rights::give_up(options.identity)
+        {
+            error!("a worker cannot become another user: {error}");
+            leave(BOOT_FAILURE, None);
+        }
+        let code = match self.load_in_worker(&options, &setup, &assignment) {
             Ok((application, signals)) => {
-                match self.serve((&application, Some(signals)), (setup, mounts), assignment, log) {
+                match self.serve((&application, Some(signals)), (setup, content), assignment, log) {
                     Ok(()) => 0,
                     Err((code, error)) => {
                         error!("a worker cannot serve: {error}");
@@ -323,23 +344,23 @@ impl App for WsgiApp {
                 BOOT_FAILURE
             }
         };
-        leave(code, &self.config.options.hooks)
+        leave(code, Some(&self.hooks))
     }
 
     fn ready(&mut self) {
-        self.config.options.hooks.run_in_master(ProcessHook::WhenReady);
+        self.hooks.run_in_master(ProcessHook::WhenReady);
     }
 
     fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
-        self.config.options.hooks.run_in_master(ProcessHook::ChildExit(slot, pid, exit));
+        self.hooks.run_in_master(ProcessHook::ChildExit(slot, pid, exit));
     }
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
 /// application are not waited for.
-fn leave(code: i32, hooks: &ProcessHooks) -> ! {
+fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
     let left = Python::attach(|py| {
-        hooks.run(py, ProcessHook::WorkerExit);
+        hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);

@@ -69,7 +69,7 @@ fn mistakes_are_one_line_with_their_place() {
     let cases: &[(&[u8], usize, &str)] = &[
         (b"port = 0\nprot = 1\n", 2, "unknown key \"prot\"; did you mean \"port\"?"),
         (b"max_connections = 1", 1, "unknown key \"max_connections\"; did you mean \"max-connections\"?"),
-        (b"xyzzy = 1", 1, "unknown key \"xyzzy\"; stheno --help lists all of them"),
+        (b"xyzzy = 1", 1, "unknown key \"xyzzy\"; --help lists all of them"),
         (b"\n\n[server]\nport = 1", 3, "[server]: there are no sections here"),
         (b"check = true", 1, "only the command line has it"),
         (b"config = \"x\"", 1, "only the command line has it"),

@@ -51,14 +51,17 @@ impl Connection {
 
     /// Returns `asked`, or `Linger` if the server has a reason to close a connection that would persist.
     fn after_response(&self, asked: AfterWrite, close: bool, turn: &Turn<'_>) -> AfterWrite {
-        let is_last =
-            turn.settings.limits.requests.is_some_and(|most| u64::from(self.responses) + 1 >= most.get());
         // The peer does not know yet that the server closes: another request may be on its way.
-        if close || (asked == AfterWrite::KeepAlive && (self.draining || is_last)) {
+        if close || (asked == AfterWrite::KeepAlive && (self.draining || self.is_last(turn))) {
             AfterWrite::Linger
         } else {
             asked
         }
+    }
+
+    /// Whether the next response is the last that the limit of requests allows.
+    pub fn is_last(&self, turn: &Turn<'_>) -> bool {
+        turn.settings.limits.requests.is_some_and(|most| u64::from(self.responses) + 1 >= most.get())
     }
 
     /// Refuses the current request: responds with an error as [`Connection::respond`] does, closes, and parses nothing

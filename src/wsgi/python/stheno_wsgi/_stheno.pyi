@@ -1,9 +1,7 @@
 """The extension module: the server itself, in Rust."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
-
-from .options import Options
 
 __version__: str
 
@@ -25,13 +23,31 @@ class FileWrapper:
 class LocalServer:
     """A server in this process that listens from the beginning, and serves once."""
 
-    def __init__(self, options: Options) -> None: ...
+    def __init__(self, load: Callable[..., Any], options: dict[str, Any]) -> None: ...
     def addresses(self) -> list[Any]:
         """Where it listens: ``(host, port)`` for each TCP socket, the path for each Unix socket."""
     def serve(self) -> None:
         """Serves until it is stopped."""
     def stop(self, at_once: bool) -> None:
-        """Ends it: after the responses in progress, or at once. Without any, it closes its sockets."""
+        """Ends it: after the responses in progress, or at once. One that does not serve closes its sockets."""
 
-def serve(options: Options) -> int:
+def main(
+    words: list[str],
+    load: Callable[[str, bool, bool], Any],
+    ready: Callable[[int, bool, Callable[[], bool]], None],
+    hooks: Callable[[str | None], Any],
+) -> int:
+    """Runs the command line. Returns the exit code.
+
+    ``load(app, factory, reload)`` returns the application that ``app`` names. ``ready(number, reload, is_draining)`` runs in
+    each worker after the application was loaded. ``hooks(name)`` returns the hooks of this name, or ``None``.
+    """
+
+def serve(
+    load: Callable[..., Any],
+    ready: Callable[..., None],
+    hooks: Callable[[str | None], Any],
+    name: str,
+    options: dict[str, Any],
+) -> int:
     """Serves until it is told to stop. Returns the exit code."""

@@ -10,13 +10,13 @@ from typing import Any
 
 from ._stheno import LocalServer
 from .loading import patched_by
-from .options import Options
 
 # Those that :func:`serve_here` runs.
 _SERVING: set[Server] = set()
 
 # What only a master and its workers have.
-_OF_PROCESSES = ("workers", "preload", "max_requests", "timeout", "hooks", "ready", "load")
+_OF_PROCESSES = ("workers", "preload", "max_requests", "timeout", "worker_timeout", "hooks", "ready", "user", "group",
+                 "pidfile", "chdir")
 
 
 class Server:
@@ -29,47 +29,41 @@ class Server:
     :meth:`stop`, on the same port.
     """
 
-    def __init__(
-        self,
-        app: Callable[..., Iterable[bytes]],
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        threads: int = Options.threads,
-        listen: Iterable[str] = (),
-        static: dict[str, str] | None = None,
-        grace: float = 5.0,
-        log: str = "warning",
-        **options: Any,
-    ) -> None:
+    def __init__(self, app: Callable[..., Iterable[bytes]], **options: Any) -> None:
+        """``options`` are those of :func:`stheno_wsgi.serve`, but for those of processes. The port is any free one, the
+        ``grace`` is 5 seconds and the ``log`` has warnings, unless they are given."""
         if not callable(app):
             raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
         if (library := patched_by()) is not None:
             raise RuntimeError(f"{library} has patched this process: a server in a thread needs threads of the system")
-        if others := [name for name in _OF_PROCESSES if name in options]:
-            raise TypeError(f"{others[0]}: a server in a thread has no worker processes; use stheno_wsgi.serve()")
+        if others := [name for name in _OF_PROCESSES if options.get(name) is not None]:
+            raise TypeError(f"{others[0]}: a server in a thread has no processes of its own; use stheno_wsgi.serve()")
         self._app = app
-        self._options = Options(
-            load=lambda: self._app, host=host, port=port, threads=threads, listen=list(listen), grace=grace, log=log,
-            mounts=list((static or {}).items()), timeout=0.0, program="", arguments=[], **options)
+        has_places = options.keys() & {"bind", "listen"}
+        places = {} if has_places else {"host": "127.0.0.1", "port": 0}
+        self._options = {**places, "grace": 5, "log": "warning", **options}
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         # Set when the thread has served. CPython takes a thread whose join() was interrupted for an ended one.
         self._done = threading.Event()
         self._error: BaseException | None = None
-        self._local: LocalServer | None = LocalServer(self._options)
+        self._local: LocalServer | None = LocalServer(self._load, self._options)
         #: Where it listens: ``(host, port)`` for each TCP socket, the path for each Unix socket.
         self.addresses: list[Any] = self._local.addresses()
         tcp = [address for address in self.addresses if isinstance(address, tuple)]
         self.host, self.port = tcp[0] if tcp else ("", 0)
-        if tcp and not self._options.listen:
+        if tcp and not has_places:
             # For the next start.
-            self._options.port = self.port
+            self._options["port"] = self.port
 
     @property
     def url(self) -> str:
         """The URL of the first TCP socket, without a slash at its end."""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        scheme = "https" if self._options.get("tls_cert") or self._options.get("tls_self_signed") else "http"
+        return f"{scheme}://[{self.host}]:{self.port}" if ":" in self.host else f"{scheme}://{self.host}:{self.port}"
+
+    def _load(self, *_: Any) -> Callable[..., Iterable[bytes]]:
+        return self._app
 
     @property
     def is_serving(self) -> bool:
@@ -82,7 +76,7 @@ class Server:
             if self.is_serving:
                 raise RuntimeError("the server serves already")
             if self._local is None:
-                self._local = LocalServer(self._options)
+                self._local = LocalServer(self._load, self._options)
             self._error = None
             self._done.clear()
             self._thread = threading.Thread(target=self._serve, args=(self._local,), name="stheno-wsgi", daemon=True)

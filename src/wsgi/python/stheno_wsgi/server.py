@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import functools
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import hooks as _hooks
 from ._stheno import serve as _serve
-from .hooks import of as hooks_of
 from .local import Server, serve_here
-from .options import Options
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], None]]
@@ -63,8 +62,8 @@ class AsyncWSGIServer:
 
     def __init__(
         self,
-        host: str = Options.host,
-        port: int = Options.port,
+        host: str = "127.0.0.1",
+        port: int = 9000,
         handler_class: type[AsyncWSGIRequestHandler] = AsyncWSGIRequestHandler,
         **options: Any,
     ) -> None:
@@ -95,7 +94,7 @@ class AsyncWSGIServer:
         if self.handler_class is not AsyncWSGIRequestHandler:
             application = self._handle
         if self._local is None and threading.current_thread() is threading.main_thread():
-            serve(application, host=self.host, port=self.port, **self.options)
+            serve(application, **self._places(), **self.options)
             return
         local = self.server_bind()
         local._app = application
@@ -104,11 +103,14 @@ class AsyncWSGIServer:
         if not is_shut_down:
             local.serve_forever()
 
+    def _places(self) -> dict[str, Any]:
+        return {} if self.options.keys() & {"bind", "listen"} else {"host": self.host, "port": self.port}
+
     def server_bind(self) -> Server:
         """Listens, if it does not yet. From then on it serves in this process."""
         with self._lock:
             if self._local is None:
-                self._local = Server(self._handle, host=self.host, port=self.port, **self.options)
+                self._local = Server(self._handle, **self._places(), **self.options)
             return self._local
 
     @property
@@ -148,7 +150,7 @@ class AsyncWSGIServer:
         return self.handler_class(self, environ, start_response).handle_request()
 
 
-def say_where_at_the_end(_number: int, _is_draining: Callable[[], bool]) -> None:
+def say_where_at_the_end(_number: int) -> None:
     """Makes a worker that is aborted, or crashes, write where each of its threads is."""
     # Without a standard error there is nothing to write to.
     with contextlib.suppress(RuntimeError, ValueError, OSError, AttributeError):
@@ -167,48 +169,42 @@ def _give_signals_back() -> None:
 def serve(
     app: Application,
     *,
-    host: str = Options.host,
-    port: int = Options.port,
-    workers: int = Options.workers,
-    threads: int = Options.threads,
-    listen: Iterable[str] = (),
-    static: dict[str, str] | None = None,
+    name: str | None = None,
+    ready: Callable[[int], None] = say_where_at_the_end,
     hooks: Any = None,
     **options: Any,
 ) -> None:
     """Serves ``app`` until SIGTERM or SIGINT.
 
-    ``options`` are those of the command line, with underscores: ``url_prefix``, ``max_body``, ``access_log`` and so on.
-    In the main thread, workers are forked: call it there while there is no other thread. In another thread it serves in
-    this process, without signals, until :func:`stheno_wsgi.stop`. Raises :class:`ValueError` for an option that is not
-    valid, and :class:`OSError` when it cannot serve.
+    ``options`` are those of the command line, with underscores: ``host``, ``port``, ``workers``, ``threads``,
+    ``max_body``, ``access_log`` and so on. Switches are True or False; what may be repeated is a list, and ``static`` may
+    be a dict. The environment does not count.
+
+    In the main thread, workers are forked: call it there while there is no other thread. ``ready`` runs in each worker, with
+    its number, before it serves; ``name`` is shown at the start; ``hooks`` is an object or a module, or the name of one. In
+    another thread it serves in this process, without signals, until :func:`stheno_wsgi.stop`. Raises :class:`TypeError`
+    for a name that is no option, :class:`ValueError` for a value that is not valid, and :class:`OSError` when it cannot
+    serve.
     """
     if not callable(app):
         raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
-    name = getattr(app, "__name__", type(app).__name__)
     if threading.current_thread() is not threading.main_thread():
-        serve_here(app, host=host, port=port, threads=threads, workers=workers, listen=listen, static=static, **options)
+        serve_here(app, hooks=hooks, **options)
         return
-    asked = Options(
-        load=functools.partial(_same, app),
-        name=options.pop("name", f"{getattr(app, '__module__', '')}:{name}"),
-        ready=options.pop("ready", say_where_at_the_end),
-        hooks=None if hooks is None else hooks_of(hooks),
-        listen=list(listen),
-        host=host,
-        port=port,
-        workers=workers,
-        threads=threads,
-        mounts=list((static or {}).items()),
-        **options,
-    )
+    if name is None:
+        name = f"{getattr(app, '__module__', '')}:{getattr(app, '__name__', type(app).__name__)}"
+    given = None
+    if isinstance(hooks, str):
+        options["hooks"] = hooks
+    elif hooks is not None:
+        given = _hooks.of(hooks)
+
+    def hooks_of(name: str | None) -> _hooks.Hooks | None:
+        return _hooks.load(name, os.getcwd()) if name else given
+
     try:
-        code = _serve(asked)
+        code = _serve(lambda *_: app, lambda number, *_: ready(number), hooks_of, name, options)
     finally:
         _give_signals_back()
     if code:
         sys.exit(code)
-
-
-def _same(app: Application) -> Application:
-    return app
