@@ -288,9 +288,7 @@ impl App for WsgiApp {
             })?;
         }
         let (base, options) = config::check(&values)?;
-        if base.settings.limits.body > spool::MAX_IN_MEMORY as u64 {
-            spool::check().map_err(ConfigError::Start)?;
-        }
+        spool::check(base.settings.limits.body).map_err(ConfigError::Start)?;
         self.token = LoadToken::new();
         let mounts = open_mounts(&options).map_err(|line| values.sources().start_error("--static", line))?;
         let options = Arc::new(options);
@@ -322,9 +320,9 @@ impl App for WsgiApp {
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
-            && let Err(error) = rights::give_up(options.identity)
+            && let Err(error) = become_another(&options, &setup.config)
         {
-            error!("a worker cannot become another user: {error}");
+            error!("{error}");
             leave(BOOT_FAILURE, None);
         }
         let code = match self.load_in_worker(&options, &setup, &assignment) {
@@ -354,6 +352,13 @@ impl App for WsgiApp {
     fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
         self.hooks.run_in_master(ProcessHook::ChildExit(slot, pid, exit));
     }
+}
+
+/// Becomes the user of `--user`, which may be unable to write what the master can.
+fn become_another(options: &WsgiOptions, base: &BaseConfig) -> Result<(), String> {
+    rights::give_up(options.identity)
+        .map_err(|error| format!("a worker cannot become another user: {error}"))?;
+    spool::check(base.settings.limits.body)
 }
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the

@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::sys::process;
 
 /// Bytes of a body that are kept in memory: waitress's figure.
-pub(super) const MAX_IN_MEMORY: usize = 512 * 1024;
+const MAX_IN_MEMORY: usize = 512 * 1024;
 
 /// A body, as far as it was received.
 #[derive(Debug, Default)]
@@ -77,11 +77,14 @@ impl Spool {
     }
 }
 
-/// Checks that a long body can be kept.
+/// Checks that a body of `longest` bytes has a folder.
 ///
 /// # Errors
-/// A line that says where it cannot.
-pub(super) fn check() -> Result<(), String> {
+/// A line that says which folder cannot be written.
+pub(super) fn check(longest: u64) -> Result<(), String> {
+    if longest <= MAX_IN_MEMORY as u64 {
+        return Ok(());
+    }
     temporary().map(drop).map_err(|error| {
         let folder = std::env::temp_dir();
         let folder = folder.display();

@@ -228,6 +228,9 @@ def hooks_that_fail(case):
         code, out = command(case, *listens_nowhere("app:application", "--hooks", spec))
         expect(code, 4, out)
         assert words in out and ("Traceback" in out) == (spec == "broken"), out
+        code, out = command(case, "app:application", "--check", "--hooks", spec)
+        expect(code, 4, out)
+        assert words in out, out
 
 
 # Reload
@@ -266,6 +269,19 @@ def temporary_folder(case):
     code, out = command(case, *listens_nowhere("app:application"), env={"TMPDIR": str(case.folder / "none")})
     expect(code, 1, out)
     assert "TMPDIR" in out and str(case.folder / "none") in out and len(out.splitlines()) == 1, out
+    code, out = command(case, "app:application", "--check", env={"TMPDIR": str(case.folder / "none")})
+    expect(code, 1, out)
+    # Bodies that stay in memory need none.
+    code, out = command(case, "app:application", "--check", "--max-body", "1000", env={"TMPDIR": "/nowhere"})
+    expect(code, 0, out)
+    if os.geteuid() == 0:
+        # A folder that only the master may write.
+        private = case.folder / "private"
+        private.mkdir(mode=0o700)
+        case.folder.chmod(0o755)
+        code, out = command(case, *listens_nowhere("app:application", "--user", "nobody"), env={"TMPDIR": str(private)})
+        expect(code, 4, out)
+        assert "TMPDIR" in out and str(private) in out, out
 
 
 # C: exit 4
