@@ -83,6 +83,7 @@ impl Setup {
     }
 
     /// Opens all of it for a worker in this process, without a master.
+    #[cfg(feature = "wsgi")]
     pub(crate) fn open_alone(config: BaseConfig) -> Result<Self, ConfigError> {
         let resolved = resolve(&config, false)?;
         let inherited = &mut Inherited::default();
