@@ -4,6 +4,7 @@
 //! show it (the `Date` field and the time in the access log) are made once per second instead of once per response.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::num::NonZeroU64;
 use std::ops::{Add, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -153,6 +154,16 @@ impl DateCache {
     }
 }
 
+/// Appends a time of [`DateCache::log`] as `2026-11-23`, `between` and `08:30:00`.
+pub fn push_iso(out: &mut Vec<u8>, stamp: &str, between: &str) {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let part = |range| stamp.get(range).unwrap_or_default();
+    let month = MONTHS.iter().position(|month| *month == part(3..6)).unwrap_or(0) + 1;
+    let (year, day, time) = (part(7..11), part(0..2), part(12..20));
+    write!(out, "{year}-{month:02}-{day}{between}{time}").expect("writing into a Vec cannot fail");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +185,9 @@ mod tests {
         let second = UNIX_EPOCH + Duration::from_secs(784_111_777);
         assert_eq!(dates.http(second), "Sun, 06 Nov 1994 08:49:37 GMT");
         assert_eq!(dates.log(second), "06/Nov/1994:08:49:37 +0000");
+        let mut iso = Vec::new();
+        push_iso(&mut iso, dates.log(second), "T");
+        assert_eq!(iso, b"1994-11-06T08:49:37");
         let next = second + Duration::from_millis(1_999);
         assert_eq!(dates.log(next), "06/Nov/1994:08:49:38 +0000");
     }

@@ -322,6 +322,10 @@ impl Transport for TaskTransport<'_> {
         let _ = self.socket.stream.shutdown_write();
     }
 
+    fn unacknowledged(&self) -> Option<u64> {
+        sys::send_queue::unacknowledged(self.socket.stream.as_fd())
+    }
+
     fn widen(&mut self) {
         // A failure only costs memory; a Unix socket has no such option.
         let _ = sys::socket::be_generous(self.socket.stream.as_fd());

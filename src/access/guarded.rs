@@ -123,7 +123,7 @@ impl Guard {
             None => Some(peer),
         };
         let visit = |user, refusal| {
-            Some(Visit { visitor: Visitor { client: client.unwrap_or(peer), user }, refusal })
+            Some(Visit { visitor: Visitor { client: client.unwrap_or(peer), user, number: None }, refusal })
         };
         if let Some(allow) = &self.allow
             && !client.is_some_and(|client| allow.contains(client))

@@ -15,7 +15,7 @@ use crate::master::{
     Assignment, BOOT_FAILURE, Ended, Executable, Fork, Master, Notifier, Plan, Predecessor, Surroundings,
     Work,
 };
-use crate::server::{Inherited, Listeners, LogTarget, Resolved};
+use crate::server::{Inherited, LineFormat, Listeners, LogTarget, Resolved};
 use crate::status::Board;
 use crate::sys::orders::PassedFile;
 use crate::sys::process::{Exit, Pid};
@@ -33,6 +33,11 @@ pub(crate) trait App {
     /// Reads the configuration, at the start and for each reload, and opens the content. Nothing is logged yet. A service
     /// manager has opened the places to listen if `is_activated`.
     fn load(&mut self, is_activated: bool) -> Result<(BaseConfig, Self::Content), ConfigError>;
+
+    /// The format of the log's lines; `None` for the seed's.
+    fn line_format(&self) -> Option<LineFormat> {
+        None
+    }
 
     /// Called once, in the master, when the first workers are ready.
     fn start_lines(&self, config: &BaseConfig, content: &Self::Content) -> StartLines;
@@ -93,7 +98,7 @@ impl<A: App> Server<A> {
         let predecessor = Predecessor::from_environment();
         let (config, content) = app.load(inherited.is_activated())?;
         let log = setup::open_log(&config)?;
-        log.take_the_log(config.log);
+        log.take_the_log(config.log, app.line_format());
         // From here on there may be something to log.
         let notifier = Notifier::from_environment();
         let resolved = setup::resolve(&config, inherited.is_activated())?;
@@ -115,6 +120,12 @@ impl<A: App> Server<A> {
             kept: None,
             handed_over: false,
         })
+    }
+
+    /// The log of this process.
+    #[cfg(feature = "wsgi")]
+    pub(crate) fn log(&self) -> &LogTarget {
+        &self.log
     }
 
     /// Serves until it is told to stop. `executable` takes over in an upgrade; `fork` makes the workers.

@@ -67,7 +67,7 @@ impl Setup {
             .defer_accept(config.defer_accept)
             .map_err(|error| config.sources.start_error("--defer-accept", error.to_string()))?;
         listeners
-            .set_user_timeout(config.settings.timeouts.write_idle)
+            .set_user_timeout(config.settings.timeouts.longest_silence())
             .map_err(|error| config.sources.start_error("--write-timeout", error.to_string()))?;
         listeners
             .set_first_probe(config.settings.timeouts.keep_alive)

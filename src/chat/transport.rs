@@ -51,6 +51,11 @@ pub trait Transport {
     /// Closes the sending half. An error is ignored: the next read reports that the peer is gone.
     fn shutdown(&mut self);
 
+    /// Returns how many of the bytes that were sent the peer has not acknowledged; `None`: that is not known.
+    fn unacknowledged(&self) -> Option<u64> {
+        None
+    }
+
     /// Lets the kernel queue more unsent bytes, for a peer that has shown that it reads.
     fn widen(&mut self) {}
 
@@ -143,6 +148,8 @@ pub struct Memory {
     pub room: usize,
     /// The bytes that were sent to the peer.
     pub sent: Vec<u8>,
+    /// How many of them the peer has not acknowledged, if that is known.
+    pub unacknowledged: Option<u64>,
     /// Whether the server's sending half is closed.
     pub is_shut_down: bool,
     /// Whether the connection was reset.
@@ -162,6 +169,7 @@ impl Default for Memory {
             read_size: 64 * 1024,
             room: usize::MAX,
             sent: Vec::new(),
+            unacknowledged: None,
             is_shut_down: false,
             is_reset: false,
             is_held: false,
@@ -204,6 +212,10 @@ impl Transport for Memory {
             return Ok(Some(0));
         }
         self.send(&piece[..count], false)
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        self.unacknowledged
     }
 
     fn shutdown(&mut self) {

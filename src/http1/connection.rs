@@ -33,17 +33,18 @@
 //! * `Closed` is the end.
 
 mod reading;
+mod sight;
+mod times;
 mod writing;
-
-use std::time::Duration;
 
 use super::body::BodyReader;
 use super::error::Error;
 use super::head::Head;
 use super::scan::HeadScan;
-use super::settings::{Settings, Timeouts};
+use super::settings::Settings;
 use crate::chat::{InBuffer, OutQueue, Window};
 use crate::clock::{DateCache, Instant, Now};
+use sight::Sight;
 
 /// Bytes that leave a new connection before the first acknowledgement: ten segments (RFC 6928 §2).
 const FIRST_FLIGHT: u64 = 14_600;
@@ -208,8 +209,10 @@ pub struct Connection {
     input: InBuffer,
     output: OutQueue,
     flight: Flight,
-    /// The last moment at which the peer sent or took bytes.
+    /// The last moment at which the peer sent bytes, or the kernel had room for some of the output.
     progress: Instant,
+    /// What a slow peer has acknowledged.
+    sight: Option<Box<Sight>>,
     /// The number of responses. The time of the first head begins with the accept.
     responses: u32,
     /// The server shuts down: the next response is the last.
@@ -228,6 +231,7 @@ impl Connection {
             output: OutQueue::new(),
             flight: Flight { since: now, from: 0 },
             progress: now,
+            sight: None,
             responses: 0,
             draining: false,
         }
@@ -344,7 +348,7 @@ impl Connection {
         self.input.end();
     }
 
-    /// Notes that the peer has taken some of the output.
+    /// Notes that the kernel has taken some of the output.
     pub fn note_progress(&mut self, now: Now) {
         self.progress = now.monotonic;
     }
@@ -362,58 +366,5 @@ impl Connection {
         if let (Writer::Idle, Reader::Idle { since, .. }) = (&self.writer, &mut self.reader) {
             *since = now.monotonic;
         }
-    }
-
-    /// Returns when [`Connection::expire`] has to be called, if nothing happens before.
-    #[must_use]
-    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        let with_rate = |since: Instant, idle: Duration, grace: Duration, bytes: u64, rate: u64| {
-            let slowest = since + grace + Duration::from_secs(bytes / rate.max(1));
-            slowest.min(self.progress + idle)
-        };
-        match (&self.writer, &self.reader) {
-            (Writer::Closed { .. }, _) => None,
-            (Writer::Lingering { since, .. }, _) => {
-                Some((*since + timeouts.linger).min(self.progress + timeouts.linger_idle))
-            }
-            _ if self.wants_write() => {
-                let bytes = self.output.taken() - self.flight.from;
-                let (idle, grace) = (timeouts.write_idle, timeouts.write_grace);
-                Some(with_rate(self.flight.since, idle, grace, bytes, timeouts.write_rate))
-            }
-            // An application may take any time for its response.
-            (_, Reader::Done(_)) => None,
-            (_, Reader::Idle { since, .. }) if self.draining => Some(*since + timeouts.drain_quiet),
-            (_, Reader::Idle { since, .. }) if self.responses > 0 => Some(*since + timeouts.keep_alive),
-            (_, Reader::Idle { since, .. } | Reader::Head { since, .. }) => Some(*since + timeouts.head),
-            (_, Reader::Body(body)) => {
-                let bytes = body.reader.content();
-                let (idle, grace) = (timeouts.body_idle, timeouts.body_grace);
-                Some(with_rate(body.since, idle, grace, bytes, timeouts.body_rate))
-            }
-        }
-    }
-
-    /// Ends a state whose deadline has passed; before the deadline it does nothing.
-    ///
-    /// Returns the error to refuse a request that has begun with, so that the client learns why the connection ends.
-    #[must_use = "a request that is late is refused"]
-    pub fn expire(&mut self, now: Now, timeouts: &Timeouts) -> Option<Error> {
-        if self.deadline(timeouts).is_none_or(|deadline| deadline > now.monotonic) {
-            return None;
-        }
-        if self.wants_write() && !self.is_lingering() {
-            self.writer = Writer::Closed { reset: true };
-            return None;
-        }
-        match (&self.writer, &self.reader) {
-            (Writer::Idle, Reader::Head { .. } | Reader::Body(_)) => return Some(Error::Timeout),
-            // A request may be crossing the close: a lingering close reads it, where a close would be a reset.
-            (Writer::Idle, Reader::Idle { .. }) if self.draining => {
-                self.writer = Writer::Sending(AfterWrite::Linger);
-            }
-            _ => self.writer = Writer::Closed { reset: false },
-        }
-        None
     }
 }

@@ -193,8 +193,9 @@ impl ResponseHead<'_> {
 }
 
 impl Response {
-    /// Returns the status and the field lines of the head.
-    pub(super) fn head(&self) -> (&'static [u8], [&[u8]; 2]) {
+    /// Returns the status and the field lines of the head, in two parts.
+    #[must_use]
+    pub fn head(&self) -> (&'static [u8], [&[u8]; 2]) {
         let shared = self.shared_fields.as_deref().unwrap_or_default();
         (self.status.code_and_reason().as_bytes(), [&self.fields, shared])
     }

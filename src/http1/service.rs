@@ -66,12 +66,24 @@ pub trait PendingResponse: fmt::Debug + Send {
     /// Starts to make the response: the request is whole.
     fn begin(&mut self);
 
+    /// Takes note that the client has closed its half of the connection. Returns whether the response is given up: nothing
+    /// has been made of it, and it would still have to wait.
+    fn end_input(&mut self) -> bool {
+        false
+    }
+
     /// Appends the next piece of the response, with head and framing, to `out`. The driver calls it when the connection
     /// was woken, and whenever the output is empty.
     fn poll(&mut self, out: &mut OutQueue) -> Progress;
 
     /// Returns the status of the response and the length of its head, after that has been appended: for the log.
     fn status(&self) -> Option<(Status, u64)>;
+
+    /// Returns the field lines of the head that the application has made, after that has been appended: for a log with
+    /// fields of the response.
+    fn fields(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// The state of a response after [`PendingResponse::poll`].

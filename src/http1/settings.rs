@@ -56,11 +56,11 @@ pub struct Timeouts {
     pub body_grace: Duration,
     /// The lowest average rate of a body, in bytes per second.
     pub body_rate: u64,
-    /// The pause between two writes that the client takes.
+    /// The time in which the client acknowledges none of a response.
     pub write_idle: Duration,
     /// A response at any rate; after this time `write_rate` counts.
     pub write_grace: Duration,
-    /// The lowest average rate of a response, in bytes per second.
+    /// The lowest average rate at which the client acknowledges a response, in bytes per second.
     pub write_rate: u64,
     /// An idle connection of a server that shuts down: long enough for a request that is on its way.
     pub drain_quiet: Duration,
@@ -90,6 +90,24 @@ impl Default for Timeouts {
             linger_idle: Duration::from_secs(2),
             linger: Duration::from_secs(10),
         }
+    }
+}
+
+impl Timeouts {
+    /// How many times a silent client is looked at in [`Timeouts::write_idle`]. Its silence counts from a look, not from
+    /// its last acknowledgement, whose time is not known.
+    const LOOKS: u32 = 4;
+
+    /// The time between two looks at a client that is silent.
+    #[must_use]
+    pub fn until_look(&self) -> Duration {
+        self.write_idle / Self::LOOKS
+    }
+
+    /// The longest time in which a client acknowledges nothing before its connection is reset.
+    #[must_use]
+    pub fn longest_silence(&self) -> Duration {
+        self.write_idle + self.until_look()
     }
 }
 

@@ -150,7 +150,7 @@ impl Master {
         let retires = |worker: &mut WorkerProcess| worker.link.heartbeat.state() == WorkerState::Draining;
         for slot in &mut self.current.slots {
             if let Some(worker) = slot.worker.take_if(retires) {
-                info!("worker {} has reached its limit and retires; another takes its place", worker.pid);
+                info!("worker {} retires; another takes its place", worker.pid);
                 *slot = WorkerSlot::empty(now);
                 self.exiting.push(ExitingWorker::of(worker, mode, now));
             }

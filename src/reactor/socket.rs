@@ -14,7 +14,7 @@ use rustix::net::{RecvFlags, Shutdown};
 use super::dispatcher::Context;
 use super::peer::Peer;
 use crate::chat::{self, OutQueue, Transmitted, Transport};
-use crate::sys::socket;
+use crate::sys::{send_queue, socket};
 
 /// A connected stream socket. It has to be non-blocking.
 #[derive(Debug)]
@@ -210,6 +210,10 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
         self.cx.note_shutdown();
         // The peer may be gone already: then the next read shows it.
         let _ = rustix::net::shutdown(self.socket, Shutdown::Write);
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        send_queue::unacknowledged(self.socket.as_fd())
     }
 
     fn widen(&mut self) {

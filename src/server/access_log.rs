@@ -233,6 +233,7 @@ mod tests {
             status: Status::OK,
             sent: 5,
             duration: Duration::from_micros(12_345),
+            fields: None,
         }
     }
 

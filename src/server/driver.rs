@@ -171,6 +171,10 @@ impl Driver {
                 None => break,
                 Some([]) => {
                     self.connection.receive_eof();
+                    if self.is_given_up() {
+                        self.connection.close();
+                        break;
+                    }
                     self.receive(b"", cx);
                 }
                 Some(bytes) => {
@@ -323,8 +327,8 @@ impl Driver {
         }
         let reply = cx.service.handle(&request, cx.turn.now);
         let record = cx.log.as_deref().map(|log| match cx.service.visitor() {
-            Some(Visitor { client, user }) => log.begin(&request, client, user.as_deref()),
-            None => log.begin(&request, cx.peer.peer, None),
+            Some(Visitor { client, user, number }) => log.begin(&request, client, user.as_deref(), number),
+            None => log.begin(&request, cx.peer.peer, None, None),
         });
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
@@ -352,6 +356,10 @@ impl Driver {
         cx: &mut DriverContext<'_, S>,
     ) {
         let status = response.status;
+        let record = record.map(|mut record| {
+            record.keep_fields(|| response.head().1);
+            record
+        });
         let body = self.connection.respond(response, &mut cx.turn);
         if let Some(record) = record {
             self.records.push(record, status, begun, body);

@@ -5,13 +5,17 @@
 //! record:  text ──► the marks replaced by time, status, bytes and duration ──► line
 //! ```
 
+use std::cell::Cell;
 use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use super::access_log::{escape, push, push_host, push_seconds};
-use super::log_format::{LateValue, LogFormat, Piece, Style, Value};
+use super::log_directive::{LateValue, Piece, Value};
+use super::log_format::{LogFormat, MAX_RESPONSE_FIELD};
 use super::log_record::first_line;
+use super::request_id::{given_id, push_made_id};
 use super::{AccessLog, LogRecord, LogSink};
+use crate::clock::push_iso;
 use crate::http1::{Request, Target, Version, decimal};
 use crate::reactor::Peer;
 use crate::sys::orders::PassedFile;
@@ -27,6 +31,8 @@ const MAX_USER: usize = 255;
 pub(super) struct FormattedLog {
     log: AccessLog,
     format: Arc<LogFormat>,
+    /// Requests so far, for the ids of those that the service has not numbered.
+    requests: Cell<u64>,
 }
 
 impl AccessLog {
@@ -45,6 +51,7 @@ impl AccessLog {
 struct Facts<'a> {
     client: Peer,
     user: Option<&'a [u8]>,
+    number: u64,
     line: &'a [u8],
     /// `None` for a malformed request.
     request: Option<&'a Request<'a>>,
@@ -53,7 +60,7 @@ struct Facts<'a> {
 impl FormattedLog {
     /// A log that writes its lines as `log` does.
     pub(super) fn new(log: AccessLog, format: Arc<LogFormat>) -> Self {
-        Self { log, format }
+        Self { log, format, requests: Cell::new(0) }
     }
 
     /// A record whose request line is the text of all pieces.
@@ -63,96 +70,108 @@ impl FormattedLog {
         for piece in &self.format.pieces {
             match piece {
                 Piece::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
-                Piece::Value(Value::Late(_)) => text.push(MARK),
-                Piece::Value(value) => {
+                Piece::Value(Value::Late(_)) | Piece::Json(Value::Late(_)) => text.push(MARK),
+                Piece::Value(value) | Piece::Json(value) => {
                     let before = text.len();
-                    self.push_value(&mut text, value, facts, room);
+                    let is_json = matches!(piece, Piece::Json(_));
+                    push_value(&mut text, value, is_json, facts, room);
                     room = room.saturating_sub(text.len() - before);
                 }
             }
         }
-        LogRecord { request_line: text.into(), ..LogRecord::without_text() }
+        let fields = self.format.has_response_fields().then(Box::default);
+        LogRecord { request_line: text.into(), fields, ..LogRecord::without_text() }
     }
+}
 
-    fn push_value(&self, out: &mut Vec<u8>, value: &Value, facts: Facts<'_>, room: usize) {
-        let mut host = Vec::new();
-        let (path, query) = match facts.request.map(|request| request.target) {
-            Some(Target::Path { path, query }) => (Some(path), query),
-            _ => (None, None),
-        };
-        let target = [path.unwrap_or_default(), query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-        let (bytes, most) = match value {
-            Value::Client => {
-                push_host(&mut host, facts.client);
-                (Some(host.as_slice()), room)
-            }
-            Value::User => (facts.user, MAX_USER),
-            Value::RequestLine => (Some(facts.line), LogRecord::MAX_LINE),
-            Value::Method => {
-                let word = facts.line.split(|byte| *byte == b' ').next();
-                (word.filter(|_| facts.request.is_some()), LogRecord::MAX_FIELD)
-            }
-            Value::Target | Value::Path | Value::Query => {
-                host = match value {
-                    Value::Path => target[0].to_vec(),
-                    Value::Query => target[1..].concat(),
-                    _ => target.concat(),
-                };
-                (path.map(|_| host.as_slice()), LogRecord::MAX_LINE)
-            }
-            Value::Version => {
-                let version = facts.request.map(|request| request.version);
-                (
-                    version.map(|version| {
-                        if version == Version::Http10 { b"HTTP/1.0".as_slice() } else { b"HTTP/1.1" }
-                    }),
-                    room,
-                )
-            }
-            Value::Field(name) => {
-                (facts.request.and_then(|request| request.fields.get(name)), LogRecord::MAX_FIELD)
-            }
-            Value::Late(_) => return,
-        };
-        match (self.format.style, bytes) {
-            // A space would move the columns after it.
-            (Style::Plain, Some(user)) if *value == Value::User => {
-                let mut escaped = Vec::new();
-                escape(&mut escaped, user, most.min(room));
-                escaped.iter().for_each(|byte| match byte {
-                    b' ' => out.extend_from_slice(b"\\x20"),
-                    byte => out.push(*byte),
-                });
-            }
-            (Style::Plain, Some(bytes)) => escape(out, bytes, most.min(room)),
-            (Style::Plain, None) if *value == Value::Query => {}
-            (Style::Plain, None) => out.push(b'-'),
-            (Style::Json, Some(bytes)) => push_json(out, bytes, most.min(room)),
-            (Style::Json, None) => out.extend_from_slice(b"null"),
+/// The bytes of a value, if the request has it, and the most of them that are written.
+fn push_value(out: &mut Vec<u8>, value: &Value, is_json: bool, facts: Facts<'_>, room: usize) {
+    let mut own = Vec::new();
+    let (path, query) = match facts.request.map(|request| request.target) {
+        Some(Target::Path { path, query }) => (Some(path), query),
+        _ => (None, None),
+    };
+    let target = [path.unwrap_or_default(), query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
+    let word =
+        |number| facts.line.split(|byte| *byte == b' ').nth(number).filter(|_| facts.request.is_some());
+    let (bytes, most) = match value {
+        Value::Client => {
+            push_host(&mut own, facts.client);
+            (Some(own.as_slice()), room)
         }
-    }
-
-    fn late_values(&self) -> impl Iterator<Item = LateValue> {
-        self.format.pieces.iter().filter_map(|piece| match piece {
-            Piece::Value(Value::Late(value)) => Some(*value),
-            _ => None,
-        })
+        Value::User => (facts.user, MAX_USER),
+        Value::RequestLine => (Some(facts.line), LogRecord::MAX_LINE),
+        Value::Malformed => (facts.request.is_none().then_some(facts.line), LogRecord::MAX_LINE),
+        Value::Method => (word(0), LogRecord::MAX_FIELD),
+        Value::SentTarget => (word(1), LogRecord::MAX_LINE),
+        Value::Path => (path, LogRecord::MAX_LINE),
+        Value::BareQuery => (query.or(Some(b"")), LogRecord::MAX_LINE),
+        Value::Target | Value::Query => {
+            own = if *value == Value::Query { target[1..].concat() } else { target.concat() };
+            (path.map(|_| own.as_slice()), LogRecord::MAX_LINE)
+        }
+        Value::Version => {
+            let version = facts.request.map(|request| request.version);
+            let name =
+                |version| if version == Version::Http10 { b"HTTP/1.0".as_slice() } else { b"HTTP/1.1" };
+            (version.map(name), room)
+        }
+        Value::Field(name) => {
+            (facts.request.and_then(|request| request.fields.get(name)), LogRecord::MAX_FIELD)
+        }
+        Value::RequestId => match facts.request.map(|request| given_id(request.fields.iter())) {
+            None => (None, room),
+            Some(Some(given)) => (Some(given), room),
+            Some(None) => {
+                push_made_id(&mut own, facts.number);
+                (Some(own.as_slice()), room)
+            }
+        },
+        Value::Process => return out.extend_from_slice(decimal(std::process::id().into(), &mut [0; 20])),
+        Value::Late(_) => return,
+    };
+    match bytes {
+        // A space would move the columns after it.
+        Some(user) if !is_json && *value == Value::User => {
+            let mut escaped = Vec::new();
+            escape(&mut escaped, user, most.min(room));
+            escaped.iter().for_each(|byte| match byte {
+                b' ' => out.extend_from_slice(b"\\x20"),
+                byte => out.push(*byte),
+            });
+        }
+        Some(bytes) if is_json => push_json(out, bytes, most.min(room)),
+        None if is_json => out.extend_from_slice(b"null"),
+        Some(bytes) => escape(out, bytes, most.min(room)),
+        None if *value == Value::Query => {}
+        None => out.push(b'-'),
     }
 }
 
 impl LogSink for FormattedLog {
-    fn begin(&self, request: &Request<'_>, client: Peer, user: Option<&[u8]>) -> LogRecord {
-        self.render(Facts { client, user, line: request.line, request: Some(request) })
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        client: Peer,
+        user: Option<&[u8]>,
+        number: Option<u64>,
+    ) -> LogRecord {
+        self.requests.set(self.requests.get() + 1);
+        let number = number.unwrap_or(self.requests.get());
+        self.render(Facts { client, user, number, line: request.line, request: Some(request) })
     }
 
     fn begin_refused(&self, head: &[u8], client: Peer) -> LogRecord {
-        self.render(Facts { client, user: None, line: first_line(head), request: None })
+        self.render(Facts { client, user: None, number: 0, line: first_line(head), request: None })
     }
 
     fn record(&mut self, _: Peer, stamp: &str, record: LogRecord) {
-        let values: Vec<LateValue> = self.late_values().collect();
+        let pieces = self.format.pieces.iter();
+        let mut values = pieces.filter_map(|piece| match piece {
+            Piece::Value(Value::Late(value)) | Piece::Json(Value::Late(value)) => Some(value),
+            _ => None,
+        });
         self.log.append(|lines| {
-            let mut values = values.into_iter();
             for byte in &*record.request_line {
                 match byte {
                     &MARK => {
@@ -178,28 +197,32 @@ impl LogSink for FormattedLog {
     }
 }
 
-fn push_late(out: &mut Vec<u8>, value: LateValue, stamp: &str, record: &LogRecord) {
+fn push_late(out: &mut Vec<u8>, value: &LateValue, stamp: &str, record: &LogRecord) {
     let number = match value {
         LateValue::Time => return push(out, &[b"[", stamp.as_bytes(), b"]"]),
-        LateValue::IsoTime => return push_iso_time(out, stamp),
+        LateValue::IsoTime => {
+            push_iso(out, stamp, "T");
+            return out.push(b'Z');
+        }
         LateValue::Seconds => return push_seconds(out, record.duration),
+        LateValue::ExactSeconds => {
+            let (seconds, micros) = (record.duration.as_secs(), record.duration.subsec_micros());
+            return write!(out, "{seconds}.{micros:06}").expect("writing into a Vec cannot fail");
+        }
+        LateValue::Field(name) => {
+            return match record.field(name) {
+                Some(value) => escape(out, value, MAX_RESPONSE_FIELD),
+                None => out.push(b'-'),
+            };
+        }
         LateValue::BytesOrDash if record.sent == 0 => return out.push(b'-'),
         LateValue::Status => record.status.code().into(),
         LateValue::Bytes | LateValue::BytesOrDash => record.sent,
         LateValue::Microseconds => u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX),
+        LateValue::Milliseconds => u64::try_from(record.duration.as_millis()).unwrap_or(u64::MAX),
         LateValue::WholeSeconds => record.duration.as_secs(),
     };
     out.extend_from_slice(decimal(number, &mut [0; 20]));
-}
-
-/// Turns `23/Nov/2026:08:30:00 +0000` into `2026-11-23T08:30:00Z`.
-fn push_iso_time(out: &mut Vec<u8>, stamp: &str) {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let part = |range| stamp.get(range).unwrap_or_default();
-    let month = MONTHS.iter().position(|month| *month == part(3..6)).unwrap_or(0) + 1;
-    write!(out, "{}-{month:02}-{}T{}Z", part(7..11), part(0..2), part(12..20))
-        .expect("writing into a Vec cannot fail");
 }
 
 /// A part of a text that may not be UTF-8.

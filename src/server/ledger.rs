@@ -48,8 +48,14 @@ impl Ledger {
 }
 
 impl LogSink for Ledger {
-    fn begin(&self, request: &Request<'_>, client: Peer, user: Option<&[u8]>) -> LogRecord {
-        self.log.as_ref().map_or_else(LogRecord::without_text, |log| log.begin(request, client, user))
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        client: Peer,
+        user: Option<&[u8]>,
+        number: Option<u64>,
+    ) -> LogRecord {
+        self.log.as_ref().map_or_else(LogRecord::without_text, |log| log.begin(request, client, user, number))
     }
 
     fn begin_refused(&self, head: &[u8], client: Peer) -> LogRecord {

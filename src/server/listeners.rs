@@ -61,14 +61,14 @@ impl Listeners {
         self.tcp().try_for_each(|listener| socket::defer_accept(listener, on))
     }
 
-    /// Sets how long the kernel waits for a peer that acknowledges nothing or has no room: `write_idle`, the time that the
-    /// connection itself waits, and a little longer, because the kernel does not tell the peer that it gives up. At least
-    /// 30 s, since a short time-out is no statement about the network. Unix sockets are not affected.
+    /// Sets how long the kernel waits for a peer that acknowledges nothing or has no room: `silence`, the longest time that
+    /// the connection itself waits, and a little longer, because the kernel does not tell the peer that it gives up. At
+    /// least 30 s, since a short time-out is no statement about the network. Unix sockets are not affected.
     ///
     /// # Errors
     /// As [`socket::set_user_timeout`].
-    pub fn set_user_timeout(&self, write_idle: Duration) -> io::Result<()> {
-        let time = (write_idle + KERNEL_PATIENCE).max(LEAST_USER_TIMEOUT);
+    pub fn set_user_timeout(&self, silence: Duration) -> io::Result<()> {
+        let time = (silence + KERNEL_PATIENCE).max(LEAST_USER_TIMEOUT);
         self.tcp().try_for_each(|listener| socket::set_user_timeout(listener, time))
     }
 

@@ -1,75 +1,13 @@
 //! The formats of the access log beside the combined one: a list of literals and values, made once.
 //!
-//! | directive | value |
-//! |---|---|
-//! | `%h` | address of the client |
-//! | `%l` | `-` |
-//! | `%u` | name of the user; `-` without one |
-//! | `%t` | time of the log line, in brackets |
-//! | `%r` | request line |
-//! | `%m`, `%U`, `%q`, `%H` | its parts: method, path, query with its `?`, version |
-//! | `%s`, `%>s` | status |
-//! | `%B`, `%b` | bytes of the body that were sent; `%b` is `-` for none |
-//! | `%D`, `%T`, `%L` | duration in microseconds, in whole seconds, in seconds with three decimals |
-//! | `%{NAME}i` | field of the request; `-` without one |
-//! | `%%` | a percent sign |
-//!
-//! The letters are those of Apache (`mod_log_config`) and gunicorn; `%L` is gunicorn's.
+//! The directives of a text are in `log_directive`; `json` is an object with fixed members.
 
-use crate::http1::is_tchar;
-
-/// What is in the place of a directive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
-    Client,
-    User,
-    RequestLine,
-    Method,
-    /// The path and the query.
-    Target,
-    Path,
-    Query,
-    Version,
-    Field(String),
-    /// Known only when the response has left.
-    Late(LateValue),
-}
-
-/// What is known when the response has left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LateValue {
-    Time,
-    /// As RFC 3339 has it.
-    IsoTime,
-    Status,
-    Bytes,
-    BytesOrDash,
-    Microseconds,
-    WholeSeconds,
-    Seconds,
-}
-
-/// A part of a line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    Literal(String),
-    Value(Value),
-}
-
-/// How values with text are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    /// As in the combined format: escaped by a backslash and `\xNN`.
-    Plain,
-    /// As a JSON string, or `null`.
-    Json,
-}
+use super::log_directive::{LateValue, Piece, Value, push_directive};
 
 /// The format of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFormat {
     pub(super) pieces: Vec<Piece>,
-    pub(super) style: Style,
     /// The most bytes of all values with text together, so that a line fits into one atomic write to a pipe.
     pub(super) room: usize,
 }
@@ -82,8 +20,11 @@ const LINE: usize = 4096;
 const LEAST_ROOM: usize = 2048;
 const LATE: usize = 28;
 
-/// Fields that hold secrets.
-const SECRETS: [&str; 3] = ["Authorization", "Proxy-Authorization", "Cookie"];
+/// The most bytes of a response's field, before they are escaped.
+pub(super) const MAX_RESPONSE_FIELD: usize = 256;
+
+/// What stands between a line and the same facts as JSON in [`LogFormat::with_json`]. Escaped text has no such byte.
+pub(super) const SEPARATOR: char = '\u{1f}';
 
 impl LogFormat {
     /// The combined format, for a server that knows more of a client than its peer.
@@ -95,26 +36,16 @@ impl LogFormat {
     /// A JSON object (RFC 8259) a line.
     #[must_use]
     pub fn json() -> Self {
-        use LateValue::{Bytes, IsoTime, Seconds, Status};
-        let field = |name: &str| Value::Field(name.into());
-        let members = [
-            ("{\"time\":\"", Value::Late(IsoTime)),
-            ("\",\"client\":", Value::Client),
-            (",\"user\":", Value::User),
-            (",\"method\":", Value::Method),
-            (",\"target\":", Value::Target),
-            (",\"version\":", Value::Version),
-            (",\"host\":", field("Host")),
-            (",\"status\":", Value::Late(Status)),
-            (",\"bytes\":", Value::Late(Bytes)),
-            (",\"seconds\":", Value::Late(Seconds)),
-            (",\"referer\":", field("Referer")),
-            (",\"user_agent\":", field("User-Agent")),
-        ];
-        let pieces =
-            members.into_iter().flat_map(|(name, value)| [Piece::Literal(name.into()), Piece::Value(value)]);
-        let pieces = pieces.chain([Piece::Literal("}".into())]).collect();
-        Self::of(pieces, Style::Json).expect("the format is short")
+        Self::of(json_pieces()).expect("the format is short")
+    }
+
+    /// This format, a separator (U+001F), and the JSON object: for a program that wants text and facts of a response.
+    ///
+    /// # Errors
+    /// The format leaves no room for that.
+    pub fn with_json(&self) -> Result<Self, String> {
+        let separator = Piece::Literal(SEPARATOR.into());
+        Self::of(self.pieces.iter().cloned().chain([separator]).chain(json_pieces()).collect())
     }
 
     /// Reads a text with directives.
@@ -128,81 +59,71 @@ impl LogFormat {
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((literal, directive)) = rest.split_once('%') {
             pieces.push(Piece::Literal(literal.into()));
-            let (piece, length) = directive_of(directive)?;
-            pieces.push(piece);
-            rest = &directive[length..];
+            rest = push_directive(&mut pieces, directive)?;
         }
         pieces.push(Piece::Literal(rest.into()));
         pieces.retain(|piece| *piece != Piece::Literal(String::new()));
-        if !pieces.iter().any(|piece| !matches!(piece, Piece::Literal(_))) {
+        if pieces.iter().all(|piece| matches!(piece, Piece::Literal(_))) {
             return Err("give combined, json or a text with directives such as %h and %r".into());
         }
-        Self::of(pieces, Style::Plain)
+        Self::of(pieces)
     }
 
-    fn of(pieces: Vec<Piece>, style: Style) -> Result<Self, String> {
+    /// Whether a line has fields of the response.
+    #[must_use]
+    pub fn has_response_fields(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Value(Value::Late(LateValue::Field(_)))))
+    }
+
+    fn of(pieces: Vec<Piece>) -> Result<Self, String> {
         let fixed = pieces.iter().map(|piece| match piece {
             Piece::Literal(text) => text.len(),
+            Piece::Value(Value::Late(LateValue::Field(_))) => MAX_RESPONSE_FIELD + LATE,
             // Quotes, and the mark of a text that was cut.
-            Piece::Value(_) => LATE,
+            Piece::Value(_) | Piece::Json(_) => LATE,
         });
         let room = LINE.saturating_sub(fixed.sum::<usize>() + 1);
         match room {
-            LEAST_ROOM.. => Ok(Self { pieces, style, room }),
+            LEAST_ROOM.. => Ok(Self { pieces, room }),
             _ => Err("make it shorter: a line has 4096 bytes, and half of them are for the request".into()),
         }
     }
 }
 
-/// The directive at the beginning of a text, without its percent sign, and its length.
-fn directive_of(text: &str) -> Result<(Piece, usize), String> {
-    use LateValue::{Bytes, BytesOrDash, Microseconds, Seconds, Status, Time, WholeSeconds};
-    if let Some(rest) = text.strip_prefix('{') {
-        let (name, _) = rest
-            .split_once("}i")
-            .filter(|(name, _)| !name.is_empty() && name.bytes().all(is_tchar))
-            .ok_or_else(|| "a field is %{NAME}i".to_string())?;
-        if SECRETS.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
-            return Err(format!("leave %{{{name}}}i out: the field has secrets"));
-        }
-        return Ok((Piece::Value(Value::Field(name.into())), name.len() + 3));
-    }
-    if text.starts_with(">s") {
-        return Ok((Piece::Value(Value::Late(Status)), 2));
-    }
-    let value = match text.chars().next() {
-        Some('%') => return Ok((Piece::Literal("%".into()), 1)),
-        Some('l') => return Ok((Piece::Literal("-".into()), 1)),
-        Some('h') => Value::Client,
-        Some('u') => Value::User,
-        Some('r') => Value::RequestLine,
-        Some('m') => Value::Method,
-        Some('U') => Value::Path,
-        Some('q') => Value::Query,
-        Some('H') => Value::Version,
-        Some('t') => Value::Late(Time),
-        Some('s') => Value::Late(Status),
-        Some('B') => Value::Late(Bytes),
-        Some('b') => Value::Late(BytesOrDash),
-        Some('D') => Value::Late(Microseconds),
-        Some('T') => Value::Late(WholeSeconds),
-        Some('L') => Value::Late(Seconds),
-        Some(other) => {
-            let known = "%h %l %u %t %r %m %U %q %H %s %>s %B %b %D %T %L %{NAME}i %%";
-            return Err(format!("there is no %{other}; there are {known}"));
-        }
-        None => return Err("write a percent sign as %%".into()),
-    };
-    Ok((Piece::Value(value), 1))
+fn json_pieces() -> Vec<Piece> {
+    use LateValue::{Bytes, IsoTime, Seconds, Status};
+    let field = |name: &str| Value::Field(name.into());
+    let members = [
+        ("{\"time\":\"", Value::Late(IsoTime)),
+        ("\",\"client\":", Value::Client),
+        (",\"user\":", Value::User),
+        (",\"method\":", Value::Method),
+        (",\"target\":", Value::Target),
+        (",\"version\":", Value::Version),
+        (",\"host\":", field("Host")),
+        (",\"status\":", Value::Late(Status)),
+        (",\"bytes\":", Value::Late(Bytes)),
+        (",\"seconds\":", Value::Late(Seconds)),
+        (",\"referer\":", field("Referer")),
+        (",\"user_agent\":", field("User-Agent")),
+        (",\"request_id\":", Value::RequestId),
+        (",\"malformed\":", Value::Malformed),
+    ];
+    let pieces =
+        members.into_iter().flat_map(|(name, value)| [Piece::Literal(name.into()), Piece::Json(value)]);
+    pieces.chain([Piece::Literal("}".into())]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pieces(text: &str) -> Vec<Piece> {
+        LogFormat::parse(text).expect(text).pieces
+    }
+
     #[test]
     fn directives_are_read_once() {
-        let format = LogFormat::parse("a%h%%\t%>s %{X-Id}i").expect("a format");
         let literal = |text: &str| Piece::Literal(text.into());
         let want = [
             literal("a"),
@@ -213,7 +134,29 @@ mod tests {
             literal(" "),
             Piece::Value(Value::Field("X-Id".into())),
         ];
-        assert_eq!(format.pieces, want);
+        assert_eq!(pieces("a%h%%\t%>s %{X-Id}i"), want);
+    }
+
+    /// A row for each atom of gunicorn's documentation, beside the directive with the same value.
+    #[test]
+    fn both_spellings_mean_the_same() {
+        for (theirs, ours) in [
+            ("%(h)s %(l)s %(u)s %(t)s", "%h %l %u %t"),
+            ("\"%(r)s\" %(s)s %(b)s %(B)s", "\"%r\" %>s %b %B"),
+            ("%(m)s %(U)s %(H)s", "%m %U %H"),
+            ("%(f)s %(a)s", "%{Referer}i %{User-Agent}i"),
+            ("%(T)s %(M)s %(D)s", "%T %M %D"),
+            ("%(i)s%%", "%i%%"),
+            ("%({x-forwarded-for}i)s%({content-type}o)s", "%{x-forwarded-for}i%{content-type}o"),
+            ("%({HTTP_X_ID}e)s %({REMOTE_ADDR}e)s", "%{X-ID}i %{REMOTE_ADDR}e"),
+            ("%({CONTENT_TYPE}e)s", "%{Content-Type}i"),
+        ] {
+            assert_eq!(pieces(theirs), pieces(ours), "{theirs}");
+        }
+        let literal = |text: &str| Piece::Literal(text.into());
+        assert_eq!(pieces("%(p)s"), [literal("<"), Piece::Value(Value::Process), literal(">")]);
+        assert_eq!(pieces("%(q)s"), [Piece::Value(Value::BareQuery)]);
+        assert_eq!(pieces("%(L)s"), [Piece::Value(Value::Late(LateValue::ExactSeconds))]);
     }
 
     #[test]
@@ -226,10 +169,24 @@ mod tests {
             ("%h %x", "there is no %x; there are %h"),
             ("%é", "there is no %é"),
             ("%{Referer", "a field is %{NAME}i"),
+            ("%{Referer}", "a field is %{NAME}i"),
             ("%{}i", "a field is %{NAME}i"),
             ("%{a b}i", "a field is %{NAME}i"),
-            ("%{Referer}o", "a field is %{NAME}i"),
+            ("%{Referer}é", "a field is %{NAME}i"),
             ("%{authorization}i", "secrets"),
+            ("%({set-cookie}o)s", "secrets"),
+            ("%({HTTP_COOKIE}e)s", "secrets"),
+            ("%(h)d", "a directive in parentheses is %(h)s"),
+            ("%(h", "a directive in parentheses is %(h)s"),
+            ("%({Referer)s", "a directive in parentheses is %(h)s"),
+            ("%({Referer}io)s", "a directive in parentheses is %(h)s"),
+            ("%(x)s", "there is no %(x)s; there are %(h)s"),
+            ("%(hh)s", "there is no %(hh)s"),
+            (
+                "%({wsgi.errors}e)s",
+                "the log does not know wsgi.errors of the environ; it knows REQUEST_METHOD",
+            ),
+            ("%({HTTP_}e)s", "the log does not know HTTP_"),
             ("a\nb", "leave the character '\\n' out"),
             (&long, "make it shorter"),
         ] {

@@ -26,6 +26,9 @@ pub struct LogRecord {
     pub sent: u64,
     /// The time from the first byte of the request to the last byte of the response.
     pub duration: Duration,
+    /// The field lines of the response, or the first [`LogRecord::MAX_FIELDS`] bytes of them, for a log that asks for
+    /// them: empty before the response, `None` for other logs.
+    pub fields: Option<Box<[u8]>>,
 }
 
 impl LogRecord {
@@ -34,6 +37,8 @@ impl LogRecord {
     pub const MAX_LINE: usize = 2200;
     /// The most bytes of a field that are kept.
     pub const MAX_FIELD: usize = 800;
+    /// The most bytes of the response's field lines that are kept.
+    pub const MAX_FIELDS: usize = 16 * 1024;
 
     /// The record of a request, before its response.
     pub(super) fn of(request: &Request<'_>) -> Self {
@@ -55,26 +60,46 @@ impl LogRecord {
             status: Status::OK,
             sent: 0,
             duration: Duration::ZERO,
+            fields: None,
         }
     }
 
     /// The record of a malformed request: the first line of `head`, even if it is no request line.
     pub(super) fn refused(head: &[u8]) -> Self {
-        Self {
-            request_line: cut(first_line(head), Self::MAX_LINE),
-            referer: None,
-            user_agent: None,
-            status: Status::OK,
-            sent: 0,
-            duration: Duration::ZERO,
+        Self { request_line: cut(first_line(head), Self::MAX_LINE), ..Self::without_text() }
+    }
+
+    /// Keeps the field lines of the response, in parts, if the log asks for them.
+    pub(super) fn keep_fields<'a>(&mut self, parts: impl FnOnce() -> [&'a [u8]; 2]) {
+        if let Some(fields) = &mut self.fields {
+            let mut lines = parts().concat();
+            lines.truncate(Self::MAX_FIELDS);
+            *fields = lines.into();
         }
+    }
+
+    /// Returns the value of the response's first field with this name.
+    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+        let mut lines = self.fields.as_deref()?.split(|byte| *byte == b'\n');
+        lines.find_map(|line| {
+            let (this, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b":").filter(|_| this.eq_ignore_ascii_case(name.as_bytes()));
+            value.map(<[u8]>::trim_ascii)
+        })
     }
 }
 
 /// A destination of records: an access log, or the list of a test.
 pub trait LogSink: fmt::Debug {
-    /// The record of a request from `client`, before its response; `user` is the name of an authenticated user.
-    fn begin(&self, request: &Request<'_>, _client: Peer, _user: Option<&[u8]>) -> LogRecord {
+    /// The record of a request from `client`, before its response; `user` is the name of an authenticated user, and
+    /// `number` that of the request if the service counts them.
+    fn begin(
+        &self,
+        request: &Request<'_>,
+        _client: Peer,
+        _user: Option<&[u8]>,
+        _number: Option<u64>,
+    ) -> LogRecord {
         LogRecord::of(request)
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use log::{LevelFilter, error};
+use log::{LevelFilter, Record, error};
 use rustix::fs::{Access, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -28,6 +28,9 @@ pub(super) const PIPE_PIECE: usize = 4096;
 
 /// The most bytes of one write to a regular file. The kernel holds the file's lock for the whole of it.
 const FILE_PIECE: usize = 64 * 1024;
+
+/// Appends the line of a record, or nothing, to the memory of it.
+pub type LineFormat = fn(&Record<'_>, &mut Vec<u8>);
 
 /// A log never blocks, and is appended to.
 const FLAGS: OFlags =
@@ -203,13 +206,23 @@ impl LogTarget {
         text.split_inclusive('\n').for_each(|line| opened.log(line.as_bytes()));
     }
 
-    /// Makes this the target of the process's log, in the seed's format: `name: pid message`, and of panics, which would
-    /// wait for standard error. A second server in the same process keeps the log of the first.
-    pub fn take_the_log(&self, level: LevelFilter) {
+    /// Writes lines that are no part of the process's log, in one piece.
+    pub fn print_whole(&self, lines: &str) {
+        self.opened().log(lines.as_bytes());
+    }
+
+    /// Makes this the target of the process's log, in `format` or the seed's: `name: pid message`, and of panics, which
+    /// would wait for standard error. A second server in the same process keeps the log of the first.
+    pub fn take_the_log(&self, level: LevelFilter, format: Option<LineFormat>) {
         let mut builder = env_logger::Builder::new();
         // A reload may change the level, so it is set for the whole process, below; libraries log warnings only.
         builder.filter_level(LevelFilter::Warn).filter_module("stheno", LevelFilter::Trace);
-        builder.format(|out, record| {
+        builder.format(move |out, record| {
+            if let Some(format) = format {
+                let mut line = Vec::new();
+                format(record, &mut line);
+                return out.write_all(&line);
+            }
             let name = record.target().split("::").next().unwrap_or_default();
             writeln!(out, "{name}: {} {}", std::process::id(), Printable(record.args()))
         });

@@ -20,6 +20,8 @@
 //! | `access_log` | a line for each record, in the combined format |
 //! | `formatted_log` | a line for each record, in another format |
 //! | `log_format` | the formats |
+//! | `log_directive` | the directives in a format, in two spellings |
+//! | `request_id` | the id of a request in logs |
 //! | `ledger` | the destination of a worker's records: the access log, and counters |
 //! | `networks` | sets of addresses |
 //! | `printable` | text for a log, with everything escaped that could control a terminal |
@@ -42,6 +44,7 @@ mod inherit;
 mod ledger;
 mod listen_spec;
 mod listeners;
+mod log_directive;
 mod log_format;
 mod log_record;
 mod log_target;
@@ -51,6 +54,7 @@ mod preface;
 mod printable;
 mod proxy_header;
 mod redirector;
+mod request_id;
 mod service;
 mod unix;
 mod wire;
@@ -79,10 +83,12 @@ pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
 pub use listeners::{Listeners, SocketFiles, bind};
 pub use log_format::LogFormat;
 pub use log_record::{LogRecord, LogSink};
-pub use log_target::LogTarget;
+pub use log_target::{LineFormat, LogTarget};
 pub use memory::MemoryConnection;
 pub use networks::{NETWORKS, Networks};
+pub use printable::Printable;
 pub use redirector::RedirectPlace;
+pub use request_id::{MAX_REQUEST_ID, given_id, push_made_id};
 pub use service::{AnyService, PeerInfo, TurnFacts, Visitor, WorkerService};
 pub use wire::{Greeting, Layered, Layering, Layers, Plain, Wire};
 pub use worker::{Running, Worker};

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter, Write};
 /// Shows a value with control characters, line ends and the controls of writing direction escaped, byte by byte, as
 /// `\xNN`. Messages have names of files and paths of clients in them.
 #[derive(Debug)]
-pub(super) struct Printable<T>(pub(super) T);
+pub struct Printable<T>(pub T);
 
 impl<T: Display> Display for Printable<T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

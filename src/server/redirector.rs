@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Acceptor, Capacity, Layering, Networks, Shared, WorkerService};
+use super::{Acceptor, Capacity, Layering, LogSink, Networks, Shared, WorkerService};
 use crate::clock::Now;
 use crate::files::escape_uri;
 use crate::heartbeat::Heartbeat;
@@ -24,16 +24,17 @@ impl RedirectPlace {
     /// Connections of a worker, beside those of clients: each has one response.
     pub const CONNECTIONS: usize = 64;
 
-    /// Adds its listeners to a loop. The connections are no part of the shares between workers.
+    /// Adds its listeners to a loop; `log` has a line for each redirect. The connections are no part of the shares between workers.
     pub(super) fn listen<P: Probe>(
         self,
         settings: Settings,
         proxies: Option<Arc<Networks>>,
+        log: Option<Box<dyn LogSink>>,
         reactor: &mut Reactor<P>,
     ) -> io::Result<Rc<Shared<Redirector>>> {
         let capacity = Capacity { connections: Self::CONNECTIONS, per_address: None };
         let (service, shares) = (Redirector { port: self.port }, Heartbeat::unwatched()?.shares());
-        let shared = Shared::new(settings, service, None, capacity, shares, reactor.waker());
+        let shared = Shared::new(settings, service, log, capacity, shares, reactor.waker());
         let shared = Rc::new(shared);
         for socket in self.listeners {
             let listener = Listener::new(socket, AcceptMode::Shared);

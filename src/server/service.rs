@@ -32,6 +32,8 @@ pub struct Visitor {
     pub client: Peer,
     /// The name of the user, if the request is authenticated.
     pub user: Option<Box<[u8]>>,
+    /// The number of the request in this worker, if the service counts them: its id is made of that.
+    pub number: Option<u64>,
 }
 
 /// The facts of one turn of the loop.

@@ -213,6 +213,10 @@ impl<T: Transport> Transport for Layered<'_, T> {
         }
     }
 
+    fn unacknowledged(&self) -> Option<u64> {
+        self.io.unacknowledged()
+    }
+
     fn widen(&mut self) {
         self.io.widen();
     }
@@ -272,6 +276,10 @@ impl<T: Transport> Transport for Prefaced<'_, T> {
 
     fn shutdown(&mut self) {
         self.io.shutdown();
+    }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        self.io.unacknowledged()
     }
 
     fn widen(&mut self) {

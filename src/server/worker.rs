@@ -161,6 +161,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let shares = self.heartbeat.shares();
         let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
         let counters = self.service.counter().into_iter().chain(self.counter).chain(recorder).collect();
+        // The target is the same: it follows when that is opened again.
+        let log = self.redirect.as_ref().and(self.access_log.as_ref()).map(AccessLog::another);
+        let log_of_redirects = log.map(AccessLog::into_sink);
         let ledger = Ledger::of(self.access_log.map(AccessLog::into_sink), counters);
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
@@ -171,8 +174,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
             reactor.add(acceptor.with_number(number).with_layering(layering));
         }
         let (settings, proxies) = (&shared.settings, &self.layering.proxies);
-        let redirects =
-            self.redirect.map(|place| place.listen(settings.clone(), proxies.clone(), &mut reactor));
+        let redirects = self
+            .redirect
+            .map(|place| place.listen(settings.clone(), proxies.clone(), log_of_redirects, &mut reactor));
         let redirects = redirects.transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
@@ -385,5 +389,8 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
 
     fn flush_log(&self) {
         self.shared.with_log(|log| log.flush());
+        if let Some(redirects) = &self.redirects {
+            redirects.with_log(|log| log.flush());
+        }
     }
 }

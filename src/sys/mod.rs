@@ -35,6 +35,7 @@ pub mod rights;
 pub mod sandbox;
 pub mod seccomp;
 pub mod select;
+pub mod send_queue;
 pub mod sendfile;
 pub mod shared;
 pub mod signal;

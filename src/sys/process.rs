@@ -172,7 +172,8 @@ pub fn take_variable(name: &str) -> Option<OsString> {
     Some(value)
 }
 
-/// Sets the name of this process in ps(1) and top(1): 15 bytes on Linux, nothing elsewhere.
+/// Sets the name of this thread in ps(1) and top(1), which is that of the process on its main thread: 15 bytes on Linux,
+/// nothing elsewhere.
 pub fn set_title(title: &str) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Ok(title) = CString::new(title) {

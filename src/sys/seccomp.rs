@@ -106,7 +106,7 @@ mod backend {
     /// Calls that a worker may make while all conditions hold. `own` is its process id.
     fn conditional(own: u32) -> Vec<(libc::c_long, Vec<Condition>)> {
         let options = |values: &[i32]| values.iter().map(|value| value.cast_unsigned()).collect::<Vec<_>>();
-        let ioctls = [libc::FIONBIO, libc::FIOCLEX, libc::TCGETS, libc::TIOCGWINSZ];
+        let ioctls = [libc::FIONBIO, libc::FIOCLEX, libc::TCGETS, libc::TIOCGWINSZ, libc::TIOCOUTQ];
         let ioctls = ioctls.map(|number| u32::try_from(number).unwrap_or(0));
         // Not F_SETFL: without O_APPEND a worker could write over what a log has. Not F_SETOWN, F_NOTIFY, F_SETLEASE.
         let fcntls = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD, libc::F_DUPFD_CLOEXEC];
@@ -282,6 +282,7 @@ mod backend {
                 (libc::SYS_sendto, [3, 1, 1, 0, 0x1000, 16], false),
                 (libc::SYS_sendto, [3, 1, 1, 0, 1 << 32, 16], false),
                 (libc::SYS_ioctl, [3, 0x5421, 1, 0, 0, 0], true),
+                (libc::SYS_ioctl, [3, 0x5411, 1, 0, 0, 0], true),
                 (libc::SYS_ioctl, [0, 0x5412, 1, 0, 0, 0], false),
                 // The kernel looks at the low word only.
                 (libc::SYS_ioctl, [0, 0x5412 | 1 << 32, 1, 0, 0, 0], false),

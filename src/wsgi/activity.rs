@@ -1,75 +1,133 @@
-//! For how long each thread of a pool has been in the application without output: the figure behind `--timeout`.
+//! For how long each thread of a pool has been in the application without output: the figure behind `--timeout`; and
+//! what a thread of the pool does while it waits for a client.
 
 use std::cell::OnceCell;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use pyo3::Python;
+
+use super::outbox::{Disconnected, Outbox};
 use crate::clock::Instant;
 
+/// A client that takes longer than this for what is in the outbox is slow. A loop that is busy takes up to 1 ms.
+const SLOW: Duration = Duration::from_millis(2);
+
 thread_local! {
-    /// The activity that this thread belongs to, and its number there. Unset on the loop.
-    static THIS_THREAD: OnceCell<(Arc<ThreadActivity>, usize)> = const { OnceCell::new() };
+    /// This thread, if it is one of a pool.
+    static THIS_THREAD: OnceCell<PoolThread> = const { OnceCell::new() };
+}
+
+/// A thread of a pool.
+#[derive(Debug)]
+struct PoolThread {
+    activity: Arc<ThreadActivity>,
+    number: usize,
+    substitution: Arc<dyn Substitution>,
+}
+
+/// Lets other threads run in the place of one that waits for a slow client.
+pub(super) trait Substitution: fmt::Debug + Send + Sync {
+    /// This thread is about to wait.
+    fn park(&self, py: Python<'_>);
+
+    /// This thread has waited.
+    fn unpark(&self);
 }
 
 /// The activity of the threads of a pool.
 #[derive(Debug)]
 pub(super) struct ThreadActivity {
     start: Instant,
-    /// When each thread last called the application or received output from it, in milliseconds after `start`; 0
-    /// while the thread is not in the application.
-    since: Vec<AtomicU64>,
+    threads: Vec<OneActivity>,
+}
+
+/// The activity of the thread with one number.
+#[derive(Debug, Default)]
+struct OneActivity {
+    /// When the thread last called the application or received output from it, in milliseconds after `start`; 0 while
+    /// it is not in the application.
+    since: AtomicU64,
+    /// Python's identifier of the thread.
+    identifier: AtomicU64,
+}
+
+/// A thread that is in the application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// The number of the thread.
+    pub(super) number: usize,
+    /// Python's identifier of the thread.
+    pub(super) identifier: u64,
+    /// When it began, in milliseconds after the start of the pool.
+    since: u64,
+    /// The time without output.
+    pub(super) time: Duration,
+}
+
+impl Silence {
+    /// Whether both are the same time of the same thread in the application.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.number, self.since) == (other.number, other.since)
+    }
 }
 
 impl ThreadActivity {
     pub(super) fn of_threads(count: usize) -> Self {
-        Self { start: Instant::now(), since: (0..count).map(|_| AtomicU64::new(0)).collect() }
+        Self { start: Instant::now(), threads: (0..count).map(|_| OneActivity::default()).collect() }
     }
 
-    pub(super) fn threads(&self) -> usize {
-        self.since.len()
-    }
-
-    /// Registers this thread under `number`, for [`note_progress`], [`leave`] and [`pause`].
-    pub(super) fn register(self: &Arc<Self>, number: usize) {
-        THIS_THREAD.with(|this| _ = this.set((Arc::clone(self), number)));
+    /// Registers this thread under `number`, for the functions of this module.
+    pub(super) fn register(
+        self: &Arc<Self>,
+        number: usize,
+        identifier: u64,
+        substitution: Arc<dyn Substitution>,
+    ) {
+        self.threads[number].identifier.store(identifier, Ordering::Relaxed);
+        let thread = PoolThread { activity: Arc::clone(self), number, substitution };
+        THIS_THREAD.with(|this| _ = this.set(thread));
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// If every thread is in the application: the time since the last output of any of them.
-    pub(super) fn stuck_for(&self) -> Option<Duration> {
+    /// The threads that are in the application.
+    pub(super) fn silences(&self) -> impl Iterator<Item = Silence> {
         let now = self.now();
-        let latest = self.since.iter().map(|since| match since.load(Ordering::Relaxed) {
-            0 => now,
-            since => since,
-        });
-        let since = latest.max().filter(|since| *since < now)?;
-        Some(Duration::from_millis(now - since))
+        self.threads.iter().enumerate().filter_map(move |(number, one)| {
+            let since = one.since.load(Ordering::Relaxed);
+            let time = Duration::from_millis(now.saturating_sub(since));
+            let identifier = one.identifier.load(Ordering::Relaxed);
+            (since != 0).then_some(Silence { number, identifier, since, time })
+        })
     }
 
     /// Waits until no thread is in the application, at most for `longest`: threads whose client is gone find that out,
-    /// and close what the application returned.
-    pub(super) fn wait_until_idle(&self, longest: Duration) {
+    /// and close what the application returned. Returns whether no thread is.
+    pub(super) fn wait_until_idle(&self, longest: Duration) -> bool {
         let start = Instant::now();
         // Threads that waited for a client do not count as busy. The first sleep gives them time to go on.
         loop {
             std::thread::sleep(Duration::from_millis(1));
-            let is_busy = self.since.iter().any(|since| since.load(Ordering::Relaxed) != 0);
-            if !is_busy || start.elapsed() >= longest {
-                return;
+            let is_idle = self.silences().next().is_none();
+            if is_idle || start.elapsed() >= longest {
+                return is_idle;
             }
         }
     }
 }
 
-/// Sets the time since which this thread is in the application. Returns the value before.
-fn set(time: impl FnOnce(&ThreadActivity) -> u64) -> u64 {
+/// Sets the time since which this thread is in the application.
+fn set(time: impl FnOnce(&ThreadActivity) -> u64) {
     THIS_THREAD.with(|this| {
-        this.get().map_or(0, |(all, number)| all.since[*number].swap(time(all), Ordering::Relaxed))
-    })
+        if let Some(PoolThread { activity, number, .. }) = this.get() {
+            activity.threads[*number].since.store(time(activity), Ordering::Relaxed);
+        }
+    });
 }
 
 /// Notes that this thread calls the application, or has received output from it.
@@ -82,10 +140,25 @@ pub(super) fn leave() {
     set(|_| 0);
 }
 
-/// Runs `wait`, which waits for a client. The application is not to blame for that time.
-pub(super) fn pause<T>(wait: impl FnOnce() -> T) -> T {
-    let before = set(|_| 0);
-    let result = wait();
-    set(|_| before);
+/// Waits until there is room in the outbox. The application is not to blame for that time; while the client is slow,
+/// another thread of the pool may run in the place of this one.
+///
+/// # Errors
+/// The client is gone.
+pub(super) fn wait_for_room(py: Python<'_>, outbox: &Outbox) -> Result<(), Disconnected> {
+    leave();
+    let result = py.detach(|| outbox.wait_for_room(Some(SLOW))).unwrap_or_else(|| wait_parked(py, outbox));
+    note_progress();
     result
+}
+
+#[cold]
+fn wait_parked(py: Python<'_>, outbox: &Outbox) -> Result<(), Disconnected> {
+    let substitution = THIS_THREAD.with(|this| this.get().map(|this| Arc::clone(&this.substitution)));
+    substitution.iter().for_each(|substitution| substitution.park(py));
+    py.detach(|| {
+        let result = outbox.wait_for_room(None).unwrap_or(Ok(()));
+        substitution.iter().for_each(|substitution| substitution.unpark());
+        result
+    })
 }

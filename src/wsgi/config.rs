@@ -18,10 +18,15 @@ pub(super) struct WsgiOptions {
     pub(super) preload: bool,
     /// `MODULE` or `MODULE:OBJECT` of the hooks.
     pub(super) hooks: Option<String>,
+    /// The configuration of Python's `logging`.
+    pub(super) log_config: Option<PathBuf>,
     /// Threads of each worker that call the application; 0 for the loop itself.
     pub(super) threads: usize,
+    /// Threads beyond `threads`, which run in the place of those that wait for slow clients.
+    pub(super) spare_threads: usize,
     /// Requests after which a worker is replaced; 0 for no limit.
     pub(super) max_requests: u64,
+    pub(super) run_abandoned: bool,
     /// The path of the application, without a slash at its end.
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths, which has no slash at its end either.
@@ -48,8 +53,11 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         reload,
         preload,
         hooks: values.has("hooks").then(|| values.text("hooks").into()),
+        log_config: values.path("log-config"),
         threads: values.number("threads", 0..=MAX_WORKERS)?,
+        spare_threads: values.number("spare-threads", 0..=MAX_WORKERS)?,
         max_requests: values.number("max-requests", 0..=u64::MAX)?,
+        run_abandoned: values.has("run-abandoned"),
         url_prefix: url_prefix(values)?,
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
         identity: config::identity(values)?,

@@ -12,23 +12,24 @@ use super::shared::lock;
 /// Requests that are named in the log; others are counted.
 const MAX_NAMED: usize = 20;
 
-/// Bytes of a method and a target that are kept beside each response, where they cost a copy and no allocation.
+/// Bytes of a method and a path that are kept beside each response, where they cost a copy and no allocation.
 const LABEL: usize = 80;
 
-/// The method and the target of a request, as far as they fit.
+/// The method and the path of a request, as far as they fit. The query may have secrets.
 #[derive(Clone, Copy)]
-pub(super) struct RequestLabel {
+pub(super) struct CutLabel {
     text: [u8; LABEL],
     method: u8,
     length: u8,
     is_cut: bool,
 }
 
-impl RequestLabel {
+impl CutLabel {
     pub(super) fn of(request: &OwnedRequest) -> Self {
         let mut this = Self { text: [0; LABEL], method: 0, length: 0, is_cut: false };
         this.method = this.add(request.method());
-        this.length = this.method + this.add(request.target());
+        let path = request.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+        this.length = this.method + this.add(path);
         this
     }
 
@@ -42,15 +43,15 @@ impl RequestLabel {
     }
 }
 
-impl fmt::Display for RequestLabel {
+impl fmt::Display for CutLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (method, target) = self.text[..usize::from(self.length)].split_at(usize::from(self.method));
+        let (method, path) = self.text[..usize::from(self.length)].split_at(usize::from(self.method));
         let rest = if self.is_cut { "..." } else { "" };
-        write!(f, "{} {}{rest}", method.escape_ascii(), target.escape_ascii())
+        write!(f, "{} {}{rest}", method.escape_ascii(), path.escape_ascii())
     }
 }
 
-impl fmt::Debug for RequestLabel {
+impl fmt::Debug for CutLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -61,7 +62,7 @@ impl fmt::Debug for RequestLabel {
 pub(super) struct CutOff {
     is_on: AtomicBool,
     /// The first ones, and the number of all.
-    requests: Mutex<(Vec<RequestLabel>, usize)>,
+    requests: Mutex<(Vec<CutLabel>, usize)>,
 }
 
 impl CutOff {
@@ -71,7 +72,7 @@ impl CutOff {
     }
 
     /// Takes note of a response that is dropped before its end.
-    pub(super) fn note(&self, request: &RequestLabel) {
+    pub(super) fn note(&self, request: &CutLabel) {
         if self.is_on.load(Ordering::Relaxed) {
             let mut requests = lock(&self.requests);
             requests.1 += 1;
@@ -108,13 +109,13 @@ mod tests {
 
     #[test]
     fn a_label_is_cut_where_it_does_not_fit() {
-        let mut label = RequestLabel { text: [0; LABEL], method: 0, length: 0, is_cut: false };
+        let mut label = CutLabel { text: [0; LABEL], method: 0, length: 0, is_cut: false };
         label.method = label.add(b"GET");
         label.length = label.method + label.add(b"/a\n");
         assert_eq!(label.to_string(), "GET /a\\n");
         label.length = label.method + label.add(&[b'x'; 500]);
         assert_eq!(label.to_string(), format!("GET {}...", "x".repeat(LABEL - 3)));
-        let mut label = RequestLabel { text: [0; LABEL], method: 0, length: 0, is_cut: false };
+        let mut label = CutLabel { text: [0; LABEL], method: 0, length: 0, is_cut: false };
         label.method = label.add(&[b'm'; 500]);
         label.length = label.method + label.add(b"/");
         assert_eq!(label.to_string(), format!("{} ...", "m".repeat(LABEL)));

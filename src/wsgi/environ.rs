@@ -13,6 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use super::error_stream::ErrorStream;
 use super::file_wrapper::WsgiFileWrapper;
 use super::names::{FieldName, FieldNames, FieldRule};
 use super::request::OwnedRequest;
@@ -98,7 +99,7 @@ fn template(
     let key = |key| PyString::intern(py, key);
     dict.set_item(key("wsgi.version"), (1, 0))?;
     dict.set_item(key("wsgi.input"), py.None())?;
-    dict.set_item(key("wsgi.errors"), py.import("sys")?.getattr("stderr")?)?;
+    dict.set_item(key("wsgi.errors"), ErrorStream.into_pyobject(py)?)?;
     dict.set_item(key("wsgi.multithread"), concurrency.multithread)?;
     dict.set_item(key("wsgi.multiprocess"), concurrency.multiprocess)?;
     dict.set_item(key("wsgi.run_once"), false)?;

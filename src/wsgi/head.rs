@@ -35,6 +35,13 @@ impl ApplicationHead {
         Self { text, status_end: status.len(), code, ..Self::default() }
     }
 
+    /// As [`Self::plain`] for a request that the client may send again in a second.
+    pub(super) fn unavailable() -> Self {
+        let mut head = Self::plain(503, "503 Service Unavailable");
+        head.text.extend_from_slice(b"Retry-After: 1\r\n");
+        head
+    }
+
     /// Whether a response with this status has no body (RFC 9110 §15).
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.code, 204 | 304)

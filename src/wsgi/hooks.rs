@@ -4,6 +4,7 @@
 use log::error;
 use pyo3::prelude::*;
 
+use super::error_log::failure;
 use crate::sys::process::{Exit, Pid};
 
 /// The hooks, if there are any.
@@ -45,7 +46,7 @@ impl ProcessHooks {
         };
         if let Err(error) = result {
             error!("the hook {name} has failed");
-            error.display(py);
+            failure(py, &error);
         }
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
-use super::cut_off::{CutOff, RequestLabel};
+use super::cut_off::{CutLabel, CutOff};
+use super::error_log::failure as report;
 use super::lent_socket::LentSocket;
 use super::request::OwnedRequest;
 use super::response::Delivery;
-use super::run::{Run, RunStep, Runner, report};
+use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use crate::chat::OutQueue;
 use crate::clock::Instant;
@@ -48,7 +49,7 @@ pub(super) struct InlineResponse {
     socket: RawFd,
     /// The request, until the application is called.
     request: Option<OwnedRequest>,
-    label: RequestLabel,
+    label: CutLabel,
     run: Option<Run>,
     /// Whether the first step was made.
     has_begun: bool,
@@ -56,7 +57,7 @@ pub(super) struct InlineResponse {
 
 impl InlineResponse {
     pub(super) fn new(inline: Arc<Inline>, request: OwnedRequest, socket: RawFd) -> Self {
-        let label = RequestLabel::of(&request);
+        let label = CutLabel::of(&request);
         Self { inline, socket, request: Some(request), label, run: None, has_begun: false }
     }
 
@@ -112,6 +113,10 @@ impl PendingResponse for InlineResponse {
 
     fn status(&self) -> Option<(Status, u64)> {
         self.run.as_ref()?.response().status()
+    }
+
+    fn fields(&self) -> Vec<u8> {
+        self.run.as_ref().map(|run| run.response().fields().to_vec()).unwrap_or_default()
     }
 }
 

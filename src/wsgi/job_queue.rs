@@ -5,12 +5,14 @@
 //! job is worth a thread.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batched_waker::RECHECK;
 use super::outbox::Outbox;
 use super::request::OwnedRequest;
 use super::shared::lock;
+use super::thread_counts::ThreadCounts;
 use crate::clock::Instant;
 
 /// Threads that were woken in a row for nothing. After that many, one thread is enough again.
@@ -23,24 +25,32 @@ pub(super) struct Job {
     pub(super) outbox: Arc<Outbox>,
 }
 
+/// What a thread does after it has waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// It takes a job.
+    Work,
+    /// It starts the thread with this number, and takes a job.
+    StartAndWork(usize),
+    /// It ends.
+    End,
+}
+
 /// The queue of a pool. Each connection of the worker has at most one job in it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct JobQueue {
     state: Mutex<QueueState>,
     ready: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct QueueState {
     jobs: VecDeque<Job>,
     /// Jobs that were taken since the pool began; wraps.
     taken: u64,
     /// The value of `taken` that the loop saw last, and when it saw that value first.
     seen: Option<(u64, Instant)>,
-    /// Threads that wait for a job.
-    idle: usize,
-    /// Threads that were woken and still count as idle.
-    woken: usize,
+    threads: ThreadCounts,
     /// Whether each job is worth a thread.
     is_slow: bool,
     /// Threads that were woken in a row for nothing.
@@ -73,62 +83,122 @@ impl QueueState {
         }
     }
 
-    /// Returns how many of `threads` to wake now.
-    fn wake_more(&mut self, threads: usize) -> usize {
-        let asleep = self.idle.saturating_sub(self.woken);
-        let awake = threads.saturating_sub(asleep);
+    /// Returns how many threads to wake now.
+    fn wake_more(&mut self) -> usize {
         let wanted = match self.is_slow {
-            true => self.jobs.len().saturating_sub(self.woken),
-            false => self.jobs.len().min(1).saturating_sub(awake),
+            true => self.jobs.len().saturating_sub(self.threads.woken()),
+            false => self.jobs.len().min(1).saturating_sub(self.threads.awake()),
         };
-        let count = wanted.min(asleep);
-        self.woken += count;
-        count
+        self.threads.wake(wanted)
     }
 }
 
 impl JobQueue {
-    /// On the loop: takes `jobs`, and wakes as many of `threads` as they need. An empty `spare` is exchanged for the
-    /// memory of finished requests. Returns whether jobs wait although threads sleep: then the loop looks again soon.
-    pub(super) fn take(
-        &self,
-        jobs: &mut VecDeque<Job>,
-        spare: &mut Vec<OwnedRequest>,
-        threads: usize,
-    ) -> bool {
-        let mut state = lock(&self.state);
+    pub(super) fn new(threads: ThreadCounts) -> Self {
+        let state = QueueState {
+            jobs: VecDeque::new(),
+            taken: 0,
+            seen: None,
+            threads,
+            is_slow: false,
+            wasted: 0,
+            spare: Vec::new(),
+            is_closed: false,
+        };
+        Self { state: Mutex::new(state), ready: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        lock(&self.state)
+    }
+
+    /// On the loop: takes `jobs`, and wakes as many threads as they need. An empty `spare` is exchanged for the memory
+    /// of finished requests. Returns whether jobs wait although threads sleep: then the loop looks again soon.
+    pub(super) fn take(&self, jobs: &mut VecDeque<Job>, spare: &mut Vec<OwnedRequest>) -> bool {
+        let mut state = self.state();
         state.note_waiting_jobs(!jobs.is_empty());
         state.jobs.append(jobs);
-        let count = state.wake_more(threads);
+        let count = state.wake_more();
         if spare.is_empty() {
             std::mem::swap(spare, &mut state.spare);
         }
-        let is_waiting = !state.jobs.is_empty() && state.idle > state.woken;
+        let is_waiting = !state.jobs.is_empty() && state.threads.can_wake();
         drop(state);
         (0..count).for_each(|_| self.ready.notify_one());
         is_waiting
     }
 
-    /// On a thread: waits until there may be a job. Returns `false` when the queue is closed and empty.
-    pub(super) fn wait(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.idle += 1;
-        while state.jobs.is_empty() && !state.is_closed {
+    /// On the loop: whether a thread is free for each job that waits, and for `coming` more.
+    pub(super) fn has_threads_for(&self, coming: usize) -> bool {
+        let state = self.state();
+        state.threads.free() >= state.jobs.len() + coming
+    }
+
+    /// On the loop: frees jobs that are not run any more, if there may be `gone` of them and they are most of the queue.
+    /// Returns whether it did.
+    pub(super) fn sweep(&self, gone: usize) -> bool {
+        let mut state = self.state();
+        let is_worth_it = gone * 2 >= state.jobs.len();
+        if is_worth_it {
+            state.jobs.retain(|job| !job.outbox.is_abandoned());
+        }
+        is_worth_it
+    }
+
+    /// On the loop: takes all jobs back.
+    pub(super) fn take_back(&self) -> VecDeque<Job> {
+        std::mem::take(&mut self.state().jobs)
+    }
+
+    /// On the loop: for how long no job was taken, if one waits whose client is there; and whether there are threads
+    /// that wait for jobs, which cannot take one without the interpreter.
+    pub(super) fn waiting(&self) -> Option<(Duration, bool)> {
+        let state = self.state();
+        let since = state.seen.filter(|(taken, _)| *taken == state.taken);
+        let time = since.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+        let waits = state.jobs.iter().any(|job| !job.outbox.is_abandoned());
+        waits.then(|| (time, state.threads.has_idle()))
+    }
+
+    /// Counts a thread that is about to start. Returns its number.
+    pub(super) fn start_thread(&self) -> Option<usize> {
+        self.state().threads.start()
+    }
+
+    /// A thread does not start.
+    pub(super) fn give_up_thread(&self, number: usize) {
+        self.state().threads.end(number);
+    }
+
+    /// On the thread with this number: waits until there may be a job.
+    pub(super) fn wait(&self, number: usize) -> Wake {
+        let mut state = self.state();
+        if state.threads.is_surplus() {
+            state.threads.end(number);
+            return Wake::End;
+        }
+        state.threads.sit_down();
+        while !state.is_closed && (state.jobs.is_empty() || !state.threads.may_stand_up()) {
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.woken = state.woken.saturating_sub(1);
+            state.threads.note_woken();
             if state.jobs.is_empty() {
                 state.note_wake(false);
             }
         }
-        state.idle -= 1;
-        !state.jobs.is_empty()
+        if state.is_closed {
+            return Wake::End;
+        }
+        state.threads.stand_up().map_or(Wake::Work, Wake::StartAndWork)
     }
 
-    /// On a thread: returns the next job, if there is one; `finished` is the request of the last one.
+    /// On a thread: returns the next job, if there is one for it; `finished` is the request of the last one.
     pub(super) fn next(&self, finished: Option<OwnedRequest>) -> Option<Job> {
-        let mut state = lock(&self.state);
+        let mut state = self.state();
         if let Some(request) = finished {
             request.keep_in(&mut state.spare);
+        }
+        if !state.threads.may_go_on() {
+            return None;
         }
         let job = state.jobs.pop_front()?;
         state.taken = state.taken.wrapping_add(1);
@@ -137,12 +207,33 @@ impl JobQueue {
 
     /// On a thread that was woken: notes whether it found a job.
     pub(super) fn note_wake(&self, found: bool) {
-        lock(&self.state).note_wake(found);
+        self.state().note_wake(found);
     }
 
-    /// Ends the threads that wait for a job.
+    /// On a thread that is about to wait for a slow client: another one may run in its place. Returns the number of the
+    /// thread to start.
+    pub(super) fn park(&self) -> Option<usize> {
+        let mut state = self.state();
+        let number = state.threads.park();
+        let wakes = !state.jobs.is_empty() && state.threads.wake(1) > 0;
+        drop(state);
+        if wakes {
+            self.ready.notify_one();
+        }
+        number
+    }
+
+    /// On a thread: it has waited for its client.
+    pub(super) fn unpark(&self) {
+        self.state().threads.unpark();
+    }
+
+    /// Ends the threads that wait for a job. The clients of all jobs are gone.
     pub(super) fn close(&self) {
-        lock(&self.state).is_closed = true;
+        let mut state = self.state();
+        state.is_closed = true;
+        state.jobs.clear();
+        drop(state);
         self.ready.notify_all();
     }
 }

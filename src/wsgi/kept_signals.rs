@@ -12,6 +12,7 @@ use log::{error, warn};
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
+use super::error_log::failure;
 use crate::sys::signal::{Blocked, Signal, Signals};
 
 /// The signals that end a worker.
@@ -83,9 +84,15 @@ impl KeptSignals {
     pub(super) fn run_handlers(&self) {
         // Each call ends with the first exception; a signal that comes later wakes the loop again.
         for _ in Signal::ALL {
-            match Python::attach(|py| py.check_signals().inspect_err(|error| error.display(py))) {
-                Ok(()) => return,
-                Err(_) => error!("a signal handler of the application has failed"),
+            let failed = Python::attach(|py| {
+                let checked = py.check_signals();
+                checked.inspect_err(|error| {
+                    error!("a signal handler of the application has failed");
+                    failure(py, error);
+                })
+            });
+            if failed.is_ok() {
+                return;
             }
         }
     }

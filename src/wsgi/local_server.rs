@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 
 use super::arguments::{self, exception};
 use super::environ::Application;
+use super::error_log;
 use super::options::GivenOptions;
 use super::server::{self, Callbacks, WsgiApp, WsgiContent};
 use super::shared::lock;
@@ -56,8 +57,9 @@ impl LocalServer {
         let log = open_log(&base).map_err(exception)?;
         // The log belongs to the process: the first server that has one decides.
         if log::max_level() == LevelFilter::Off {
-            log.take_the_log(base.log);
+            log.take_the_log(base.log, Some(error_log::format_line));
         }
+        error_log::open(log.clone());
         let setup = Setup::open_alone(base).map_err(exception)?;
         Ok(Self { app, state: Mutex::new(LocalState::Listening(Box::new(setup), log)) })
     }

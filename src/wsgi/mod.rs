@@ -20,8 +20,12 @@
 //! | `command` | the command line |
 //! | `config` | the options, checked |
 //! | `cut_off` | requests that the end of `--grace` cuts off |
+//! | `current` | the request that a thread works on, for the log |
 //! | `environ` | the environ |
+//! | `error_log` | the lines of the log, and tracebacks |
+//! | `error_stream` | `wsgi.errors` |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
+//! | `hang_watch` | finds threads that hang |
 //! | `head` | the arguments of `start_response`, checked |
 //! | `hooks` | functions of the operator that run when processes begin and end |
 //! | `inline` | the application on the loop |
@@ -35,6 +39,8 @@
 //! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
 //! | `pool` | the application in a pool of threads |
+//! | `python_log` | Python's `logging`, joined |
+//! | `python_thread` | threads that Python's tools know |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
@@ -42,16 +48,22 @@
 //! | `service` | takes a request to the application, or to files |
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
 //! | `spool` | the body of a request |
+//! | `stacks` | where threads are, for the log |
 //! | `start_response` | `start_response` and `write` |
+//! | `thread_counts` | how many threads of a pool do what |
 
 mod activity;
 mod arguments;
 mod batched_waker;
 mod command;
 mod config;
+mod current;
 mod cut_off;
 mod environ;
+mod error_log;
+mod error_stream;
 mod file_wrapper;
+mod hang_watch;
 mod head;
 mod hooks;
 mod inline;
@@ -65,6 +77,8 @@ mod names;
 mod options;
 mod outbox;
 mod pool;
+mod python_log;
+mod python_thread;
 mod request;
 mod response;
 mod run;
@@ -72,7 +86,9 @@ mod server;
 mod service;
 mod shared;
 mod spool;
+mod stacks;
 mod start_response;
+mod thread_counts;
 
 use std::ffi::OsString;
 
@@ -107,12 +123,19 @@ fn serve(
     py.detach(|| server::serve(given, callbacks)).map_err(arguments::exception)
 }
 
+/// Method, path, id and client of the request that this thread works on; `None` if it works on none.
+#[pyfunction]
+fn current_request() -> Option<(String, String, String, Option<String>)> {
+    current::request().map(|request| request.label().into_tuple())
+}
+
 /// The extension module.
 #[pymodule]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<local_server::LocalServer>()?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
+    module.add_function(wrap_pyfunction!(current_request, module)?)?;
     module.add_function(wrap_pyfunction!(main, module)?)?;
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

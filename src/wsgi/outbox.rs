@@ -7,6 +7,7 @@
 //! ```
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::batched_waker::BatchedWaker;
 use super::shared::lock;
@@ -25,6 +26,8 @@ pub(super) struct Outbox {
     room: Condvar,
     waker: Arc<BatchedWaker>,
     connection: Key,
+    /// Whether the application is called also for a client that is gone.
+    runs_abandoned: bool,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +37,11 @@ struct OutboxState {
     file: Option<FileSlice>,
     /// Status and bytes of the head, once that is in `wire`.
     status: Option<(Status, u64)>,
+    /// The field lines of the head, if the log wants them.
+    fields: Vec<u8>,
     completion: Option<Completion>,
+    /// Whether a thread has taken the request.
+    is_begun: bool,
     is_gone: bool,
     /// Whether the thread waits for room.
     waits: bool,
@@ -59,15 +66,35 @@ impl OutboxState {
 }
 
 impl Outbox {
-    /// `memory` is empty; the thread receives it in exchange for the first bytes.
-    pub(super) fn new(waker: Arc<BatchedWaker>, connection: Key, memory: Vec<u8>) -> Self {
+    /// `memory` is empty; the thread receives it in exchange for the first bytes. `runs_abandoned`: the application is
+    /// called although the client is gone.
+    pub(super) fn new(
+        waker: Arc<BatchedWaker>,
+        connection: Key,
+        memory: Vec<u8>,
+        runs_abandoned: bool,
+    ) -> Self {
         let state = OutboxState { wire: memory, ..OutboxState::default() };
-        Self { state: Mutex::new(state), room: Condvar::new(), waker, connection }
+        Self { state: Mutex::new(state), room: Condvar::new(), waker, connection, runs_abandoned }
     }
 
-    /// Whether the client is gone.
-    pub(super) fn is_gone(&self) -> bool {
-        lock(&self.state).is_gone
+    /// On a thread that takes the request: returns whether to call the application.
+    pub(super) fn begin(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.is_begun = true;
+        !state.is_gone || self.runs_abandoned
+    }
+
+    /// Whether the application is not called any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        lock(&self.state).is_gone && !self.runs_abandoned
+    }
+
+    /// On the loop: gives the response up unless a thread has taken the request. Returns whether it did.
+    pub(super) fn give_up(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.is_gone |= !state.is_begun && !self.runs_abandoned;
+        state.is_gone
     }
 
     /// Takes bytes for the loop, also above the high-water mark: the thread calls [`Outbox::wait_for_room`] then.
@@ -118,19 +145,29 @@ impl Outbox {
         lock(&self.state).is_full()
     }
 
-    /// Waits until the output is below the high-water mark.
+    /// Waits until the output is below the high-water mark. Returns `None` if that takes `longest`.
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn wait_for_room(&self) -> Result<(), Disconnected> {
+    pub(super) fn wait_for_room(&self, longest: Option<Duration>) -> Option<Result<(), Disconnected>> {
         self.waker.flush();
         let mut state = lock(&self.state);
-        while state.is_full() && !state.is_gone {
-            state.waits = true;
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let must_wait = |state: &mut OutboxState| state.is_full() && !state.is_gone;
+        state.waits = true;
+        state = match longest {
+            Some(longest) => {
+                let result = self.room.wait_timeout_while(state, longest, |state| must_wait(state));
+                result.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => {
+                self.room.wait_while(state, |state| must_wait(state)).unwrap_or_else(PoisonError::into_inner)
+            }
+        };
         state.waits = false;
-        if state.is_gone { Err(Disconnected) } else { Ok(()) }
+        match (state.is_gone, state.is_full()) {
+            (true, _) => Some(Err(Disconnected)),
+            (false, is_full) => (!is_full).then_some(Ok(())),
+        }
     }
 
     /// On the loop: moves the output to `out`.
@@ -155,6 +192,16 @@ impl Outbox {
     /// Returns the status and the bytes of the head, once that is here.
     pub(super) fn status(&self) -> Option<(Status, u64)> {
         lock(&self.state).status
+    }
+
+    /// Keeps the field lines of the head, for the log.
+    pub(super) fn set_fields(&self, fields: &[u8]) {
+        lock(&self.state).fields = fields.into();
+    }
+
+    /// On the loop: takes the field lines of the head.
+    pub(super) fn fields(&self) -> Vec<u8> {
+        std::mem::take(&mut lock(&self.state).fields)
     }
 
     /// On the loop: the response is over, or the client gone. Output that comes after it is dropped.

@@ -8,24 +8,26 @@
 //! request costs eight microseconds, and loses what the application keeps in `threading.local`.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::Builder;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use log::error;
+use log::{error, warn};
 use pyo3::prelude::*;
 
-use super::activity::{self, ThreadActivity};
+use super::activity::{self, Substitution, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
-use super::cut_off::{CutOff, RequestLabel};
+use super::cut_off::{CutLabel, CutOff};
 use super::environ::Application;
-use super::job_queue::{Job, JobQueue};
+use super::error_log::failure as report;
+use super::job_queue::{Job, JobQueue, Wake};
 use super::outbox::Outbox;
+use super::python_thread;
 use super::request::OwnedRequest;
-use super::response::Delivery;
-use super::run::{Run, RunStep, Runner, report};
+use super::response::{ApplicationResponse, Delivery};
+use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
+use super::thread_counts::ThreadCounts;
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
@@ -36,11 +38,13 @@ const MAX_SPARE_WIRES: usize = 16;
 const MAX_SPARE_WIRE: usize = 128 * 1024;
 
 /// What the loop and the threads share.
-#[derive(Debug)]
 struct PoolState {
+    /// Itself, for the threads that its threads start.
+    this: Weak<Self>,
     queue: JobQueue,
     waker: Arc<BatchedWaker>,
     activity: Arc<ThreadActivity>,
+    application: Arc<Application>,
 }
 
 /// What only the loop uses.
@@ -54,6 +58,8 @@ struct LoopSide {
     wires: Vec<Vec<u8>>,
     /// Whether requests or responses have passed in this turn.
     is_busy: bool,
+    /// Clients that have left before their responses ended. Their jobs may be in the queue.
+    gone: usize,
 }
 
 /// The threads of a worker, as the loop sees them.
@@ -67,20 +73,26 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `count` threads; `waker` wakes the loop.
+    /// Starts `count` threads. Up to `spare` others run in the place of threads that wait for slow clients. `waker`
+    /// wakes the loop.
     ///
     /// # Errors
-    /// As pthread_create(3).
-    pub(super) fn start(count: usize, application: &Arc<Application>, waker: Waker) -> io::Result<Self> {
-        let waker = Arc::new(BatchedWaker::new(waker));
-        let activity = Arc::new(ThreadActivity::of_threads(count));
-        let state = Arc::new(PoolState { queue: JobQueue::default(), waker, activity });
-        for number in 0..count {
-            let (state, application) = (Arc::clone(&state), Arc::clone(application));
-            Builder::new()
-                .name(format!("wsgi-{number}"))
-                .stack_size(8 * 1024 * 1024)
-                .spawn(move || work(&state, &application, number))?;
+    /// The system has no more threads.
+    pub(super) fn start(
+        py: Python<'_>,
+        (count, spare): (usize, usize),
+        application: &Arc<Application>,
+        waker: Waker,
+    ) -> PyResult<Self> {
+        let state = Arc::new_cyclic(|this| PoolState {
+            this: Weak::clone(this),
+            queue: JobQueue::new(ThreadCounts::new(count, spare)),
+            waker: Arc::new(BatchedWaker::new(waker)),
+            activity: Arc::new(ThreadActivity::of_threads(count + spare)),
+            application: Arc::clone(application),
+        });
+        for _ in 0..count {
+            state.queue.start_thread().map_or(Ok(()), |number| state.start_thread(py, number))?;
         }
         Ok(Self { state, loop_side: Mutex::default(), cut_off: CutOff::default() })
     }
@@ -89,12 +101,18 @@ impl Pool {
         lock(&self.loop_side)
     }
 
-    /// Hands over the requests of this turn. Returns how long the loop may wait.
-    pub(super) fn before_waiting(&self) -> Option<Duration> {
+    /// Hands over the requests of this turn, or refuses them and those that wait. Returns how long the loop may wait.
+    pub(super) fn before_waiting(&self, refuses: bool) -> Option<Duration> {
         let mut side = self.loop_side();
-        let LoopSide { jobs, requests, is_busy, .. } = &mut *side;
+        let LoopSide { jobs, requests, is_busy, gone, .. } = &mut *side;
         let was_busy = std::mem::take(is_busy) || !jobs.is_empty();
-        let is_waiting = self.state.queue.take(jobs, requests, self.state.activity.threads());
+        let is_waiting = self.state.queue.take(jobs, requests);
+        if *gone > 0 && self.state.queue.sweep(*gone) {
+            *gone = 0;
+        }
+        if refuses {
+            self.refuse_waiting();
+        }
         let rechecks = was_busy || is_waiting;
         let is_awake = self.state.waker.before_waiting(rechecks);
         (rechecks && !is_awake).then_some(RECHECK)
@@ -103,6 +121,23 @@ impl Pool {
     /// The activity of the threads, which may outlive the pool.
     pub(super) fn activity(&self) -> &Arc<ThreadActivity> {
         &self.state.activity
+    }
+
+    /// For how long no request was begun, if one waits; and whether threads wait for requests, which cannot begin one
+    /// without the interpreter.
+    pub(super) fn waiting(&self) -> Option<(Duration, bool)> {
+        self.state.queue.waiting()
+    }
+
+    /// Refuses the requests that were not begun: 503. A client may send them again, to another worker.
+    fn refuse_waiting(&self) {
+        for Job { request, outbox } in self.state.queue.take_back() {
+            let context = Arc::clone(&self.state.application.context);
+            let delivery = Delivery::Outbox(outbox);
+            let mut response = ApplicationResponse::new(request.facts, context, Vec::new(), delivery);
+            let completion = response.refuse();
+            response.hand_over_end(None, completion);
+        }
     }
 
     /// Returns memory for a request.
@@ -126,32 +161,74 @@ impl Drop for Pool {
     }
 }
 
-/// A thread of the pool.
-fn work(state: &PoolState, application: &Arc<Application>, number: usize) {
-    state.activity.register(number);
-    Python::attach(|py| {
-        let mut runner = Runner::new(py, Arc::clone(application));
-        while py.detach(|| state.queue.wait()) {
+impl fmt::Debug for PoolState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolState").field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+impl PoolState {
+    /// Starts the thread with this number, which the queue has counted.
+    fn start_thread(&self, py: Python<'_>, number: usize) -> PyResult<()> {
+        let Some(state) = self.this.upgrade() else {
+            return Ok(());
+        };
+        let started = python_thread::start(py, &format!("wsgi-{number}"), move |py| state.work(py, number));
+        started.inspect_err(|_| self.queue.give_up_thread(number))
+    }
+
+    /// As [`Self::start_thread`], on a thread that goes on without it.
+    fn start_spare_thread(&self, py: Python<'_>, number: usize) {
+        if let Err(error) = self.start_thread(py, number) {
+            warn!("a thread cannot be started: {error}");
+        }
+    }
+
+    /// A thread of the pool.
+    fn work(&self, py: Python<'_>, number: usize) {
+        let identifier = python_thread::identifier(py);
+        if let Some(state) = self.this.upgrade() {
+            self.activity.register(number, identifier, state);
+        }
+        let mut runner = Runner::new(py, Arc::clone(&self.application));
+        loop {
+            match py.detach(|| self.queue.wait(number)) {
+                Wake::End => return,
+                Wake::Work => {}
+                Wake::StartAndWork(number) => self.start_spare_thread(py, number),
+            }
             // A thread takes a job when it has the interpreter: no job waits with a thread that waits for that.
             let mut finished = None;
             let mut found = false;
-            while let Some(job) = state.queue.next(finished.take()) {
+            while let Some(job) = self.queue.next(finished.take()) {
                 activity::note_progress();
                 finished = Some(serve(py, &mut runner, job));
                 activity::leave();
                 found = true;
             }
-            state.queue.note_wake(found);
-            state.waker.flush();
+            self.queue.note_wake(found);
+            self.waker.flush();
         }
-    });
+    }
+}
+
+impl Substitution for PoolState {
+    fn park(&self, py: Python<'_>) {
+        if let Some(number) = self.queue.park() {
+            self.start_spare_thread(py, number);
+        }
+    }
+
+    fn unpark(&self) {
+        self.queue.unpark();
+    }
 }
 
 /// Serves one request. Returns it, for its memory.
 fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
     let Job { mut request, outbox } = job;
-    if outbox.is_gone() {
-        // The client did not wait. The application is not called.
+    if !outbox.begin() {
+        // The client did not wait.
         return request;
     }
     match runner.start(py, &mut request, Delivery::Outbox(Arc::clone(&outbox))) {
@@ -168,7 +245,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
 fn complete(py: Python<'_>, mut run: Run) -> Vec<u8> {
     loop {
         match run.step(py) {
-            RunStep::More => activity::note_progress(),
+            RunStep::More => {}
             RunStep::Gone => return Vec::new(),
             RunStep::End(file, completion) => {
                 let mut response = run.response();
@@ -186,16 +263,18 @@ pub(super) struct PoolResponse {
     pool: Arc<Pool>,
     /// The request, until it is handed over.
     request: Option<OwnedRequest>,
-    label: RequestLabel,
+    label: CutLabel,
     outbox: Arc<Outbox>,
+    is_over: bool,
 }
 
 impl PoolResponse {
-    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key) -> Self {
+    /// `runs_abandoned`: the application is called although the client is gone.
+    pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key, runs_abandoned: bool) -> Self {
         let memory = pool.loop_side().wires.pop().unwrap_or_default();
-        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory));
-        let label = RequestLabel::of(&request);
-        Self { pool, request: Some(request), label, outbox }
+        let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory, runs_abandoned));
+        let label = CutLabel::of(&request);
+        Self { pool, request: Some(request), label, outbox, is_over: false }
     }
 }
 
@@ -213,11 +292,19 @@ impl PendingResponse for PoolResponse {
         }
     }
 
+    /// A client that closes its half while its request waits for a thread is taken for one that has left. It may be one that
+    /// still reads, which therefore has its response if a thread is free.
+    fn end_input(&mut self) -> bool {
+        let coming = self.pool.loop_side().jobs.len();
+        !self.pool.state.queue.has_threads_for(coming) && self.outbox.give_up()
+    }
+
     fn poll(&mut self, out: &mut OutQueue) -> Progress {
         let progress = self.outbox.fetch(out);
         let mut side = self.pool.loop_side();
         side.is_busy = true;
         if matches!(progress, Progress::End(_)) {
+            self.is_over = true;
             side.keep_wire(self.outbox.take_memory());
         }
         progress
@@ -226,11 +313,16 @@ impl PendingResponse for PoolResponse {
     fn status(&self) -> Option<(Status, u64)> {
         self.outbox.status()
     }
+
+    fn fields(&self) -> Vec<u8> {
+        self.outbox.fields()
+    }
 }
 
 impl Drop for PoolResponse {
     fn drop(&mut self) {
         self.outbox.leave();
+        self.pool.loop_side().gone += usize::from(!self.is_over);
         self.pool.cut_off.note(&self.label);
     }
 }

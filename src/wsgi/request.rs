@@ -1,11 +1,12 @@
 //! A request on its way to the application: its head and its body, in memory of its own.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use super::spool::Spool;
 use crate::http1::{BodyFraming, Method, Request, Status, Target, Version};
-use crate::server::PeerInfo;
+use crate::server::{PeerInfo, given_id, push_made_id};
 
 /// Requests whose memory is kept for the next ones.
 const MAX_SPARE: usize = 64;
@@ -13,9 +14,19 @@ const MAX_SPARE: usize = 64;
 /// A range of [`OwnedRequest::text`].
 type Span = Range<u32>;
 
+/// The most characters of a method and of a path in a line of the log.
+const MAX_LABEL: usize = 200;
+
 /// A request that owns its text. Its memory is used again for other requests.
 #[derive(Default)]
 pub(super) struct OwnedRequest {
+    head: Arc<RequestHead>,
+    pub(super) body: Spool,
+}
+
+/// The head of a request. The log refers to it while the response is made.
+#[derive(Default)]
+pub(super) struct RequestHead {
     text: Vec<u8>,
     fields: Vec<(Span, Span)>,
     method: Span,
@@ -27,7 +38,25 @@ pub(super) struct OwnedRequest {
     /// Whether the head announces a body, or the length of one.
     pub(super) has_length: bool,
     pub(super) peer: Option<PeerInfo>,
-    pub(super) body: Spool,
+    /// The number of the request in this worker.
+    number: u64,
+}
+
+/// What names a request in a line of the log. All of it is printable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RequestLabel {
+    pub(super) method: String,
+    /// The path as it was sent, without the query, which may have secrets.
+    pub(super) path: String,
+    pub(super) id: String,
+    pub(super) client: Option<String>,
+}
+
+impl RequestLabel {
+    /// Method, path, id and client, for Python.
+    pub(super) fn into_tuple(self) -> (String, String, String, Option<String>) {
+        (self.method, self.path, self.id, self.client)
+    }
 }
 
 /// The facts of a request that decide how its response is framed.
@@ -40,13 +69,65 @@ pub(super) struct RequestFacts {
 
 impl fmt::Debug for OwnedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.head.fmt(f)
+    }
+}
+
+impl Deref for OwnedRequest {
+    type Target = RequestHead;
+
+    fn deref(&self) -> &RequestHead {
+        &self.head
+    }
+}
+
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Request({} {})", self.method().escape_ascii(), self.target().escape_ascii())
     }
 }
 
 impl OwnedRequest {
-    /// Copies the head. Path and query are those of `head.target`, which the server may have shortened by a prefix.
-    pub(super) fn set_head(&mut self, head: &Request<'_>, peer: PeerInfo) {
+    /// Copies the head of the request with this number in the worker. Path and query are those of `head.target`, which
+    /// the server may have shortened by a prefix.
+    pub(super) fn set_head(&mut self, head: &Request<'_>, peer: PeerInfo, number: u64) {
+        self.body.clear();
+        if Arc::get_mut(&mut self.head).is_none() {
+            // The response to the last request is not over.
+            self.head = Arc::default();
+        }
+        if let Some(own) = Arc::get_mut(&mut self.head) {
+            own.number = number;
+            own.set(head, peer);
+        }
+    }
+
+    /// The head, for the log.
+    pub(super) fn share_head(&self) -> Arc<RequestHead> {
+        Arc::clone(&self.head)
+    }
+
+    /// Takes the next bytes of the body.
+    ///
+    /// # Errors
+    /// 503: the temporary folder has no room for them.
+    pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        self.body.push(bytes).map_err(|error| {
+            log::error!("cannot keep a request body in the temporary folder: {error}");
+            Status::SERVICE_UNAVAILABLE
+        })
+    }
+
+    /// Keeps the memory of a finished request in `spare`, unless that holds enough.
+    pub(super) fn keep_in(self, spare: &mut Vec<Self>) {
+        if spare.len() < MAX_SPARE {
+            spare.push(self);
+        }
+    }
+}
+
+impl RequestHead {
+    fn set(&mut self, head: &Request<'_>, peer: PeerInfo) {
         let mut words = head.line.splitn(3, |byte| *byte == b' ');
         let mut word = || words.next().unwrap_or_default();
         let (path, query) = match head.target {
@@ -71,24 +152,33 @@ impl OwnedRequest {
         };
         self.has_length = head.framing != BodyFraming::None || head.fields.get("content-length").is_some();
         self.peer = Some(peer);
-        self.body.clear();
     }
 
-    /// Takes the next bytes of the body.
-    ///
-    /// # Errors
-    /// 503: the temporary folder has no room for them.
-    pub(super) fn push_body(&mut self, bytes: &[u8]) -> Result<(), Status> {
-        self.body.push(bytes).map_err(|error| {
-            log::error!("cannot keep a request body in the temporary folder: {error}");
-            Status::SERVICE_UNAVAILABLE
-        })
-    }
-
-    /// Keeps the memory of a finished request in `spare`, unless that holds enough.
-    pub(super) fn keep_in(self, spare: &mut Vec<Self>) {
-        if spare.len() < MAX_SPARE {
-            spare.push(self);
+    /// What names this request in the log.
+    pub(super) fn label(&self) -> RequestLabel {
+        let text = |bytes: &[u8]| {
+            let mut text = bytes.escape_ascii().to_string();
+            if text.len() > MAX_LABEL {
+                text.truncate(MAX_LABEL);
+                text += "...";
+            }
+            text
+        };
+        let path = self.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let made = || {
+            let mut id = Vec::new();
+            push_made_id(&mut id, self.number);
+            id
+        };
+        let id = given_id(self.fields()).map_or_else(made, <[u8]>::to_vec);
+        RequestLabel {
+            method: text(self.method()),
+            path: text(path),
+            id: text(&id),
+            client: self.peer.map(|info| match info.peer.ip() {
+                Some(ip) => ip.to_string(),
+                None => info.peer.to_string(),
+            }),
         }
     }
 

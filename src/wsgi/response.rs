@@ -37,6 +37,8 @@ pub(super) struct ApplicationResponse {
     pub(super) wire: Vec<u8>,
     head_length: u64,
     delivery: Delivery,
+    /// Whether `write` has found that the client is gone.
+    is_gone: bool,
 }
 
 /// How the bytes of a response reach the client.
@@ -70,7 +72,18 @@ impl ApplicationResponse {
         delivery: Delivery,
     ) -> Self {
         let (head, was_called, body, keep_alive, head_length) = (None, false, None, false, 0);
-        Self { facts, context, head, was_called, body, keep_alive, wire, head_length, delivery }
+        Self {
+            facts,
+            context,
+            head,
+            was_called,
+            body,
+            keep_alive,
+            wire,
+            head_length,
+            delivery,
+            is_gone: false,
+        }
     }
 
     /// Whether the head was sent, or is about to be.
@@ -86,6 +99,20 @@ impl ApplicationResponse {
     /// Replaces the head that `start_response` has set before.
     pub(super) fn set_head(&mut self, head: ApplicationHead) {
         self.head = Some(head);
+    }
+
+    /// Notes that the client is gone, and the application is told that.
+    pub(super) fn note_gone(&mut self) {
+        self.is_gone = true;
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Returns the field lines of the head.
+    pub(super) fn fields(&self) -> &[u8] {
+        self.head.as_ref().map_or(b"", ApplicationHead::fields)
     }
 
     /// Returns the status and the bytes of the head, once the head is sent.
@@ -126,6 +153,11 @@ impl ApplicationResponse {
         });
         self.head_length = (self.wire.len() - before) as u64;
         self.body = Some(body);
+        if self.context.logs_fields
+            && let Delivery::Outbox(outbox) = &self.delivery
+        {
+            outbox.set_fields(self.fields());
+        }
         true
     }
 
@@ -174,6 +206,14 @@ impl ApplicationResponse {
             return Completion::Cut { reset: self.body.is_some_and(|body| body.is_until_close()) };
         }
         self.head = Some(ApplicationHead::plain(500, "500 Internal Server Error"));
+        self.push(TEXT, Some(TEXT.len() as u64));
+        self.completion()
+    }
+
+    /// Responds to a request that the application is not called for: 503. The client may send it again.
+    pub(super) fn refuse(&mut self) -> Completion {
+        const TEXT: &[u8] = b"503 Service Unavailable\nNo thread was free for this request. Try again.\n";
+        self.head = Some(ApplicationHead::unavailable());
         self.push(TEXT, Some(TEXT.len() as u64));
         self.completion()
     }

@@ -7,16 +7,18 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyBrokenPipeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use super::environ::{Application, EnvironBuilder};
+use super::error_log::failure as report;
 use super::file_wrapper::WsgiFileWrapper;
-use super::request::OwnedRequest;
+use super::request::{OwnedRequest, RequestHead};
 use super::response::{ApplicationResponse, Delivery, PushOutcome};
 use super::start_response::StartResponse;
+use super::{current, error_stream};
 use crate::chat::FileSlice;
 use crate::http1::Completion;
 
@@ -47,6 +49,8 @@ pub(super) struct Run {
     /// What the application returned, until it is closed.
     result: Option<Py<PyAny>>,
     state: RunState,
+    /// The head of the request, for the log, while no step is made.
+    head: Option<Arc<RequestHead>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +80,16 @@ impl Runner {
         request: &mut OwnedRequest,
         delivery: Delivery,
     ) -> PyResult<Run> {
+        let outer = current::enter(Some(request.share_head()));
+        let started = self.call(py, request, delivery);
+        let head = error_stream::leave(outer);
+        started.map(|mut run| {
+            run.head = head;
+            run
+        })
+    }
+
+    fn call(&mut self, py: Python<'_>, request: &mut OwnedRequest, delivery: Delivery) -> PyResult<Run> {
         let environ = self.environs.build(py, &self.application, request)?;
         let (context, wire) = (Arc::clone(&self.application.context), std::mem::take(&mut self.spare));
         let response = ApplicationResponse::new(request.facts, context, wire, delivery);
@@ -84,7 +98,7 @@ impl Runner {
             Ok(result) => (Some(result.unbind()), RunState::Returned),
             Err(error) => (None, RunState::Failed(error)),
         };
-        Ok(Run { start_response: start_response.unbind(), result, state })
+        Ok(Run { start_response: start_response.unbind(), result, state, head: None })
     }
 }
 
@@ -96,6 +110,13 @@ impl Run {
 
     /// Goes on to the next piece, or to the end.
     pub(super) fn step(&mut self, py: Python<'_>) -> RunStep {
+        let outer = current::enter(self.head.take());
+        let step = self.advance(py);
+        self.head = error_stream::leave(outer);
+        step
+    }
+
+    fn advance(&mut self, py: Python<'_>) -> RunStep {
         loop {
             match std::mem::replace(&mut self.state, RunState::Finished) {
                 RunState::Returned => match self.begin(py) {
@@ -120,7 +141,7 @@ impl Run {
                     }
                 }
                 RunState::Failed(error) => {
-                    report(py, &error);
+                    self.report(py, &error);
                     // Releases the frames of the traceback before `close` is called.
                     drop(error);
                     self.close(py);
@@ -128,6 +149,15 @@ impl Run {
                 }
                 RunState::Finished => return self.end(py),
             }
+        }
+    }
+
+    /// Logs an exception of the application. A client that has left is no error: `write` has told the application.
+    fn report(&self, py: Python<'_>, error: &PyErr) {
+        if error.is_instance_of::<PyBrokenPipeError>(py) && self.response().is_gone() {
+            log::debug!("the client has left");
+        } else {
+            report(py, error);
         }
     }
 
@@ -218,7 +248,11 @@ impl Run {
 impl Drop for Run {
     fn drop(&mut self) {
         if self.result.is_some() {
-            Python::attach(|py| self.close(py));
+            Python::attach(|py| {
+                let outer = current::enter(self.head.take());
+                self.close(py);
+                error_stream::leave(outer);
+            });
         }
     }
 }
@@ -236,10 +270,4 @@ fn piece<'a>(item: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
 
 fn no_head() -> PyErr {
     PyTypeError::new_err("the application has made a body without calling start_response")
-}
-
-/// Writes the traceback to `sys.stderr`. Unlike `PyErr_Print`, it keeps nothing in `sys.last_value`.
-pub(super) fn report(py: Python<'_>, error: &PyErr) {
-    log::error!("the application has failed");
-    error.display(py);
 }

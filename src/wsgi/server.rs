@@ -1,8 +1,9 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{error, warn};
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 
 use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency};
+use super::error_log;
+use super::hang_watch::HangWatch;
 use super::hooks::{ProcessHook, ProcessHooks};
 use super::inline::Inline;
 use super::interpreter::{self, complain};
@@ -17,6 +20,7 @@ use super::kept_signals::{self, KeptSignals};
 use super::load_token::LoadToken;
 use super::options::GivenOptions;
 use super::pool::Pool;
+use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
@@ -29,7 +33,7 @@ use crate::files::FileService;
 use crate::master::{Assignment, BOOT_FAILURE, Ended};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
-use crate::server::{Address, LogTarget};
+use crate::server::{Address, LineFormat, LogFormat, LogTarget};
 use crate::sys::process::{self, Exit, Pid};
 use crate::sys::rights;
 
@@ -61,6 +65,7 @@ pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, Co
     let executable = Python::attach(interpreter::executable)
         .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
     let mut server = Server::open(WsgiApp::new(given, callbacks))?;
+    error_log::open(server.log().clone());
     if !server.app.load_hooks() || !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
@@ -113,6 +118,11 @@ impl WsgiApp {
     }
 
     pub(super) fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+        python_log::configure(py, options.log_config.as_deref())?;
+        self.call_load(py, options)
+    }
+
+    fn call_load(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
         self.callbacks.load.call1(py, (&options.app, options.factory, options.reload))
     }
 
@@ -152,11 +162,13 @@ impl WsgiApp {
         let (saves, is_inline) = (setup.config.record.is_some(), options.threads == 0);
         Python::attach(|py| {
             let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
+            let preloaded = self.application.take();
+            if preloaded.is_none() {
+                python_log::configure(py, options.log_config.as_deref())?;
+            }
             self.hooks.run(py, ProcessHook::PostFork(assignment.slot));
-            let callable = match self.application.take() {
-                Some(application) => application,
-                None => self.load_application(py, options)?,
-            };
+            let callable = preloaded.map_or_else(|| self.call_load(py, options), Ok)?;
+            python_log::join(py)?;
             let line = py.import("stheno_wsgi.loading")?.call_method1("check_threads", (options.threads,))?;
             if let Some(line) = line.extract::<Option<String>>()?.filter(|_| assignment.slot == 0) {
                 warn!("{line}");
@@ -196,6 +208,8 @@ impl WsgiApp {
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
+        // In a process that is not the server's, it may not end.
+        let may_abort = signals.is_some();
         let reactor = reactor.map_err(boot_failure)?;
         let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
@@ -204,7 +218,9 @@ impl WsgiApp {
                 Caller::Loop(Arc::new(Inline::new(runner)))
             }
             count => {
-                let pool = Pool::start(count, application, reactor.waker()).map_err(boot_failure)?;
+                let counts = (count, options.spare_threads);
+                let pool = Python::attach(|py| Pool::start(py, counts, application, reactor.waker()));
+                let pool = pool.map_err(io::Error::other).map_err(boot_failure)?;
                 Caller::Threads(Arc::new(pool))
             }
         };
@@ -218,13 +234,23 @@ impl WsgiApp {
             mounts,
             prefix: options.url_prefix.clone(),
             left: Cell::new((options.max_requests > 0).then(|| with_jitter(options.max_requests))),
-            timeout: setup.config.worker_timeout,
+            number: Cell::new(0),
+            watch: RefCell::new(HangWatch::new(setup.config.worker_timeout, options.threads)),
+            is_stuck: Cell::new(false),
+            grace: setup.config.grace,
+            refuse_at: Cell::new(None),
             peer: Cell::new(None),
             signals,
         };
-        let (worker, status) = setup.into_worker(assignment, log, recorder, service);
+        let format = setup.config.access_log_format.clone();
+        let (mut worker, status) = setup.into_worker(assignment, log, recorder, service);
+        if worker.access_log.is_none() {
+            worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
+        }
         let result = crate::app::serve_on(worker, status, reactor);
-        activity.iter().for_each(|activity| activity.wait_until_idle(LAST_MOMENT));
+        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) && may_abort {
+            abort_without_interpreter();
+        }
         result
     }
 }
@@ -237,6 +263,21 @@ pub(super) fn open_mounts(options: &WsgiOptions) -> Result<Vec<Mount>, String> {
         Ok(Mount { prefix: prefix.clone(), files })
     });
     mounts.collect()
+}
+
+/// Whether the worker has the interpreter for its end.
+static HAS_INTERPRETER: AtomicBool = AtomicBool::new(false);
+
+/// Aborts this worker soon, if a thread that hangs holds the interpreter: then only faulthandler can say where it is.
+/// The master would kill the worker a little later.
+fn abort_without_interpreter() {
+    let _ = std::thread::Builder::new().spawn(|| {
+        std::thread::sleep(LAST_MOMENT);
+        if !HAS_INTERPRETER.load(Ordering::Relaxed) {
+            error!("a thread in the application holds the interpreter: this worker aborts");
+            process::abort();
+        }
+    });
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
@@ -258,6 +299,8 @@ pub(super) fn application(
     let context = WorkerContext {
         server: base.settings.server.clone(),
         trusted: options.trusted.clone(),
+        run_abandoned: options.run_abandoned,
+        logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
         ..WorkerContext::default()
     };
     let callable = callable.into_bound(py);
@@ -316,6 +359,10 @@ impl App for WsgiApp {
         self.token = None;
     }
 
+    fn line_format(&self) -> Option<LineFormat> {
+        Some(error_log::format_line)
+    }
+
     fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
@@ -365,11 +412,13 @@ fn become_another(options: &WsgiOptions, base: &BaseConfig) -> Result<(), String
 /// application are not waited for.
 fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
     let left = Python::attach(|py| {
+        HAS_INTERPRETER.store(true, Ordering::Relaxed);
         hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
+        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }

@@ -1,24 +1,28 @@
 //! The service of a worker: it takes a request to the application, or to the files beside it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use log::{error, info};
+use log::info;
 
+use super::hang_watch::HangWatch;
 use super::inline::{Inline, InlineResponse};
 use super::kept_signals::KeptSignals;
 use super::pool::{Pool, PoolResponse};
 use super::shared::WorkerContext;
-use crate::clock::Now;
+use super::stacks::log_stacks;
+use crate::clock::{Instant, Now};
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
-use crate::server::{PeerInfo, WorkerService};
-use crate::sys::process;
+use crate::server::{PeerInfo, Visitor, WorkerService};
 
 /// How often the loop checks whether the application hangs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest time before the end of a drain that requests are refused which no thread has begun.
+const REFUSAL: Duration = Duration::from_millis(500);
 
 /// What calls the application.
 #[derive(Debug)]
@@ -47,8 +51,16 @@ pub(super) struct WsgiService {
     pub(super) prefix: String,
     /// How many more requests this worker answers before it retires.
     pub(super) left: Cell<Option<u64>>,
-    /// For how long all threads may be in the application without output; zero for no limit.
-    pub(super) timeout: Duration,
+    /// Requests so far.
+    pub(super) number: Cell<u64>,
+    /// Watches the threads of a pool.
+    pub(super) watch: RefCell<HangWatch>,
+    /// Whether no thread of the pool makes progress.
+    pub(super) is_stuck: Cell<bool>,
+    /// How long a drain may take.
+    pub(super) grace: Duration,
+    /// When a drain is so near its end that requests are refused.
+    pub(super) refuse_at: Cell<Option<Instant>>,
     pub(super) peer: Cell<Option<PeerInfo>>,
     /// The signals of the process, if they are the server's.
     pub(super) signals: Option<KeptSignals>,
@@ -56,6 +68,7 @@ pub(super) struct WsgiService {
 
 impl WsgiService {
     fn count(&self) {
+        self.number.set(self.number.get() + 1);
         if let Some(left) = self.left.get() {
             self.left.set(Some(left.saturating_sub(1)));
             if left == 1 {
@@ -72,13 +85,18 @@ impl WsgiService {
         match &self.caller {
             Caller::Loop(inline) => {
                 let mut owned = inline.spare_request();
-                owned.set_head(request, peer);
+                owned.set_head(request, peer, self.number.get());
                 Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
             }
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
-                owned.set_head(request, peer);
-                Reply::Pending(Box::new(PoolResponse::new(Arc::clone(pool), owned, peer.connection)))
+                owned.set_head(request, peer, self.number.get());
+                Reply::Pending(Box::new(PoolResponse::new(
+                    Arc::clone(pool),
+                    owned,
+                    peer.connection,
+                    self.context.run_abandoned,
+                )))
             }
         }
     }
@@ -134,8 +152,15 @@ impl WorkerService for WsgiService {
         self.peer.set(Some(*peer));
     }
 
+    fn visitor(&self) -> Option<Visitor> {
+        let client = self.peer.get()?.peer;
+        Some(Visitor { client, user: None, number: Some(self.number.get()) })
+    }
+
     fn drain(&self) {
         self.context.draining.store(true, Ordering::Relaxed);
+        let refusal = REFUSAL.min(self.grace / 2);
+        self.refuse_at.set(Some(Instant::now() + (self.grace - refusal)));
     }
 
     /// An application on the loop may take any time.
@@ -144,13 +169,19 @@ impl WorkerService for WsgiService {
     }
 
     fn is_retiring(&self) -> bool {
-        self.left.get() == Some(0)
+        self.left.get() == Some(0) || self.is_stuck.get()
     }
 
     fn cut_off(&self) {
         match &self.caller {
             Caller::Loop(inline) => inline.cut_off.begin(),
-            Caller::Threads(pool) => pool.cut_off.begin(),
+            Caller::Threads(pool) => {
+                pool.cut_off.begin();
+                let threads: Vec<_> = pool.activity().silences().collect();
+                if !threads.is_empty() {
+                    log_stacks(threads);
+                }
+            }
         }
     }
 
@@ -161,30 +192,28 @@ impl WorkerService for WsgiService {
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
             Caller::Loop(_) => None,
-            Caller::Threads(pool) => pool.before_waiting(),
+            Caller::Threads(pool) => {
+                let left = self.refuse_at.get().map(|at| at.saturating_duration_since(Instant::now()));
+                let wait = pool.before_waiting(left.is_some_and(|left| left.is_zero()));
+                wait.into_iter().chain(left.filter(|left| !left.is_zero())).min()
+            }
         }
     }
 
-    /// Also ends a worker whose threads are all stuck in the application: it serves no client any more.
+    /// Also finds out whether the threads hang: then another worker takes the place of this one.
     fn tend(&self, now: Now) -> Option<Duration> {
         self.signals.iter().for_each(KeptSignals::tend);
         let next = self.mounts.iter().filter_map(|mount| mount.files.tend(now)).min();
-        if let Caller::Threads(pool) = &self.caller
-            && !self.timeout.is_zero()
-        {
-            if let Some(stuck) = pool.activity().stuck_for()
-                && stuck > self.timeout
-            {
-                error!(
-                    "every thread has been in the application for {:.0} s or longer: this worker aborts",
-                    stuck.as_secs_f64()
-                );
-                // The signal makes Python's faulthandler write the stack of each thread.
-                process::abort();
+        let mut watch = self.watch.borrow_mut();
+        match &self.caller {
+            Caller::Threads(pool) if watch.is_on() && !self.is_stuck.get() => {
+                self.is_stuck.set(watch.look(pool));
+                // A worker that is stuck retires after this turn of the loop.
+                let interval = if self.is_stuck.get() { Duration::ZERO } else { CHECK_INTERVAL };
+                Some(next.map_or(interval, |next| next.min(interval)))
             }
-            return Some(next.map_or(CHECK_INTERVAL, |next| next.min(CHECK_INTERVAL)));
+            _ => next,
         }
-        next
     }
 }
 

@@ -16,6 +16,10 @@ pub(super) struct WorkerContext {
     pub(super) server: String,
     /// Whether the worker is draining: each response is the last of its connection.
     pub(super) draining: AtomicBool,
+    /// Whether requests are run whose clients are gone.
+    pub(super) run_abandoned: bool,
+    /// Whether the access log has fields of responses.
+    pub(super) logs_fields: bool,
     /// The proxies in front of the server.
     pub(super) trusted: Trusted,
 }

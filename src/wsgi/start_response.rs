@@ -36,7 +36,8 @@ impl StartResponse {
         let handed_over = response.hand_over();
         let full = response.full_outbox();
         drop(response);
-        let waited = full.map_or(Ok(()), |outbox| py.detach(|| activity::pause(|| outbox.wait_for_room())));
+        activity::note_progress();
+        let waited = full.map_or(Ok(()), |outbox| activity::wait_for_room(py, &outbox));
         if handed_over.and(waited).is_err() { PushOutcome::Gone } else { outcome }
     }
 }
@@ -90,6 +91,7 @@ impl Write {
         let start_response = self.start_response.get();
         let outcome = start_response.push_and_wait(py, data.as_bytes());
         if outcome == PushOutcome::Gone || start_response.response().send_now().is_err() {
+            start_response.response().note_gone();
             return Err(PyBrokenPipeError::new_err("the client is gone"));
         }
         Ok(())

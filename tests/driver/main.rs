@@ -81,7 +81,7 @@ impl<S: WorkerService> Client<S> {
     }
 
     /// Returns how long the connection stays in its state, in milliseconds: `act` runs before each wait of `step`.
-    fn time_in_state(&mut self, step: u64, act: fn(&mut Self)) -> u64 {
+    fn time_in_state(&mut self, step: u64, act: impl Fn(&mut Self)) -> u64 {
         let state = self.state();
         let mut time = 0;
         while self.state() == state {
@@ -178,6 +178,78 @@ fn slow_readers() {
     let mut sipping = client(GET_LARGE);
     assert_eq!(sipping.time_in_state(1_000, |client| assert_eq!(client.read(1).len(), 1)), 120_000);
     assert!(sipping.state() == "Closed" && sipping.connection().wants_reset());
+}
+
+/// The kernel has taken 100,000 bytes, and has no room for more. What the peer acknowledges of them counts (RULES C26).
+#[test]
+fn acknowledged_bytes_are_progress() {
+    let full = || {
+        let mut client = client(GET_LARGE);
+        client.read(100_000);
+        client.0.memory.unacknowledged = Some(100_000);
+        client
+    };
+    let take = |client: &mut Client<_>, bytes| {
+        let left = client.0.memory.unacknowledged.as_mut().expect("a number");
+        *left = left.saturating_sub(bytes);
+    };
+    assert_eq!(full().time_in_state(1, nothing), 75_000, "one that takes nothing, from the first look on");
+
+    let mut steady = full();
+    for _ in 0..90 {
+        take(&mut steady, 1030);
+        steady.wait(1000);
+    }
+    assert_eq!(steady.state(), "Writing");
+    // The last look that found more was after 90 s.
+    assert_eq!(steady.time_in_state(1000, nothing), 60_000);
+
+    // 1,000 bytes a second are below the rate after the second time-out.
+    assert_eq!(full().time_in_state(1000, |client| take(client, 100)), 132_000);
+
+    // Where the number is not known, only what the kernel takes counts.
+    let mut unknown = full();
+    unknown.0.memory.unacknowledged = None;
+    assert_eq!(unknown.time_in_state(1, nothing), 60_000);
+}
+
+/// The rest of a response is in the kernel: the connection is neither idle nor lingering (RULES C27).
+#[test]
+fn a_response_is_over_when_it_is_acknowledged() {
+    let close = "GET /large HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    for (request, state, time) in [(GET_LARGE, "Reading", 15_000), (close, "Lingering", 2_000)] {
+        let taken = || {
+            let mut client = client(request);
+            client.read_all();
+            assert_eq!(client.state(), state);
+            client.0.memory.unacknowledged = Some(600_000);
+            client
+        };
+        let mut slow = taken();
+        let left = |client: &Client<_>| client.0.memory.unacknowledged.expect("a number");
+        while left(&slow) > 0 {
+            slow.0.memory.unacknowledged = Some(left(&slow).saturating_sub(2000));
+            slow.wait(1000);
+            assert_eq!(slow.state(), state, "{} are left", left(&slow));
+        }
+        let rest = slow.time_in_state(1, nothing);
+        assert!((time..=time + 15_000).contains(&rest), "{rest}");
+        assert!(!slow.connection().wants_reset());
+
+        let mut stopped = taken();
+        let silence = stopped.time_in_state(1, |client| {
+            if state == "Lingering" {
+                client.send("x")
+            }
+        });
+        // From the first look on, which is at the end of the state's own time; input is no progress.
+        assert_eq!(silence, 60_000 + if state == "Lingering" { 10_000 } else { time });
+        assert!(stopped.connection().wants_reset());
+
+        let mut draining = taken();
+        draining.drain();
+        assert!(draining.time_in_state(1, nothing) <= 2_000);
+    }
 }
 
 /// The time of a head that begins while a response is leaving begins when the response has left.

@@ -31,7 +31,7 @@ impl Client {
         Self::over(OwnedFd::from(UnixStream::connect(path).expect("connect")).into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
         stream.set_write_timeout(Some(PATIENCE)).expect("a time-out");
         Self { stream, received: Vec::new() }

@@ -57,9 +57,53 @@ fn directives() {
     }
 }
 
+/// gunicorn's spelling, with everything that a line can have.
+#[test]
+fn directives_as_gunicorn_has_them() {
+    let format = "%(h)s|%(l)s|%(u)s|%(r)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(b)s|%(f)s|%(a)s|%({x-id}i)s|\
+                  %({content-type}o)s|%({none}o)s|%({HTTP_X_ID}e)s|%({QUERY_STRING}e)s|%({RAW_URI}e)s|%(i)s|%%";
+    let requests: [&[u8]; 3] = [
+        b"GET /ok?a=1 HTTP/1.1\r\nHost: a\r\nX-Id: 7\r\nReferer: \"r\r\nUser-Agent: me\r\nX-Request-ID: one\r\n\r\n",
+        b"HEAD http://h/ok HTTP/1.1\r\nHost: h\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+    ];
+    let want = [
+        "127.0.0.1|-|-|GET /ok?a=1 HTTP/1.1|GET|/ok|a=1|HTTP/1.1|200|6|6|\\\"r|me|7|TYPE|-|7|a=1|/ok?a=1|one|%",
+        "127.0.0.1|-|-|HEAD http://h/ok HTTP/1.1|HEAD|/ok||HTTP/1.1|200|0|-|-|-|-|TYPE|-|-||http://h/ok|\
+         4bf92f3577b34da6a3ce929d0e0e4736|%",
+    ];
+    let got = lines(format, &requests);
+    assert_eq!(got.len(), 3);
+    for (got, want) in got.iter().zip(want) {
+        assert_eq!(got.replace("text/plain; charset=utf-8", "TYPE"), want);
+    }
+    let malformed: Vec<&str> = got[2].split('|').collect();
+    assert_eq!((malformed[3], malformed[4], malformed[8], malformed[19]), ("NONSENSE", "-", "400", "-"));
+    assert!(malformed[14].starts_with("text/plain"), "{}", got[2]);
+}
+
+/// Each request without an id of its own has one that no other has.
+#[test]
+fn ids_are_made() {
+    let request = b"GET /ok HTTP/1.1\r\nHost: a\r\nX-Request-ID: not an id\r\n\r\n".as_slice();
+    let lines = lines("%i %P %(p)s", &[request; 3]);
+    let ids: std::collections::BTreeSet<&str> =
+        lines.iter().map(|line| line.split(' ').next().expect("an id")).collect();
+    assert_eq!(ids.len(), 3, "{lines:?}");
+    for line in &lines {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (worker, number) = words[0].split_once('-').expect("two parts");
+        assert!(
+            worker.len() == 12 && u64::from_str_radix(worker, 16).is_ok() && !number.is_empty(),
+            "{line}"
+        );
+        assert!(words[1].parse::<u32>().is_ok() && words[2] == format!("<{}>", words[1]), "{line}");
+    }
+}
+
 #[test]
 fn times() {
-    let line = lines("%t %D %T %L", &[b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n"]).concat();
+    let line = lines("%t %D %T %L %M %(L)s", &[b"GET /ok HTTP/1.1\r\nHost: a\r\n\r\n"]).concat();
     let (stamp, rest) = line.split_once("] ").expect("a time");
     assert!(stamp.starts_with('[') && stamp.ends_with(" +0000") && stamp.len() == 27, "{line}");
     let numbers: Vec<&str> = rest.split(' ').collect();
@@ -67,6 +111,10 @@ fn times() {
     let whole: u64 = numbers[1].parse().expect("seconds");
     let seconds: f64 = numbers[2].parse().expect("seconds");
     assert_eq!(micros / 1_000_000, whole, "{line}");
+    assert_eq!(
+        (numbers[3].parse(), numbers[4]),
+        (Ok(micros / 1000), &*format!("{whole}.{:06}", micros % 1_000_000))
+    );
     assert!(
         (seconds - micros as f64 / 1e6).abs() < 0.001
             && numbers[2].split_once('.').expect("a point").1.len() == 3
@@ -99,6 +147,8 @@ fn json() {
         "seconds",
         "referer",
         "user_agent",
+        "request_id",
+        "malformed",
     ];
     let lines = lines("json", &requests);
     let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -132,7 +182,14 @@ fn json() {
         (&Value::Null, &Value::Null, &0.into())
     );
     assert_eq!((&objects[3]["target"], &objects[3]["method"]), (&Value::Null, &"OPTIONS".into()));
+    assert!(
+        objects[..4].iter().all(|object| object["request_id"].is_string() && object["malformed"].is_null())
+    );
     let last = &objects[4];
+    assert_eq!(
+        (&last["request_id"], &last["malformed"]),
+        (&Value::Null, &"\\x01\"NONSENSE\\".replace("\\x01", "\u{1}").into())
+    );
     assert_eq!(
         (&last["method"], &last["target"], &last["version"], &last["status"]),
         (&Value::Null, &Value::Null, &Value::Null, &400.into())
@@ -158,6 +215,8 @@ fn mistakes() {
     for (format, says) in [
         ("%h %x", "there is no %x"),
         ("%{Authorization}i", "secrets"),
+        ("%(x)s", "there is no %(x)s; there are %(h)s"),
+        ("%({wsgi.input}e)s", "the log does not know wsgi.input of the environ"),
         ("%", "as %%"),
         ("", "give combined, json"),
     ] {

@@ -4,6 +4,7 @@
 mod fields;
 mod limits;
 mod memory;
+mod readers;
 mod requests;
 mod timeouts;
 

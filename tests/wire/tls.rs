@@ -162,11 +162,41 @@ fn http_on_the_port_is_told_so_and_a_slow_handshake_is_cut() {
     assert_eq!(garbage.read_raw_to_end().first(), Some(&21), "an alert");
 }
 
+/// The kernel holds up to 4 MiB of records, which such a reader takes in two seconds.
+#[test]
+fn a_steady_reader_is_no_stalled_one() {
+    const SIZE: usize = 6_000_000;
+    let folder = Folder::new();
+    folder.write_sparse("large", SIZE as u64);
+    let server = Server::start(&folder.root(), &["--tls-self-signed", "--write-timeout", "0.5"]);
+    let mut stream = tls::connect(server.address(), &tls::config(&[&TLS13]), "localhost");
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").expect("send");
+    let (mut taken, mut piece) = (0, vec![0; 10_000]);
+    while taken < SIZE {
+        let count = stream.read(&mut piece).expect("the next bytes");
+        assert!(count > 0, "closed after {taken} bytes");
+        taken += count;
+        if taken > 1_200_000 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
 #[test]
 fn plain_requests_are_redirected() {
     let folder = Folder::new();
     let socket = format!("unix:{}", folder.beside("socket").display());
-    let options = ["--tls-self-signed", "--redirect-http", "127.0.0.1:0", "--listen", &socket];
+    let log = folder.beside("access.log");
+    let log_name = log.to_str().expect("UTF-8");
+    let options = [
+        "--tls-self-signed",
+        "--redirect-http",
+        "127.0.0.1:0",
+        "--listen",
+        &socket,
+        "--access-log",
+        log_name,
+    ];
     let server = Server::start(&folder.root(), &options);
     let line = server.wait_for("  redirect http://");
     let place: SocketAddr = line["  redirect http://".len()..line.len() - 1].parse().expect("an address");
@@ -188,6 +218,11 @@ fn plain_requests_are_redirected() {
         assert!(ask(bad).starts_with("HTTP/1.1 400 "));
     }
     assert_eq!(server.connect_unix().get("/ok", "").text(), "hello\n", "a Unix socket is plain");
+    // Redirects are in the access log as well.
+    let count = |words: &str| std::fs::read_to_string(&log).unwrap_or_default().matches(words).count();
+    eventually("the lines", || {
+        count(" HTTP/1.1\" 308 ") == 2 && count("\" 400 ") == 2 && count("GET /ok ") == 1
+    });
 }
 
 #[test]

@@ -213,39 +213,11 @@ def max_requests(case):
     assert not (load.cut or load.lost or load.refused or load.wrong), str(load)
 
 
-# --timeout
-@row("P", "--timeout: a worker that hangs logs its traceback, and is replaced", ours=True)
-def hung(case):
-    for threads in (1, 0):
-        server = case.serve(threads=threads, args=["--timeout", "2"])
-        connection = case.connect(server)
-        connection.send(request("/", "hangs", headers=[("X-Mark", case.mark)]))
-        case.event("hangs", server)
-        eventually(lambda: "the_line_where_it_hangs" in server.log(), f"the stack, {threads} threads")
-        assert connection.is_closed(), "the client of the one that hangs is answered"
-        eventually(lambda: answers(case, server), f"another worker serves, {threads} threads")
-
-
 def answers(case, server, app="one", wanted=b"Hello World"):
     try:
         return case.ask(app=app, server=server).body == wanted
     except (OSError, AssertionError):
         return False
-
-
-# --timeout
-@row("P", "--timeout does not end a worker that streams for longer", ours=True)
-def slow_but_alive(case):
-    server = case.serve(threads=1, args=["--timeout", "1"])
-    pid = pid_of(case, server)
-    connection = case.connect(server, small_window=True)
-    connection.send(request("/", "endless", headers=[("X-Mark", case.mark)]))
-    begun = time.monotonic()
-    while time.monotonic() - begun < 3:
-        connection.buffer = b""
-        assert connection.more(), "closed while it streams"
-    connection.close()
-    expect(pid_of(case, server), pid, "process")
 
 
 # --static

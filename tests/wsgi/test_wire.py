@@ -1,6 +1,7 @@
 """Rows X: 100-continue, pipelining, clients that leave, and smuggling."""
 
 import pathlib
+import re
 import time
 
 from client import Connection, Silence, eventually, request
@@ -142,6 +143,52 @@ def half_closed(case):
     connection.half_close()
     answer = connection.answer()
     expect(answer and answer.body, b"Hello World")
+
+
+def leavers(case, args):
+    """One thread is busy while three clients send a request and leave. Returns what the access log has of them then, and what
+    the application has done for them once the thread is free."""
+    access, flag = case.folder / "access", case.flag()
+    server = case.serve(threads=1, args=["--access-log", str(access), *args])
+    waits = lambda mark: request(f"/{mark}", "waits", headers=[("X-Mark", mark), ("X-Flag", str(flag))])
+    busy = case.connect(server)
+    busy.send(waits(case.mark))
+    case.event("begun", server)
+    for how in ("close", "half_close", "reset"):
+        connection = case.connect(server)
+        connection.send(waits(how))
+        getattr(connection, how)()
+    # Another one of this process waits behind them.
+    last = case.connect(server)
+    last.send(waits("last"))
+    yield access.read_text, flag
+    expect(busy.answer().body, b"waited")
+    expect(last.answer().body, b"waited")
+    yield {one[0] for one in server.events() if one[1] == "begun"} - {case.mark, "last"}
+
+
+# WSGI X3
+@row("X3", "a client that leaves while its request waits for a thread: 499, and the app is not called", ours=True)
+def abandoned(case):
+    if case.kind.name == "stheno:0":
+        raise Skip("no request waits for a thread")
+    steps = leavers(case, [])
+    log, flag = next(steps)
+    for how in ("close", "half_close", "reset"):
+        eventually(lambda: re.search(f'"GET /{how} HTTP/1.1" 499 0', log()), f"499 for {how}, before the thread is free")
+    flag.touch()
+    expect(next(steps), set())
+
+
+# WSGI X3
+@row("X3", "--run-abandoned: the app is called for a client that has left", ours=True)
+def run_abandoned(case):
+    if case.kind.name == "stheno:0":
+        raise Skip("no request waits for a thread")
+    steps = leavers(case, ["--run-abandoned"])
+    _, flag = next(steps)
+    flag.touch()
+    expect(next(steps), {"close", "half_close", "reset"})
 
 
 def smuggled(case, head, number, body=b""):

@@ -25,6 +25,10 @@ impl Driver {
         } else if self.paused {
             self.flush(io, cx)?;
         }
+        let (now, timeouts) = (cx.turn.now, &cx.turn.settings.timeouts);
+        if self.connection.wants_look(now, timeouts) {
+            self.connection.look(io.unacknowledged(), now, timeouts);
+        }
         if let Some(error) = self.connection.expire(cx.turn.now, &cx.turn.settings.timeouts) {
             // The window is dropped, and the rest of the request with it.
             let window = self.connection.open(b"", cx.turn.now);

@@ -44,6 +44,16 @@ impl Driver {
         }
     }
 
+    /// Whether the application gives a response up whose client has closed its half.
+    pub(super) fn is_given_up(&mut self) -> bool {
+        match self.current.as_deref_mut() {
+            Some(PendingRequest { reply: Reply::Pending(pending), .. }) if self.connection.is_waiting() => {
+                pending.end_input()
+            }
+            _ => false,
+        }
+    }
+
     /// Goes on after a step of a response that is made in several turns: the next one is another turn's, because the
     /// other connections wait meanwhile. Returns whether another event may follow.
     fn after_step<S>(&mut self, response: Option<Response>, cx: &mut DriverContext<'_, S>) -> bool {
@@ -62,12 +72,18 @@ impl Driver {
         let Some(current) = self.current.take() else {
             return;
         };
-        let PendingRequest { reply, record: Some(record), begun, from: Some(from) } = *current else {
+        let PendingRequest { reply, record: Some(mut record), begun, from: Some(from) } = *current else {
             return;
         };
         let end = self.connection.output().taken() + self.connection.output().len();
         let status = match reply {
-            Reply::Pending(pending) => pending.status(),
+            Reply::Pending(pending) => {
+                if record.fields.is_some() {
+                    let fields = pending.fields();
+                    record.keep_fields(|| [&fields, b""]);
+                }
+                pending.status()
+            }
             _ => None,
         };
         let (status, head) = status.unwrap_or((CLIENT_GONE, 0));

@@ -4,7 +4,7 @@ Apps are wrapped in `wsgiref.validate`, unless a row is about something that the
 marked `checked=False`, with the reason.
 """
 
-from . import files, iterables, operations, requests, responses  # noqa: F401 (each registers its apps)
+from . import files, iterables, logged, operations, requests, responses, threads  # noqa: F401 (each registers its apps)
 from .registry import APPS
 
 

@@ -10,7 +10,7 @@ or, from a program::
 
 from typing import TYPE_CHECKING, Any
 
-from ._stheno import FileWrapper, __version__
+from ._stheno import FileWrapper, __version__, current_request
 from .local import Server, stop
 from .server import AsyncWSGIRequestHandler, AsyncWSGIServer, serve
 
@@ -24,9 +24,19 @@ __all__ = [
     "Server",
     "SthenoServer",
     "__version__",
+    "request_id",
     "serve",
     "stop",
 ]
+
+
+def request_id() -> str | None:
+    """The id of the request that this thread works on, as it is in the logs; ``None`` if it works on none.
+
+    It is the value of ``X-Request-ID``, or the trace id of ``traceparent``, or one that the server makes.
+    """
+    request = current_request()
+    return request[2] if request else None
 
 
 def __getattr__(name: str) -> Any:

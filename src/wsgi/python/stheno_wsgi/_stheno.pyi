@@ -43,6 +43,9 @@ def main(
     each worker after the application was loaded. ``hooks(name)`` returns the hooks of this name, or ``None``.
     """
 
+def current_request() -> tuple[str, str, str, str | None] | None:
+    """Method, path, id and client address of the request that this thread works on."""
+
 def serve(
     load: Callable[..., Any],
     ready: Callable[..., None],

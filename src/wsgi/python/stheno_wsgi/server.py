@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars  # noqa: F401 (for the threads of a worker, whose user may not be able to read the library)
 import faulthandler
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from . import hooks as _hooks
@@ -178,7 +179,7 @@ def serve(
 
     ``options`` are those of the command line, with underscores: ``host``, ``port``, ``workers``, ``threads``,
     ``max_body``, ``access_log`` and so on. Switches are True or False; what may be repeated is a list, and ``static`` may
-    be a dict. The environment does not count.
+    be a dict; ``log_config`` may be one for ``logging.config.dictConfig``. The environment does not count.
 
     In the main thread, workers are forked: call it there while there is no other thread. ``ready`` runs in each worker, with
     its number, before it serves; ``name`` is shown at the start; ``hooks`` is an object or a module, or the name of one. In
@@ -191,6 +192,18 @@ def serve(
     if threading.current_thread() is not threading.main_thread():
         serve_here(app, hooks=hooks, **options)
         return
+    config = options.pop("log_config", None)
+    if config is not None and not isinstance(config, Mapping):
+        options["log_config"], config = config, None
+
+    def load(*_: Any) -> Application:
+        if config is not None:
+            # Imported on demand, as logging itself.
+            from .logs import configure
+
+            configure(config)
+        return app
+
     if name is None:
         name = f"{getattr(app, '__module__', '')}:{getattr(app, '__name__', type(app).__name__)}"
     given = None
@@ -203,7 +216,7 @@ def serve(
         return _hooks.load(name, os.getcwd()) if name else given
 
     try:
-        code = _serve(lambda *_: app, lambda number, *_: ready(number), hooks_of, name, options)
+        code = _serve(load, lambda number, *_: ready(number), hooks_of, name, options)
     finally:
         _give_signals_back()
     if code:
