@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{IntoRawFd, RawFd};
 
 use log::{error, warn};
 use pyo3::prelude::*;
@@ -27,8 +27,9 @@ pub(super) struct KeptSignals {
     kept: Vec<Signal>,
     /// Those that the application has taken, and that were worth a line.
     reported: RefCell<Vec<Signal>>,
-    /// The pipe that wakes the loop, which may end earlier.
-    waker: OwnedFd,
+    /// The pipe that wakes the loop. It is open until the process ends: Python has its number, and cannot be told at an
+    /// end for which a thread that hangs holds the interpreter.
+    waker: RawFd,
     /// Whether the application runs in the main thread, where it may change what Python does for signals at any time.
     is_inline: bool,
 }
@@ -37,7 +38,7 @@ impl KeptSignals {
     /// Call it before the application is imported. With `saves`, SIGUSR1 is the server's as well.
     pub(super) fn new(py: Python<'_>, signals: &Signals, saves: bool, is_inline: bool) -> PyResult<Self> {
         let kept = ENDING.into_iter().chain(saves.then_some(Signal::User1)).collect();
-        let waker = signals.waker().try_clone_to_owned()?;
+        let waker = signals.waker().try_clone_to_owned()?.into_raw_fd();
         let this = Self { kept, reported: RefCell::default(), waker, is_inline };
         // `asyncio.run` takes SIGINT where Python's own handler of it is the current one.
         let _blocked = Blocked::all();
@@ -51,7 +52,7 @@ impl KeptSignals {
     pub(super) fn imported(&self, py: Python<'_>) -> PyResult<()> {
         self.take_back()?;
         let before = self.set_waker(py)?;
-        if before.is_some_and(|other| other != self.waker.as_raw_fd()) {
+        if before.is_some_and(|other| other != self.waker) {
             warn!("the application has called signal.set_wakeup_fd, and the server takes its place");
         }
         Ok(())
@@ -72,10 +73,8 @@ impl KeptSignals {
     /// Has Python wake the loop for each signal that it handles. Returns the descriptor before, if there was one.
     fn set_waker(&self, py: Python<'_>) -> PyResult<Option<RawFd>> {
         let quietly = [("warn_on_full_buffer", false)].into_py_dict(py)?;
-        let before = py
-            .import("signal")?
-            .call_method("set_wakeup_fd", (self.waker.as_raw_fd(),), Some(&quietly))?
-            .extract()?;
+        let before =
+            py.import("signal")?.call_method("set_wakeup_fd", (self.waker,), Some(&quietly))?.extract()?;
         Ok(Some(before).filter(|before| *before >= 0))
     }
 
@@ -108,13 +107,9 @@ impl KeptSignals {
     }
 }
 
-impl Drop for KeptSignals {
-    /// The number of the pipe may be another file's next.
-    fn drop(&mut self) {
-        Python::attach(|py| {
-            let _ = py.import("signal").and_then(|signal| signal.call_method1("set_wakeup_fd", (-1,)));
-        });
-    }
+/// Has Python wake nothing from now on: the loop has ended.
+pub(super) fn release(py: Python<'_>) {
+    let _ = py.import("signal").and_then(|signal| signal.call_method1("set_wakeup_fd", (-1,)));
 }
 
 /// The handlers of all signals of the server, as Python knows them.

@@ -413,6 +413,7 @@ fn become_another(options: &WsgiOptions, base: &BaseConfig) -> Result<(), String
 fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
     let left = Python::attach(|py| {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
+        kept_signals::release(py);
         hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-import logging
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .loading import NoApplication, add_to_path
+
+if TYPE_CHECKING:
+    import logging
 
 NAMES = ("when_ready", "post_fork", "worker_exit", "child_exit")
 
@@ -18,15 +20,24 @@ _OTHERS = ("on_starting", "on_reload", "pre_fork", "post_worker_init", "worker_i
            "pre_request", "post_request", "nworkers_changed", "on_exit", "ssl_context")
 
 
-class ServerProcess:
+class _Process:
+    @property
+    def log(self) -> logging.Logger:
+        """The logger ``stheno_wsgi``."""
+        # Without an import of logging nothing of it is joined.
+        import logging
+
+        return logging.getLogger("stheno_wsgi")
+
+
+class ServerProcess(_Process):
     """The master, for hooks."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.log = logging.getLogger("stheno_wsgi")
 
 
-class WorkerProcess:
+class WorkerProcess(_Process):
     """A worker, for hooks."""
 
     def __init__(self, number: int, pid: int, exitcode: int | None = None) -> None:
@@ -34,7 +45,6 @@ class WorkerProcess:
         self.pid = pid
         #: In ``child_exit``: the exit code, or the negative number of the signal that has ended the worker.
         self.exitcode = exitcode
-        self.log = logging.getLogger("stheno_wsgi")
 
 
 class Hooks:
