@@ -126,6 +126,7 @@ pub(super) fn failure(py: Python<'_>, error: &PyErr, summary: &str) -> bool {
         return false;
     };
     let request = current::request().map(|request| request.label().into_tuple());
-    let logged = joined.module.bind(py).call_method1("failure", (error.value(py), summary, request));
+    let exception = (error.value(py), error.traceback(py), summary, request);
+    let logged = joined.module.bind(py).call_method1("failure", exception);
     logged.inspect_err(|odd| odd.display(py)).is_ok()
 }

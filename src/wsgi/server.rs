@@ -29,7 +29,7 @@ use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
-use crate::files::FileService;
+use crate::files::{self, FileService};
 use crate::master::{Assignment, BOOT_FAILURE, Ended};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
@@ -189,6 +189,7 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -208,14 +209,18 @@ impl WsgiApp {
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
-        // In a process that is not the server's, it may not end.
-        let may_abort = signals.is_some();
+        // Another process is neither ended nor tuned.
+        let is_own_process = signals.is_some();
         let reactor = reactor.map_err(boot_failure)?;
+        if is_own_process {
+            keep_freed_memory();
+        }
         let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                Caller::Loop(Arc::new(Inline::new(runner)))
+                let context = Arc::clone(&application.context);
+                Caller::Loop(Arc::new(Inline::new(runner, context, reactor.waker())))
             }
             count => {
                 let counts = (count, options.spare_threads);
@@ -248,7 +253,7 @@ impl WsgiApp {
             worker.access_log = python_log::access_log(format.as_deref()).map_err(boot_failure)?;
         }
         let result = crate::app::serve_on(worker, status, reactor);
-        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) && may_abort {
+        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) && is_own_process {
             abort_without_interpreter();
         }
         result
@@ -258,7 +263,8 @@ impl WsgiApp {
 /// Opens the folders that are served beside the application.
 pub(super) fn open_mounts(options: &WsgiOptions) -> Result<Vec<Mount>, String> {
     let mounts = options.mounts.iter().map(|(prefix, folder)| {
-        let opened = FileService::open(folder);
+        let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
+        let opened = FileService::with_options(folder, how);
         let files = opened.map_err(|error| format!("--static {prefix}={}: {error}", folder.display()))?;
         Ok(Mount { prefix: prefix.clone(), files })
     });
@@ -278,6 +284,14 @@ fn abort_without_interpreter() {
             process::abort();
         }
     });
+}
+
+/// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise
+/// it gives a few of 64 KiB back to the kernel, and the kernel clears each page again. glibc takes the size of the
+/// largest mapped block that was freed, twice, for this limit (mallopt(3), `M_MMAP_THRESHOLD`), unless its environment
+/// variables set one.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 * 1024 * 1024)));
 }
 
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.

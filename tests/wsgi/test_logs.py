@@ -265,7 +265,8 @@ def joined(case):
     failed = eventually(lambda: [one for one in records("stheno_wsgi.error") if "traceback" in one], "the exception")[0]
     expect([failed[key] for key in ("level", "text", "method", "path", "request_id", "remote_addr")],
            ["ERROR", "GET /p: ValueError: on purpose", "GET", "/p", "one", "127.0.0.1"])
-    assert "KeyError: 'the cause'" in failed["traceback"] and "on purpose" not in log.read_text(), log.read_text()
+    assert "KeyError: 'the cause'" in failed["traceback"] and failed["traceback"].count("Traceback (most") == 2, failed
+    assert "on purpose" not in log.read_text(), log.read_text()
     case.ask("/app", "says_id", server=server, headers=[("X-Request-ID", "two")])
     own = eventually(lambda: records("apps.logged"), "the record of the application")[0]
     expect([own["text"], own["path"], own["request_id"]], ["in the application", "/app", "two"])

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 from ._stheno import current_request
@@ -117,11 +118,13 @@ def finish() -> None:
         _thread.join(_PATIENCE)
 
 
-def failure(error: BaseException, summary: str, request: tuple[Any, ...] | None) -> None:
+def failure(
+    error: BaseException, traceback: TracebackType | None, summary: str, request: tuple[Any, ...] | None
+) -> None:
     """Logs an exception of the application."""
     facts = dict(zip(_REQUEST, request or (None,) * 4))
     where = f"{facts['method']} {facts['path']}: " if request else ""
-    info = (type(error), error, error.__traceback__)
+    info = (type(error), error.with_traceback(traceback), traceback)
     logger = logging.getLogger(_ERROR)
     if logger.isEnabledFor(logging.ERROR):
         logger.handle(_record(logger, logging.ERROR, where + summary, facts, info))
