@@ -58,8 +58,8 @@ impl LocalServer {
         // The log belongs to the process: the first server that has one decides.
         if log::max_level() == LevelFilter::Off {
             log.take_the_log(base.log, Some(error_log::format_line));
+            error_log::open(log.clone());
         }
-        error_log::open(log.clone());
         let setup = Setup::open_alone(base).map_err(exception)?;
         Ok(Self { app, state: Mutex::new(LocalState::Listening(Box::new(setup), log)) })
     }
