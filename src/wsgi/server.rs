@@ -189,7 +189,6 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
-        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -429,11 +428,12 @@ fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
         kept_signals::release(py);
         hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
+        // Handlers are closed by `atexit`.
+        python_log::finish(py);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
-        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }
