@@ -12,11 +12,14 @@ use super::inline::{Inline, InlineResponse};
 use super::kept_signals::KeptSignals;
 use super::pool::{Pool, PoolResponse};
 use super::shared::WorkerContext;
-use super::stacks::log_stacks;
+use super::stacks::log_last_stacks;
 use crate::clock::{Instant, Now};
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
 use crate::server::{PeerInfo, Visitor, WorkerService};
+
+/// How long the stacks of threads may take at the end of a worker.
+const STACKS: Duration = Duration::from_millis(200);
 
 /// How often the loop checks whether the application hangs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -179,7 +182,7 @@ impl WorkerService for WsgiService {
                 pool.cut_off.begin();
                 let threads: Vec<_> = pool.activity().silences().collect();
                 if !threads.is_empty() {
-                    log_stacks(threads);
+                    log_last_stacks(threads, STACKS);
                 }
             }
         }
