@@ -262,6 +262,12 @@ impl Heartbeat {
         Ok(Self { slot, every: RESTING_BEAT, report: None })
     }
 
+    /// Whether the worker is a process of its own, and has a master.
+    #[must_use]
+    pub fn has_master(&self) -> bool {
+        self.report.is_some()
+    }
+
     /// The worker's view of the connections of all workers.
     #[must_use]
     pub fn shares(&self) -> Shares {

@@ -42,6 +42,12 @@ pub(crate) trait App {
     /// Called once, in the master, when the first workers are ready.
     fn start_lines(&self, config: &BaseConfig, content: &Self::Content) -> StartLines;
 
+    /// Called once, in the master, after the start-up lines.
+    fn ready(&mut self) {}
+
+    /// Called in the master when a worker has ended. (see [`Work::worker_reaped`])
+    fn worker_reaped(&mut self, _slot: usize, _pid: Pid, _exit: Exit) {}
+
     /// Called in the master when the workers of a start or of a reload are all ready, or given up.
     fn settled(&mut self) {}
 
@@ -114,6 +120,12 @@ impl<A: App> Server<A> {
             kept: None,
             handed_over: false,
         })
+    }
+
+    /// The log of this process.
+    #[cfg(feature = "wsgi")]
+    pub(crate) fn log(&self) -> &LogTarget {
+        &self.log
     }
 
     /// Serves until it is told to stop. `executable` takes over in an upgrade; `fork` makes the workers.
@@ -235,6 +247,11 @@ impl<A: App> Work for Server<A> {
                 self.open_browser(url);
             }
         }
+        self.app.ready();
+    }
+
+    fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
+        self.app.worker_reaped(slot, pid, exit);
     }
 
     fn other_child_ended(&mut self, pid: Pid, exit: Exit) -> bool {

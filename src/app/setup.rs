@@ -82,6 +82,16 @@ impl Setup {
         Ok(Self { config, listeners, access_log, status, tally, tls, capacity })
     }
 
+    /// Opens all of it for a worker in this process, without a master.
+    #[cfg(feature = "wsgi")]
+    pub(crate) fn open_alone(config: BaseConfig) -> Result<Self, ConfigError> {
+        let resolved = resolve(&config, false)?;
+        let inherited = &mut Inherited::default();
+        let setup = Self::open(config, resolved, inherited, &mut None, &mut Kept::default())?;
+        setup.all_listeners().for_each(Listeners::own_files);
+        Ok(setup)
+    }
+
     /// The listening sockets of all kinds.
     pub(crate) fn all_listeners(&self) -> impl Iterator<Item = &Listeners> {
         [&self.listeners].into_iter().chain(self.status.iter().map(|(listeners, _)| listeners))
@@ -233,7 +243,7 @@ pub(super) fn resolve(config: &BaseConfig, activated: bool) -> Result<Resolved, 
 }
 
 /// Opens the target of the log.
-pub(super) fn open_log(config: &BaseConfig) -> Result<LogTarget, ConfigError> {
+pub(crate) fn open_log(config: &BaseConfig) -> Result<LogTarget, ConfigError> {
     match &config.logfile {
         None => LogTarget::standard_error()
             .map_err(|error| ConfigError::Start(format!("cannot write a log: {error}"))),

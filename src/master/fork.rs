@@ -67,7 +67,7 @@ impl Master {
         let blocked = signal::Blocked::all();
         match (self.fork)() {
             Ok(Forked::Parent(pid)) => {
-                generation.slots[slot].fill(pid, WorkerLink { heartbeat, socket }, Instant::now());
+                generation.slots[slot].fill(pid, WorkerLink { slot, heartbeat, socket }, Instant::now());
                 Ok(None)
             }
             Ok(Forked::Child) => {
@@ -120,13 +120,18 @@ impl Master {
     pub(super) fn reap_workers(&mut self, work: &mut dyn Work) {
         while let Some((pid, exit)) = process::reap() {
             if let Some(index) = self.exiting.iter().position(|worker| worker.pid == pid) {
-                let link = self.exiting.swap_remove(index).link;
-                link.into_iter().for_each(|link| self.scoreboard.free(link.heartbeat));
+                if let Some(link) = self.exiting.swap_remove(index).link {
+                    self.scoreboard.free(link.heartbeat);
+                    work.worker_reaped(link.slot, pid, exit);
+                }
             } else if self.current.slot_of(pid).is_some() {
                 self.replace(pid, exit, work);
             } else if let Some(slot) = self.pending.as_mut().and_then(|reload| reload.generation.slot_of(pid))
             {
-                slot.vacate().into_iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
+                if let Some(worker) = slot.vacate() {
+                    self.scoreboard.free(worker.link.heartbeat);
+                    work.worker_reaped(worker.link.slot, pid, exit);
+                }
                 self.fail_reload(format!("its worker {pid} has ended ({exit})"));
             } else if let Some(child) =
                 [&mut self.rehearsal, &mut self.upgrade].into_iter().flatten().find(|child| child.pid == pid)
@@ -172,7 +177,10 @@ impl Master {
         let Some(slot) = self.current.slot_of(pid) else {
             return;
         };
-        slot.worker.iter().for_each(|worker| self.scoreboard.free(worker.link.heartbeat));
+        if let Some(worker) = &slot.worker {
+            self.scoreboard.free(worker.link.heartbeat);
+            work.worker_reaped(worker.link.slot, pid, exit);
+        }
         work.worker_ended();
         if exit == Exit::Code(BOOT_FAILURE) && matches!(self.phase, Phase::Starting(_)) {
             error!("worker {pid} could not start; see above");

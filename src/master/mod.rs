@@ -157,6 +157,9 @@ pub trait Work {
     /// worker will take its place.
     fn worker_ended(&mut self);
 
+    /// A worker has ended, for whatever reason; `slot` is the number that it was started with.
+    fn worker_reaped(&mut self, _slot: usize, _pid: Pid, _exit: Exit) {}
+
     /// A child has ended that is neither a worker nor the master's own. Returns whether it is known.
     fn other_child_ended(&mut self, _pid: Pid, _exit: Exit) -> bool {
         false

@@ -134,7 +134,7 @@ mod tests {
         let start = Instant::now();
         let mut slot = WorkerSlot::empty(start);
         let heartbeat = Scoreboard::new(1).expect("memory").take(1).expect("a slot");
-        let link = WorkerLink { heartbeat, socket: orders::pair().expect("sockets").0 };
+        let link = WorkerLink { slot: 0, heartbeat, socket: orders::pair().expect("sockets").0 };
         slot.fill(process::current(), link, start);
         let worker = slot.worker.expect("a worker");
         let mut watch = Watch::new(Duration::from_secs(10), None, start);

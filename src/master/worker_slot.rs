@@ -22,6 +22,8 @@ const JITTER: u32 = 4;
 /// What connects the master with one worker.
 #[derive(Debug)]
 pub(super) struct WorkerLink {
+    /// The number of the worker's slot.
+    pub(super) slot: usize,
     pub(super) heartbeat: HeartbeatSlot,
     /// Orders go through it. It is closed when the master ends, however it ends.
     pub(super) socket: OwnedFd,
@@ -116,7 +118,7 @@ mod tests {
     #[test]
     fn a_crash_loop_is_slowed_down_and_a_long_life_clears_it() {
         let heartbeat = Scoreboard::new(1).expect("memory").take(0).expect("a slot");
-        let link = || WorkerLink { heartbeat, socket: orders::pair().expect("sockets").0 };
+        let link = || WorkerLink { slot: 0, heartbeat, socket: orders::pair().expect("sockets").0 };
         let mut now = Instant::now();
         let mut slot = WorkerSlot::empty(now);
         let mut live = |life| {

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::listen_spec::{Address, BindError};
 use super::unix::SocketFile;
@@ -34,13 +34,13 @@ const MOST: u32 = 65_536;
 #[derive(Debug)]
 pub(super) struct InheritedSocket {
     socket: ListenSocket,
-    file: Option<Rc<SocketFile>>,
+    file: Option<Arc<SocketFile>>,
     address: Address,
 }
 
 impl InheritedSocket {
     /// A socket whose address is not known would be taken for one that no place names, and be closed: it is an error.
-    pub(super) fn new(socket: ListenSocket, file: Option<Rc<SocketFile>>) -> io::Result<Self> {
+    pub(super) fn new(socket: ListenSocket, file: Option<Arc<SocketFile>>) -> io::Result<Self> {
         Ok(Self { address: address_of(&socket)?, socket, file })
     }
 
@@ -156,7 +156,7 @@ impl Inherited {
     }
 
     /// Takes the socket whose file is at `path`, however the path is written.
-    pub(super) fn take_unix(&mut self, path: &Path) -> Option<(ListenSocket, Rc<SocketFile>)> {
+    pub(super) fn take_unix(&mut self, path: &Path) -> Option<(ListenSocket, Arc<SocketFile>)> {
         let mut taken = self.take_all(|found| found.file.as_ref().is_some_and(|file| file.is_at(path)));
         taken.next().and_then(|found| Some((found.socket, found.file?)))
     }
@@ -216,7 +216,7 @@ fn adopt(number: RawFd, activated: bool) -> Result<InheritedSocket, BindError> {
     if let Address::Unix(path) = &found.address
         && !activated
     {
-        found.file = SocketFile::of_another(path).map(Rc::new);
+        found.file = SocketFile::of_another(path).map(Arc::new);
     }
     Ok(found)
 }
@@ -259,7 +259,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (path, other) = (folder.path().join("socket"), folder.path().join("other"));
         let listener = UnixListener::bind(&path).expect("a socket");
-        let file = SocketFile::of_another(&path).map(Rc::new);
+        let file = SocketFile::of_another(&path).map(Arc::new);
         let found = InheritedSocket::new(listener.into(), file).expect("an address");
         let mut inherited = Inherited::new(vec![found], false);
         std::fs::rename(&path, &other).expect("rename");

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::inherit::{self, Inherited, InheritedSocket};
@@ -32,7 +32,7 @@ pub struct Listeners {
     pub redirects: usize,
     /// The files of the Unix sockets, in the order of these. They are removed with their last owner, and before the
     /// sockets: while a socket is open, no other file can have its inode.
-    files: Vec<Rc<SocketFile>>,
+    files: Vec<Arc<SocketFile>>,
     /// The permissions of these files.
     unix_mode: u32,
     /// The sockets of each worker; one set for all of them unless the mode is `reuseport`.
@@ -43,6 +43,12 @@ pub struct Listeners {
     activated: bool,
     /// Whether they are those of the status page.
     is_status: bool,
+}
+
+/// The files of the Unix sockets of a server. They are removed when this is dropped, if it is the last owner.
+#[derive(Debug)]
+pub struct SocketFiles {
+    _files: Vec<Arc<SocketFile>>,
 }
 
 impl Listeners {
@@ -122,6 +128,12 @@ impl Listeners {
     /// removes them at the end. Call it when the start can no longer fail.
     pub fn own_files(&self) {
         self.files.iter().for_each(|file| file.own(self.unix_mode));
+    }
+
+    /// Keeps the files when the sockets go to a worker in this process.
+    #[must_use]
+    pub fn keep_files(&self) -> SocketFiles {
+        SocketFiles { _files: self.files.clone() }
     }
 
     /// Leaves the files of Unix sockets to another process, which serves from now on.
@@ -309,7 +321,7 @@ impl Listeners {
             Some(kept) => kept,
             None => {
                 let (listener, file) = unix::bind(path, self.unix_mode, BACKLOG)?;
-                (listener.into(), Rc::new(file))
+                (listener.into(), Arc::new(file))
             }
         };
         self.files.push(file);

@@ -80,7 +80,7 @@ pub use driver::{Driver, DriverContext};
 pub use inherit::Inherited;
 pub use ledger::{Ledger, ResponseCounter};
 pub use listen_spec::{Address, BindError, Endpoint, ListenSpec, Resolved};
-pub use listeners::{Listeners, bind};
+pub use listeners::{Listeners, SocketFiles, bind};
 pub use log_format::LogFormat;
 pub use log_record::{LogRecord, LogSink};
 pub use log_target::{LineFormat, LogTarget};

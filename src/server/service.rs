@@ -79,6 +79,9 @@ pub trait WorkerService: Service {
     /// Takes note that the server shuts down: each connection has at most one more response.
     fn drain(&self) {}
 
+    /// Takes note that the connections which are left are closed now, in the middle of responses.
+    fn cut_off(&self) {}
+
     /// Whether making a response may take a long time: the log then asks the clock again for its duration.
     fn takes_time(&self) -> bool {
         false
@@ -93,6 +96,10 @@ pub trait WorkerService: Service {
     fn is_outdated(&self) -> bool {
         false
     }
+
+    /// Takes note of a signal that is not the server's: a handler of an interpreter in this process has noted it, and has
+    /// written to [`Signals::waker`](crate::sys::signal::Signals::waker).
+    fn note_signal(&self) {}
 
     /// Runs before each wait of the loop, at the end of a turn. Returns the longest time that the loop may wait.
     fn before_waiting(&self) -> Option<Duration> {

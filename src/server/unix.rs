@@ -1,11 +1,11 @@
 //! Listening Unix sockets: a stale file is replaced at the start, the own one is removed at the end.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use log::warn;
@@ -28,10 +28,15 @@ pub(super) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
+    ownership: Mutex<Ownership>,
+}
+
+#[derive(Debug, Default)]
+struct Ownership {
     /// The process that removes the file at the end.
-    owner: Cell<Option<Pid>>,
+    owner: Option<Pid>,
     /// The permissions, if this process has set them.
-    mode: Cell<Option<u32>>,
+    mode: Option<u32>,
 }
 
 impl SocketFile {
@@ -39,7 +44,11 @@ impl SocketFile {
     /// path has no socket.
     pub(super) fn of_another(path: &Path) -> Option<Self> {
         let identity = is_socket(path).ok()?.then(|| identity(path).ok())??;
-        Some(Self { path: path.into(), identity, owner: Cell::new(None), mode: Cell::new(None) })
+        Some(Self { path: path.into(), identity, ownership: Mutex::default() })
+    }
+
+    fn ownership(&self) -> MutexGuard<'_, Ownership> {
+        self.ownership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this file is the one at `path`.
@@ -50,8 +59,8 @@ impl SocketFile {
     /// Makes this process the owner. The permissions become `mode` if this process set others before; those that an
     /// operator has set stay.
     pub(super) fn own(&self, mode: u32) {
-        self.owner.set(Some(process::current()));
-        let before = self.mode.replace(Some(mode));
+        let ours = Ownership { owner: Some(process::current()), mode: Some(mode) };
+        let before = std::mem::replace(&mut *self.ownership(), ours).mode;
         if before.is_some_and(|before| before != mode) && self.is_at(&self.path) {
             let rights = std::fs::Permissions::from_mode(mode);
             if let Err(error) = std::fs::set_permissions(&self.path, rights) {
@@ -62,13 +71,13 @@ impl SocketFile {
 
     /// Leaves the file to another process.
     pub(super) fn leave(&self) {
-        self.owner.set(None);
+        self.ownership().owner = None;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.owner.get() == Some(process::current()) && self.is_at(&self.path) {
+        if self.ownership().owner == Some(process::current()) && self.is_at(&self.path) {
             // If it cannot be removed, it is stale from now on, and the next start replaces it.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -86,8 +95,8 @@ pub(super) fn bind(path: &Path, mode: u32, backlog: i32) -> Result<(UnixListener
     make_way(path)?;
     let listener = socket::listen_unix(path, mode, backlog).map_err(|error| error.to_string())?;
     let identity = identity(path).map_err(|error| error.to_string())?;
-    let (owner, mode) = (Cell::new(Some(process::current())), Cell::new(Some(mode)));
-    Ok((listener, SocketFile { path: path.into(), identity, owner, mode }))
+    let ownership = Mutex::new(Ownership { owner: Some(process::current()), mode: Some(mode) });
+    Ok((listener, SocketFile { path: path.into(), identity, ownership }))
 }
 
 /// Checks whether [`bind`] could make a socket, without making one or connecting to one.

@@ -150,7 +150,9 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// # Errors
     /// As [`Worker::boot`].
     pub fn boot_on<P: Probe>(self, mut reactor: Reactor<P>) -> io::Result<Running<S, P>> {
-        process::set_title("stheno: worker");
+        if self.heartbeat.has_master() {
+            process::set_title("stheno: worker");
+        }
         let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
@@ -241,6 +243,11 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
                 return Err(io::Error::other("a listening socket is lost"));
             }
         }
+        let left = self.connections();
+        if drained_by.is_some() && left > 0 {
+            warn!("the drain ends with connections in the middle of a response: {left}");
+            self.shared.service.cut_off();
+        }
         // Closes every connection, which logs what each still had on its way.
         self.reactor.close_all();
         self.flush_log();
@@ -267,7 +274,9 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             self.shared.service.drain();
             self.reactor.shutdown();
             self.heartbeat.draining();
-            process::set_title("stheno: leaving");
+            if self.heartbeat.has_master() {
+                process::set_title("stheno: leaving");
+            }
             info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers + self.shared.service.channels_beside();
@@ -281,6 +290,9 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
         }
         if self.commands.save.take() {
             self.reactor.probe().save();
+        }
+        if self.commands.foreign.take() {
+            self.shared.service.note_signal();
         }
     }
 

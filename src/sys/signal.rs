@@ -6,7 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::descriptor;
 
@@ -60,10 +60,31 @@ impl Signal {
     pub fn number(self) -> i32 {
         self as i32
     }
+
+    /// The system's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "SIGINT",
+            Self::Quit => "SIGQUIT",
+            Self::Terminate => "SIGTERM",
+            Self::Child => "SIGCHLD",
+            Self::Hangup => "SIGHUP",
+            Self::User1 => "SIGUSR1",
+            Self::User2 => "SIGUSR2",
+            Self::Window => "SIGWINCH",
+            Self::TtyIn => "SIGTTIN",
+            Self::TtyOut => "SIGTTOU",
+            Self::Abort => "SIGABRT",
+            Self::FileSize => "SIGXFSZ",
+        }
+    }
 }
 
 /// How often each signal was delivered since the last take; all handled signals have numbers below 32.
 static PENDING: [AtomicU32; 32] = [const { AtomicU32::new(0) }; 32];
+/// What the handler writes.
+const OURS: u8 = 0;
 /// The descriptor that the handler writes to; -1 for none.
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
@@ -74,7 +95,7 @@ extern "C" fn handle(number: libc::c_int) {
     let wake = WAKE.load(Ordering::SeqCst);
     // The code that the handler interrupted owns `errno`.
     let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-    let byte = [0u8];
+    let byte = [OURS];
     // SAFETY: write(2) is async-signal-safe; the buffer lives on this stack. A full pipe or a closed
     // descriptor is an error without effect: the signal is counted above.
     unsafe { libc::write(wake, byte.as_ptr().cast(), 1) };
@@ -99,29 +120,66 @@ fn set_errno(value: i32) {
     }
 }
 
+fn our_handler() -> libc::sighandler_t {
+    handle as *const () as libc::sighandler_t
+}
+
 /// The receiving end of this process's signals. A process has one: a new one takes over from the last.
 #[derive(Debug)]
 pub struct Signals {
     read: OwnedFd,
     write: OwnedFd,
+    /// Whether another handler than ours has written to the pipe since that was last asked for.
+    foreign: AtomicBool,
 }
 
 impl Signals {
     /// Installs the handler for `signals`: pipe2(2), sigaction(2).
     pub fn install(signals: &[Signal]) -> io::Result<Self> {
-        let (read, write) = descriptor::pipe()?;
-        WAKE.store(write.as_raw_fd(), Ordering::SeqCst);
+        let this = Self::none()?;
+        WAKE.store(this.write.as_raw_fd(), Ordering::SeqCst);
         PENDING.iter().for_each(|count| count.store(0, Ordering::SeqCst));
+        signals.iter().try_for_each(|signal| set_action(*signal, our_handler()))?;
+        Ok(this)
+    }
+
+    /// A receiver that gets no signals, for a loop in a process whose signals are not its own: pipe2(2).
+    pub fn none() -> io::Result<Self> {
+        let (read, write) = descriptor::pipe()?;
+        Ok(Self { read, write, foreign: AtomicBool::new(false) })
+    }
+
+    /// Installs the handler again for those of `signals` that have another one now, and returns these.
+    pub fn reinstall(signals: &[Signal]) -> io::Result<Vec<Signal>> {
+        let mut lost = Vec::new();
         for signal in signals {
-            set_action(*signal, handle as *const () as libc::sighandler_t)?;
+            if exchange_action(*signal, None)?.sa_sigaction != our_handler() {
+                set_action(*signal, our_handler())?;
+                lost.push(*signal);
+            }
         }
-        Ok(Self { read, write })
+        Ok(lost)
+    }
+
+    /// The end of the pipe that wakes the loop. The handlers of an interpreter in this process may write to it as well,
+    /// any byte but NUL.
+    pub fn waker(&self) -> BorrowedFd<'_> {
+        self.write.as_fd()
+    }
+
+    /// Whether another handler has written to the pipe since the last call, as far as [`Signals::take`] has read it.
+    pub fn take_foreign(&self) -> bool {
+        self.foreign.swap(false, Ordering::Relaxed)
     }
 
     /// Takes the counts and calls `each` for every signal, as often as it was delivered. Errors are those of read(2) on
     /// the pipe, which only wakes the loop: the signals are taken all the same.
     pub fn take(&self, mut each: impl FnMut(Signal)) -> io::Result<()> {
-        let drained = descriptor::drain_pipe(self.read.as_fd(), |_| {});
+        let drained = descriptor::drain_pipe(self.read.as_fd(), |bytes| {
+            if bytes.iter().any(|byte| *byte != OURS) {
+                self.foreign.store(true, Ordering::Relaxed);
+            }
+        });
         for signal in Signal::ALL {
             let number = usize::try_from(signal.number()).unwrap_or_default();
             let count = PENDING.get(number).map_or(0, |count| count.swap(0, Ordering::SeqCst));

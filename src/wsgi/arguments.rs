@@ -1,11 +1,12 @@
 //! The arguments of Python's `serve()` as settings: the options with underscores, and Python's values for theirs.
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyString};
 
 use super::options::{COMMANDS, options};
 use crate::cli::{self, OptionSpec, Setting, ValueKind};
+use crate::config::ConfigError;
 
 /// Options that say which application is served.
 const OF_COMMAND: [&str; 3] = ["app", "factory", "reload"];
@@ -37,6 +38,14 @@ pub(super) fn settings(arguments: &Bound<'_, PyDict>) -> PyResult<Vec<Setting>> 
         settings.extend(texts.into_iter().map(setting));
     }
     Ok(settings)
+}
+
+/// The exception for an error of the configuration.
+pub(super) fn exception(error: ConfigError) -> PyErr {
+    match error {
+        ConfigError::Start(line) => PyOSError::new_err(line),
+        ConfigError::Usage(line) | ConfigError::File(line) => PyValueError::new_err(line),
+    }
 }
 
 /// The values as the command line would have them.

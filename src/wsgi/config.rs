@@ -10,7 +10,7 @@ use crate::http1::Limits;
 use crate::sys::account::Identity;
 
 /// What an application needs beyond the sockets, processes, logs and limits that every server has.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct WsgiOptions {
     /// `MODULE:CALLABLE`; empty for an application that a program gives.
     pub(super) app: String,
@@ -18,6 +18,8 @@ pub(super) struct WsgiOptions {
     pub(super) factory: bool,
     pub(super) reload: bool,
     pub(super) preload: bool,
+    /// `MODULE` or `MODULE:OBJECT` of the hooks.
+    pub(super) hooks: Option<String>,
     /// The configuration of Python's `logging`.
     pub(super) log_config: Option<PathBuf>,
     /// Threads of each worker that call the application; 0 for the loop itself.
@@ -63,6 +65,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         factory: values.has("factory"),
         reload,
         preload,
+        hooks: values.has("hooks").then(|| values.text("hooks").into()),
         log_config: values.path("log-config"),
         threads: values.number("threads", 0..=MAX_WORKERS)?,
         spare_threads: values.number("spare-threads", 0..=MAX_WORKERS)?,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 
+use super::cut_off::{CutLabel, CutOff};
 use super::error_log::failure as report;
 use super::lent_output::LentOutput;
 use super::request::OwnedRequest;
@@ -54,6 +55,8 @@ pub(super) struct Inline {
     context: Arc<WorkerContext>,
     waker: Waker,
     queue: Mutex<InlineQueue>,
+    /// What the end of a drain cuts off.
+    pub(super) cut_off: CutOff,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +110,8 @@ struct Stepped {
 
 impl Inline {
     pub(super) fn new(runner: Runner, context: Arc<WorkerContext>, waker: Waker) -> Self {
-        Self { runner: Mutex::new(runner), context, waker, queue: Mutex::default() }
+        let (queue, cut_off) = (Mutex::default(), CutOff::default());
+        Self { runner: Mutex::new(runner), context, waker, queue, cut_off }
     }
 
     /// Returns memory for a request.
@@ -225,6 +229,7 @@ pub(super) struct InlineResponse {
     connection: Key,
     /// The connection's descriptor: the response lives no longer than the connection.
     socket: RawFd,
+    label: CutLabel,
     state: InlineState,
     status: Option<(Status, u64)>,
     fields: Vec<u8>,
@@ -242,9 +247,11 @@ enum InlineState {
 
 impl InlineResponse {
     pub(super) fn new(inline: Arc<Inline>, request: OwnedRequest, peer: &PeerInfo) -> Self {
+        let label = CutLabel::of(&request);
         let state = InlineState::Request(request);
         let (connection, socket) = (peer.connection, peer.socket);
-        Self { inline, connection, socket, state, status: None, fields: Vec::new(), has_begun: false }
+        let (status, fields, has_begun) = (None, Vec::new(), false);
+        Self { inline, connection, socket, label, state, status, fields, has_begun }
     }
 
     /// Goes on by one step. Returns `None` if the next turn does that.
@@ -330,6 +337,7 @@ impl PendingResponse for InlineResponse {
 /// The client may be gone before the application is called.
 impl Drop for InlineResponse {
     fn drop(&mut self) {
+        self.inline.cut_off.note(&self.label);
         if let InlineState::Collected(job) = &self.state {
             *lock(&job.state) = JobState::Taken;
         }

@@ -19,6 +19,7 @@
 //! | `batched_waker` | wakes the loop for output of the threads |
 //! | `command` | the command line |
 //! | `config` | the options, checked |
+//! | `cut_off` | requests that the end of `--grace` cuts off |
 //! | `current` | the request that a thread works on, for the log |
 //! | `environ` | the environ |
 //! | `error_log` | the lines of the log, and tracebacks |
@@ -26,9 +27,14 @@
 //! | `file_wrapper` | `wsgi.file_wrapper` |
 //! | `hang_watch` | finds threads that hang |
 //! | `head` | the arguments of `start_response`, checked |
+//! | `hooks` | functions of the operator that run when processes begin and end |
 //! | `inline` | the application on the loop |
+//! | `interpreter` | what the server asks of the interpreter, beside the application |
 //! | `job_queue` | requests, from the loop to the threads |
+//! | `kept_signals` | which signals the server keeps, and how the application's own handlers run |
 //! | `lent_output` | `write` on the loop |
+//! | `load_token` | the first worker that cannot load the application reports it for all |
+//! | `local_server` | a worker in a thread of any Python process |
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
@@ -56,15 +62,21 @@ mod batched_waker;
 mod command;
 mod config;
 mod current;
+mod cut_off;
 mod environ;
 mod error_log;
 mod error_stream;
 mod file_wrapper;
 mod hang_watch;
 mod head;
+mod hooks;
 mod inline;
+mod interpreter;
 mod job_queue;
+mod kept_signals;
 mod lent_output;
+mod load_token;
+mod local_server;
 mod names;
 mod options;
 mod outbox;
@@ -88,21 +100,19 @@ mod wire;
 
 use std::ffi::OsString;
 
-use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::config::ConfigError;
 use options::GivenOptions;
 use server::Callbacks;
 
 /// Runs the command line. Returns the exit code.
 ///
-/// `load(app, factory)` returns the application that `app` names. `ready(number, reload)` runs in each worker after the
-/// application was loaded.
+/// `load(app, factory, reload)` returns the application that `app` names. `ready(number, reload, is_draining)` runs in each
+/// worker after the application was loaded. `hooks(name)` returns the hooks of this name, or `None`.
 #[pyfunction]
-fn main(py: Python<'_>, words: Vec<OsString>, load: Py<PyAny>, ready: Py<PyAny>) -> i32 {
-    command::run(py, words, Callbacks { load, ready, name: None })
+fn main(py: Python<'_>, words: Vec<OsString>, load: Py<PyAny>, ready: Py<PyAny>, hooks: Py<PyAny>) -> i32 {
+    command::run(py, words, Callbacks { load, ready, hooks, name: None })
 }
 
 /// Serves the application that `load` returns until the server is told to stop. Returns the exit code. `options` are the
@@ -112,15 +122,13 @@ fn serve(
     py: Python<'_>,
     load: Py<PyAny>,
     ready: Py<PyAny>,
+    hooks: Py<PyAny>,
     name: String,
     options: &Bound<'_, PyDict>,
 ) -> PyResult<i32> {
     let given = GivenOptions::from_arguments(arguments::settings(options)?);
-    let callbacks = Callbacks { load, ready, name: Some(name) };
-    py.detach(|| server::serve(given, callbacks)).map_err(|error| match error {
-        ConfigError::Start(line) => PyOSError::new_err(line),
-        ConfigError::Usage(line) | ConfigError::File(line) => PyValueError::new_err(line),
-    })
+    let callbacks = Callbacks { load, ready, hooks, name: Some(name) };
+    py.detach(|| server::serve(given, callbacks)).map_err(arguments::exception)
 }
 
 /// Method, path, id and client of the request that this thread works on; `None` if it works on none.
@@ -134,6 +142,7 @@ fn current_request() -> Option<(String, String, String, Option<String>)> {
 #[pymodule(gil_used = false)]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<local_server::LocalServer>()?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;
     module.add_function(wrap_pyfunction!(current_request, module)?)?;
     module.add_function(wrap_pyfunction!(main, module)?)?;

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use super::activity::{self, Substitution, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
 use super::current;
+use super::cut_off::{CutLabel, CutOff};
 use super::environ::Application;
 use super::error_log::failure as report;
 use super::job_queue::{Job, JobQueue, Wake};
@@ -69,6 +70,8 @@ pub(super) struct Pool {
     state: Arc<PoolState>,
     /// The lock is always free. It makes the pool `Sync`, because a [`PendingResponse`] is `Send`.
     loop_side: Mutex<LoopSide>,
+    /// What the end of a drain cuts off.
+    pub(super) cut_off: CutOff,
 }
 
 impl Pool {
@@ -93,7 +96,7 @@ impl Pool {
         for _ in 0..count {
             state.queue.start_thread().map_or(Ok(()), |number| state.start_thread(py, number))?;
         }
-        Ok(Self { state, loop_side: Mutex::default() })
+        Ok(Self { state, loop_side: Mutex::default(), cut_off: CutOff::default() })
     }
 
     fn loop_side(&self) -> MutexGuard<'_, LoopSide> {
@@ -272,6 +275,7 @@ pub(super) struct PoolResponse {
     pool: Arc<Pool>,
     /// The request, until it is handed over.
     request: Option<OwnedRequest>,
+    label: CutLabel,
     outbox: Arc<Outbox>,
     is_over: bool,
 }
@@ -281,7 +285,8 @@ impl PoolResponse {
     pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key, runs_abandoned: bool) -> Self {
         let memory = pool.loop_side().wires.pop().unwrap_or_default();
         let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory, runs_abandoned));
-        Self { pool, request: Some(request), outbox, is_over: false }
+        let label = CutLabel::of(&request);
+        Self { pool, request: Some(request), label, outbox, is_over: false }
     }
 }
 
@@ -330,5 +335,6 @@ impl Drop for PoolResponse {
     fn drop(&mut self) {
         self.outbox.leave();
         self.pool.loop_side().gone += usize::from(!self.is_over);
+        self.pool.cut_off.note(&self.label);
     }
 }

@@ -1,9 +1,7 @@
 //! The WSGI server as the master sees it: an application, loaded in each worker.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,13 +13,18 @@ use super::config::{self, WsgiOptions};
 use super::environ::{Application, Concurrency, ServerPlace};
 use super::error_log;
 use super::hang_watch::HangWatch;
+use super::hooks::{ProcessHook, ProcessHooks};
 use super::inline::Inline;
+use super::interpreter::{self, complain};
+use super::kept_signals::{self, KeptSignals};
+use super::load_token::LoadToken;
 use super::options::GivenOptions;
 use super::pool::Pool;
 use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, Mount, WsgiService};
 use super::shared::WorkerContext;
+use super::spool;
 use crate::access::{Access, Users};
 use crate::app;
 use crate::app::server::{App, Server};
@@ -29,12 +32,11 @@ use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{AccessConfig, BaseConfig, ConfigError};
 use crate::files::{self, FileService};
-use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
+use crate::master::{Assignment, BOOT_FAILURE, Ended};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
 use crate::server::{Address, LineFormat, LogFormat, LogTarget};
-use crate::sys::descriptor;
-use crate::sys::process::{self, Forked, Pid};
+use crate::sys::process::{self, Exit, Pid};
 use crate::sys::rights;
 
 /// How long threads that are in the application may take to leave it when the server stops.
@@ -48,8 +50,11 @@ const NO_APPLICATION: i32 = 4;
 pub(super) struct Callbacks {
     /// Returns the application, in each worker, or before the fork with `--preload`.
     pub(super) load: Py<PyAny>,
-    /// Runs in each worker after the application was loaded, with the number of the worker.
+    /// Runs in each worker after the application was loaded, with the number of the worker, whether it reloads, and a
+    /// function that returns whether it drains.
     pub(super) ready: Py<PyAny>,
+    /// Returns the hooks that an option names, or those of a program; `None` if there are none.
+    pub(super) hooks: Py<PyAny>,
     /// The name of the application in the start-up lines, if it is not that of the option.
     pub(super) name: Option<String>,
 }
@@ -60,15 +65,16 @@ pub(super) struct Callbacks {
 /// The first thing that the configuration asks for and cannot be had.
 pub(super) fn serve(given: GivenOptions, callbacks: Callbacks) -> Result<i32, ConfigError> {
     let folder = given.folder.clone();
-    let mut executable = Python::attach(executable)
+    let mut executable = Python::attach(interpreter::executable)
         .map_err(|error| ConfigError::Start(format!("the interpreter does not know its program: {error}")))?;
     let mut server = Server::open(WsgiApp::new(given, callbacks))?;
-    if !server.app.preload() {
+    error_log::open(server.log().clone());
+    if !server.app.load_hooks() || !server.app.preload() {
         return Ok(NO_APPLICATION);
     }
     // --chdir has changed it; a successor changes it again.
     executable.folder = (std::env::current_dir().ok().as_ref() != Some(&folder)).then_some(folder);
-    match server.run(executable, fork)? {
+    match server.run(executable, interpreter::fork)? {
         Ended::Stopped => Ok(0),
         Ended::BootFailed => Ok(NO_APPLICATION),
     }
@@ -82,51 +88,22 @@ pub(super) fn check(given: GivenOptions, callbacks: Callbacks) -> Result<i32, Co
     let mut app = WsgiApp::new(given, callbacks);
     let (base, content) = app.load(false)?;
     Setup::check(&base)?;
-    let loaded = Python::attach(|py| {
-        app.load_application(py, &content.options).inspect_err(|error| complain(py, error)).is_ok()
-    });
+    let loaded = app.load_hooks()
+        && Python::attach(|py| {
+            // What reloads would take a broken application.
+            let options = WsgiOptions { reload: false, ..content.options.as_ref().clone() };
+            app.load_application(py, &options).inspect_err(|error| complain(py, error)).is_ok()
+        });
     Ok(if loaded { 0 } else { NO_APPLICATION })
 }
 
-/// The program and the arguments that this process was started with.
-fn executable(py: Python<'_>) -> PyResult<Executable> {
-    let sys = py.import("sys")?;
-    let program: Option<OsString> = sys.getattr("executable")?.extract()?;
-    let words: Vec<OsString> = sys.getattr("orig_argv")?.extract()?;
-    let arguments = words.into_iter().skip(1).collect();
-    Ok(Executable { program: program.unwrap_or_default().into(), arguments, folder: None })
-}
-
-/// fork(2) with the hooks of the interpreter, which put its locks, its random numbers and what applications have
-/// registered in order on both sides. Call it while this process has one thread.
-fn fork() -> io::Result<Forked> {
-    Python::attach(|py| {
-        let id: i32 = py.import("os")?.call_method0("fork")?.extract()?;
-        match id {
-            0 => Ok(Forked::Child),
-            id => Pid::of(id).map(Forked::Parent),
-        }
-    })
-}
-
-/// Prints the traceback of an application that cannot be loaded, or the one line that the exception has in its
-/// attribute `line`.
-fn complain(py: Python<'_>, error: &PyErr) {
-    let line = error.value(py).getattr("line").and_then(|line| line.extract::<String>());
-    match line {
-        Ok(line) => {
-            let _ = LogTarget::standard_error().map(|stderr| stderr.print(&format!("stheno-wsgi: {line}\n")));
-        }
-        Err(_) => error.display(py),
-    }
-}
-
 /// An application, and how it is served.
-struct WsgiApp {
+pub(super) struct WsgiApp {
     given: GivenOptions,
     callbacks: Callbacks,
     /// The options that were read last.
-    options: Option<Arc<WsgiOptions>>,
+    pub(super) options: Option<Arc<WsgiOptions>>,
+    hooks: ProcessHooks,
     /// The application, with `--preload`.
     application: Option<Py<PyAny>>,
     /// Present while workers load the application for the first time: the first one that fails reports it for all.
@@ -135,40 +112,37 @@ struct WsgiApp {
 
 /// What the workers of one configuration serve.
 pub(super) struct WsgiContent {
-    options: Arc<WsgiOptions>,
-    mounts: Vec<Mount>,
+    pub(super) options: Arc<WsgiOptions>,
+    pub(super) mounts: Vec<Mount>,
     /// The clients and users that are served; `None` for all.
-    access: Option<Access>,
-}
-
-/// A token that one of several processes takes.
-struct LoadToken {
-    take: OwnedFd,
-    /// Kept open, so that the other processes find an empty pipe rather than its end.
-    _give: OwnedFd,
-}
-
-impl LoadToken {
-    fn new() -> Option<Self> {
-        let (take, give) = descriptor::pipe().ok()?;
-        rustix::io::write(&give, b"!").ok()?;
-        Some(Self { take, _give: give })
-    }
-
-    /// Whether this process is the first to ask.
-    fn is_ours(&self) -> bool {
-        rustix::io::read(&self.take, &mut [0]) == Ok(1)
-    }
+    pub(super) access: Option<Access>,
 }
 
 impl WsgiApp {
-    fn new(given: GivenOptions, callbacks: Callbacks) -> Self {
-        Self { given, callbacks, options: None, application: None, token: None }
+    pub(super) fn new(given: GivenOptions, callbacks: Callbacks) -> Self {
+        let hooks = ProcessHooks::default();
+        Self { given, callbacks, options: None, hooks, application: None, token: None }
     }
 
-    fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+    pub(super) fn load_application(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
         python_log::configure(py, options.log_config.as_deref())?;
-        self.callbacks.load.call1(py, (&options.app, options.factory))
+        self.call_load(py, options)
+    }
+
+    fn call_load(&self, py: Python<'_>, options: &WsgiOptions) -> PyResult<Py<PyAny>> {
+        self.callbacks.load.call1(py, (&options.app, options.factory, options.reload))
+    }
+
+    /// Imports the hooks, once. Returns whether there was no error.
+    fn load_hooks(&mut self) -> bool {
+        let name = self.options.as_ref().and_then(|options| options.hooks.clone());
+        let loaded = Python::attach(|py| {
+            let hooks = self.callbacks.hooks.call1(py, (name,)).and_then(|hooks| hooks.extract(py));
+            hooks.inspect_err(|error: &PyErr| complain(py, error)).ok()
+        });
+        let is_loaded = loaded.is_some();
+        self.hooks = loaded.unwrap_or_default();
+        is_loaded
     }
 
     /// Loads the application before the fork, if it is to be. Returns whether there was no error.
@@ -177,56 +151,51 @@ impl WsgiApp {
             return true;
         };
         self.application = Python::attach(|py| {
-            self.load_application(py, &options).inspect_err(|error| complain(py, error)).ok()
+            let before = kept_signals::handlers(py);
+            let loaded = self.load_application(py, &options).inspect_err(|error| complain(py, error)).ok();
+            let reported = before.and_then(|before| kept_signals::report_taken(py, &before));
+            reported.inspect_err(|error| error.display(py)).ok().and(loaded)
         });
         self.application.is_some()
     }
 
-    /// The application, in the worker with this number.
-    fn application(
+    /// The application and the signals, in the worker that `setup` and `assignment` are for.
+    fn load_in_worker(
         &mut self,
         options: &WsgiOptions,
-        number: usize,
         setup: &Setup,
-    ) -> PyResult<Arc<Application>> {
-        let (base, addresses) = (&setup.config, &setup.listeners.addresses);
-        let places: Vec<_> = addresses.iter().map(|address| place(address, setup.tls.is_some())).collect();
+        assignment: &Assignment,
+    ) -> PyResult<(Arc<Application>, KeptSignals)> {
+        let (saves, is_inline) = (setup.config.record.is_some(), options.threads == 0);
         Python::attach(|py| {
-            let callable = match self.application.take() {
-                Some(application) => application,
-                None => self.load_application(py, options)?,
-            };
+            let signals = KeptSignals::new(py, &assignment.signals, saves, is_inline)?;
+            let preloaded = self.application.take();
+            if preloaded.is_none() {
+                python_log::configure(py, options.log_config.as_deref())?;
+            }
+            self.hooks.run(py, ProcessHook::PostFork(assignment.slot));
+            let callable = preloaded.map_or_else(|| self.call_load(py, options), Ok)?;
             python_log::join(py)?;
-            self.callbacks.ready.call1(py, (number, options.reload))?;
-            let concurrency =
-                Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
-            let context = WorkerContext {
-                server: base.settings.server.clone(),
-                forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
-                run_abandoned: options.run_abandoned,
-                logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
-                ..WorkerContext::default()
-            };
-            Application::new(
-                callable.into_bound(py),
-                &places,
-                &options.url_prefix,
-                concurrency,
-                Arc::new(context),
-            )
-            .map(Arc::new)
+            let line = py.import("stheno_wsgi.loading")?.call_method1("check_threads", (options.threads,))?;
+            if let Some(line) = line.extract::<Option<String>>()?.filter(|_| assignment.slot == 0) {
+                warn!("{line}");
+            }
+            let application = application(py, callable, options, setup)?;
+            let is_draining = interpreter::is_draining(py, &application.context)?;
+            self.callbacks.ready.call1(py, (assignment.slot, options.reload, is_draining))?;
+            signals.imported(py)?;
+            Ok((application, signals))
         })
     }
 
     /// Serves the application in a worker. An error has the exit code beside it.
-    fn serve(
+    pub(super) fn serve(
         &self,
-        application: &Arc<Application>,
+        application: (&Arc<Application>, Option<KeptSignals>),
         (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
-        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -240,14 +209,18 @@ impl WsgiApp {
         &self,
         reactor: io::Result<Reactor<P>>,
         recorder: Option<Recorder>,
-        application: &Arc<Application>,
+        (application, signals): (&Arc<Application>, Option<KeptSignals>),
         (setup, content): (Setup, WsgiContent),
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
+        // Another process is neither ended nor tuned.
+        let is_own_process = signals.is_some();
         let reactor = reactor.map_err(boot_failure)?;
-        keep_freed_memory();
+        if is_own_process {
+            keep_freed_memory();
+        }
         let WsgiContent { options, mounts, access } = content;
         let caller = match options.threads {
             0 => {
@@ -282,6 +255,7 @@ impl WsgiApp {
             forwarded: RefCell::default(),
             client: Cell::default(),
             user: RefCell::default(),
+            signals,
         };
         let format = setup.config.access_log_format.clone();
         let (mut worker, status) = setup.into_worker(assignment, log, recorder, service);
@@ -292,11 +266,22 @@ impl WsgiApp {
             Some(access) => app::serve_some_on(worker, status, access, reactor),
             None => app::serve_on(worker, status, reactor),
         };
-        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) {
+        if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) && is_own_process {
             abort_without_interpreter();
         }
         result
     }
+}
+
+/// Opens the folders that are served beside the application.
+pub(super) fn open_mounts(options: &WsgiOptions) -> Result<Vec<Mount>, String> {
+    let mounts = options.mounts.iter().map(|(prefix, folder)| {
+        let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
+        let opened = FileService::with_options(folder, how);
+        let files = opened.map_err(|error| format!("--static {prefix}={}: {error}", folder.display()))?;
+        Ok(Mount { prefix: prefix.clone(), files })
+    });
+    mounts.collect()
 }
 
 /// Whether the worker has the interpreter for its end.
@@ -328,6 +313,27 @@ fn with_jitter(requests: u64) -> u64 {
     requests + chance % (requests / 10 + 1)
 }
 
+/// The application, for a worker that listens as `setup` says.
+pub(super) fn application(
+    py: Python<'_>,
+    callable: Py<PyAny>,
+    options: &WsgiOptions,
+    setup: &Setup,
+) -> PyResult<Arc<Application>> {
+    let (base, addresses) = (&setup.config, &setup.listeners.addresses);
+    let places: Vec<_> = addresses.iter().map(|address| place(address, setup.tls.is_some())).collect();
+    let concurrency = Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
+    let context = WorkerContext {
+        server: base.settings.server.clone(),
+        forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
+        run_abandoned: options.run_abandoned,
+        logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
+        ..WorkerContext::default()
+    };
+    let callable = callable.into_bound(py);
+    Application::new(callable, &places, &options.url_prefix, concurrency, Arc::new(context)).map(Arc::new)
+}
+
 /// Name and port are never empty (WSGI E8). Unix sockets have no TLS.
 fn place(address: &Address, has_tls: bool) -> ServerPlace {
     match address {
@@ -354,16 +360,9 @@ impl App for WsgiApp {
             })?;
         }
         let (base, options) = config::check(&values)?;
+        spool::check(base.settings.limits.body).map_err(ConfigError::Start)?;
         self.token = LoadToken::new();
-        let mounts = options.mounts.iter().map(|(prefix, folder)| {
-            let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
-            let files = FileService::with_options(folder, how).map_err(|error| {
-                let line = format!("--static {prefix}={}: {error}", folder.display());
-                values.sources().start_error("--static", line)
-            })?;
-            Ok(Mount { prefix: prefix.clone(), files })
-        });
-        let mounts = mounts.collect::<Result<_, _>>()?;
+        let mounts = open_mounts(&options).map_err(|line| values.sources().start_error("--static", line))?;
         let access = open_access(&base, &options)?;
         let options = Arc::new(options);
         self.options = Some(Arc::clone(&options));
@@ -398,19 +397,21 @@ impl App for WsgiApp {
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
-            && let Err(error) = rights::give_up(options.identity)
+            && let Err(error) = become_another(&options, &setup.config)
         {
-            error!("a worker cannot become another user: {error}");
-            leave(BOOT_FAILURE);
+            error!("{error}");
+            leave(BOOT_FAILURE, None);
         }
-        let code = match self.application(&options, assignment.slot, &setup) {
-            Ok(application) => match self.serve(&application, (setup, content), assignment, log) {
-                Ok(()) => 0,
-                Err((code, error)) => {
-                    error!("a worker cannot serve: {error}");
-                    code
+        let code = match self.load_in_worker(&options, &setup, &assignment) {
+            Ok((application, signals)) => {
+                match self.serve((&application, Some(signals)), (setup, content), assignment, log) {
+                    Ok(()) => 0,
+                    Err((code, error)) => {
+                        error!("a worker cannot serve: {error}");
+                        code
+                    }
                 }
-            },
+            }
             Err(error) => {
                 if self.token.as_ref().is_none_or(LoadToken::is_ours) {
                     Python::attach(|py| complain(py, &error));
@@ -418,12 +419,27 @@ impl App for WsgiApp {
                 BOOT_FAILURE
             }
         };
-        leave(code)
+        leave(code, Some(&self.hooks))
+    }
+
+    fn ready(&mut self) {
+        self.hooks.run_in_master(ProcessHook::WhenReady);
+    }
+
+    fn worker_reaped(&mut self, slot: usize, pid: Pid, exit: Exit) {
+        self.hooks.run_in_master(ProcessHook::ChildExit(slot, pid, exit));
     }
 }
 
+/// Becomes the user of `--user`, which may be unable to write what the master can.
+fn become_another(options: &WsgiOptions, base: &BaseConfig) -> Result<(), String> {
+    rights::give_up(options.identity)
+        .map_err(|error| format!("a worker cannot become another user: {error}"))?;
+    spool::check(base.settings.limits.body)
+}
+
 /// Reads the file of users, and checks that neither it nor a key is among the files that are served.
-fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access>, ConfigError> {
+pub(super) fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access>, ConfigError> {
     let roots: Vec<_> = options.mounts.iter().map(|(_, folder)| folder.clone()).collect();
     app::check_keys(base, &roots)?;
     let AccessConfig { allow, auth, forwarded } = &options.access;
@@ -436,9 +452,11 @@ fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access
 
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
 /// application are not waited for.
-fn leave(code: i32) -> ! {
+fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
     let left = Python::attach(|py| {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
+        kept_signals::release(py);
+        hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
         // Handlers are closed by `atexit`.
         python_log::finish(py);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);

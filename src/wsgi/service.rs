@@ -9,15 +9,20 @@ use log::info;
 
 use super::hang_watch::HangWatch;
 use super::inline::{Inline, InlineResponse};
+use super::kept_signals::KeptSignals;
 use super::pool::{Pool, PoolResponse};
 use super::proxies::{ForwardedRequest, Proxies};
 use super::request::{OwnedRequest, RequestSender};
 use super::shared::WorkerContext;
+use super::stacks::log_last_stacks;
 use crate::clock::{Instant, Now};
 use crate::files::{FileService, redirect_to_directory};
 use crate::http1::{Reply, Request, Response, Service, Status, Target};
 use crate::reactor::Peer;
 use crate::server::{PeerInfo, Visitor, WorkerService};
+
+/// How long the stacks of threads may take at the end of a worker.
+const STACKS: Duration = Duration::from_millis(200);
 
 /// How often the loop checks whether the application hangs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +76,8 @@ pub(super) struct WsgiService {
     pub(super) client: Cell<Option<Peer>>,
     /// The user of the current request, if the server asks for passwords.
     pub(super) user: RefCell<Option<Box<[u8]>>>,
+    /// The signals of the process, if they are the server's.
+    pub(super) signals: Option<KeptSignals>,
 }
 
 impl WsgiService {
@@ -191,6 +198,23 @@ impl WorkerService for WsgiService {
         self.left.get() == Some(0) || self.is_stuck.get()
     }
 
+    fn cut_off(&self) {
+        match &self.caller {
+            Caller::Loop(inline) => inline.cut_off.begin(),
+            Caller::Threads(pool) => {
+                pool.cut_off.begin();
+                let threads: Vec<_> = pool.activity().silences().collect();
+                if !threads.is_empty() {
+                    log_last_stacks(threads, STACKS);
+                }
+            }
+        }
+    }
+
+    fn note_signal(&self) {
+        self.signals.iter().for_each(KeptSignals::run_handlers);
+    }
+
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
             Caller::Loop(inline) => inline.before_waiting(),
@@ -204,6 +228,7 @@ impl WorkerService for WsgiService {
 
     /// Also finds out whether the threads hang: then another worker takes the place of this one.
     fn tend(&self, now: Now) -> Option<Duration> {
+        self.signals.iter().for_each(KeptSignals::tend);
         let next = self.mounts.iter().filter_map(|mount| mount.files.tend(now)).min();
         let mut watch = self.watch.borrow_mut();
         match &self.caller {

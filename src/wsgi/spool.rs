@@ -77,6 +77,23 @@ impl Spool {
     }
 }
 
+/// Checks that a body of `longest` bytes has a folder.
+///
+/// # Errors
+/// A line that says which folder cannot be written.
+pub(super) fn check(longest: u64) -> Result<(), String> {
+    if longest <= MAX_IN_MEMORY as u64 {
+        return Ok(());
+    }
+    temporary().map(drop).map_err(|error| {
+        let folder = std::env::temp_dir();
+        let folder = folder.display();
+        format!(
+            "cannot keep request bodies above 512 KiB in {folder}: {error}; set TMPDIR to a folder for them"
+        )
+    })
+}
+
 /// Opens a temporary file without a name.
 fn temporary() -> io::Result<File> {
     let folder = std::env::temp_dir();

@@ -1,6 +1,7 @@
 //! Where threads are in the application: their stacks, for the log.
 
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use log::warn;
 use pyo3::prelude::*;
@@ -11,8 +12,8 @@ use super::activity::Silence;
 const MAX_FRAMES: usize = 40;
 
 /// Logs the stack of each of these threads. A thread of its own does it: the loop never waits for the interpreter, which a
-/// thread that hangs may hold.
-pub(super) fn log_stacks(threads: Vec<Silence>) {
+/// thread that hangs may hold. Returns that thread.
+pub(super) fn log_stacks(threads: Vec<Silence>) -> Option<JoinHandle<()>> {
     let spawned = Builder::new().name("wsgi-stacks".into()).spawn(move || {
         Python::attach(|py| {
             for Silence { number, identifier, time, .. } in threads {
@@ -24,8 +25,15 @@ pub(super) fn log_stacks(threads: Vec<Silence>) {
             }
         });
     });
-    if let Err(error) = spawned {
-        warn!("the stacks of the threads are not logged: {error}");
+    spawned.inspect_err(|error| warn!("the stacks of the threads are not logged: {error}")).ok()
+}
+
+/// As [`log_stacks`], at the end of a worker: waits for the lines, at most for `longest`.
+pub(super) fn log_last_stacks(threads: Vec<Silence>, longest: Duration) {
+    let begun = Instant::now();
+    let Some(writer) = log_stacks(threads) else { return };
+    while !writer.is_finished() && begun.elapsed() < longest {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

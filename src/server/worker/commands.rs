@@ -23,6 +23,8 @@ pub(super) struct Commands {
     pub(super) logs: RefCell<Vec<PassedFile>>,
     /// Whether the recording is to be written now.
     pub(super) save: Cell<bool>,
+    /// Whether a handler that is not the server's has noted a signal.
+    pub(super) foreign: Cell<bool>,
 }
 
 /// mio asks for a number where [`Signals`] lends a descriptor.
@@ -49,7 +51,8 @@ impl Dispatcher for SignalChannel {
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         cx.set_readable(false);
-        self.signals.0.0.take(|signal| match signal {
+        let signals = &self.signals.0.0;
+        let taken = signals.take(|signal| match signal {
             Signal::Terminate => self.commands.drain.set(true),
             Signal::Interrupt | Signal::Quit => self.commands.stop.set(true),
             Signal::User1 => {
@@ -58,7 +61,12 @@ impl Dispatcher for SignalChannel {
             }
             // Meant for the master: some tools signal all processes of one name.
             _ => {}
-        })
+        });
+        if signals.take_foreign() {
+            self.commands.foreign.set(true);
+            self.commands.rare.set(true);
+        }
+        taken
     }
 
     /// Stays open: the next signal is another try.

@@ -11,6 +11,7 @@ or, from a program::
 from typing import TYPE_CHECKING, Any
 
 from ._stheno import FileWrapper, __version__, current_request
+from .local import Server, stop
 from .server import AsyncWSGIRequestHandler, AsyncWSGIServer, serve
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ __all__ = [
     "AsyncWSGIRequestHandler",
     "AsyncWSGIServer",
     "FileWrapper",
+    "Server",
     "SthenoServer",
     "__version__",
     "request_id",
     "serve",
+    "stop",
 ]
 
 

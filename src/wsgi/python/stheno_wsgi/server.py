@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import contextvars  # noqa: F401 (for the threads of a worker, whose user may not be able to read the library)
 import faulthandler
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from . import hooks as _hooks
 from ._stheno import serve as _serve
+from .local import Server, serve_here
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], None]]
@@ -70,6 +73,10 @@ class AsyncWSGIServer:
         self.handler_class = handler_class
         self.options = options
         self.application: Application | None = None
+        self._lock = threading.Lock()
+        self._local: Server | None = None
+        # Whether it has served in this process, and is not to begin.
+        self._has_served = self._is_shut_down = False
 
     def set_app(self, application: Application) -> None:
         """Sets the application."""
@@ -82,12 +89,63 @@ class AsyncWSGIServer:
         return self.application
 
     def serve_forever(self) -> None:
-        """Serves until SIGTERM or SIGINT. Call it in the main thread, while there is no other."""
+        """Serves: in a thread until :meth:`shutdown`, in the main thread until SIGTERM or SIGINT. As :func:`serve`, it
+        forks in the main thread, unless the server is bound already."""
         application = self.get_app()
         if self.handler_class is not AsyncWSGIRequestHandler:
             application = self._handle
-        place = {} if self.options.keys() & {"bind", "listen"} else {"host": self.host, "port": self.port}
-        serve(application, **{**place, **self.options})
+        if self._local is None and threading.current_thread() is threading.main_thread():
+            serve(application, **self._places(), **self.options)
+            return
+        local = self.server_bind()
+        local._app = application
+        with self._lock:
+            is_shut_down, self._is_shut_down, self._has_served = self._is_shut_down, False, True
+        if not is_shut_down:
+            local.serve_forever()
+
+    def _places(self) -> dict[str, Any]:
+        return {} if self.options.keys() & {"bind", "listen"} else {"host": self.host, "port": self.port}
+
+    def server_bind(self) -> Server:
+        """Listens, if it does not yet. From then on it serves in this process."""
+        with self._lock:
+            if self._local is None:
+                self._local = Server(self._handle, **self._places(), **self.options)
+            return self._local
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """Host and port; binds the server if it is not."""
+        local = self.server_bind()
+        return local.host, local.port
+
+    @property
+    def server_port(self) -> int:
+        """The port; binds the server if it is not."""
+        return self.server_address[1]
+
+    def shutdown(self) -> None:
+        """Ends :meth:`serve_forever` in another thread, after the responses in progress."""
+        local = self.server_bind()
+        with self._lock:
+            # The thread may not have come so far.
+            self._is_shut_down = not self._has_served
+        local.stop()
+
+    stop = shutdown
+
+    def server_close(self) -> None:
+        """Closes the sockets."""
+        if self._local is not None:
+            self._local.stop()
+            self._local = None
+
+    def __enter__(self) -> AsyncWSGIServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server_close()
 
     def _handle(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self.handler_class(self, environ, start_response).handle_request()
@@ -110,7 +168,12 @@ def _give_signals_back() -> None:
 
 
 def serve(
-    app: Application, *, name: str | None = None, ready: Callable[[int], None] = say_where_at_the_end, **options: Any
+    app: Application,
+    *,
+    name: str | None = None,
+    ready: Callable[[int], None] = say_where_at_the_end,
+    hooks: Any = None,
+    **options: Any,
 ) -> None:
     """Serves ``app`` until SIGTERM or SIGINT.
 
@@ -118,14 +181,17 @@ def serve(
     ``max_body``, ``access_log`` and so on. Switches are True or False; what may be repeated is a list, and ``static`` may
     be a dict; ``log_config`` may be one for ``logging.config.dictConfig``. The environment does not count.
 
-    Workers are forked: call it in the main thread, while there is no other. ``ready`` runs in each worker, with its
-    number, before it serves; ``name`` is shown at the start. Raises :class:`TypeError` for a name that is no option,
-    :class:`ValueError` for a value that is not valid, and :class:`OSError` when it cannot serve.
+    In the main thread, workers are forked: call it there while there is no other thread. ``ready`` runs in each worker, with
+    its number, before it serves; ``name`` is shown at the start; ``hooks`` is an object or a module, or the name of one. In
+    another thread it serves in this process, without signals, until :func:`stheno_wsgi.stop`. Raises :class:`TypeError`
+    for a name that is no option, :class:`ValueError` for a value that is not valid, and :class:`OSError` when it cannot
+    serve.
     """
     if not callable(app):
         raise TypeError(f"{app!r} is not a WSGI application: it cannot be called")
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("serve() forks and takes signals: call it in the main thread")
+        serve_here(app, hooks=hooks, **options)
+        return
     config = options.pop("log_config", None)
     if config is not None and not isinstance(config, Mapping):
         options["log_config"], config = config, None
@@ -140,8 +206,17 @@ def serve(
 
     if name is None:
         name = f"{getattr(app, '__module__', '')}:{getattr(app, '__name__', type(app).__name__)}"
+    given = None
+    if isinstance(hooks, str):
+        options["hooks"] = hooks
+    elif hooks is not None:
+        given = _hooks.of(hooks)
+
+    def hooks_of(name: str | None) -> _hooks.Hooks | None:
+        return _hooks.load(name, os.getcwd()) if name else given
+
     try:
-        code = _serve(load, lambda number, *_: ready(number), name, options)
+        code = _serve(load, lambda number, *_: ready(number), hooks_of, name, options)
     finally:
         _give_signals_back()
     if code:
