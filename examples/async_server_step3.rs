@@ -22,7 +22,6 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use argh::FromArgs;
 use ctrl_c::CtrlC;
 use log::debug;
 use mio::event::Source;
@@ -38,24 +37,18 @@ use stheno::sys::socket;
 /// The most bytes of a head, and of a body, that are stored. The lab sets no limit.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Simple asynchronous web-server.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default 127.0.0.1)
-    #[argh(option, default = "\"127.0.0.1\".into()")]
-    host: String,
-
-    /// port to listen on (default 9000; 0 = any free one)
-    #[argh(option, default = "9000")]
-    port: u16,
-
-    /// directory that is served (default .)
-    #[argh(option, short = 'r', default = "\".\".into()")]
-    root: PathBuf,
-
-    /// seconds for a request, and between two bytes of the response (default 10)
-    #[argh(option, default = "NonZeroU64::MIN.saturating_add(9)")]
-    timeout: NonZeroU64,
+seed::options! {
+    /// Simple asynchronous web-server.
+    struct Args {
+        /// address or name to listen on
+        host: String = "127.0.0.1",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9000,
+        /// directory that is served
+        root: PathBuf = ".",
+        /// seconds for a request, and between two bytes of the response
+        timeout: NonZeroU64 = 10,
+    }
 }
 
 fn main() -> ExitCode {

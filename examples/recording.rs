@@ -6,6 +6,8 @@
 //!
 //! With the recordings of all workers of a server, `doctor` also compares what each accepted.
 
+#[path = "shared/command.rs"]
+mod command;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -72,7 +74,7 @@ struct Chrome {
 }
 
 fn main() -> ExitCode {
-    seed::main(show)
+    command::main(show)
 }
 
 fn show(args: Args) -> io::Result<()> {

@@ -6,6 +6,8 @@
 //! The lab's server with processes. The port is bound once, before the fork: a child that binds again fails.
 //! Respawning and orphans are broken here on purpose; `stheno::master` solves both.
 
+#[path = "shared/processes.rs"]
+mod processes;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -14,30 +16,21 @@ use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use argh::FromArgs;
 use log::debug;
-use seed::{Format, Repr};
+use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
-use stheno::sys::process::{self, Forked, Pid};
-use stheno::sys::signal::{self, Signal, Signals};
+use stheno::sys::process::{self, Forked};
 
-/// The signals that end the parent, which then ends its children.
-const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
-
-/// An echo server with a process for every core.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// processes that serve (default: one for each core)
-    #[argh(option)]
-    processes: Option<NonZeroUsize>,
+seed::options! {
+    /// An echo server with a process for every core.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// processes that serve
+        processes: NonZeroUsize = process::cores(),
+    }
 }
 
 fn main() -> ExitCode {
@@ -53,45 +46,25 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(128)?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&ENDING)?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    let processes = args.processes.get();
     debug!("Number of processes: {processes}");
     let mut children = Vec::new();
     for number in 1..=processes {
-        match start_process(number) {
+        match processes::fork(number) {
             Ok(Forked::Child) => return worker_process(&serversocket),
             Ok(Forked::Parent(child)) => children.push(child),
             Err(error) => {
-                terminate(&children);
+                processes::terminate(&children);
                 return Err(error);
             }
         }
     }
-    let ended = seed::wait_for_ctrl_c(&signals);
+    interrupt.wait();
     println!("Shutting down...");
-    terminate(&children);
-    ended
-}
-
-/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
-fn start_process(number: usize) -> io::Result<Forked> {
-    let _held_back = signal::Blocked::all();
-    let forked = process::fork()?;
-    if matches!(forked, Forked::Child) {
-        signal::reset(&ENDING)?;
-        seed::name_process(number);
-    }
-    Ok(forked)
-}
-
-/// Ends all children, and waits for their exit.
-fn terminate(children: &[Pid]) {
-    for child in children {
-        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
-        let _ = process::send(*child, Signal::Terminate);
-    }
-    seed::join_processes();
+    processes::terminate(&children);
+    Ok(())
 }
 
 fn worker_process(serversocket: &TcpListener) -> io::Result<()> {

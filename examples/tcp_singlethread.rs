@@ -14,24 +14,19 @@ use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use argh::FromArgs;
 use seed::Repr;
 use socket2::{Domain, Socket, Type};
 
-/// An echo server with one thread: one client at a time.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// seconds that a client may be silent (default 10)
-    #[argh(option, default = "NonZeroU64::MIN.saturating_add(9)")]
-    timeout: NonZeroU64,
+seed::options! {
+    /// An echo server with one thread: one client at a time.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// seconds that a client may be silent
+        timeout: NonZeroU64 = 10,
+    }
 }
 
 fn main() -> ExitCode {

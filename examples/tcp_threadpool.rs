@@ -3,49 +3,36 @@
 //! - What it costs: a fixed number of threads under any load; and an event that tells them when to stop.
 //! - Break it: connect as many silent clients as threads: no other client is served, and no time-out ends it.
 //!
-//! The lab's thread pool, in which a thread blocked in `accept` never sees the event. Here the main thread sets
-//! the event, shuts down the connections that are being served, and connects to the listener until every thread
-//! has ended.
+//! The lab's thread pool, in which a thread blocked in `accept` never sees the event; `shared/closable.rs` has a
+//! listener for which it does.
 
+#[path = "shared/closable.rs"]
+mod closable;
 #[path = "shared/seed.rs"]
 mod seed;
 
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Builder, ScopedJoinHandle};
-use std::time::Duration;
+use std::sync::Arc;
+use std::thread;
 
-use argh::FromArgs;
+use closable::ClosableListener;
 use log::debug;
-use seed::{Format, Repr};
+use seed::{Format, KeyboardInterrupt, Repr};
 use socket2::{Domain, Socket, Type};
-use stheno::sys::signal::{Signal, Signals};
 
-/// An echo server with a pool of threads.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// threads of the pool (default 10)
-    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
-    threads: NonZeroUsize,
-}
-
-/// The state that all threads share. Each thread has one entry in `clients`, for the connection it serves.
-struct Pool {
-    serversocket: TcpListener,
-    shutdown_event: AtomicBool,
-    clients: Vec<Mutex<Option<Arc<TcpStream>>>>,
+seed::options! {
+    /// An echo server with a pool of threads.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// threads of the pool
+        threads: NonZeroUsize = 10,
+    }
 }
 
 fn main() -> ExitCode {
@@ -59,52 +46,28 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.set_reuse_address(true)?;
     serversocket.bind(&address.into())?;
     serversocket.listen(128)?;
-    let serversocket = TcpListener::from(serversocket);
+    let serversocket = Arc::new(ClosableListener::new(serversocket));
 
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let clients = (0..args.threads.get()).map(|_| Mutex::default()).collect();
-    let pool = &Pool { serversocket, shutdown_event: AtomicBool::new(false), clients };
-    // The end of the scope joins all of its threads.
-    thread::scope(|scope| {
-        let (mut threads, mut ended) = (Vec::new(), Ok(()));
-        for number in 0..args.threads.get() {
-            let thread = Builder::new().name(format!("Thread-{}", number + 1));
-            match thread.spawn_scoped(scope, move || worker_thread(pool, number)) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => ended = Err(error),
-            }
-        }
-        if ended.is_ok() {
-            ended = seed::wait_for_ctrl_c(&signals);
-            println!("Shutting down...");
-        }
-        pool.hang_up();
-        while !threads.iter().all(ScopedJoinHandle::is_finished) {
-            pool.knock();
-        }
-        ended
-    })
+    let mut threads = Vec::new();
+    for number in 1..=args.threads.get() {
+        let serversocket = Arc::clone(&serversocket);
+        let thread = thread::Builder::new().name(format!("Thread-{number}"));
+        threads.push(thread.spawn(move || worker_thread(&serversocket))?);
+    }
+    interrupt.wait();
+    println!("Shutting down...");
+    serversocket.close(&threads);
+    Ok(())
 }
 
-fn worker_thread(pool: &Pool, number: usize) {
-    while !pool.shutdown_event.load(Ordering::SeqCst) {
-        let Ok((clientsocket, client_address)) = pool.serversocket.accept() else {
-            // `accept` failed, for example for lack of descriptors. An immediate retry would only keep the core
-            // busy.
-            thread::sleep(Duration::from_millis(100));
-            continue;
-        };
-        let clientsocket = Arc::new(clientsocket);
-        pool.set_client(number, Some(Arc::clone(&clientsocket)));
-        // Checked after the client has been entered: either this thread sees the event or `hang_up` sees the
-        // client.
-        if !pool.shutdown_event.load(Ordering::SeqCst) {
-            debug!("New client: {client_address}");
-            let _ = echo(&clientsocket);
-            debug!("Bye-bye: {client_address}");
-        }
-        pool.set_client(number, None);
+fn worker_thread(serversocket: &ClosableListener) {
+    while let Some((clientsocket, client_address)) = serversocket.accept() {
+        debug!("New client: {client_address}");
+        // An error of one client must not end the thread, which serves the others.
+        let _ = echo(&clientsocket);
+        debug!("Bye-bye: {client_address}");
     }
     debug!("Shutting down thread");
 }
@@ -120,30 +83,5 @@ fn echo(mut clientsocket: &TcpStream) -> io::Result<()> {
         }
         clientsocket.write_all(message)?;
         debug!("Send: {} to {address}", Repr(message));
-    }
-}
-
-impl Pool {
-    fn set_client(&self, number: usize, client: Option<Arc<TcpStream>>) {
-        *self.clients[number].lock().unwrap_or_else(PoisonError::into_inner) = client;
-    }
-
-    /// Sets the event, and shuts down the connections that the threads serve.
-    fn hang_up(&self) {
-        self.shutdown_event.store(true, Ordering::SeqCst);
-        for client in &self.clients {
-            if let Some(client) = &*client.lock().unwrap_or_else(PoisonError::into_inner) {
-                // The client may have left already.
-                let _ = client.shutdown(Shutdown::Both);
-            }
-        }
-    }
-
-    /// Wakes one of the threads that wait in `accept`.
-    fn knock(&self) {
-        let address = self.serversocket.local_addr();
-        // This may fail for lack of descriptors, until a thread has closed its client's.
-        let _ = address.and_then(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)));
-        thread::sleep(Duration::from_millis(5));
     }
 }

@@ -16,38 +16,34 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rlimit::Resource;
 
 /// Bytes reserved for what a thread needs besides its stack.
 const REST: usize = 1 << 20;
 
-/// Starts threads that sleep, until no more can be started.
-#[derive(FromArgs)]
-struct Args {
-    /// threads to start (default 10000)
-    #[argh(option, default = "10000")]
-    threads: usize,
-
-    /// address space, in MiB, that this program allows itself (default 4096)
-    #[argh(option, default = "4096", arg_name = "mib")]
-    limit: u64,
+seed::options! {
+    /// Starts threads that sleep, until no more can be started.
+    struct Args {
+        /// threads to start
+        threads: usize = 10000,
+        /// address space, in MiB, that this program allows itself
+        limit: u64 = 4096,
+    }
 }
 
 /// The limit of all memory; OpenBSD has one of data only, to which stacks of threads belong.
 #[cfg(not(target_os = "openbsd"))]
-const MEMORY: Resource = Resource::As;
+const MEMORY: Resource = Resource::AS;
 #[cfg(target_os = "openbsd")]
-const MEMORY: Resource = Resource::Data;
+const MEMORY: Resource = Resource::DATA;
 
 fn main() -> ExitCode {
     seed::main(run)
 }
 
 fn run(args: Args) -> io::Result<()> {
-    let most = getrlimit(MEMORY).maximum;
-    let limit = args.limit.saturating_mul(1 << 20).min(most.unwrap_or(u64::MAX));
-    setrlimit(MEMORY, Rlimit { current: Some(limit), maximum: most })?;
+    let most = MEMORY.get_hard()?;
+    MEMORY.set(args.limit.saturating_mul(1 << 20).min(most), most)?;
 
     let (running, started) = mpsc::channel();
     for number in 1..=args.threads {

@@ -16,27 +16,20 @@ use std::net::{TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::thread;
 
-use argh::FromArgs;
 use socket2::{Domain, Socket, Type};
 
-/// A web server with one page, for which it counts primes.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// upper end of the range in which each request counts primes (default 200000)
-    #[argh(option, default = "200_000", arg_name = "n")]
-    limit: u64,
-
-    /// connections that may wait to be accepted (default 128)
-    #[argh(option, default = "128")]
-    backlog: u16,
+seed::options! {
+    /// A web server with one page, for which it counts primes.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// upper end of the range in which each request counts primes
+        limit: u64 = 200_000,
+        /// connections that may wait to be accepted
+        backlog: u16 = 128,
+    }
 }
 
 fn main() -> ExitCode {

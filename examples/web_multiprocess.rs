@@ -3,6 +3,8 @@
 //! - What it costs: as in the pool, m/0.3 requests a second for m processes, and five times a thread's memory.
 //! - Break it: as in the pool: 100 users at once wait for a few processes.
 
+#[path = "shared/processes.rs"]
+mod processes;
 #[path = "shared/seed.rs"]
 mod seed;
 
@@ -13,36 +15,24 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
+use seed::KeyboardInterrupt;
 use socket2::{Domain, Socket, Type};
-use stheno::sys::process::{self, Forked, Pid};
-use stheno::sys::signal::{self, Signal, Signals};
+use stheno::sys::process::{self, Forked};
 
-/// The signals that end the parent, which then ends its children.
-const ENDING: [Signal; 2] = [Signal::Interrupt, Signal::Terminate];
-
-/// A web server with a process for every core.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// processes that serve (default: one for each core)
-    #[argh(option)]
-    processes: Option<NonZeroUsize>,
-
-    /// milliseconds that the database takes (default 300)
-    #[argh(option, default = "300", arg_name = "ms")]
-    db: u64,
-
-    /// connections that may wait to be accepted (default 128)
-    #[argh(option, default = "128")]
-    backlog: u16,
+seed::options! {
+    /// A web server with a process for every core.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// processes that serve
+        processes: NonZeroUsize = process::cores(),
+        /// milliseconds that the database takes
+        db: u64 = 300,
+        /// connections that may wait to be accepted
+        backlog: u16 = 128,
+    }
 }
 
 fn main() -> ExitCode {
@@ -57,43 +47,24 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&ENDING)?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let processes = args.processes.map_or_else(process::cores, NonZeroUsize::get);
+    let processes = args.processes.get();
     let mut children = Vec::new();
-    for _ in 0..processes {
-        match start_process() {
+    for number in 1..=processes {
+        match processes::fork(number) {
             Ok(Forked::Child) => return worker_process(&serversocket, Duration::from_millis(args.db)),
             Ok(Forked::Parent(child)) => children.push(child),
             Err(error) => {
-                terminate(&children);
+                processes::terminate(&children);
                 return Err(error);
             }
         }
     }
-    let ended = seed::wait_for_ctrl_c(&signals);
+    interrupt.wait();
     println!("Shutting down...");
-    terminate(&children);
-    ended
-}
-
-/// Forks. All signals are blocked meanwhile, because the child first has to drop the parent's handlers.
-fn start_process() -> io::Result<Forked> {
-    let _held_back = signal::Blocked::all();
-    let forked = process::fork()?;
-    if matches!(forked, Forked::Child) {
-        signal::reset(&ENDING)?;
-    }
-    Ok(forked)
-}
-
-/// Ends all children, and waits for their exit.
-fn terminate(children: &[Pid]) {
-    for child in children {
-        // The child may have ended by itself: Ctrl+C goes to every process of the terminal.
-        let _ = process::send(*child, Signal::Terminate);
-    }
-    seed::join_processes();
+    processes::terminate(&children);
+    Ok(())
 }
 
 fn worker_process(serversocket: &TcpListener, database: Duration) -> io::Result<()> {

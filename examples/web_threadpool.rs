@@ -14,32 +14,23 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
+use seed::KeyboardInterrupt;
 use socket2::{Domain, Socket, Type};
-use stheno::sys::signal::{Signal, Signals};
 
-/// A web server with a pool of threads.
-#[derive(FromArgs)]
-struct Args {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    port: u16,
-
-    /// threads of the pool (default 10)
-    #[argh(option, default = "NonZeroUsize::MIN.saturating_add(9)")]
-    threads: NonZeroUsize,
-
-    /// milliseconds that the database takes (default 300)
-    #[argh(option, default = "300", arg_name = "ms")]
-    db: u64,
-
-    /// connections that may wait to be accepted (default 128)
-    #[argh(option, default = "128")]
-    backlog: u16,
+seed::options! {
+    /// A web server with a pool of threads.
+    struct Args {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// threads of the pool
+        threads: NonZeroUsize = 10,
+        /// milliseconds that the database takes
+        db: u64 = 300,
+        /// connections that may wait to be accepted
+        backlog: u16 = 128,
+    }
 }
 
 fn main() -> ExitCode {
@@ -54,7 +45,7 @@ fn serve(args: Args) -> io::Result<()> {
     serversocket.listen(args.backlog.into())?;
     let serversocket = TcpListener::from(serversocket);
 
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     let serversocket = Arc::new(serversocket);
     for number in 1..=args.threads.get() {
@@ -63,7 +54,7 @@ fn serve(args: Args) -> io::Result<()> {
         let thread = thread::Builder::new().name(format!("Thread-{number}"));
         thread.spawn(move || worker_thread(&serversocket, database))?;
     }
-    seed::wait_for_ctrl_c(&signals)?;
+    interrupt.wait();
     // The threads end with the program; each of them has at most 0.3 s of work left.
     println!("Shutting down...");
     Ok(())

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use std::task::Context;
 use std::time::Duration;
 
-use argh::TopLevelCommand;
 use stheno::clock::Instant;
 use stheno::reactor::Recorded;
 use stheno::recording::{
@@ -50,12 +49,12 @@ thread_local! {
 }
 
 /// As [`seed::main`], with the options of the loop.
-pub(crate) fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
+pub(crate) fn main<A: seed::Options>(program: fn(A) -> io::Result<()>) -> ExitCode {
     let mut words = seed::words();
     let code = match Options::take(&mut words) {
         Ok(options) => {
             OPTIONS.set(options);
-            let asks = words.iter().any(|word| word == "--help" || word == "help");
+            let asks = seed::asks_for_help(&words);
             let code = seed::run(&words, program);
             if asks {
                 print!("{HELP}");

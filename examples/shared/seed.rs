@@ -3,31 +3,30 @@
 //!
 //! | Python | here |
 //! |---|---|
-//! | `def main(host='localhost', port=9090)` | [`TcpArgs`], [`WebArgs`], [`LabArgs`] |
+//! | `def main(host='localhost', port=9090)` | [`options!`]; [`TcpArgs`], [`WebArgs`], [`LabArgs`] |
 //! | `if __name__ == "__main__": main()` | [`main`] |
 //! | `socket.getaddrinfo`, hidden in `bind` | [`resolve`] |
 //! | `logging.basicConfig(format=…)`, `logging.debug` | [`basic_config`], `log::debug!` |
 //! | `f"{data}"` of bytes, of an address | [`Repr`], [`Pair`] |
 //! | `clientsocket.recv(1024)` | [`recv`] |
-//! | `process.join()` | [`join_processes`] |
-//! | `except KeyboardInterrupt` | [`on_ctrl_c`], [`wait_for_ctrl_c`] |
+//! | `except KeyboardInterrupt` | [`KeyboardInterrupt`], [`on_ctrl_c`] |
 
-#![allow(dead_code, unreachable_pub, reason = "each rung uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each rung uses a part of it")]
+
+mod argparse;
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::thread;
 
-use argh::{FromArgs, TopLevelCommand};
+pub(crate) use argparse::options;
+pub use argparse::{Options, Words};
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use rustix::io::Errno;
-use rustix::process::WaitOptions;
-use stheno::sys::readiness;
-use stheno::sys::signal::{Signal, Signals};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 /// The response of every web rung to every request: 71 bytes of page.
 pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
@@ -38,55 +37,42 @@ pub const PAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\
 /// The name of this program.
 pub const NAME: &str = env!("CARGO_CRATE_NAME");
 
-/// The options of a TCP rung that has no others.
-#[derive(FromArgs)]
-#[argh(description = "A TCP echo server.")]
-pub struct TcpArgs {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    pub host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    pub port: u16,
+options! {
+    /// A TCP echo server.
+    pub struct TcpArgs {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+    }
 }
 
-/// The options of a web rung that has no others.
-#[derive(FromArgs)]
-#[argh(description = "A web server with one page, which takes a while.")]
-pub struct WebArgs {
-    /// address or name to listen on (default localhost)
-    #[argh(option, default = "\"localhost\".into()")]
-    pub host: String,
-
-    /// port to listen on (default 9090; 0 = any free one)
-    #[argh(option, default = "9090")]
-    pub port: u16,
-
-    /// milliseconds that the database takes (default 300)
-    #[argh(option, default = "300", arg_name = "ms")]
-    pub db: u64,
-
-    /// connections that may wait to be accepted (default 128)
-    #[argh(option, default = "128")]
-    pub backlog: u16,
+options! {
+    /// A web server with one page, which takes a while.
+    pub struct WebArgs {
+        /// address or name to listen on
+        host: String = "localhost",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9090,
+        /// milliseconds that the database takes
+        db: u64 = 300,
+        /// connections that may wait to be accepted
+        backlog: u16 = 128,
+    }
 }
 
-/// The options of the first steps of the HTTP server.
-#[derive(FromArgs)]
-#[argh(description = "Simple asynchronous web-server.")]
-pub struct LabArgs {
-    /// address or name to listen on (default 127.0.0.1)
-    #[argh(option, default = "\"127.0.0.1\".into()")]
-    pub host: String,
-
-    /// port to listen on (default 9000; 0 = any free one)
-    #[argh(option, default = "9000")]
-    pub port: u16,
+options! {
+    /// Simple asynchronous web-server.
+    pub struct LabArgs {
+        /// address or name to listen on
+        host: String = "127.0.0.1",
+        /// port to listen on; 0 = any free one
+        port: u16 = 9000,
+    }
 }
 
 /// Reads the command line, runs `program`, and reports an error in one line.
-pub fn main<A: TopLevelCommand>(program: fn(A) -> io::Result<()>) -> ExitCode {
+pub fn main<A: Options>(program: fn(A) -> io::Result<()>) -> ExitCode {
     run(&words(), program)
 }
 
@@ -96,28 +82,34 @@ pub fn words() -> Vec<String> {
 }
 
 /// Reads these words, runs `program`, and reports an error in one line.
-pub fn run<A: TopLevelCommand>(words: &[String], program: fn(A) -> io::Result<()>) -> ExitCode {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let args = match A::from_args(&[NAME], &words) {
-        Ok(args) => args,
-        Err(exit) if exit.status.is_ok() => {
-            print!("{}", exit.output);
-            return ExitCode::SUCCESS;
-        }
-        Err(exit) => return complain(&exit.output),
-    };
-    match program(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let advice = match error.kind() {
-                ErrorKind::AddrInUse => "; choose another with --port, or --port 0 for any free one",
-                ErrorKind::AddrNotAvailable => "; choose another with --host",
-                _ => "",
-            };
-            eprintln!("{NAME}: {error}{advice}");
-            ExitCode::FAILURE
-        }
+pub fn run<A: Options>(words: &[String], program: fn(A) -> io::Result<()>) -> ExitCode {
+    if asks_for_help(words) {
+        print!("{}", argparse::help::<A>(NAME));
+        return ExitCode::SUCCESS;
     }
+    match argparse::parse(words) {
+        Ok(args) => report(program(args)),
+        Err(text) => complain(&text),
+    }
+}
+
+/// Whether the words are a question.
+pub fn asks_for_help(words: &[String]) -> bool {
+    words.iter().any(|word| matches!(word.as_str(), "--help" | "-h" | "help"))
+}
+
+/// The exit code of a program, whose error is reported in one line.
+pub fn report(ended: io::Result<()>) -> ExitCode {
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    let advice = match error.kind() {
+        ErrorKind::AddrInUse => "; choose another with --port, or --port 0 for any free one",
+        ErrorKind::AddrNotAvailable => "; choose another with --host",
+        _ => "",
+    };
+    eprintln!("{NAME}: {error}{advice}");
+    ExitCode::FAILURE
 }
 
 /// Reports a wrong command line in one line.
@@ -233,20 +225,19 @@ impl Log for Format {
     fn flush(&self) {}
 }
 
-/// Waits until every child process has ended. (`Process.join`)
-pub fn join_processes() {
-    while let Ok(Some(_)) | Err(Errno::INTR) = rustix::process::wait(WaitOptions::empty()) {}
-}
+/// Ctrl+C, or `kill`: Python raises `KeyboardInterrupt` in the main thread.
+pub struct KeyboardInterrupt(Signals);
 
-/// Waits for Ctrl+C (or `kill`); `signals` must contain these. Python raises `KeyboardInterrupt` in the main
-/// thread.
-pub fn wait_for_ctrl_c(signals: &Signals) -> io::Result<()> {
-    let mut came = false;
-    while !came {
-        readiness::wait_readable(signals.as_fd(), None)?;
-        signals.take(|_| came = true)?;
+impl KeyboardInterrupt {
+    /// From now on neither ends the program by itself.
+    pub fn expect() -> io::Result<Self> {
+        Signals::new([SIGINT, SIGTERM]).map(Self)
     }
-    Ok(())
+
+    /// Waits until one comes.
+    pub fn wait(&mut self) {
+        let _ = self.0.forever().next();
+    }
 }
 
 /// On Ctrl+C (or `kill`), prints `message` and ends the program, also while other threads are blocked.
@@ -259,11 +250,10 @@ pub fn on_ctrl_c(message: &'static str) -> io::Result<()> {
 
 /// Makes this call on Ctrl+C (or `kill`), on a thread of its own.
 pub fn after_ctrl_c(call: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])?;
+    let mut interrupt = KeyboardInterrupt::expect()?;
     thread::Builder::new().name("KeyboardInterrupt".into()).spawn(move || {
-        if wait_for_ctrl_c(&signals).is_ok() {
-            call();
-        }
+        interrupt.wait();
+        call();
     })?;
     Ok(())
 }

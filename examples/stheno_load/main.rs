@@ -30,6 +30,8 @@ mod pace;
 mod report;
 mod tally;
 
+#[path = "../shared/command.rs"]
+mod command;
 #[path = "../shared/ctrl_c.rs"]
 mod ctrl_c;
 #[path = "../shared/seed.rs"]
@@ -55,7 +57,7 @@ use tally::{Lines, Tally};
 const LOOK: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    seed::main(run)
+    command::main(run)
 }
 
 fn run(args: Args) -> io::Result<()> {

@@ -1,5 +1,5 @@
-"""Draws the results of a benchmark: python bars.py DATA.json PICTURE.svg, and then `rows HEIGHT`, `latency` or `memory`. Run in
-a venv with matplotlib."""
+"""Draws the results of a benchmark: python bars.py DATA.json PICTURE.svg, and then `rows HEIGHT`, `latency`, `memory` or
+`readers`. Run in a venv with matplotlib."""
 
 import json
 import sys
@@ -73,9 +73,23 @@ def draw_memory(memory):
     return figure
 
 
+def draw_readers(curves):
+    """`curves`: name → pairs of seconds and MB."""
+    figure, axis = plt.subplots(figsize=(9, 4.2))
+    for name, points in curves.items():
+        seconds, megabytes = zip(*points)
+        style = "--" if name == "stheno 0" else "-"
+        axis.plot(seconds, megabytes, style, linewidth=1.6, color=COLOURS[name.split()[0]], label=name)
+    axis.set(xlabel="seconds", ylabel="MB of all processes", yscale="log")
+    axis.grid(axis="y", alpha=0.25)
+    figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=7, frameon=False)
+    figure.suptitle("Memory before, while and after 80 slow clients read 10 MB each; less is better", x=0.01, ha="left")
+    return figure
+
+
 with open(sys.argv[1], encoding="utf-8") as file:
     data = json.load(file)
 kind, *words = sys.argv[3:]
-drawn = {"rows": draw_bars, "latency": draw_curves, "memory": draw_memory}[kind](data[kind], *map(float, words))
+drawn = {"rows": draw_bars, "latency": draw_curves, "memory": draw_memory, "readers": draw_readers}[kind](data[kind], *map(float, words))
 drawn.tight_layout(rect=(0, 0.1 if drawn.legends else 0, 1, 0.985))
 drawn.savefig(sys.argv[2], metadata={"Date": None})

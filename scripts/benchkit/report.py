@@ -55,7 +55,7 @@ def publish(name, mark, text, options, data, charted=None, height=0):
     path.write_text(json.dumps(data, indent=1))
     path.with_suffix(".md").write_text(text)
     pictures = {OUT / f"{name}.svg": ["rows", str(height)]} if charted else {}
-    pictures |= {OUT / f"{name}-{kind}.svg": [kind] for kind in ("latency", "memory") if data.get(kind)}
+    pictures |= {OUT / f"{name}-{kind}.svg": [kind] for kind in ("latency", "memory", "readers") if data.get(kind)}
     for picture, words in pictures.items():
         python = setup.venv(PROJECT / "target" / "bench-venv", ["matplotlib"])
         subprocess.run([python, BARS, path, picture, *words], check=True)

@@ -42,5 +42,5 @@ pub use async_chat::{Chat, Handler};
 pub use file_slice::{FileSlice, Unchanged};
 pub use input::{Frame, InBuffer, Terminate, Terminator, Window, find_prefix_at_end};
 pub use producer::{Chunk, FileProducer, Producer, SimpleProducer};
-pub use queue::{HIGH_WATER, OutQueue, Segment, Spare, Spares};
+pub use queue::{HIGH_WATER, LentBytes, OutQueue, Segment, Spare, Spares};
 pub use transport::{Memory, Transmitted, Transport, transmit};

@@ -5,6 +5,7 @@
 //! previous one has left: memory holds one piece at a time.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 
 use super::file_slice::FileSlice;
@@ -27,13 +28,29 @@ pub enum Segment<'a> {
         /// Whether more output certainly follows, so that the kernel may wait to fill the segment (`MSG_MORE`).
         more: bool,
     },
+    /// Bytes, and lent bytes that follow them, for one call: at least one byte each.
+    Both {
+        /// Sent first.
+        first: &'a [u8],
+        /// Sent when all of `first` was sent.
+        second: &'a [u8],
+        /// As for `Bytes`.
+        more: bool,
+    },
     /// A slice of a file, at least one byte, for sendfile(2).
     File(&'a FileSlice),
 }
 
+/// Bytes that another owner has made, and that are sent from its memory. They do not change, and are dropped when the
+/// last of them has left. They are [`Send`] because a driver may move connections between threads.
+pub trait LentBytes: AsRef<[u8]> + fmt::Debug + Send {}
+
+impl<T: AsRef<[u8]> + fmt::Debug + Send> LentBytes for T {}
+
 #[derive(Debug)]
 enum QueueItem {
     Chunk(Chunk),
+    Lent(Box<dyn LentBytes>),
     Producer(Box<dyn Producer>),
 }
 
@@ -41,6 +58,7 @@ impl QueueItem {
     fn remaining(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.len(),
+            Self::Lent(bytes) => (**bytes).as_ref().len() as u64,
             Self::Producer(producer) => producer.remaining(),
         }
     }
@@ -125,6 +143,22 @@ impl OutQueue {
         }
     }
 
+    /// Queues bytes that stay where they are until they have left.
+    pub fn push_lent(&mut self, bytes: Box<dyn LentBytes>) {
+        self.push_back(QueueItem::Lent(bytes));
+    }
+
+    /// Takes the output of `other` over, and counts what has left it. This queue is empty.
+    pub fn take_over(&mut self, other: Self) {
+        debug_assert!(self.is_empty(), "the output would be lost");
+        self.taken += other.taken;
+        self.closing |= other.closing;
+        self.more_comes |= other.more_comes;
+        if other.fifo.is_some() {
+            self.fifo = other.fifo;
+        }
+    }
+
     /// Queues a producer. (`async_chat.push_with_producer`)
     pub fn push_with_producer(&mut self, producer: impl Producer + 'static) {
         self.push_back(QueueItem::Producer(Box::new(producer)));
@@ -201,12 +235,7 @@ impl OutQueue {
     /// Whether a producer or a file is queued: each may hold a descriptor.
     #[must_use]
     pub fn holds_more_than_bytes(&self) -> bool {
-        !self.items().all(|item| matches!(item, QueueItem::Chunk(Chunk::Bytes(_))))
-    }
-
-    /// Counts `count` bytes that have left without the queue, in their order.
-    pub fn note_taken(&mut self, count: u64) {
-        self.taken += count;
+        !self.items().all(|item| matches!(item, QueueItem::Chunk(Chunk::Bytes(_)) | QueueItem::Lent(_)))
     }
 
     /// Returns the number of bytes that have left since the beginning.
@@ -260,12 +289,21 @@ impl Fifo {
 
     fn front(&mut self, more_comes: bool) -> io::Result<Option<Segment<'_>>> {
         self.refill()?;
-        let more = more_comes || self.items.get(1).is_some_and(|next| next.remaining() > 0);
+        let next = self.items.get(1);
+        let more = more_comes || next.is_some_and(|next| next.remaining() > 0);
         Ok(match self.items.front() {
-            Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => {
-                Some(Segment::Bytes { bytes: &bytes[self.sent..], more })
-            }
+            Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => match next {
+                Some(QueueItem::Lent(second)) if more => Some(Segment::Both {
+                    first: &bytes[self.sent..],
+                    second: (**second).as_ref(),
+                    more: more_comes || self.items.get(2).is_some_and(|next| next.remaining() > 0),
+                }),
+                _ => Some(Segment::Bytes { bytes: &bytes[self.sent..], more }),
+            },
             Some(QueueItem::Chunk(Chunk::File(slice))) => Some(Segment::File(slice)),
+            Some(QueueItem::Lent(bytes)) => {
+                Some(Segment::Bytes { bytes: &(**bytes).as_ref()[self.sent..], more })
+            }
             Some(QueueItem::Producer(_)) | None => None,
         })
     }
@@ -274,8 +312,10 @@ impl Fifo {
     fn refill(&mut self) -> io::Result<()> {
         while let Some(first) = self.items.front_mut() {
             match first {
-                QueueItem::Chunk(_) if first.remaining() > self.sent as u64 => return Ok(()),
-                QueueItem::Chunk(_) => self.pop(),
+                QueueItem::Chunk(_) | QueueItem::Lent(_) if first.remaining() > self.sent as u64 => {
+                    return Ok(());
+                }
+                QueueItem::Chunk(_) | QueueItem::Lent(_) => self.pop(),
                 QueueItem::Producer(producer) => match producer.more()? {
                     Some(chunk) => self.items.push_front(QueueItem::Chunk(chunk)),
                     None => self.pop(),
@@ -297,6 +337,12 @@ impl Fifo {
             Some(QueueItem::Chunk(Chunk::File(slice))) => {
                 slice.advance(count as u64);
                 if slice.len == 0 {
+                    self.pop();
+                }
+            }
+            Some(QueueItem::Lent(bytes)) => {
+                self.sent += count;
+                if self.sent == (**bytes).as_ref().len() {
                     self.pop();
                 }
             }
@@ -326,6 +372,7 @@ mod tests {
     fn front(queue: &mut OutQueue) -> (Vec<u8>, bool) {
         match queue.front().expect("front").expect("a segment") {
             Segment::Bytes { bytes, more } => (bytes.to_vec(), more),
+            Segment::Both { first, second, more } => ([first, b"|", second].concat(), more),
             segment @ Segment::File(_) => panic!("not {segment:?}"),
         }
     }
@@ -370,6 +417,42 @@ mod tests {
         let mut next = b"next".to_vec();
         queue.push_from(&mut next);
         assert!(next.is_empty() && next.capacity() >= 6);
+    }
+
+    /// Bytes that tell how many of them are left.
+    #[derive(Debug)]
+    struct Counted(std::sync::Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Counted {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn lent_bytes_are_sent_in_their_place_and_dropped_with_the_last() {
+        let lent = std::sync::Arc::new(b"lent".to_vec());
+        let mut queue = OutQueue::new();
+        queue.push(b"before ");
+        queue.push_lent(Box::new(Counted(lent.clone())));
+        queue.push(b" between ");
+        queue.push_lent(Box::new(Counted(std::sync::Arc::default())));
+        queue.push_lent(Box::new(Counted(lent.clone())));
+        assert_eq!((queue.len(), queue.holds_more_than_bytes()), (24, false));
+        assert_eq!(front(&mut queue), (b"before |lent".to_vec(), true));
+        queue.advance(3);
+        assert_eq!(front(&mut queue), (b"ore |lent".to_vec(), true));
+        queue.advance(4);
+        queue.advance(1);
+        assert_eq!(front(&mut queue), (b"ent".to_vec(), true));
+        assert_eq!((queue.len(), std::sync::Arc::strong_count(&lent)), (16, 3));
+        queue.advance(3);
+        assert_eq!(std::sync::Arc::strong_count(&lent), 2);
+        queue.advance(9);
+        // The empty bytes are skipped.
+        assert_eq!(front(&mut queue), (b"lent".to_vec(), false));
+        queue.discard_buffers();
+        assert_eq!(std::sync::Arc::strong_count(&lent), 1);
     }
 
     #[test]

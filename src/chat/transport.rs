@@ -37,6 +37,15 @@ pub trait Transport {
     /// As send(2), except `EAGAIN` and `EINTR`.
     fn send(&mut self, bytes: &[u8], more: bool) -> io::Result<Option<usize>>;
 
+    /// Sends `first` and then `second`, in one call where the transport has one for that. As [`Transport::send`]; it may
+    /// take `first` alone.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    fn send_both(&mut self, first: &[u8], _second: &[u8], _more: bool) -> io::Result<Option<usize>> {
+        self.send(first, true)
+    }
+
     /// Sends `len` bytes of `file` from `offset` on. As [`Transport::send`]; `Some(0)` is the end of the file.
     ///
     /// # Errors
@@ -93,6 +102,16 @@ pub fn transmit(transport: &mut impl Transport, queue: &mut OutQueue) -> io::Res
                 break;
             }
             Some(Segment::Bytes { bytes, more }) => transport.send(bytes, more)?,
+            Some(Segment::Both { first, second, more }) => {
+                let length = first.len();
+                match transport.send_both(first, second, more)? {
+                    Some(count) if count > length => {
+                        queue.advance(length);
+                        Some(count - length)
+                    }
+                    sent => sent,
+                }
+            }
             Some(Segment::File(slice)) if slice.is_copied => copy(transport, slice)?,
             Some(Segment::File(slice)) => {
                 slice.check()?;

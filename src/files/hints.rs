@@ -67,7 +67,7 @@ pub(super) fn of_unlisted(path: &ResolvedPath, index: &[String]) -> String {
 /// The text for a path that leads out of the root.
 #[cold]
 fn of_link_out(path: &ResolvedPath) -> String {
-    let what = "leads out of the root by a symbolic link, and is 404 without --follow-symlinks --sandbox off";
+    let what = "leads out of the root by a symbolic link, and is 404 without --follow-symlinks";
     format!("{} {what}", path.shown())
 }
 

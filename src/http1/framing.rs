@@ -69,30 +69,51 @@ impl BodyWriter {
         Self(framing)
     }
 
-    /// Appends `data` to `out`, framed. Leaves out the bytes that exceed the length of the body, and returns their number.
-    pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> usize {
-        match &mut self.0 {
-            BodyFraming::Length(left) => {
-                let count = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
-                out.extend_from_slice(&data[..count]);
-                *left -= count as u64;
-                data.len() - count
-            }
-            // An empty chunk would end the body.
-            BodyFraming::Chunked if data.is_empty() => 0,
-            BodyFraming::Chunked => {
-                out.reserve(data.len() + 20);
-                push_chunk_size(data.len() as u64, out);
-                out.extend_from_slice(data);
-                out.extend_from_slice(b"\r\n");
-                0
-            }
-            BodyFraming::UntilClose => {
-                out.extend_from_slice(data);
-                0
-            }
+    /// Returns how many bytes of a piece of `length` bytes belong to the body.
+    #[must_use]
+    pub fn fits(&self, length: usize) -> usize {
+        match self.0 {
+            BodyFraming::Length(left) => usize::try_from(left).map_or(length, |left| left.min(length)),
+            BodyFraming::Chunked | BodyFraming::UntilClose => length,
             BodyFraming::None => 0,
         }
+    }
+
+    /// Appends what precedes a piece of `length` bytes to `out`. Returns how many of them belong to the body; if that is
+    /// not 0, they follow, and then [`Self::end_piece`].
+    pub fn begin_piece(&mut self, length: usize, out: &mut Vec<u8>) -> usize {
+        let count = self.fits(length);
+        match &mut self.0 {
+            BodyFraming::Length(left) => *left -= count as u64,
+            // An empty chunk would end the body.
+            BodyFraming::Chunked if count > 0 => push_chunk_size(count as u64, out),
+            _ => {}
+        }
+        count
+    }
+
+    /// Appends what follows a piece to `out`.
+    pub fn end_piece(&self, out: &mut Vec<u8>) {
+        if self.0 == BodyFraming::Chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends `data` to `out`, framed. Returns how many of its bytes belong to the body; the others are left out.
+    pub fn push(&mut self, data: &[u8], out: &mut Vec<u8>) -> usize {
+        out.reserve(data.len() + 20);
+        let count = self.begin_piece(data.len(), out);
+        if count > 0 {
+            out.extend_from_slice(&data[..count]);
+            self.end_piece(out);
+        }
+        count
+    }
+
+    /// Whether a body of this framing has a length, so that bytes that exceed it are left out.
+    #[must_use]
+    pub fn has_length(&self) -> bool {
+        matches!(self.0, BodyFraming::Length(_))
     }
 
     /// Counts `length` bytes of the body that reach the connection another way, as a file does. Returns how many of them
@@ -163,19 +184,18 @@ mod tests {
 
     #[test]
     fn bodies() {
-        for (framing, want, cut) in [
-            (BodyFraming::Length(3), &b"abc"[..], 1),
-            (BodyFraming::Length(9), b"abcd", 0),
-            (BodyFraming::Chunked, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 0),
-            (BodyFraming::UntilClose, b"abcd", 0),
+        for (framing, want, sent) in [
+            (BodyFraming::Length(3), &b"abc"[..], 3),
+            (BodyFraming::Length(9), b"abcd", 4),
+            (BodyFraming::Chunked, b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", 4),
+            (BodyFraming::UntilClose, b"abcd", 4),
             (BodyFraming::None, b"", 0),
         ] {
             let (mut writer, mut out) = (BodyWriter::new(framing), Vec::new());
-            let left_out: usize =
-                [&b"ab"[..], b"", b"cd"].iter().map(|data| writer.push(data, &mut out)).sum();
+            let belong: usize = [&b"ab"[..], b"", b"cd"].iter().map(|data| writer.push(data, &mut out)).sum();
             let missing = writer.missing();
             writer.finish(&mut out);
-            assert_eq!((out.as_slice(), left_out), (want, cut), "{framing:?}");
+            assert_eq!((out.as_slice(), belong), (want, sent), "{framing:?}");
             assert_eq!(missing, if framing == BodyFraming::Length(9) { 5 } else { 0 });
         }
     }

@@ -371,6 +371,24 @@ impl<'a> Context<'a> {
         self.note_written(result, bytes.len())
     }
 
+    /// As [`Context::send`], for two slices in one call.
+    ///
+    /// # Errors
+    /// As sendmsg(2), except `EAGAIN` and `EINTR`.
+    pub fn send_both(
+        &mut self,
+        socket: &impl AsFd,
+        first: &[u8],
+        second: &[u8],
+        more: bool,
+    ) -> io::Result<Option<usize>> {
+        if !self.may_write() {
+            return Ok(None);
+        }
+        let result = sys::socket::send_both(socket.as_fd(), first, second, more);
+        self.note_written(result, first.len() + second.len())
+    }
+
     /// As [`Context::send`], with write(2), for pipes and other descriptors that are no sockets. (`file_wrapper.send`)
     ///
     /// # Errors

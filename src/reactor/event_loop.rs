@@ -1,5 +1,6 @@
 //! The loop itself: waits, and dispatches what is ready.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +32,12 @@ const AGAIN_PER_TURN: usize = 16;
 /// How soon `handle_timeout` is called again after a call that did not move the deadline. Without a pause the loop would
 /// never wait.
 const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
+
+/// What a panic says: a literal, or text that was formatted; nothing for what is neither.
+fn panic_text(payload: &dyn Any) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
+}
 
 /// An edge-triggered event loop over mio (epoll, kqueue).
 pub struct Reactor<P: Probe = NoProbe> {
@@ -377,10 +384,14 @@ impl<P: Probe> Reactor<P> {
                 self.close(key, channel, false);
                 false
             }
-            Err(_) => {
+            Err(text) => {
                 self.probe.panic(key);
                 self.panics += 1;
-                error!("a panic in the handling of {key}: the channel is dropped ({} so far)", self.panics);
+                let text = panic_text(&*text);
+                error!(
+                    "a panic in the handling of {key}: {text}: the channel is dropped ({} so far)",
+                    self.panics
+                );
                 self.close(key, channel, true);
                 false
             }

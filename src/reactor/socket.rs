@@ -198,6 +198,10 @@ impl<S: AsFd> Transport for SocketTransport<'_, '_, S> {
         self.cx.send(self.socket, bytes, more)
     }
 
+    fn send_both(&mut self, first: &[u8], second: &[u8], more: bool) -> io::Result<Option<usize>> {
+        self.cx.send_both(self.socket, first, second, more)
+    }
+
     fn send_file(&mut self, file: BorrowedFd<'_>, offset: u64, len: u64) -> io::Result<Option<usize>> {
         self.cx.send_file(self.socket, file, offset, len)
     }

@@ -97,7 +97,7 @@ impl<S: WorkerService, W: Wire> HttpChannel<S, W> {
     }
 
     fn peer_info(&self, connection: Key) -> PeerInfo {
-        let socket = self.stream.as_fd().as_raw_fd();
+        let socket = if W::HAS_LAYERS { -1 } else { self.stream.as_fd().as_raw_fd() };
         PeerInfo { peer: self.permit.peer(), listener: self.listener, connection, socket }
     }
 
@@ -154,7 +154,7 @@ impl<S: WorkerService, W: Wire> Dispatcher for HttpChannel<S, W> {
     }
 
     fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if W::MAY_GREET && !self.greet(cx)? {
+        if W::HAS_LAYERS && !self.greet(cx)? {
             return Ok(());
         }
         self.drive(cx, |driver, io, context| driver.on_readable(io, context))

@@ -20,8 +20,8 @@ pub struct PeerInfo {
     pub listener: u16,
     /// The connection's key on the loop, by which it is woken.
     pub connection: Key,
-    /// The connection's descriptor, for an application that sends without the loop. It is valid until the response is
-    /// dropped.
+    /// The connection's descriptor, for an application that sends before the loop can. It is valid until the response is
+    /// dropped. -1 if there is no socket, or layers over it that every byte has to go through.
     pub socket: RawFd,
 }
 

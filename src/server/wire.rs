@@ -33,8 +33,8 @@ pub trait Wire: fmt::Debug {
     /// As the transport: the connection is broken.
     fn settle<T: Transport>(over: &mut Self::Over<'_, T>, is_last: bool) -> io::Result<()>;
 
-    /// Whether [`Wire::greet`] may have to read.
-    const MAY_GREET: bool = false;
+    /// Whether there is anything between the socket and the protocol, and [`Wire::greet`] may have to read.
+    const HAS_LAYERS: bool = false;
 
     /// Reads what comes before the first layer. Called before each hook for reading.
     ///
@@ -145,7 +145,7 @@ pub struct Layered<'w, T> {
 impl Wire for Layers {
     type Over<'w, T: Transport> = Layered<'w, T>;
 
-    const MAY_GREET: bool = true;
+    const HAS_LAYERS: bool = true;
 
     fn greet<T: Transport>(&mut self, io: &mut T) -> io::Result<Greeting> {
         let greeting = match &mut self.preface {

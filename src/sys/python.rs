@@ -17,11 +17,16 @@ pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyStrin
     }
 }
 
-/// `dup(2)` of a descriptor that an interpreter knows by its number. Fails if it is not open.
-pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+/// Calls `call` with the descriptor of this number, which the caller keeps open meanwhile.
+pub fn borrow<T>(number: RawFd, call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>) -> io::Result<T> {
     if number < 0 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    // SAFETY: borrowed for one call, which checks whether it is open.
-    Ok(rustix::io::fcntl_dupfd_cloexec(unsafe { BorrowedFd::borrow_raw(number) }, 3)?)
+    // SAFETY: not -1, and borrowed for one call. A number that is not open makes a system call fail.
+    call(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// `dup(2)` of a descriptor that an interpreter knows by its number. Fails if it is not open.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    borrow(number, |file| Ok(rustix::io::fcntl_dupfd_cloexec(file, 3)?))
 }

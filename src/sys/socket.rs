@@ -1,6 +1,6 @@
 //! Sockets: listeners with their options, and `send` with its flags.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::AsRawFd;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// Unsent bytes that the kernel keeps for one connection before the socket is full. A client that never reads pins
@@ -317,18 +317,32 @@ pub fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
 /// segment (`MSG_MORE`): the head of a response and its file leave together. On Linux only: `TCP_NOPUSH` of other systems
 /// has no limit of time, and a response whose next piece is late would be held.
 pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usize> {
-    let mut flags = NO_SIGNAL;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if more {
-        flags |= SendFlags::MORE;
-    }
-    let _ = (more, &mut flags);
     loop {
-        match rustix::net::send(socket, bytes, flags) {
+        match rustix::net::send(socket, bytes, flags(more)) {
             Err(Errno::INTR) => {}
             result => return Ok(result?),
         }
     }
+}
+
+/// As [`send`], for `first` and then `second` (sendmsg(2)).
+pub fn send_both(socket: BorrowedFd<'_>, first: &[u8], second: &[u8], more: bool) -> io::Result<usize> {
+    let slices = [IoSlice::new(first), IoSlice::new(second)];
+    loop {
+        match rustix::net::sendmsg(socket, &slices, &mut SendAncillaryBuffer::default(), flags(more)) {
+            Err(Errno::INTR) => {}
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn flags(more: bool) -> SendFlags {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if more {
+        return NO_SIGNAL | SendFlags::MORE;
+    }
+    let _ = more;
+    NO_SIGNAL
 }
 
 /// Makes the next close(2) a reset that discards unsent bytes (`SO_LINGER` 0), so that the kernel memory of a client

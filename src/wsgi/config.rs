@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::shared::Trusted;
 use crate::config::{self, BaseConfig, ConfigError, MAX_WORKERS, Values};
+use crate::files::Symlinks;
 use crate::http1::Limits;
 use crate::sys::account::Identity;
 
@@ -29,6 +30,8 @@ pub(super) struct WsgiOptions {
     pub(super) url_prefix: String,
     /// Folders that are served without Python, by the prefix of their paths, which has no slash at its end either.
     pub(super) mounts: Vec<(String, PathBuf)>,
+    /// How the links in these folders are followed.
+    pub(super) symlinks: Symlinks,
     /// The user and group that workers become, if they change.
     pub(super) identity: Option<Identity>,
     pub(super) trusted: Trusted,
@@ -57,6 +60,7 @@ pub(super) fn check(values: &Values) -> Result<(BaseConfig, WsgiOptions), Config
         run_abandoned: values.has("run-abandoned"),
         url_prefix: url_prefix(values)?,
         mounts: values.all("static").map(|text| mount(values, text)).collect::<Result<_, _>>()?,
+        symlinks: if values.has("follow-symlinks") { Symlinks::Anywhere } else { Symlinks::Inside },
         identity: config::identity(values)?,
         trusted: trusted(values)?,
     };

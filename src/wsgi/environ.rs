@@ -85,6 +85,7 @@ fn template(
         ("PATH_INFO", ""),
         ("QUERY_STRING", ""),
         ("REQUEST_URI", ""),
+        ("RAW_URI", ""),
         ("SERVER_NAME", name),
         ("SERVER_PORT", port),
         ("SERVER_PROTOCOL", "HTTP/1.1"),
@@ -169,6 +170,9 @@ impl EnvironBuilder {
         let trusted = &application.context.trusted;
         let is_trusted = !trusted.is_empty() && trusted.contains(address.map(|address| address.ip()));
         self.set_fields(py, &environ, request, is_trusted, application)?;
+        if let Some(authority) = request.authority() {
+            environ.set_item(intern!(py, "HTTP_HOST"), latin1(py, authority)?)?;
+        }
         set_input(py, &environ, application, request)?;
         Ok(environ)
     }
@@ -256,15 +260,16 @@ fn set_field(
     }
 }
 
-/// Sets the path, the query, and the target as it was sent.
+/// Sets the path, the query, and the target as it was sent: `RAW_URI` is gunicorn's name for it, `REQUEST_URI` that of others.
 fn set_target(py: Python<'_>, environ: &Bound<'_, PyDict>, request: &OwnedRequest) -> PyResult<()> {
     let path: Cow<'_, [u8]> = percent_decode(request.path()).into();
     let path_string = latin1(py, &path)?;
-    if *path == *request.target() {
-        environ.set_item(intern!(py, "REQUEST_URI"), &path_string)?;
-    } else {
-        environ.set_item(intern!(py, "REQUEST_URI"), latin1(py, request.target())?)?;
-    }
+    let target = match *path == *request.target() {
+        true => path_string.clone(),
+        false => latin1(py, request.target())?,
+    };
+    environ.set_item(intern!(py, "REQUEST_URI"), &target)?;
+    environ.set_item(intern!(py, "RAW_URI"), target)?;
     environ.set_item(intern!(py, "PATH_INFO"), path_string)?;
     if !request.query().is_empty() {
         environ.set_item(intern!(py, "QUERY_STRING"), latin1(py, request.query())?)?;

@@ -9,13 +9,14 @@
 //! The first three are in gunicorn's form, for programs that read its log. A traceback is one write together with its
 //! line, so nothing comes between its lines. They are indented: no text of an exception begins a line as the log does.
 
-use std::sync::OnceLock;
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use log::{Level, LevelFilter, Record};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
+use super::shared::lock;
 use super::{current, python_log};
 use crate::clock::{self, DateCache};
 use crate::server::{LogTarget, Printable};
@@ -26,18 +27,21 @@ const MAX_TRACEBACK: usize = 32 * 1024;
 /// The most characters of an exception's text in the first line.
 const MAX_SUMMARY: usize = 500;
 
-/// The log of this worker.
-static LOG: OnceLock<LogTarget> = OnceLock::new();
+/// The log of this process.
+static LOG: Mutex<Option<LogTarget>> = Mutex::new(None);
 
-/// Sets the log of this worker, for what is more than a line.
+/// Sets the log of this process, for what is more than a line. The log follows when it is opened again.
 pub(super) fn open(log: LogTarget) {
-    // A worker has one log, which follows when it is opened again.
-    let _ = LOG.set(log);
+    *lock(&LOG) = Some(log);
 }
 
 /// Writes whole lines in one piece.
 pub(super) fn write(text: &str) {
-    if let Some(log) = LOG.get().filter(|_| log::max_level() != LevelFilter::Off) {
+    if log::max_level() == LevelFilter::Off {
+        return;
+    }
+    let log = lock(&LOG).clone();
+    if let Some(log) = log.or_else(|| LogTarget::standard_error().ok()) {
         log.print_whole(text);
     }
 }

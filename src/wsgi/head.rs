@@ -1,5 +1,7 @@
 //! The arguments of `start_response`, checked and turned into the lines of a head.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
@@ -16,6 +18,8 @@ pub(super) struct ApplicationHead {
     pub(super) content_length: Option<u64>,
     pub(super) has_date: bool,
     pub(super) has_server: bool,
+    /// Whether the application asks for the end of the connection.
+    pub(super) closes: bool,
 }
 
 impl ApplicationHead {
@@ -118,10 +122,13 @@ impl ApplicationHead {
             None => {}
             Some(SpecialField::Date) => self.has_date = true,
             Some(SpecialField::Server) => self.has_server = true,
-            Some(SpecialField::HopByHop) => {
-                return Err(PyValueError::new_err(format!(
-                    "{name} is a header of the connection, not the application's"
-                )));
+            Some(SpecialField::HopByHop(field)) => {
+                // The server frames the body itself, so nothing is wrong without the field. Applications that pass on the
+                // fields of another server have them.
+                self.closes |= field == HopByHop::Connection && is_close(value_bytes);
+                field.warn(name_bytes);
+                self.text.truncate(start);
+                return Ok(());
             }
             Some(SpecialField::ContentLength) => {
                 let (Some(length), None) = (parse_length(value_bytes), self.content_length) else {
@@ -147,12 +154,40 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
+/// Whether a `Connection` field has the option `close`.
+fn is_close(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+/// Fields of the connection, which is the server's (PEP 3333, "Other HTTP Features").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HopByHop {
+    Connection,
+    KeepAlive,
+    TransferEncoding,
+    Upgrade,
+    Other,
+}
+
+impl HopByHop {
+    /// Logs that the field is not sent: once in a worker for each of them.
+    #[cold]
+    fn warn(self, name: &[u8]) {
+        static WARNED: AtomicU32 = AtomicU32::new(0);
+        let bit = 1 << self as u32;
+        if WARNED.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            let name = name.escape_ascii();
+            log::warn!("the application has set {name}, a field of the server (PEP 3333): it is not sent");
+        }
+    }
+}
+
 /// Fields that the server treats specially.
 enum SpecialField {
     Date,
     Server,
     ContentLength,
-    HopByHop,
+    HopByHop(HopByHop),
 }
 
 impl SpecialField {
@@ -163,13 +198,15 @@ impl SpecialField {
             4 if is(b"date") => Some(Self::Date),
             6 if is(b"server") => Some(Self::Server),
             14 if is(b"content-length") => Some(Self::ContentLength),
-            2 if is(b"te") => Some(Self::HopByHop),
-            7 if is(b"trailer") || is(b"upgrade") => Some(Self::HopByHop),
-            8 if is(b"trailers") => Some(Self::HopByHop),
-            10 if is(b"connection") || is(b"keep-alive") => Some(Self::HopByHop),
-            17 if is(b"transfer-encoding") => Some(Self::HopByHop),
-            18 if is(b"proxy-authenticate") => Some(Self::HopByHop),
-            19 if is(b"proxy-authorization") => Some(Self::HopByHop),
+            2 if is(b"te") => Some(Self::HopByHop(HopByHop::Other)),
+            7 if is(b"upgrade") => Some(Self::HopByHop(HopByHop::Upgrade)),
+            7 if is(b"trailer") => Some(Self::HopByHop(HopByHop::Other)),
+            8 if is(b"trailers") => Some(Self::HopByHop(HopByHop::Other)),
+            10 if is(b"connection") => Some(Self::HopByHop(HopByHop::Connection)),
+            10 if is(b"keep-alive") => Some(Self::HopByHop(HopByHop::KeepAlive)),
+            17 if is(b"transfer-encoding") => Some(Self::HopByHop(HopByHop::TransferEncoding)),
+            18 if is(b"proxy-authenticate") => Some(Self::HopByHop(HopByHop::Other)),
+            19 if is(b"proxy-authorization") => Some(Self::HopByHop(HopByHop::Other)),
             _ => None,
         }
     }

@@ -32,6 +32,8 @@ pub(super) enum Wake {
     Work,
     /// It starts the thread with this number, and takes a job.
     StartAndWork(usize),
+    /// It releases large pieces that were sent, and waits again.
+    Release,
     /// It ends.
     End,
 }
@@ -57,6 +59,8 @@ struct QueueState {
     wasted: u32,
     /// Memory of finished requests.
     spare: Vec<OwnedRequest>,
+    /// Whether a thread is to release what was sent.
+    has_release: bool,
     is_closed: bool,
 }
 
@@ -83,6 +87,11 @@ impl QueueState {
         }
     }
 
+    /// Whether there is a job for a thread that waits.
+    fn may_take(&self) -> bool {
+        !self.jobs.is_empty() && self.threads.may_stand_up()
+    }
+
     /// Returns how many threads to wake now.
     fn wake_more(&mut self) -> usize {
         let wanted = match self.is_slow {
@@ -103,6 +112,7 @@ impl JobQueue {
             is_slow: false,
             wasted: 0,
             spare: Vec::new(),
+            has_release: false,
             is_closed: false,
         };
         Self { state: Mutex::new(state), ready: Condvar::new() }
@@ -170,6 +180,16 @@ impl JobQueue {
         self.state().threads.end(number);
     }
 
+    /// On the loop: has a thread release what was sent, if one sleeps. A thread that does not sleep does so after its job.
+    pub(super) fn wake_for_release(&self) {
+        let mut state = self.state();
+        if state.threads.wake_idle() {
+            state.has_release = true;
+            drop(state);
+            self.ready.notify_one();
+        }
+    }
+
     /// On the thread with this number: waits until there may be a job.
     pub(super) fn wait(&self, number: usize) -> Wake {
         let mut state = self.state();
@@ -178,15 +198,19 @@ impl JobQueue {
             return Wake::End;
         }
         state.threads.sit_down();
-        while !state.is_closed && (state.jobs.is_empty() || !state.threads.may_stand_up()) {
+        while !state.is_closed && !state.has_release && !state.may_take() {
             state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.threads.note_woken();
-            if state.jobs.is_empty() {
+            if state.jobs.is_empty() && !state.has_release {
                 state.note_wake(false);
             }
         }
         if state.is_closed {
             return Wake::End;
+        }
+        if std::mem::take(&mut state.has_release) && !state.may_take() {
+            state.threads.leave_seat();
+            return Wake::Release;
         }
         state.threads.stand_up().map_or(Wake::Work, Wake::StartAndWork)
     }

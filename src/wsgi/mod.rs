@@ -28,16 +28,18 @@
 //! | `head` | the arguments of `start_response`, checked |
 //! | `inline` | the application on the loop |
 //! | `job_queue` | requests, from the loop to the threads |
-//! | `lent_socket` | `write` on the loop |
+//! | `lent_output` | `write` on the loop |
 //! | `names` | names of header fields, and their keys in the environ |
 //! | `options` | the table of options, and the places that they come from |
 //! | `outbox` | output, from a thread to the loop |
+//! | `piece` | a piece of a body, which is not copied if it is large |
 //! | `pool` | the application in a pool of threads |
 //! | `python_log` | Python's `logging`, joined |
 //! | `python_thread` | threads that Python's tools know |
 //! | `request` | a request in memory of its own |
 //! | `response` | from head and pieces to framed bytes |
 //! | `run` | one call of the application, and the steps through what it returns |
+//! | `sent_pieces` | large pieces that have left, until they are released |
 //! | `server` | the master and its workers |
 //! | `service` | takes a request to the application, or to files |
 //! | `shared` | what the threads of a worker share, and the trusted proxies |
@@ -45,6 +47,7 @@
 //! | `stacks` | where threads are, for the log |
 //! | `start_response` | `start_response` and `write` |
 //! | `thread_counts` | how many threads of a pool do what |
+//! | `wire` | framed bytes, with large pieces among them |
 
 mod activity;
 mod arguments;
@@ -60,16 +63,18 @@ mod hang_watch;
 mod head;
 mod inline;
 mod job_queue;
-mod lent_socket;
+mod lent_output;
 mod names;
 mod options;
 mod outbox;
+mod piece;
 mod pool;
 mod python_log;
 mod python_thread;
 mod request;
 mod response;
 mod run;
+mod sent_pieces;
 mod server;
 mod service;
 mod shared;
@@ -77,6 +82,7 @@ mod spool;
 mod stacks;
 mod start_response;
 mod thread_counts;
+mod wire;
 
 use std::ffi::OsString;
 
@@ -121,8 +127,9 @@ fn current_request() -> Option<(String, String, String, Option<String>)> {
     current::request().map(|request| request.label().into_tuple())
 }
 
-/// The extension module.
-#[pymodule]
+/// The extension module. Nothing in it relies on the interpreter lock: threads share only what is `Sync`, so a
+/// free-threaded interpreter stays without the lock.
+#[pymodule(gil_used = false)]
 fn _stheno(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<file_wrapper::WsgiFileWrapper>()?;

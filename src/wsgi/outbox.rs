@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::batched_waker::BatchedWaker;
 use super::shared::lock;
+use super::wire::FramedBytes;
 use crate::chat::{FileSlice, HIGH_WATER, OutQueue};
 use crate::http1::{Completion, Progress, Status};
 use crate::slab::Key;
@@ -32,7 +33,7 @@ pub(super) struct Outbox {
 
 #[derive(Debug, Default)]
 struct OutboxState {
-    wire: Vec<u8>,
+    wire: FramedBytes,
     /// Follows `wire`.
     file: Option<FileSlice>,
     /// Status and bytes of the head, once that is in `wire`.
@@ -51,17 +52,7 @@ struct OutboxState {
 
 impl OutboxState {
     fn is_full(&self) -> bool {
-        self.wire.len() as u64 >= HIGH_WATER
-    }
-
-    /// Moves the bytes out of `wire`; the caller receives empty memory for them.
-    fn add(&mut self, wire: &mut Vec<u8>) {
-        if self.wire.is_empty() {
-            std::mem::swap(&mut self.wire, wire);
-            wire.clear();
-        } else {
-            self.wire.append(wire);
-        }
+        self.wire.len() >= HIGH_WATER
     }
 }
 
@@ -74,7 +65,7 @@ impl Outbox {
         memory: Vec<u8>,
         runs_abandoned: bool,
     ) -> Self {
-        let state = OutboxState { wire: memory, ..OutboxState::default() };
+        let state = OutboxState { wire: memory.into(), ..OutboxState::default() };
         Self { state: Mutex::new(state), room: Condvar::new(), waker, connection, runs_abandoned }
     }
 
@@ -101,14 +92,18 @@ impl Outbox {
     ///
     /// # Errors
     /// The client is gone.
-    pub(super) fn push(&self, wire: &mut Vec<u8>, status: Option<(Status, u64)>) -> Result<(), Disconnected> {
+    pub(super) fn push(
+        &self,
+        wire: &mut FramedBytes,
+        status: Option<(Status, u64)>,
+    ) -> Result<(), Disconnected> {
         let mut state = lock(&self.state);
         if state.is_gone {
             wire.clear();
             return Err(Disconnected);
         }
         state.status = status;
-        state.add(wire);
+        state.wire.append(wire);
         self.notify(state);
         Ok(())
     }
@@ -116,7 +111,7 @@ impl Outbox {
     /// Takes the rest of the response.
     pub(super) fn end(
         &self,
-        wire: &mut Vec<u8>,
+        wire: &mut FramedBytes,
         status: Option<(Status, u64)>,
         file: Option<FileSlice>,
         completion: Completion,
@@ -127,7 +122,7 @@ impl Outbox {
             return;
         }
         state.status = status;
-        state.add(wire);
+        state.wire.append(wire);
         (state.file, state.completion) = (file, Some(completion));
         self.notify(state);
     }
@@ -174,7 +169,7 @@ impl Outbox {
     pub(super) fn fetch(&self, out: &mut OutQueue) -> Progress {
         let mut state = lock(&self.state);
         state.is_noted = false;
-        out.push_from(&mut state.wire);
+        state.wire.move_to(out);
         if let Some(file) = state.file.take() {
             out.push_file(file);
         }
@@ -186,7 +181,7 @@ impl Outbox {
 
     /// On the loop, after all output was fetched: returns the empty memory.
     pub(super) fn take_memory(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.state).wire)
+        std::mem::take(&mut lock(&self.state).wire.bytes)
     }
 
     /// Returns the status and the bytes of the head, once that is here.

@@ -17,6 +17,7 @@ use pyo3::prelude::*;
 
 use super::activity::{self, Substitution, ThreadActivity};
 use super::batched_waker::{BatchedWaker, RECHECK};
+use super::current;
 use super::environ::Application;
 use super::error_log::failure as report;
 use super::job_queue::{Job, JobQueue, Wake};
@@ -27,6 +28,7 @@ use super::response::{ApplicationResponse, Delivery};
 use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use super::thread_counts::ThreadCounts;
+use super::wire::FramedBytes;
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
@@ -112,7 +114,12 @@ impl Pool {
         }
         let rechecks = was_busy || is_waiting;
         let is_awake = self.state.waker.before_waiting(rechecks);
-        (rechecks && !is_awake).then_some(RECHECK)
+        let release = self.state.application.context.sent.wait();
+        if release.is_some_and(|wait| wait.is_zero()) {
+            self.state.queue.wake_for_release();
+        }
+        let recheck = (rechecks && !is_awake).then_some(RECHECK);
+        recheck.into_iter().chain(release.filter(|wait| !wait.is_zero())).min()
     }
 
     /// The activity of the threads, which may outlive the pool.
@@ -187,10 +194,14 @@ impl PoolState {
         if let Some(state) = self.this.upgrade() {
             self.activity.register(number, identifier, state);
         }
+        current::learn_thread_name(py);
         let mut runner = Runner::new(py, Arc::clone(&self.application));
         loop {
-            match py.detach(|| self.queue.wait(number)) {
+            let woken = py.detach(|| self.queue.wait(number));
+            self.application.context.sent.release(py);
+            match woken {
                 Wake::End => return,
+                Wake::Release => continue,
                 Wake::Work => {}
                 Wake::StartAndWork(number) => self.start_spare_thread(py, number),
             }
@@ -200,6 +211,7 @@ impl PoolState {
             while let Some(job) = self.queue.next(finished.take()) {
                 activity::note_progress();
                 finished = Some(serve(py, &mut runner, job));
+                self.application.context.sent.release(py);
                 activity::leave();
                 found = true;
             }
@@ -234,7 +246,7 @@ fn serve(py: Python<'_>, runner: &mut Runner, job: Job) -> OwnedRequest {
         Ok(run) => runner.spare = complete(py, run),
         Err(error) => {
             report(py, &error);
-            outbox.end(&mut Vec::new(), None, None, Completion::Cut { reset: true });
+            outbox.end(&mut FramedBytes::default(), None, None, Completion::Cut { reset: true });
         }
     }
     request
@@ -249,7 +261,7 @@ fn complete(py: Python<'_>, mut run: Run) -> Vec<u8> {
             RunStep::End(file, completion) => {
                 let mut response = run.response();
                 response.hand_over_end(file, completion);
-                let memory = std::mem::take(&mut response.wire);
+                let memory = response.take_wire().bytes;
                 return if memory.capacity() <= MAX_SPARE_WIRE { memory } else { Vec::new() };
             }
         }

@@ -202,6 +202,16 @@ impl RequestHead {
         self.get(&self.target)
     }
 
+    /// The host and port of a target in absolute form. It replaces the `Host` field (RFC 9112 §3.2.2).
+    pub(super) fn authority(&self) -> Option<&[u8]> {
+        let target = self.target();
+        if matches!(target, [b'/' | b'*', ..]) {
+            return None;
+        }
+        let begin = target.windows(3).position(|three| three == b"://")? + 3;
+        target[begin..].split(|byte| matches!(byte, b'/' | b'?')).next()
+    }
+
     /// The path as it was sent: valid percent-encoding, and perhaps bytes above 7F.
     pub(super) fn path(&self) -> &[u8] {
         self.get(&self.path)

@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::head::ApplicationHead;
-use super::lent_socket::LentSocket;
+use super::lent_output::LentOutput;
 use super::outbox::{Disconnected, Outbox};
+use super::piece::BodyPiece;
 use super::request::RequestFacts;
 use super::shared::WorkerContext;
-use crate::chat::FileSlice;
+use super::wire::FramedBytes;
+use crate::chat::{FileSlice, OutQueue};
 use crate::clock::DateCache;
 use crate::http1::{BodyWriter, Completion, ResponseFacts, ResponseHead, Status};
 
@@ -34,7 +36,7 @@ pub(super) struct ApplicationResponse {
     body: Option<BodyWriter>,
     keep_alive: bool,
     /// Framed bytes that were not handed over yet.
-    pub(super) wire: Vec<u8>,
+    wire: FramedBytes,
     head_length: u64,
     delivery: Delivery,
     /// Whether `write` has found that the client is gone.
@@ -46,8 +48,9 @@ pub(super) struct ApplicationResponse {
 pub(super) enum Delivery {
     /// From another thread: through the outbox, to the loop.
     Outbox(Arc<Outbox>),
-    /// On the loop, which takes the bytes after each step. `write` sends them before that, if the socket is lent.
-    Loop(Option<LentSocket>),
+    /// On the loop, which takes the bytes after each step. `write` sends them before that; the output is lent to it for
+    /// the time of a step.
+    Loop(Option<LentOutput>),
 }
 
 /// What became of a piece.
@@ -64,14 +67,15 @@ pub(super) enum PushOutcome {
 }
 
 impl ApplicationResponse {
-    /// `wire` is empty memory.
+    /// `memory` is empty.
     pub(super) fn new(
         facts: RequestFacts,
         context: Arc<WorkerContext>,
-        wire: Vec<u8>,
+        memory: Vec<u8>,
         delivery: Delivery,
     ) -> Self {
         let (head, was_called, body, keep_alive, head_length) = (None, false, None, false, 0);
+        let wire = memory.into();
         Self {
             facts,
             context,
@@ -127,7 +131,7 @@ impl ApplicationResponse {
             return false;
         };
         let RequestFacts { is_head, is_http11, keep_alive } = self.facts;
-        let keep_alive = keep_alive && !self.context.draining.load(Ordering::Relaxed);
+        let keep_alive = keep_alive && !head.closes && !self.context.draining.load(Ordering::Relaxed);
         let facts = ResponseFacts {
             is_head,
             is_http11,
@@ -139,7 +143,7 @@ impl ApplicationResponse {
         let framing = facts.framing();
         let body = BodyWriter::new(framing.body);
         self.keep_alive = keep_alive && !body.is_until_close();
-        let before = self.wire.len();
+        let before = self.wire.bytes.len();
         DATES.with_borrow_mut(|dates| {
             ResponseHead {
                 status: head.status(),
@@ -149,9 +153,9 @@ impl ApplicationResponse {
                 keep_alive: self.keep_alive,
                 announced: framing.announced,
             }
-            .write_to(&mut self.wire);
+            .write_to(&mut self.wire.bytes);
         });
-        self.head_length = (self.wire.len() - before) as u64;
+        self.head_length = (self.wire.bytes.len() - before) as u64;
         self.body = Some(body);
         if self.context.logs_fields
             && let Delivery::Outbox(outbox) = &self.delivery
@@ -162,18 +166,34 @@ impl ApplicationResponse {
     }
 
     /// Takes a piece of the body; `whole` is the length of the body, if this piece is known to be all of it.
-    pub(super) fn push(&mut self, data: &[u8], whole: Option<u64>) -> PushOutcome {
-        if !data.is_empty() {
+    pub(super) fn push(&mut self, piece: BodyPiece<'_>, whole: Option<u64>) -> PushOutcome {
+        if !piece.bytes.is_empty() {
             if self.body.is_none() && !self.send_head(whole) {
                 return PushOutcome::NoHead;
             }
-            let body = self.body.as_mut();
-            if body.is_some_and(|body| body.push(data, &mut self.wire) > 0) {
-                log::warn!("the body is longer than its Content-Length: the rest is cut off");
-            }
+            self.push_framed(piece);
         }
         let is_complete = self.body.is_some_and(|body| body.is_complete());
         if is_complete { PushOutcome::Enough } else { PushOutcome::More }
+    }
+
+    fn push_framed(&mut self, piece: BodyPiece<'_>) {
+        let Some(body) = &mut self.body else {
+            return;
+        };
+        let (length, wire) = (piece.bytes.len(), &mut self.wire);
+        let count = match piece.lend(body.fits(length), &self.context) {
+            Some(large) => {
+                let count = body.begin_piece(length, &mut wire.bytes);
+                wire.lend(Box::new(large));
+                body.end_piece(&mut wire.bytes);
+                count
+            }
+            None => body.push(piece.bytes, &mut wire.bytes),
+        };
+        if count < length && body.has_length() {
+            log::warn!("the body is longer than its Content-Length: the rest is cut off");
+        }
     }
 
     /// Ends the body. Returns `None` if there is no head. A body that is shorter than its `Content-Length` ends the
@@ -190,7 +210,7 @@ impl ApplicationResponse {
             );
             return Some(Completion::Cut { reset: false });
         }
-        body.finish(&mut self.wire);
+        body.finish(&mut self.wire.bytes);
         Some(self.completion())
     }
 
@@ -206,7 +226,7 @@ impl ApplicationResponse {
             return Completion::Cut { reset: self.body.is_some_and(|body| body.is_until_close()) };
         }
         self.head = Some(ApplicationHead::plain(500, "500 Internal Server Error"));
-        self.push(TEXT, Some(TEXT.len() as u64));
+        self.push(BodyPiece::of_server(TEXT), Some(TEXT.len() as u64));
         self.completion()
     }
 
@@ -214,7 +234,7 @@ impl ApplicationResponse {
     pub(super) fn refuse(&mut self) -> Completion {
         const TEXT: &[u8] = b"503 Service Unavailable\nNo thread was free for this request. Try again.\n";
         self.head = Some(ApplicationHead::unavailable());
-        self.push(TEXT, Some(TEXT.len() as u64));
+        self.push(BodyPiece::of_server(TEXT), Some(TEXT.len() as u64));
         self.completion()
     }
 
@@ -225,6 +245,11 @@ impl ApplicationResponse {
             return None;
         }
         self.body.as_mut().map(|body| body.skip(length))
+    }
+
+    /// Takes what was not handed over.
+    pub(super) fn take_wire(&mut self) -> FramedBytes {
+        std::mem::take(&mut self.wire)
     }
 
     /// Hands the bytes in `wire` to a loop on another thread.
@@ -253,21 +278,24 @@ impl ApplicationResponse {
     /// The client is gone.
     pub(super) fn send_now(&mut self) -> Result<(), Disconnected> {
         match &mut self.delivery {
-            Delivery::Loop(Some(socket)) => socket.send(&mut self.wire),
+            Delivery::Loop(Some(output)) => output.send(&mut self.wire),
             _ => Ok(()),
         }
     }
 
-    /// Lends the socket to `write`, until [`Self::take_back_socket`].
-    pub(super) fn lend_socket(&mut self, socket: Option<LentSocket>) {
-        self.delivery = Delivery::Loop(socket);
+    /// Lends the output to `write`, until [`Self::take_back_output`]; `memory` is empty.
+    pub(super) fn lend_output(&mut self, output: LentOutput, memory: Vec<u8>) {
+        self.delivery = Delivery::Loop(Some(output));
+        if self.wire.is_empty() {
+            self.wire.bytes = memory;
+        }
     }
 
-    /// Takes the socket back. Returns how many bytes `write` has sent.
-    pub(super) fn take_back_socket(&mut self) -> u64 {
+    /// Takes the output back; what is in `wire` follows it.
+    pub(super) fn take_back_output(&mut self) -> OutQueue {
         match &mut self.delivery {
-            Delivery::Loop(socket) => socket.take().map_or(0, |socket| socket.sent),
-            Delivery::Outbox(_) => 0,
+            Delivery::Loop(output) => output.take().map(LentOutput::into_queue).unwrap_or_default(),
+            Delivery::Outbox(_) => OutQueue::new(),
         }
     }
 

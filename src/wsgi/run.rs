@@ -1,8 +1,8 @@
 //! One call of the application, and the steps through what it returns.
 //!
 //! ```text
-//! Runner::start ──► the application is called ──► Run ──step()*──► RunStep::End
-//!                                                  └── dropped at any moment: close() is called, once
+//! Runner::start ──► Run ──step()*──► RunStep::End      the first step calls the application
+//!                    └── dropped at any moment: close() is called, once
 //! ```
 
 use std::sync::{Arc, MutexGuard};
@@ -10,11 +10,12 @@ use std::sync::{Arc, MutexGuard};
 use pyo3::exceptions::{PyBrokenPipeError, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
+use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
 
 use super::environ::{Application, EnvironBuilder};
 use super::error_log::failure as report;
 use super::file_wrapper::WsgiFileWrapper;
+use super::piece::BodyPiece;
 use super::request::{OwnedRequest, RequestHead};
 use super::response::{ApplicationResponse, Delivery, PushOutcome};
 use super::start_response::StartResponse;
@@ -55,6 +56,8 @@ pub(super) struct Run {
 
 #[derive(Debug)]
 enum RunState {
+    /// The application is called with this environ.
+    Ready(Py<PyAny>, Py<PyDict>),
     /// The application has returned.
     Returned,
     /// Its pieces are taken one by one.
@@ -70,10 +73,10 @@ impl Runner {
         Self { application, environs: EnvironBuilder::new(py), spare: Vec::new() }
     }
 
-    /// Calls the application. The first step reports what it raises.
+    /// Makes the environ. The first step calls the application.
     ///
     /// # Errors
-    /// `MemoryError`, before the call.
+    /// `MemoryError`, or `OSError` for a body in a file.
     pub(super) fn start(
         &mut self,
         py: Python<'_>,
@@ -81,24 +84,21 @@ impl Runner {
         delivery: Delivery,
     ) -> PyResult<Run> {
         let outer = current::enter(Some(request.share_head()));
-        let started = self.call(py, request, delivery);
+        let prepared = self.prepare(py, request, delivery);
         let head = error_stream::leave(outer);
-        started.map(|mut run| {
+        prepared.map(|mut run| {
             run.head = head;
             run
         })
     }
 
-    fn call(&mut self, py: Python<'_>, request: &mut OwnedRequest, delivery: Delivery) -> PyResult<Run> {
+    fn prepare(&mut self, py: Python<'_>, request: &mut OwnedRequest, delivery: Delivery) -> PyResult<Run> {
         let environ = self.environs.build(py, &self.application, request)?;
         let (context, wire) = (Arc::clone(&self.application.context), std::mem::take(&mut self.spare));
         let response = ApplicationResponse::new(request.facts, context, wire, delivery);
-        let start_response = Bound::new(py, StartResponse::new(response))?;
-        let (result, state) = match self.application.callable.bind(py).call1((environ, &start_response)) {
-            Ok(result) => (Some(result.unbind()), RunState::Returned),
-            Err(error) => (None, RunState::Failed(error)),
-        };
-        Ok(Run { start_response: start_response.unbind(), result, state, head: None })
+        let start_response = Py::new(py, StartResponse::new(response))?;
+        let state = RunState::Ready(self.application.callable.clone_ref(py), environ.unbind());
+        Ok(Run { start_response, result: None, state, head: None })
     }
 }
 
@@ -119,6 +119,15 @@ impl Run {
     fn advance(&mut self, py: Python<'_>) -> RunStep {
         loop {
             match std::mem::replace(&mut self.state, RunState::Finished) {
+                RunState::Ready(application, environ) => {
+                    self.state = match application.bind(py).call1((environ, &self.start_response)) {
+                        Ok(result) => {
+                            self.result = Some(result.unbind());
+                            RunState::Returned
+                        }
+                        Err(error) => RunState::Failed(error),
+                    };
+                }
                 RunState::Returned => match self.begin(py) {
                     Ok(Some(step)) => return step,
                     Ok(None) => {}
@@ -183,8 +192,8 @@ impl Run {
             return Ok(None);
         };
         // The only piece: the length of the body is known (WSGI R3), and a list has no close().
-        let data = piece(&item)?;
-        let outcome = self.response().push(data, Some(data.len() as u64));
+        let piece = BodyPiece::of_application(&item)?;
+        let outcome = self.response().push(piece, Some(piece.bytes.len() as u64));
         if outcome == PushOutcome::NoHead {
             return Err(no_head());
         }
@@ -205,7 +214,7 @@ impl Run {
     /// Takes the next piece.
     fn take_next(&self, py: Python<'_>, iterator: &mut Bound<'_, PyIterator>) -> PyResult<PushOutcome> {
         match iterator.next().transpose()? {
-            Some(item) => Ok(self.start_response.get().push_and_wait(py, piece(&item)?)),
+            Some(item) => Ok(self.start_response.get().push_and_wait(py, BodyPiece::of_application(&item)?)),
             None => Ok(PushOutcome::Enough),
         }
     }
@@ -253,17 +262,6 @@ impl Drop for Run {
                 self.close(py);
                 error_stream::leave(outer);
             });
-        }
-    }
-}
-
-/// The bytes of a piece.
-fn piece<'a>(item: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {
-    match item.cast::<PyBytes>() {
-        Ok(data) => Ok(data.as_bytes()),
-        Err(_) => {
-            let kind = item.get_type().name()?;
-            Err(PyTypeError::new_err(format!("the application has made {kind}, not bytes")))
         }
     }
 }

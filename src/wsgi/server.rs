@@ -26,7 +26,7 @@ use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
-use crate::files::FileService;
+use crate::files::{self, FileService};
 use crate::master::{Assignment, BOOT_FAILURE, Ended, Executable};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
@@ -219,6 +219,7 @@ impl WsgiApp {
         assignment: Assignment,
         log: LogTarget,
     ) -> Result<(), (i32, io::Error)> {
+        error_log::open(log.clone());
         match setup.recorder(assignment.slot).map_err(|error| (BOOT_FAILURE, error))? {
             None => self.serve_on(Reactor::new(), None, application, (setup, content), assignment, log),
             Some(recorder) => {
@@ -239,11 +240,13 @@ impl WsgiApp {
     ) -> Result<(), (i32, io::Error)> {
         let boot_failure = |error| (BOOT_FAILURE, error);
         let reactor = reactor.map_err(boot_failure)?;
+        keep_freed_memory();
         let WsgiContent { options, mounts } = content;
         let caller = match options.threads {
             0 => {
                 let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                Caller::Loop(Arc::new(Inline::new(runner)))
+                let context = Arc::clone(&application.context);
+                Caller::Loop(Arc::new(Inline::new(runner, context, reactor.waker())))
             }
             count => {
                 let counts = (count, options.spare_threads);
@@ -297,6 +300,14 @@ fn abort_without_interpreter() {
     });
 }
 
+/// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise
+/// it gives a few of 64 KiB back to the kernel, and the kernel clears each page again. glibc takes the size of the
+/// largest mapped block that was freed, twice, for this limit (mallopt(3), `M_MMAP_THRESHOLD`), unless its environment
+/// variables set one.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(2 * 1024 * 1024)));
+}
+
 /// A number of requests that is up to a tenth larger, so that the workers of a server do not retire together.
 fn with_jitter(requests: u64) -> u64 {
     let chance = process::monotonic_micros() ^ u64::from(process::current().number().unsigned_abs()) << 7;
@@ -329,7 +340,8 @@ impl App for WsgiApp {
         let (base, options) = config::check(&values)?;
         self.token = LoadToken::new();
         let mounts = options.mounts.iter().map(|(prefix, folder)| {
-            let files = FileService::open(folder).map_err(|error| {
+            let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
+            let files = FileService::with_options(folder, how).map_err(|error| {
                 let line = format!("--static {prefix}={}: {error}", folder.display());
                 values.sources().start_error("--static", line)
             })?;
@@ -366,7 +378,6 @@ impl App for WsgiApp {
     }
 
     fn work(&mut self, setup: Setup, content: WsgiContent, assignment: Assignment, log: LogTarget) -> i32 {
-        error_log::open(log.clone());
         let options = Arc::clone(&content.options);
         // The worker has one thread so far: those of the application are made later, and have its rights.
         if options.identity.is_some()
@@ -399,11 +410,12 @@ impl App for WsgiApp {
 fn leave(code: i32) -> ! {
     let left = Python::attach(|py| {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
+        // Handlers are closed by `atexit`.
+        python_log::finish(py);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
-        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }

@@ -82,7 +82,7 @@ impl WsgiService {
             Caller::Loop(inline) => {
                 let mut owned = inline.spare_request();
                 owned.set_head(request, peer, self.number.get());
-                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, peer.socket)))
+                Reply::Pending(Box::new(InlineResponse::new(Arc::clone(inline), owned, &peer)))
             }
             Caller::Threads(pool) => {
                 let mut owned = pool.spare_request();
@@ -170,7 +170,7 @@ impl WorkerService for WsgiService {
 
     fn before_waiting(&self) -> Option<Duration> {
         match &self.caller {
-            Caller::Loop(_) => None,
+            Caller::Loop(inline) => inline.before_waiting(),
             Caller::Threads(pool) => {
                 let left = self.refuse_at.get().map(|at| at.saturating_duration_since(Instant::now()));
                 let wait = pool.before_waiting(left.is_some_and(|left| left.is_zero()));

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::sent_pieces::SentPieces;
+
 /// Locks a mutex. A panic of another thread leaves nothing half done under the locks of this part.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -22,6 +24,8 @@ pub(super) struct WorkerContext {
     pub(super) logs_fields: bool,
     /// The proxies in front of the server.
     pub(super) trusted: Trusted,
+    /// Large pieces whose last byte has left.
+    pub(super) sent: SentPieces,
 }
 
 /// Peers whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.

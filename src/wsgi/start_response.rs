@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use super::activity;
 use super::head::ApplicationHead;
+use super::piece::BodyPiece;
 use super::response::{ApplicationResponse, PushOutcome};
 use super::shared::lock;
 
@@ -30,9 +31,9 @@ impl StartResponse {
     }
 
     /// Takes a piece and hands it over. While the client does not keep up, waits without the interpreter.
-    pub(super) fn push_and_wait(&self, py: Python<'_>, data: &[u8]) -> PushOutcome {
+    pub(super) fn push_and_wait(&self, py: Python<'_>, piece: BodyPiece<'_>) -> PushOutcome {
         let mut response = self.response();
-        let outcome = response.push(data, None);
+        let outcome = response.push(piece, None);
         let handed_over = response.hand_over();
         let full = response.full_outbox();
         drop(response);
@@ -89,7 +90,7 @@ pub struct Write {
 impl Write {
     fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyBytes>) -> PyResult<()> {
         let start_response = self.start_response.get();
-        let outcome = start_response.push_and_wait(py, data.as_bytes());
+        let outcome = start_response.push_and_wait(py, BodyPiece::of_bytes(data));
         if outcome == PushOutcome::Gone || start_response.response().send_now().is_err() {
             start_response.response().note_gone();
             return Err(PyBrokenPipeError::new_err("the client is gone"));

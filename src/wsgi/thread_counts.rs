@@ -84,6 +84,13 @@ impl ThreadCounts {
         count
     }
 
+    /// Notes that a thread is woken for something else than a job. Returns whether one sleeps.
+    pub(super) fn wake_idle(&mut self) -> bool {
+        let sleeps = self.idle > self.woken;
+        self.woken += usize::from(sleeps);
+        sleeps
+    }
+
     /// Starts a thread. Returns its number.
     pub(super) fn start(&mut self) -> Option<usize> {
         let number = self.free.pop()?;
@@ -115,6 +122,11 @@ impl ThreadCounts {
     /// A thread waits for a job.
     pub(super) fn sit_down(&mut self) {
         self.idle += 1;
+    }
+
+    /// A thread does not wait for a moment, and takes no job.
+    pub(super) fn leave_seat(&mut self) {
+        self.idle = self.idle.saturating_sub(1);
     }
 
     /// A thread that waited was woken.

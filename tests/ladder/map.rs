@@ -99,7 +99,7 @@ fn the_ports_are_the_labs() {
         let host = if port == "9000" { "default 127.0.0.1" } else { "default localhost" };
         let words: Vec<&str> = help.split_whitespace().collect();
         let help = words.join(" ");
-        assert!(help.contains(&format!("(default {port};")) && help.contains(host), "{name}: {help}");
+        assert!(help.contains(&format!("(default {port})")) && help.contains(host), "{name}: {help}");
     }
 }
 

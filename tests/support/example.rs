@@ -1,16 +1,41 @@
 //! Programs of `examples/`, as built by cargo.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 /// The path of the program: `target/debug/examples`, beside this test. `cargo test` builds it, but `cargo test
-/// --test NAME` does not, so an outdated program fails here.
+/// --test NAME` does not, so a program that is missing or outdated is built here, in the way of `cargo test`.
 pub fn path(name: &str) -> PathBuf {
+    static BUILD: Mutex<()> = Mutex::new(());
     let mut path = std::env::current_exe().expect("this test");
     path.pop();
     path.pop();
     let path = path.join("examples").join(name);
-    assert!(is_fresh(&path), "{} is missing or old: cargo test --no-run", path.display());
+    let _alone = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_fresh(&path) {
+        build(&path);
+        assert!(is_fresh(&path), "{} is missing or old: cargo build --example {name}", path.display());
+    }
     path
+}
+
+/// Has cargo build the program once. The cargo that runs this test holds no lock any more.
+fn build(program: &Path) {
+    let profile = program.ancestors().nth(2).expect("target/debug");
+    let name = match profile.file_name() {
+        Some(name) if name == "debug" => "test".as_ref(),
+        name => name.expect("the name of a profile"),
+    };
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--locked", "--quiet", "--profile"]).arg(name);
+    cargo.arg("--target-dir").arg(profile.parent().expect("target"));
+    cargo.arg("--example").arg(program.file_name().expect("a name"));
+    if !cfg!(feature = "tls") {
+        cargo.arg("--no-default-features");
+    }
+    let ended = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo");
+    assert!(ended.success(), "{cargo:?}: {ended}");
 }
 
 /// Whether the program is newer than all of its sources, which cargo lists beside it: `program: source source

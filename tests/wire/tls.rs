@@ -219,7 +219,7 @@ fn plain_requests_are_redirected() {
     }
     assert_eq!(server.connect_unix().get("/ok", "").text(), "hello\n", "a Unix socket is plain");
     // Redirects are in the access log as well.
-    let count = |words: &str| std::fs::read_to_string(&log).unwrap_or_default().matches(words).count();
+    let count = |words: &str| fs::read_to_string(&log).unwrap_or_default().matches(words).count();
     eventually("the lines", || {
         count(" HTTP/1.1\" 308 ") == 2 && count("\" 400 ") == 2 && count("GET /ok ") == 1
     });

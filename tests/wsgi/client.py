@@ -50,7 +50,7 @@ class Answer:
 
 
 class Connection:
-    """One connection; `address` is a pair, or the path of a Unix socket."""
+    """One connection; `address` is a pair, or the path of a Unix socket; `small_window` may be a size in bytes."""
 
     def __init__(self, address, patience=PATIENCE, small_window=False):
         self.patience = patience
@@ -58,7 +58,7 @@ class Connection:
         self.socket = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(patience)
         if small_window:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096 if small_window is True else small_window)
         self.socket.connect(address)
         if family == socket.AF_INET:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -100,6 +100,15 @@ def other_forms(case):
     expect(case.environ("*", app="bare", method="OPTIONS")["PATH_INFO"], "*")
 
 
+# WSGI E5
+@row("E5", "the host of an absolute target replaces the Host field", ours=True)
+def absolute_host(case):
+    for target, host in [("http://other.example:81/abs?q=1", "other.example:81"), ("http://other.example", "other.example"),
+                         ("http://other.example?q", "other.example"), ("HTTP://other.example/http://x/", "other.example")]:
+        expect(case.environ(target, app="bare")["HTTP_HOST"], host, target)
+    expect(case.environ("/http://x/", app="bare")["HTTP_HOST"], "test.example")
+
+
 # WSGI E6
 @row("E6", "QUERY_STRING is raw, and always present")
 def query(case):
@@ -215,6 +224,14 @@ def remote_host(case):
 def raw_target(case):
     seen = case.environ("/a%2Fb/../c?x=%41")
     expect(seen.get("REQUEST_URI", seen.get("RAW_URI")), "/a%2Fb/../c?x=%41")
+
+
+# WSGI E15
+@row("E15", "under both of its names", ours=True)
+def both_raw_targets(case):
+    for target in ("/a%2Fb/../c?x=%41", "/plain", "http://test.example/x?y"):
+        seen = case.environ(target)
+        expect((seen["REQUEST_URI"], seen["RAW_URI"]), (target, target))
 
 
 # WSGI E16

@@ -221,6 +221,20 @@ def answers(case, server, app="one", wanted=b"Hello World"):
 
 
 # --static
+@row("P", "--follow-symlinks: links of `collectstatic --link`", ours=True)
+def static_links(case):
+    root = case.folder / "collected"
+    root.mkdir()
+    (case.folder / "package.css").write_text("body {}")
+    (root / "out.css").symlink_to(case.folder / "package.css")
+    server = case.serve(args=["--static", f"/static={root}"])
+    expect(case.ask("/static/out.css", server=server).status, 404)
+    eventually(lambda: "without --follow-symlinks" in server.log(), "the log says why")
+    server = case.serve(args=["--static", f"/static={root}", "--follow-symlinks"])
+    answer = case.ask("/static/out.css", server=server)
+    expect((answer.status, answer.body, answer.get("Content-Type")), (200, b"body {}", "text/css"))
+
+
 @row("P", "--static: files, and only files, are served while all threads sleep", ours=True)
 def static(case):
     root = case.folder / "site"

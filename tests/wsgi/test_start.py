@@ -1,5 +1,7 @@
 """Rows S: start_response, write, status and fields."""
 
+import re
+
 from client import Connection, eventually
 from harness import expect, goes_out_at_once, row
 
@@ -229,10 +231,29 @@ def hop_by_hop(case):
 
 
 # WSGI S11
-@row("S11", "hop-by-hop fields are an error: 500")
-def hop_by_hop_refused(case):
-    for name, value in HOP_BY_HOP:
-        refused(case, headers=[("Content-Type", "text/plain"), (name, value)])
+@row("S11", "they are dropped, with one line in the log for each name", ours=True)
+def hop_by_hop_dropped(case):
+    server = case.serve(threads=1)
+    with Connection(server.address) as connection:
+        for _ in range(3):
+            for name, value in HOP_BY_HOP:
+                code = ascii(("200 OK", [("X-Before", "1"), (name, value), ("X-After", "2")]))
+                answer = connection.ask(app="answers", headers=[("X-Answer", code), ("X-Mark", case.mark)])
+                expect((answer.status, answer.body, answer.get("X-Before"), answer.get("X-After")), (200, b"body", "1", "2"))
+                assert len(answer.all(name)) <= (name == "Connection"), f"{name} is sent: {answer.fields}"
+    for name in ("Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"):
+        expect(len(re.findall(f"has set {name},", server.log())), 1, name)
+
+
+# WSGI S11
+@row("S11", "Connection: close of the app closes the connection after the response", ours=True)
+def asks_for_the_end(case):
+    for value in ("close", "foo, Close"):
+        with Connection(case.server.address) as connection:
+            code = ascii(("200 OK", [("Connection", value), ("Content-Length", "4")]))
+            answer = connection.ask(app="answers", headers=[("X-Answer", code), ("X-Mark", case.mark)])
+            expect((answer.status, answer.body, answer.all("Connection")), (200, b"body", ["close"]))
+            assert connection.is_closed(), "it stays open"
 
 
 # WSGI S12

@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 import re
 import signal
+import sys
 import time
 
 from apps.threads import PIECE, numbered
@@ -198,6 +199,8 @@ def hung(case):
 # --timeout
 @row("P", "--timeout: what hangs with the interpreter is aborted, and logs where", ours=True)
 def hung_with_the_interpreter(case):
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise Skip("a free-threaded interpreter has no lock that one thread can keep")
     server = pool(case, args=["--timeout", "1", "--grace", "2"])
     case.connect(server).send(request("/", "waits_in_c", headers=[("X-Mark", case.mark)]))
     case.event("hangs", server)

@@ -4,7 +4,8 @@ Apps are wrapped in `wsgiref.validate`, unless a row is about something that the
 marked `checked=False`, with the reason.
 """
 
-from . import files, iterables, logged, operations, requests, responses, threads  # noqa: F401 (each registers its apps)
+# Each registers its apps.
+from . import files, iterables, large, logged, operations, requests, responses, threads  # noqa: F401
 from .registry import APPS
 
 

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from types import TracebackType
 from typing import Any
 
 from ._stheno import current_request
@@ -52,6 +53,8 @@ def configure(config: Any) -> None:
             logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **config})
     except NoApplication as error:
         raise NoApplication(f"{name}: {error.line}") from None
+    except OSError as error:
+        raise NoApplication(f"{name}: {error.strerror or error}") from error
     except Exception as error:
         # dictConfig says which part is wrong, and keeps why as the cause.
         causes = [str(cause) or type(cause).__name__ for cause in (error, error.__cause__) if cause is not None]
@@ -117,11 +120,13 @@ def finish() -> None:
         _thread.join(_PATIENCE)
 
 
-def failure(error: BaseException, summary: str, request: tuple[Any, ...] | None) -> None:
+def failure(
+    error: BaseException, traceback: TracebackType | None, summary: str, request: tuple[Any, ...] | None
+) -> None:
     """Logs an exception of the application."""
     facts = dict(zip(_REQUEST, request or (None,) * 4))
     where = f"{facts['method']} {facts['path']}: " if request else ""
-    info = (type(error), error, error.__traceback__)
+    info = (type(error), error.with_traceback(traceback), traceback)
     logger = logging.getLogger(_ERROR)
     if logger.isEnabledFor(logging.ERROR):
         logger.handle(_record(logger, logging.ERROR, where + summary, facts, info))

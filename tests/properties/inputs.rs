@@ -12,7 +12,7 @@ pub(super) type Oracle = fn(&[u8]);
 
 /// Runs an oracle over every input in `tests/corpus/fuzz/TARGET`: corner cases, and the findings of libFuzzer.
 pub(super) fn replay_corpus(target: &str, oracle: Oracle) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/fuzz").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus/fuzz").join(target);
     let mut inputs = 0;
     for entry in fs::read_dir(&folder).expect("a folder of inputs") {
         let path = entry.expect("an entry").path();
@@ -38,7 +38,7 @@ pub(super) fn config() -> ProptestConfig {
 
 /// The words of libFuzzer's dictionary.
 fn words() -> Vec<Vec<u8>> {
-    let lines = include_str!("http.dict").lines();
+    let lines = include_str!("../fuzz/http.dict").lines();
     let quoted = lines.filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
     let words: Vec<_> = quoted.map(unescape).collect();
     assert!(words.len() > 50, "{} words", words.len());

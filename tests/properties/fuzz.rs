@@ -1,6 +1,7 @@
 //! The oracles in `cargo test`: the corpus, short inputs, and a few hundred inputs of each kind.
 
 mod inputs;
+#[path = "../fuzz/oracle/mod.rs"]
 mod oracle;
 
 use proptest::collection::vec;
