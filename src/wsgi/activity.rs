@@ -30,8 +30,11 @@ struct PoolThread {
 
 /// Lets other threads run in the place of one that waits for a slow client.
 pub(super) trait Substitution: fmt::Debug + Send + Sync {
-    /// This thread is about to wait.
-    fn park(&self, py: Python<'_>);
+    /// This thread is about to wait. Returns the number of the thread that it has to start first.
+    fn park(&self) -> Option<usize>;
+
+    /// Starts the thread with this number.
+    fn start(&self, py: Python<'_>, number: usize);
 
     /// This thread has waited.
     fn unpark(&self);
@@ -147,18 +150,25 @@ pub(super) fn leave() {
 /// The client is gone.
 pub(super) fn wait_for_room(py: Python<'_>, outbox: &Outbox) -> Result<(), Disconnected> {
     leave();
-    let result = py.detach(|| outbox.wait_for_room(Some(SLOW))).unwrap_or_else(|| wait_parked(py, outbox));
+    let substitution = THIS_THREAD.with(|this| this.get().map(|this| Arc::clone(&this.substitution)));
+    let substitution = substitution.as_deref();
+    let waited = py.detach(|| match outbox.wait_for_room(Some(SLOW)) {
+        Some(result) => Ok(result),
+        None => match substitution.and_then(Substitution::park) {
+            None => Ok(wait_parked(outbox, substitution)),
+            Some(number) => Err(number),
+        },
+    });
+    let result = waited.unwrap_or_else(|number| {
+        substitution.iter().for_each(|substitution| substitution.start(py, number));
+        py.detach(|| wait_parked(outbox, substitution))
+    });
     note_progress();
     result
 }
 
-#[cold]
-fn wait_parked(py: Python<'_>, outbox: &Outbox) -> Result<(), Disconnected> {
-    let substitution = THIS_THREAD.with(|this| this.get().map(|this| Arc::clone(&this.substitution)));
-    substitution.iter().for_each(|substitution| substitution.park(py));
-    py.detach(|| {
-        let result = outbox.wait_for_room(None).unwrap_or(Ok(()));
-        substitution.iter().for_each(|substitution| substitution.unpark());
-        result
-    })
+fn wait_parked(outbox: &Outbox, substitution: Option<&dyn Substitution>) -> Result<(), Disconnected> {
+    let result = outbox.wait_for_room(None).unwrap_or(Ok(()));
+    substitution.iter().for_each(|substitution| substitution.unpark());
+    result
 }

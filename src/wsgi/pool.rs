@@ -225,10 +225,12 @@ impl PoolState {
 }
 
 impl Substitution for PoolState {
-    fn park(&self, py: Python<'_>) {
-        if let Some(number) = self.queue.park() {
-            self.start_spare_thread(py, number);
-        }
+    fn park(&self) -> Option<usize> {
+        self.queue.park()
+    }
+
+    fn start(&self, py: Python<'_>, number: usize) {
+        self.start_spare_thread(py, number);
     }
 
     fn unpark(&self) {
