@@ -3,15 +3,19 @@
 use std::ffi::OsString;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use log::error;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
+use super::hooks::{ProcessHook, ProcessHooks};
 use super::shared::WorkerContext;
+use super::{kept_signals, python_log};
 use crate::master::Executable;
 use crate::server::LogTarget;
-use crate::sys::process::{Forked, Pid};
+use crate::sys::process::{self, Forked, Pid};
 
 /// The program and the arguments that this process was started with.
 pub(super) fn executable(py: Python<'_>) -> PyResult<Executable> {
@@ -53,4 +57,43 @@ pub(super) fn is_draining<'py>(
 ) -> PyResult<Bound<'py, PyCFunction>> {
     let context = Arc::clone(context);
     PyCFunction::new_closure(py, None, None, move |_, _| context.draining.load(Ordering::Relaxed))
+}
+
+/// Whether the worker has the interpreter for its end.
+static HAS_INTERPRETER: AtomicBool = AtomicBool::new(false);
+
+/// Aborts this worker after `grace`, if a thread that hangs holds the interpreter: then only faulthandler can say where it is.
+/// The master would kill the worker a little later.
+pub(super) fn abort_without_interpreter(grace: Duration) {
+    let _ = std::thread::Builder::new().spawn(move || {
+        std::thread::sleep(grace);
+        if !HAS_INTERPRETER.load(Ordering::Relaxed) {
+            error!("a thread in the application holds the interpreter: this worker aborts");
+            process::abort();
+        }
+    });
+}
+
+/// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
+/// application are not waited for.
+pub(super) fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
+    let left = Python::attach(|py| {
+        HAS_INTERPRETER.store(true, Ordering::Relaxed);
+        kept_signals::release(py);
+        hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
+        // Handlers are closed by `atexit`.
+        python_log::finish(py);
+        let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
+        if let Err(error) = run("atexit", "_run_exitfuncs") {
+            error.display(py);
+        }
+        for stream in ["stdout", "stderr"] {
+            let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
+        }
+        py.import("os")?.call_method1("_exit", (code,)).map(drop)
+    });
+    if let Err(error) = left {
+        error!("the interpreter does not exit: {error}");
+    }
+    std::process::exit(code)
 }

@@ -11,14 +11,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::arguments::{self, exception};
+use super::content::{self, WsgiContent};
 use super::environ::Application;
 use super::error_log;
 use super::options::GivenOptions;
-use super::server::{self, Callbacks, WsgiApp, WsgiContent};
+use super::server::{Callbacks, WsgiApp};
 use super::shared::lock;
 use crate::app::server::App;
 use crate::app::setup::{Setup, open_log};
-use crate::config::ConfigError;
 use crate::heartbeat::Heartbeat;
 use crate::master::Assignment;
 use crate::server::{Address, LogTarget};
@@ -118,7 +118,7 @@ impl LocalServer {
     fn serve_with(&self, py: Python<'_>, setup: Setup, log: LogTarget, link: OwnedFd) -> PyResult<()> {
         let options = Arc::clone(self.app.options.as_ref().ok_or_else(closed)?);
         let callable = self.app.load_application(py, &options)?;
-        let application = server::application(py, callable, &options, &setup)?;
+        let application = content::application(py, callable, &options, &setup)?;
         let assignment = Assignment {
             slot: 0,
             pending: false,
@@ -128,9 +128,7 @@ impl LocalServer {
         };
         let files: Vec<_> = setup.all_listeners().map(|listeners| listeners.keep_files()).collect();
         let served = py.detach(move || {
-            let mounts = server::open_mounts(&options).map_err(|line| exception(ConfigError::Start(line)))?;
-            let access = server::open_access(&setup.config, &options).map_err(exception)?;
-            let content = WsgiContent { options, mounts, access };
+            let content = WsgiContent::open(&setup.config, options).map_err(exception)?;
             let served = self.app.serve((&application, None), (setup, content), assignment, log);
             wait_for_threads(&application);
             served.map_err(|(_, error)| error.into())

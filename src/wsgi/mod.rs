@@ -20,6 +20,7 @@
 //! | `command` | the command line |
 //! | `config` | the options, checked |
 //! | `cut_off` | requests that the end of `--grace` cuts off |
+//! | `content` | what the workers of one configuration serve |
 //! | `current` | the request that a thread works on, for the log |
 //! | `environ` | the environ |
 //! | `error_log` | the lines of the log, and tracebacks |
@@ -61,6 +62,7 @@ mod arguments;
 mod batched_waker;
 mod command;
 mod config;
+mod content;
 mod current;
 mod cut_off;
 mod environ;

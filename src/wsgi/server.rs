@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use log::{error, warn};
 use pyo3::prelude::*;
 
 use super::config::{self, WsgiOptions};
-use super::environ::{Application, Concurrency, ServerPlace};
+use super::content::{self, WsgiContent};
+use super::environ::Application;
 use super::error_log;
 use super::hang_watch::HangWatch;
 use super::hooks::{ProcessHook, ProcessHooks};
@@ -22,20 +22,17 @@ use super::options::GivenOptions;
 use super::pool::Pool;
 use super::python_log;
 use super::run::Runner;
-use super::service::{Caller, Mount, WsgiService};
-use super::shared::WorkerContext;
+use super::service::{Caller, WsgiService};
 use super::spool;
-use crate::access::{Access, Users};
 use crate::app;
 use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
-use crate::config::{AccessConfig, BaseConfig, ConfigError};
-use crate::files::{self, FileService};
+use crate::config::{BaseConfig, ConfigError};
 use crate::master::{Assignment, BOOT_FAILURE, Ended};
 use crate::reactor::{Probe, Reactor, Recorded};
 use crate::recording::Recorder;
-use crate::server::{Address, LineFormat, LogFormat, LogTarget};
+use crate::server::{LineFormat, LogTarget};
 use crate::sys::process::{self, Exit, Pid};
 use crate::sys::rights;
 
@@ -110,14 +107,6 @@ pub(super) struct WsgiApp {
     token: Option<LoadToken>,
 }
 
-/// What the workers of one configuration serve.
-pub(super) struct WsgiContent {
-    pub(super) options: Arc<WsgiOptions>,
-    pub(super) mounts: Vec<Mount>,
-    /// The clients and users that are served; `None` for all.
-    pub(super) access: Option<Access>,
-}
-
 impl WsgiApp {
     pub(super) fn new(given: GivenOptions, callbacks: Callbacks) -> Self {
         let hooks = ProcessHooks::default();
@@ -180,7 +169,7 @@ impl WsgiApp {
             if let Some(line) = line.extract::<Option<String>>()?.filter(|_| assignment.slot == 0) {
                 warn!("{line}");
             }
-            let application = application(py, callable, options, setup)?;
+            let application = content::application(py, callable, options, setup)?;
             let is_draining = interpreter::is_draining(py, &application.context)?;
             self.callbacks.ready.call1(py, (assignment.slot, options.reload, is_draining))?;
             signals.imported(py)?;
@@ -267,36 +256,10 @@ impl WsgiApp {
             None => app::serve_on(worker, status, reactor),
         };
         if !activity.is_none_or(|activity| activity.wait_until_idle(LAST_MOMENT)) && is_own_process {
-            abort_without_interpreter();
+            interpreter::abort_without_interpreter(LAST_MOMENT);
         }
         result
     }
-}
-
-/// Opens the folders that are served beside the application.
-pub(super) fn open_mounts(options: &WsgiOptions) -> Result<Vec<Mount>, String> {
-    let mounts = options.mounts.iter().map(|(prefix, folder)| {
-        let how = files::Options { symlinks: options.symlinks, ..files::Options::default() };
-        let opened = FileService::with_options(folder, how);
-        let files = opened.map_err(|error| format!("--static {prefix}={}: {error}", folder.display()))?;
-        Ok(Mount { prefix: prefix.clone(), files })
-    });
-    mounts.collect()
-}
-
-/// Whether the worker has the interpreter for its end.
-static HAS_INTERPRETER: AtomicBool = AtomicBool::new(false);
-
-/// Aborts this worker soon, if a thread that hangs holds the interpreter: then only faulthandler can say where it is.
-/// The master would kill the worker a little later.
-fn abort_without_interpreter() {
-    let _ = std::thread::Builder::new().spawn(|| {
-        std::thread::sleep(LAST_MOMENT);
-        if !HAS_INTERPRETER.load(Ordering::Relaxed) {
-            error!("a thread in the application holds the interpreter: this worker aborts");
-            process::abort();
-        }
-    });
 }
 
 /// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise
@@ -311,37 +274,6 @@ fn keep_freed_memory() {
 fn with_jitter(requests: u64) -> u64 {
     let chance = process::monotonic_micros() ^ u64::from(process::current().number().unsigned_abs()) << 7;
     requests + chance % (requests / 10 + 1)
-}
-
-/// The application, for a worker that listens as `setup` says.
-pub(super) fn application(
-    py: Python<'_>,
-    callable: Py<PyAny>,
-    options: &WsgiOptions,
-    setup: &Setup,
-) -> PyResult<Arc<Application>> {
-    let (base, addresses) = (&setup.config, &setup.listeners.addresses);
-    let places: Vec<_> = addresses.iter().map(|address| place(address, setup.tls.is_some())).collect();
-    let concurrency = Concurrency { multithread: options.threads > 1, multiprocess: base.workers > 1 };
-    let context = WorkerContext {
-        server: base.settings.server.clone(),
-        forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
-        run_abandoned: options.run_abandoned,
-        logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
-        ..WorkerContext::default()
-    };
-    let callable = callable.into_bound(py);
-    Application::new(callable, &places, &options.url_prefix, concurrency, Arc::new(context)).map(Arc::new)
-}
-
-/// Name and port are never empty (WSGI E8). Unix sockets have no TLS.
-fn place(address: &Address, has_tls: bool) -> ServerPlace {
-    match address {
-        Address::Internet(address) => {
-            ServerPlace { name: address.ip().to_string(), port: address.port().to_string(), is_tls: has_tls }
-        }
-        Address::Unix(_) => ServerPlace { name: "localhost".into(), port: "80".into(), is_tls: false },
-    }
 }
 
 impl App for WsgiApp {
@@ -362,11 +294,10 @@ impl App for WsgiApp {
         let (base, options) = config::check(&values)?;
         spool::check(base.settings.limits.body).map_err(ConfigError::Start)?;
         self.token = LoadToken::new();
-        let mounts = open_mounts(&options).map_err(|line| values.sources().start_error("--static", line))?;
-        let access = open_access(&base, &options)?;
         let options = Arc::new(options);
         self.options = Some(Arc::clone(&options));
-        Ok((base, WsgiContent { options, mounts, access }))
+        let content = WsgiContent::open(&base, options)?;
+        Ok((base, content))
     }
 
     fn start_lines(&self, _: &BaseConfig, content: &WsgiContent) -> StartLines {
@@ -400,7 +331,7 @@ impl App for WsgiApp {
             && let Err(error) = become_another(&options, &setup.config)
         {
             error!("{error}");
-            leave(BOOT_FAILURE, None);
+            interpreter::leave(BOOT_FAILURE, None);
         }
         let code = match self.load_in_worker(&options, &setup, &assignment) {
             Ok((application, signals)) => {
@@ -419,7 +350,7 @@ impl App for WsgiApp {
                 BOOT_FAILURE
             }
         };
-        leave(code, Some(&self.hooks))
+        interpreter::leave(code, Some(&self.hooks))
     }
 
     fn ready(&mut self) {
@@ -436,40 +367,4 @@ fn become_another(options: &WsgiOptions, base: &BaseConfig) -> Result<(), String
     rights::give_up(options.identity)
         .map_err(|error| format!("a worker cannot become another user: {error}"))?;
     spool::check(base.settings.limits.body)
-}
-
-/// Reads the file of users, and checks that neither it nor a key is among the files that are served.
-pub(super) fn open_access(base: &BaseConfig, options: &WsgiOptions) -> Result<Option<Access>, ConfigError> {
-    let roots: Vec<_> = options.mounts.iter().map(|(_, folder)| folder.clone()).collect();
-    app::check_keys(base, &roots)?;
-    let AccessConfig { allow, auth, forwarded } = &options.access;
-    let users = auth.as_ref().map(|path| Users::read(path, &roots)).transpose();
-    let users = users.map_err(|line| base.sources.start_error("--auth", line))?;
-    // Proxies alone refuse nobody.
-    let is_restricted = allow.is_some() || users.is_some();
-    Ok(is_restricted.then(|| Access { allow: allow.clone(), users, forwarded: forwarded.clone() }))
-}
-
-/// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
-/// application are not waited for.
-fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
-    let left = Python::attach(|py| {
-        HAS_INTERPRETER.store(true, Ordering::Relaxed);
-        kept_signals::release(py);
-        hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
-        // Handlers are closed by `atexit`.
-        python_log::finish(py);
-        let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
-        if let Err(error) = run("atexit", "_run_exitfuncs") {
-            error.display(py);
-        }
-        for stream in ["stdout", "stderr"] {
-            let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
-        }
-        py.import("os")?.call_method1("_exit", (code,)).map(drop)
-    });
-    if let Err(error) = left {
-        error!("the interpreter does not exit: {error}");
-    }
-    std::process::exit(code)
 }
