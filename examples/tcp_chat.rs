@@ -6,6 +6,8 @@
 //! It echoes lines. A read rarely ends where a line ends; a program that looks for the end of a line within one
 //! read fails when the network splits the line.
 
+#[path = "shared/acceptor.rs"]
+mod acceptor;
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
 #[path = "shared/recording.rs"]
@@ -14,16 +16,14 @@ mod recording;
 mod seed;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
+use acceptor::Acceptor;
 use ctrl_c::CtrlC;
 use log::debug;
-use mio::event::Source;
 use seed::{Format, Repr, TcpArgs};
 use stheno::chat::{Chat, Handler, SimpleProducer, Terminator};
-use stheno::clock::Instant;
-use stheno::reactor::{AcceptMode, ChatChannel, Context, Dispatcher, Listener, Peer, Reactor};
+use stheno::reactor::{ChatChannel, Peer, Reactor};
 use stheno::sys::socket;
 
 /// The most bytes that a line may have. A longer line closes the connection.
@@ -39,41 +39,12 @@ fn serve(args: TcpArgs) -> io::Result<()> {
     let mut reactor = Reactor::with_probe(recording::probe("reactor", include_str!("tcp_chat.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting TCP Echo Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    reactor.add(EchoServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
+    reactor.add(Acceptor::new(serversocket, |cx, socket, address| {
+        debug!("New client: {address}");
+        let chat = Chat::new(Terminator::bytes(b"\n"));
+        cx.adopt(ChatChannel::new(socket, chat, Echo { address, line: Vec::new() }));
+    }));
     reactor.run()
-}
-
-/// The listener, as in `tcp_reactor`.
-#[derive(Debug)]
-struct EchoServer {
-    listener: Listener,
-}
-
-impl Dispatcher for EchoServer {
-    fn socket(&mut self) -> &mut dyn Source {
-        &mut self.listener
-    }
-
-    fn fileno(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.listener.as_fd())
-    }
-
-    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.accept(cx, &(), |cx, socket, address| {
-            debug!("New client: {address}");
-            let chat = Chat::new(Terminator::bytes(b"\n"));
-            cx.adopt(ChatChannel::new(socket, chat, Echo { address, line: Vec::new() }));
-        })
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.listener.deadline()
-    }
-
-    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx);
-        Ok(())
-    }
 }
 
 /// One client. The channel reads and sends; this type says what a line means.

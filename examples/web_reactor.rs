@@ -3,6 +3,8 @@
 //! - What it costs: an object of a few dozen bytes per waiting client; no thread, no stack.
 //! - Break it: put `std::thread::sleep` into `handle_read`: the loop sleeps, and all clients wait.
 
+#[path = "shared/acceptor.rs"]
+mod acceptor;
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;
 #[path = "shared/recording.rs"]
@@ -15,12 +17,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use acceptor::Acceptor;
 use ctrl_c::CtrlC;
 use mio::event::Source;
 use seed::WebArgs;
 use stheno::chat::OutQueue;
 use stheno::clock::Instant;
-use stheno::reactor::{AcceptMode, Context, Dispatcher, Listener, Reactor, Stream, transmit};
+use stheno::reactor::{Context, Dispatcher, Reactor, Stream, transmit};
 use stheno::sys::socket;
 
 fn main() -> ExitCode {
@@ -33,42 +36,11 @@ fn serve(args: WebArgs) -> io::Result<()> {
     let mut reactor = Reactor::with_probe(recording::probe("reactor", include_str!("web_reactor.rs"))?)?;
     reactor.add(CtrlC::new()?);
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    let listener = Listener::new(serversocket, AcceptMode::Shared);
-    reactor.add(WebServer { listener, database: Duration::from_millis(args.db) });
+    let database = Duration::from_millis(args.db);
+    reactor.add(Acceptor::new(serversocket, move |cx, socket, _| {
+        cx.adopt(Client { socket, database, state: State::Reading, output: OutQueue::new() });
+    }));
     reactor.run()
-}
-
-/// The listener, as in `tcp_reactor`.
-#[derive(Debug)]
-struct WebServer {
-    listener: Listener,
-    database: Duration,
-}
-
-impl Dispatcher for WebServer {
-    fn socket(&mut self) -> &mut dyn Source {
-        &mut self.listener
-    }
-
-    fn fileno(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.listener.as_fd())
-    }
-
-    fn handle_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let database = self.database;
-        self.listener.accept(cx, &(), |cx, socket, _| {
-            cx.adopt(Client { socket, database, state: State::Reading, output: OutQueue::new() });
-        })
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.listener.deadline()
-    }
-
-    fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        self.listener.resume(cx);
-        Ok(())
-    }
 }
 
 /// The state of a client, named by what it waits for: `Reading ──► Asking ──► Writing ──► closed`.

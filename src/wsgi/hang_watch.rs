@@ -52,9 +52,7 @@ impl HangWatch {
         let is_new = threads.iter().any(|thread| !self.reported.iter().any(|one| one.is_same(thread)));
         if is_new && (is_stuck || hanging * 4 >= self.threads * 3) {
             let all = self.threads;
-            warn!(
-                "{hanging} of {all} threads have been in the application for {seconds:.0} s without output"
-            );
+            warn!("threads in the application for {seconds:.0} s without output: {hanging} of {all}");
             self.reported.clone_from(&threads);
             log_stacks(threads);
         }

@@ -193,7 +193,7 @@ impl JobQueue {
     /// On the thread with this number: waits until there may be a job.
     pub(super) fn wait(&self, number: usize) -> Wake {
         let mut state = self.state();
-        if state.threads.is_surplus() {
+        if state.threads.is_surplus(Instant::now) {
             state.threads.end(number);
             return Wake::End;
         }

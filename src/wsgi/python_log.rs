@@ -5,7 +5,7 @@
 //! lines of the server, access log ──► pipe ──► thread of Python ──► stheno_wsgi.error, stheno_wsgi.access
 //! ```
 //!
-//! The loop must not wait for the interpreter, nor for a handler. The pipe takes 64 KiB without waiting; of what it does
+//! The loop must not wait for the interpreter, nor for a handler. The pipe takes 1 MiB without waiting (64 KiB outside Linux); of what it does
 //! not take the lines are counted, as in any other log. The Python side is `stheno_wsgi/logs.py`.
 
 use std::fmt::Write as _;
@@ -25,6 +25,10 @@ use crate::sys::descriptor;
 
 /// The most bytes of a message in the pipe.
 const MAX_MESSAGE: usize = 2048;
+
+/// The size of the pipe: what Linux allows to every user (pipe(7), `pipe-max-size`).
+#[cfg(target_os = "linux")]
+const ROOM: usize = 1024 * 1024;
 
 /// What the Python side has joined; unset without it.
 static JOINED: OnceLock<JoinedLoggers> = OnceLock::new();
@@ -61,6 +65,9 @@ pub(super) fn join(py: Python<'_>) -> PyResult<()> {
     let (errors, access): (bool, bool) = module.call_method0("joined")?.extract()?;
     if errors || access {
         let (take, give) = descriptor::pipe()?;
+        // More room for a moment in which the interpreter is busy; the kernel may refuse it.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::pipe::fcntl_setpipe_size(&give, ROOM);
         module.call_method1("start", (take.into_raw_fd(),))?;
         let joined = JoinedLoggers { module: module.into_any().unbind(), pipe: give.into(), errors, access };
         // A worker joins once.

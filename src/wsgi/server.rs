@@ -410,11 +410,12 @@ impl App for WsgiApp {
 fn leave(code: i32) -> ! {
     let left = Python::attach(|py| {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
+        // Handlers are closed by `atexit`.
+        python_log::finish(py);
         let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
         if let Err(error) = run("atexit", "_run_exitfuncs") {
             error.display(py);
         }
-        python_log::finish(py);
         for stream in ["stdout", "stderr"] {
             let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
         }

@@ -113,10 +113,10 @@ impl ThreadCounts {
         self.start()
     }
 
-    /// A thread that has no job: whether it is to end.
-    pub(super) fn is_surplus(&self) -> bool {
+    /// A thread that has no job: whether it is to end. `now` reads the clock.
+    pub(super) fn is_surplus(&self, now: impl FnOnce() -> Instant) -> bool {
         // Without it, as many threads as may run are left.
-        self.threads - self.parked > self.limit && self.idle > 0 && self.needed.elapsed() >= KEEP
+        self.threads - self.parked > self.limit && self.idle > 0 && now() >= self.needed + KEEP
     }
 
     /// A thread waits for a job.
@@ -217,10 +217,10 @@ mod tests {
         assert_eq!(counts.park(), Some(2));
         counts.unpark();
         counts.sit_down();
-        assert!(!counts.is_surplus(), "it was needed just now");
-        counts.needed = Instant::now() - KEEP;
-        assert!(counts.is_surplus());
+        assert!(!counts.is_surplus(Instant::now), "it was needed just now");
+        let later = counts.needed + KEEP;
+        assert!(counts.is_surplus(|| later));
         counts.park();
-        assert!(!counts.is_surplus(), "two are left, one of them parked");
+        assert!(!counts.is_surplus(|| later), "two are left, one of them parked");
     }
 }

@@ -377,8 +377,8 @@ from apps import application
     server, log = logged(case, app="hanging:application", env=env)
     begun = time.monotonic()
     with Connection(server.address) as connection:
-        for _ in range(600):
-            expect(connection.ask("/" + "x" * 200, "one", "GET", [("X-Mark", case.mark)]).body, b"Hello World")
+        for _ in range(1200):
+            expect(connection.ask("/" + "x" * 1000, "one", "GET", [("X-Mark", case.mark)]).body, b"Hello World")
     assert time.monotonic() - begun < 20
     lost = eventually(lambda: re.search(r"cannot write the access log .*: (\d+) lines lost so far", log.read_text()), "a warning")
     assert lost

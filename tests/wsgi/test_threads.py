@@ -1,7 +1,10 @@
 """The threads of a worker: what tools see of them, slow readers, and those that hang."""
 
 import hashlib
+import pathlib
 import re
+import signal
+import sys
 import time
 
 from apps.threads import PIECE, numbered
@@ -32,8 +35,8 @@ def known(case):
     assert re.fullmatch(r"wsgi-[0-3]", facts["name"]), facts
     expect((facts["kind"], facts["daemon"]), ("Thread", True))
     expect([name for name in facts["all"] if name.startswith("wsgi-")], [f"wsgi-{n}" for n in range(server.threads)])
-    worker = pid_of(case, server)
-    names = {path.read_text().strip() for path in __import__("pathlib").Path(f"/proc/{worker}/task").glob("*/comm")}
+    tasks = pathlib.Path(f"/proc/{pid_of(case, server)}/task")
+    names = {path.read_text().strip() for path in tasks.glob("*/comm")}
     assert facts["name"] in names, names
 
 
@@ -67,6 +70,34 @@ def traced(case):
     seen, profiled = eval(case.ask(server=server).body)
     assert {("application", "call"), ("application", "line")} <= set(seen), seen
     assert ("application", "call") in profiled, profiled
+
+
+WRAPPED = """import _thread, json, sys, threading, types
+native = _thread.start_new_thread
+# As a debugger does.
+_thread.start_new_thread = threading._start_new_thread = lambda *arguments: native(*arguments)
+{more}
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [type(threading.current_thread()).__name__.encode()]
+"""
+
+PATCHED = """
+# As gevent does, whose threads are coroutines of this one.
+gevent = types.ModuleType("gevent.monkey")
+gevent.is_module_patched = lambda name: name == "threading"
+sys.modules["gevent.monkey"] = gevent
+_thread.start_new_thread = threading._start_new_thread = lambda function, arguments, options=None: function(*arguments)
+"""
+
+
+# debugpy, gevent
+@row("P", "threads start when the function that starts them is wrapped, or patched", ours=True)
+def replaced(case):
+    for name, more, kind in [("wrapped", "", b"Thread"), ("patched", PATCHED, b"_DummyThread")]:
+        (case.folder / f"{name}.py").write_text(WRAPPED.replace("{more}", more))
+        server = pool(case, app=f"{name}:application", cwd=case.folder)
+        expect(case.ask(server=server).body, kind, name)
 
 
 def stops_reading(case, server, app, count, pieces):
@@ -168,6 +199,8 @@ def hung(case):
 # --timeout
 @row("P", "--timeout: what hangs with the interpreter is aborted, and logs where", ours=True)
 def hung_with_the_interpreter(case):
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        raise Skip("a free-threaded interpreter has no lock that one thread can keep")
     server = pool(case, args=["--timeout", "1", "--grace", "2"])
     case.connect(server).send(request("/", "waits_in_c", headers=[("X-Mark", case.mark)]))
     case.event("hangs", server)
@@ -212,7 +245,7 @@ def slow_alone(case):
     pid, flag = pid_of(case, server), case.flag()
     with case.connect(server) as connection:
         connection.send(request("/", "waits_silently", headers=[("X-Mark", case.mark), ("X-Flag", str(flag))]))
-        eventually(lambda: re.search("1 of 1 threads .*\n.*wsgi-0, for . s: .*waits_silently", server.log()), "its stack")
+        eventually(lambda: re.search(": 1 of 1\n.*wsgi-0, for . s: .*waits_silently", server.log()), "its stack")
         flag.touch()
         expect(connection.answer().body, b"waited")
     expect(pid_of(case, server), pid, "process")
@@ -228,7 +261,7 @@ def most_hang(case):
         case.connect(server).send(request("/", "hangs", headers=[("X-Mark", case.mark)]))
     eventually(lambda: server.log().count("the_line_where_it_hangs") == 3, "three stacks")
     begun = time.monotonic()
-    while time.monotonic() - begun < 2.5:
+    while time.monotonic() - begun < 2.5 and not time.sleep(0.1):
         expect(case.ask(app="one", server=server).body, b"Hello World")
     expect(pid_of(case, server), pid, "process")
     expect(server.log().count("the_line_where_it_hangs"), 3, "stacks")
@@ -250,6 +283,22 @@ def slow_but_alive(case):
     connection.close()
     expect(waiting.answer().body, b"Hello World")
     expect(pid_of(case, server), pid, "process")
+
+
+# Drain
+@row("P", "TERM: a request that no thread has begun by the end of the grace gets 503", ours=True)
+def drained_while_waiting(case):
+    server = pool(case, threads=1, args=["--grace", "2"])
+    busy, waiting, kept = case.connect(server), case.connect(server), case.connect(server)
+    busy.send(request("/", "hangs", headers=[("X-Mark", case.mark)]))
+    case.event("hangs", server)
+    waiting.send(request("/", "one", "HEAD"))
+    eventually(lambda: taken(waiting), "the request has arrived")
+    server.signal(signal.SIGTERM)
+    answer = waiting.answer("HEAD")
+    expect((answer.status, answer.get("Retry-After"), answer.get("Connection")), (503, "1", "close"))
+    assert busy.is_closed() and kept.is_closed(), "answered"
+    expect(server.wait(10), 0, "exit code")
 
 
 # A request that waits for a thread

@@ -53,6 +53,8 @@ def configure(config: Any) -> None:
             logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **config})
     except NoApplication as error:
         raise NoApplication(f"{name}: {error.line}") from None
+    except OSError as error:
+        raise NoApplication(f"{name}: {error.strerror or error}") from error
     except Exception as error:
         # dictConfig says which part is wrong, and keeps why as the cause.
         causes = [str(cause) or type(cause).__name__ for cause in (error, error.__cause__) if cause is not None]
