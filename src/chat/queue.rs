@@ -50,7 +50,8 @@ impl<T: AsRef<[u8]> + fmt::Debug + Send> LentBytes for T {}
 #[derive(Debug)]
 enum QueueItem {
     Chunk(Chunk),
-    Lent(Box<dyn LentBytes>),
+    /// With the length, so that to count the output takes no call.
+    Lent(Box<dyn LentBytes>, usize),
     Producer(Box<dyn Producer>),
 }
 
@@ -58,7 +59,7 @@ impl QueueItem {
     fn remaining(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.len(),
-            Self::Lent(bytes) => (**bytes).as_ref().len() as u64,
+            Self::Lent(_, length) => *length as u64,
             Self::Producer(producer) => producer.remaining(),
         }
     }
@@ -145,7 +146,8 @@ impl OutQueue {
 
     /// Queues bytes that stay where they are until they have left.
     pub fn push_lent(&mut self, bytes: Box<dyn LentBytes>) {
-        self.push_back(QueueItem::Lent(bytes));
+        let length = (*bytes).as_ref().len();
+        self.push_back(QueueItem::Lent(bytes, length));
     }
 
     /// Takes the output of `other` over, and counts what has left it. This queue is empty.
@@ -235,7 +237,7 @@ impl OutQueue {
     /// Whether a producer or a file is queued: each may hold a descriptor.
     #[must_use]
     pub fn holds_more_than_bytes(&self) -> bool {
-        !self.items().all(|item| matches!(item, QueueItem::Chunk(Chunk::Bytes(_)) | QueueItem::Lent(_)))
+        !self.items().all(|item| matches!(item, QueueItem::Chunk(Chunk::Bytes(_)) | QueueItem::Lent(..)))
     }
 
     /// Returns the number of bytes that have left since the beginning.
@@ -293,7 +295,7 @@ impl Fifo {
         let more = more_comes || next.is_some_and(|next| next.remaining() > 0);
         Ok(match self.items.front() {
             Some(QueueItem::Chunk(Chunk::Bytes(bytes))) => match next {
-                Some(QueueItem::Lent(second)) if more => Some(Segment::Both {
+                Some(QueueItem::Lent(second, _)) if more => Some(Segment::Both {
                     first: &bytes[self.sent..],
                     second: (**second).as_ref(),
                     more: more_comes || self.items.get(2).is_some_and(|next| next.remaining() > 0),
@@ -301,7 +303,7 @@ impl Fifo {
                 _ => Some(Segment::Bytes { bytes: &bytes[self.sent..], more }),
             },
             Some(QueueItem::Chunk(Chunk::File(slice))) => Some(Segment::File(slice)),
-            Some(QueueItem::Lent(bytes)) => {
+            Some(QueueItem::Lent(bytes, _)) => {
                 Some(Segment::Bytes { bytes: &(**bytes).as_ref()[self.sent..], more })
             }
             Some(QueueItem::Producer(_)) | None => None,
@@ -312,10 +314,10 @@ impl Fifo {
     fn refill(&mut self) -> io::Result<()> {
         while let Some(first) = self.items.front_mut() {
             match first {
-                QueueItem::Chunk(_) | QueueItem::Lent(_) if first.remaining() > self.sent as u64 => {
+                QueueItem::Chunk(_) | QueueItem::Lent(..) if first.remaining() > self.sent as u64 => {
                     return Ok(());
                 }
-                QueueItem::Chunk(_) | QueueItem::Lent(_) => self.pop(),
+                QueueItem::Chunk(_) | QueueItem::Lent(..) => self.pop(),
                 QueueItem::Producer(producer) => match producer.more()? {
                     Some(chunk) => self.items.push_front(QueueItem::Chunk(chunk)),
                     None => self.pop(),
@@ -340,9 +342,9 @@ impl Fifo {
                     self.pop();
                 }
             }
-            Some(QueueItem::Lent(bytes)) => {
+            Some(QueueItem::Lent(_, length)) => {
                 self.sent += count;
-                if self.sent == (**bytes).as_ref().len() {
+                if self.sent == *length {
                     self.pop();
                 }
             }
