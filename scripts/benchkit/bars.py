@@ -80,7 +80,10 @@ def draw_readers(curves):
         seconds, megabytes = zip(*points)
         style = "--" if name == "stheno 0" else "-"
         axis.plot(seconds, megabytes, style, linewidth=1.6, color=COLOURS[name.split()[0]], label=name)
-    axis.set(xlabel="seconds", ylabel="MB of all processes", yscale="log")
+    axis.set(xlabel="seconds", ylabel="MB of all processes", yscale="log", ylim=(10, 1200))
+    ticks = [10, 20, 50, 100, 200, 500, 1000]
+    axis.set_yticks(ticks, map(str, ticks))
+    axis.minorticks_off()
     axis.grid(axis="y", alpha=0.25)
     figure.legend(*axis.get_legend_handles_labels(), loc="lower center", ncols=7, frameon=False)
     figure.suptitle("Memory before, while and after 80 slow clients read 10 MB each; less is better", x=0.01, ha="left")

@@ -225,7 +225,8 @@ def exercise(check, kind):
         try:
             text = check(site)
         except Exception:
-            if site.server:
+            # A server that has not started is gone, and its log is in the exception.
+            with contextlib.suppress(AttributeError, FileNotFoundError):
                 print(site.server.log()[-3000:], file=sys.stderr)
             raise
         for words in ("panicked at", "Fatal Python error", "Traceback"):
