@@ -72,32 +72,22 @@ def traced(case):
     assert ("application", "call") in profiled, profiled
 
 
-WRAPPED = """import _thread, json, sys, threading, types
+WRAPPED = """import _thread, threading
 native = _thread.start_new_thread
 # As a debugger does.
 _thread.start_new_thread = threading._start_new_thread = lambda *arguments: native(*arguments)
-{more}
+
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [type(threading.current_thread()).__name__.encode()]
 """
 
-PATCHED = """
-# As gevent does, whose threads are coroutines of this one.
-gevent = types.ModuleType("gevent.monkey")
-gevent.is_module_patched = lambda name: name == "threading"
-sys.modules["gevent.monkey"] = gevent
-_thread.start_new_thread = threading._start_new_thread = lambda function, arguments, options=None: function(*arguments)
-"""
-
-
-# debugpy, gevent
-@row("P", "threads start when the function that starts them is wrapped, or patched", ours=True)
+# debugpy
+@row("P", "threads start when the function that starts them is wrapped", ours=True)
 def replaced(case):
-    for name, more, kind in [("wrapped", "", b"Thread"), ("patched", PATCHED, b"_DummyThread")]:
-        (case.folder / f"{name}.py").write_text(WRAPPED.replace("{more}", more))
-        server = pool(case, app=f"{name}:application", cwd=case.folder)
-        expect(case.ask(server=server).body, kind, name)
+    (case.folder / "wrapped.py").write_text(WRAPPED)
+    server = pool(case, app="wrapped:application", cwd=case.folder)
+    expect(case.ask(server=server).body, b"Thread")
 
 
 def stops_reading(case, server, app, count, pieces):
