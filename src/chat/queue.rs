@@ -57,6 +57,15 @@ enum QueueItem {
 
 impl QueueItem {
     fn remaining(&self) -> u64 {
+        // The length is asked for often, and nearly every item is of this kind.
+        match self {
+            Self::Chunk(Chunk::Bytes(bytes)) => bytes.len() as u64,
+            other => other.remaining_of_others(),
+        }
+    }
+
+    #[inline(never)]
+    fn remaining_of_others(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.len(),
             Self::Lent(_, length) => *length as u64,

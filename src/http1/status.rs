@@ -24,6 +24,7 @@ macro_rules! statuses {
 
             /// Returns code and reason phrase, as in a status line (RFC 9112 §4).
             #[must_use]
+            #[inline]
             pub fn code_and_reason(self) -> &'static str {
                 match self.0 {
                     $($code => concat!($code, " ", $reason),)*

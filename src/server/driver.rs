@@ -316,8 +316,8 @@ impl Driver {
             }
         };
         request.arrival = std::mem::replace(&mut self.arrival, Arrival::WithPrevious);
-        let needs = request.needs();
-        // An application that writes the head itself announces the end. What follows the response is decided by `needs`.
+        let keep_alive = request.keep_alive;
+        // An application that writes the head itself announces the end.
         request.keep_alive &= !self.connection.is_last(&cx.turn);
         cx.service.set_peer(&cx.peer);
         if cx.service.is_guarded() && !cx.service.admit(&request, cx.turn.now) {
@@ -330,6 +330,9 @@ impl Driver {
             Some(Visitor { client, user, number }) => log.begin(&request, client, user.as_deref(), number),
             None => log.begin(&request, cx.peer.peer, None, None),
         });
+        // What follows the response is decided with it.
+        request.keep_alive = keep_alive;
+        let needs = request.needs();
         let sink = match &reply {
             Reply::Ready(response) => BodySink::Discard { is_error: response.status.is_error() },
             Reply::Stepwise(_) => BodySink::Discard { is_error: false },
@@ -348,6 +351,7 @@ impl Driver {
         }
     }
 
+    #[inline]
     fn respond<S>(
         &mut self,
         response: Response,
@@ -356,14 +360,13 @@ impl Driver {
         cx: &mut DriverContext<'_, S>,
     ) {
         let status = response.status;
-        let record = record.map(|mut record| {
-            record.keep_fields(|| response.head().1);
-            record
-        });
+        let Some(mut record) = record else {
+            self.connection.respond(response, &mut cx.turn);
+            return;
+        };
+        record.keep_fields(|| response.head().1);
         let body = self.connection.respond(response, &mut cx.turn);
-        if let Some(record) = record {
-            self.records.push(record, status, begun, body);
-        }
+        self.records.push(record, status, begun, body);
     }
 
     /// Passes `count` bytes of the body to the application.
