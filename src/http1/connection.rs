@@ -359,7 +359,7 @@ impl Connection {
     }
 
     /// Makes the next response the last, which says `Connection: close`. An idle connection is closed after
-    /// [`Timeouts::drain_quiet`]: a request may be on its way already, and a close that crosses it would be a failure for
+    /// [`Timeouts::drain_quiet`](super::settings::Timeouts::drain_quiet): a request may be on its way already, and a close that crosses it would be a failure for
     /// the client.
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
