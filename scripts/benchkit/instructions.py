@@ -55,6 +55,12 @@ def trace(workload, requests, program=("stheno",)):
     return int(re.search(r"^(?:summary|totals): (\d+)", path.read_text(), re.M)[1]), path
 
 
+def count(workload, runs, program):
+    """Instructions for each request: the difference of a short run and a long one."""
+    few, many = runs
+    return round((trace(workload, many, program)[0] - trace(workload, few, program)[0]) / (many - few))
+
+
 def bench(options):
     """Instructions per request are the difference of two runs: so the start and the end of the server do not count."""
     setup.install({"valgrind": "valgrind"})
@@ -66,8 +72,9 @@ def bench(options):
     few, many, got = 320, 1280, {}
     counted = [*((name, name, ("stheno",)) for name in WORKLOADS), ("twin: 1 KiB", "1 KiB", TWIN)]
     for name, kind, program in counted:
-        workload = WORKLOADS[kind]
-        got[name] = round((trace(workload, many, program)[0] - trace(workload, few, program)[0]) / (many - few))
+        # Other load of the machine changes the turns in which connections end: it can only add to the count.
+        counts = [count(WORKLOADS[kind], (few, many), program) for _ in range(3 if name in LOOSE else 1)]
+        got[name] = min(counts)
         print(f"{name:30} {got[name]:8}", flush=True)
     compiler, tolerance = setup.output("rustc", "--version"), options.tolerance
     if options.keep:

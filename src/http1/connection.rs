@@ -359,8 +359,10 @@ impl Connection {
     }
 
     /// Makes the next response the last, which says `Connection: close`. An idle connection is closed after
-    /// [`Timeouts::drain_quiet`](super::settings::Timeouts::drain_quiet): a request may be on its way already, and a close that crosses it would be a failure for
+    /// [`Timeouts::drain_quiet`]: a request may be on its way already, and a close that crosses it would be a failure for
     /// the client.
+    ///
+    /// [`Timeouts::drain_quiet`]: super::settings::Timeouts::drain_quiet
     pub fn drain(&mut self, now: Now) {
         self.draining = true;
         if let (Writer::Idle, Reader::Idle { since, .. }) = (&self.writer, &mut self.reader) {

@@ -1,11 +1,13 @@
 //! What the workers of one configuration serve.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::prelude::*;
 
 use super::config::WsgiOptions;
 use super::environ::{Application, Concurrency, ServerPlace};
+use super::lent_output::MAX_PATIENCE;
 use super::service::Mount;
 use super::shared::WorkerContext;
 use crate::access::{Access, Users};
@@ -68,12 +70,19 @@ pub(super) fn application(
     let context = WorkerContext {
         server: base.settings.server.clone(),
         forwarded_field: options.proxies.as_ref().map(|proxies| proxies.forwarded.field.clone()),
+        patience: patience(base.worker_timeout),
         run_abandoned: options.run_abandoned,
         logs_fields: base.access_log_format.as_deref().is_some_and(LogFormat::has_response_fields),
         ..WorkerContext::default()
     };
     let callable = callable.into_bound(py);
     Application::new(callable, &places, &options.url_prefix, concurrency, Arc::new(context)).map(Arc::new)
+}
+
+/// How long the loop may wait for a client in `write`: a worker that is away from its loop for `timeout` is ended, with all
+/// of its connections.
+fn patience(timeout: Duration) -> Duration {
+    if timeout.is_zero() { MAX_PATIENCE } else { MAX_PATIENCE.min(timeout / 3) }
 }
 
 /// Name and port are never empty (WSGI E8). Unix sockets have no TLS.

@@ -193,7 +193,7 @@ impl Inline {
     /// Makes one step.
     fn step(&self, py: Python<'_>, mut run: Run, queue: OutQueue, socket: RawFd) -> Stepped {
         self.context.sent.release(py);
-        run.response().lend_output(LentOutput::new(queue, socket), self.spare_wire());
+        run.response().lend_output(LentOutput::new(queue, socket, self.context.patience), self.spare_wire());
         let begun = Instant::now();
         let step = run.step(py);
         let took = begun.elapsed();

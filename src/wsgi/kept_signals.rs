@@ -58,6 +58,11 @@ impl KeptSignals {
         Ok(())
     }
 
+    /// The numbers of the signals.
+    pub(super) fn numbers(&self) -> Vec<i32> {
+        self.kept.iter().map(|signal| signal.number()).collect()
+    }
+
     /// Installs the server's handlers again where the application has its own. The first time is worth a line.
     fn take_back(&self) -> io::Result<()> {
         let mut reported = self.reported.borrow_mut();

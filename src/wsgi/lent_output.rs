@@ -13,25 +13,28 @@ use std::time::Duration;
 use super::outbox::Disconnected;
 use super::wire::FramedBytes;
 use crate::chat::{OutQueue, Segment};
+use crate::clock::Instant;
 use crate::sys::{python, readiness, socket};
 
 /// Bytes that may be left to the loop. With more, `write` waits for the client, and every other client waits with it.
 const MAX_UNSENT: u64 = 1024 * 1024;
 
-/// The time after which a client that takes nothing counts as gone.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest time that the loop waits for one client in one step of the application.
+pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The output of a connection, for one step of the application.
 #[derive(Debug)]
 pub(super) struct LentOutput {
     queue: OutQueue,
     socket: RawFd,
+    /// How long the loop may still wait.
+    patience: Duration,
 }
 
 impl LentOutput {
-    /// `socket` stays open until [`Self::into_queue`].
-    pub(super) fn new(queue: OutQueue, socket: RawFd) -> Self {
-        Self { queue, socket }
+    /// `socket` stays open until [`Self::into_queue`]. For `patience` in all, the loop waits for a client that reads slowly.
+    pub(super) fn new(queue: OutQueue, socket: RawFd, patience: Duration) -> Self {
+        Self { queue, socket, patience }
     }
 
     pub(super) fn into_queue(self) -> OutQueue {
@@ -48,12 +51,14 @@ impl LentOutput {
         if self.socket < 0 {
             return Ok(());
         }
-        let queue = &mut self.queue;
+        let (queue, patience) = (&mut self.queue, &mut self.patience);
         python::borrow(self.socket, |socket| {
             while !send_all(socket, queue)? && queue.len() > MAX_UNSENT {
-                if !readiness::wait_writable(socket, PATIENCE)? {
+                let begun = Instant::now();
+                if patience.is_zero() || !readiness::wait_writable(socket, *patience)? {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
+                *patience = patience.saturating_sub(begun.elapsed());
             }
             Ok(())
         })

@@ -26,6 +26,7 @@
 //! | `error_log` | the lines of the log, and tracebacks |
 //! | `error_stream` | `wsgi.errors` |
 //! | `file_wrapper` | `wsgi.file_wrapper` |
+//! | `forked` | processes that the application forks |
 //! | `hang_watch` | finds threads that hang |
 //! | `head` | the arguments of `start_response`, checked |
 //! | `hooks` | functions of the operator that run when processes begin and end |
@@ -69,6 +70,7 @@ mod environ;
 mod error_log;
 mod error_stream;
 mod file_wrapper;
+mod forked;
 mod hang_watch;
 mod head;
 mod hooks;

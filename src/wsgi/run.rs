@@ -19,7 +19,7 @@ use super::piece::BodyPiece;
 use super::request::{OwnedRequest, RequestHead};
 use super::response::{ApplicationResponse, Delivery, PushOutcome};
 use super::start_response::StartResponse;
-use super::{current, error_stream};
+use super::{current, error_stream, forked};
 use crate::chat::FileSlice;
 use crate::http1::Completion;
 
@@ -120,7 +120,9 @@ impl Run {
         loop {
             match std::mem::replace(&mut self.state, RunState::Finished) {
                 RunState::Ready(application, environ) => {
-                    self.state = match application.bind(py).call1((environ, &self.start_response)) {
+                    let returned = application.bind(py).call1((environ, &self.start_response));
+                    forked::end_child(py, returned.as_ref().err());
+                    self.state = match returned {
                         Ok(result) => {
                             self.result = Some(result.unbind());
                             RunState::Returned
@@ -213,7 +215,9 @@ impl Run {
 
     /// Takes the next piece.
     fn take_next(&self, py: Python<'_>, iterator: &mut Bound<'_, PyIterator>) -> PyResult<PushOutcome> {
-        match iterator.next().transpose()? {
+        let next = iterator.next().transpose();
+        forked::end_child(py, next.as_ref().err());
+        match next? {
             Some(item) => Ok(self.start_response.get().push_and_wait(py, BodyPiece::of_application(&item)?)),
             None => Ok(PushOutcome::Enough),
         }
@@ -247,6 +251,7 @@ impl Run {
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
+        forked::end_child(py, closed.as_ref().err());
         if let Err(error) = closed {
             report(py, &error);
         }

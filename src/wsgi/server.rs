@@ -11,7 +11,6 @@ use pyo3::prelude::*;
 use super::config::{self, WsgiOptions};
 use super::content::{self, WsgiContent};
 use super::environ::Application;
-use super::error_log;
 use super::hang_watch::HangWatch;
 use super::hooks::{ProcessHook, ProcessHooks};
 use super::inline::Inline;
@@ -24,6 +23,7 @@ use super::python_log;
 use super::run::Runner;
 use super::service::{Caller, WsgiService};
 use super::spool;
+use super::{error_log, forked};
 use crate::app;
 use crate::app::server::{App, Server};
 use crate::app::setup::Setup;
@@ -173,6 +173,7 @@ impl WsgiApp {
             let is_draining = interpreter::is_draining(py, &application.context)?;
             self.callbacks.ready.call1(py, (assignment.slot, options.reload, is_draining))?;
             signals.imported(py)?;
+            forked::watch(py, signals.numbers(), setup)?;
             Ok((application, signals))
         })
     }
@@ -333,6 +334,7 @@ impl App for WsgiApp {
             error!("{error}");
             interpreter::leave(BOOT_FAILURE, None);
         }
+        let logs_to_file = setup.config.logfile.is_some();
         let code = match self.load_in_worker(&options, &setup, &assignment) {
             Ok((application, signals)) => {
                 match self.serve((&application, Some(signals)), (setup, content), assignment, log) {
@@ -345,7 +347,12 @@ impl App for WsgiApp {
             }
             Err(error) => {
                 if self.token.as_ref().is_none_or(LoadToken::is_ours) {
-                    Python::attach(|py| complain(py, &error));
+                    Python::attach(|py| {
+                        complain(py, &error);
+                        if logs_to_file {
+                            error_log::failure(py, &error);
+                        }
+                    });
                 }
                 BOOT_FAILURE
             }

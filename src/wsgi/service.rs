@@ -183,6 +183,11 @@ impl WorkerService for WsgiService {
         Some(Visitor { client, user: None, number: Some(self.number.get()) })
     }
 
+    /// A request that is refused has a number of its own, too.
+    fn complete(&self, _: &Request<'_>, _: &mut Response) {
+        self.number.set(self.number.get() + 1);
+    }
+
     fn drain(&self) {
         self.context.draining.store(true, Ordering::Relaxed);
         let refusal = REFUSAL.min(self.grace / 2);

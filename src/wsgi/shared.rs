@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::sent_pieces::SentPieces;
 
@@ -23,6 +24,8 @@ pub(super) struct WorkerContext {
     pub(super) run_abandoned: bool,
     /// Whether the access log has fields of responses.
     pub(super) logs_fields: bool,
+    /// How long the loop may wait in `write` for a client.
+    pub(super) patience: Duration,
     /// Large pieces whose last byte has left.
     pub(super) sent: SentPieces,
 }

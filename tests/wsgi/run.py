@@ -29,8 +29,8 @@ from harness import TESTS, Case, Shared, Skip
 
 OUT = servers.PROJECT / "target" / "wsgi"
 MODULES = ["test_environ", "test_input", "test_start", "test_response", "test_large", "test_wire", "test_others",
-           "test_operations", "test_threads", "test_tools", "test_process", "test_cli", "test_options", "test_trust",
-           "test_logs", "test_readers", "test_migrating", "test_seed"]
+           "test_operations", "test_threads", "test_tools", "test_process", "test_forks", "test_cli", "test_options",
+           "test_trust", "test_logs", "test_readers", "test_migrating", "test_seed"]
 ROWS = ([f"E{n}" for n in range(1, 23)] + [f"I{n}" for n in range(1, 8)] + [f"S{n}" for n in range(1, 14)]
         + [f"R{n}" for n in range(1, 13)] + [f"X{n}" for n in range(1, 6)])
 

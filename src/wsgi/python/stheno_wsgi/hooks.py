@@ -69,7 +69,9 @@ class Hooks:
         self._run("post_fork", self._server, self._worker)
 
     def worker_exit(self) -> None:
-        self._run("worker_exit", self._server, self._worker)
+        # A worker that could not start may end before post_fork.
+        if self._worker is not None:
+            self._run("worker_exit", self._server, self._worker)
 
     def child_exit(self, number: int, pid: int, exitcode: int) -> None:
         self._run("child_exit", self._server, WorkerProcess(number, pid, exitcode))

@@ -16,7 +16,7 @@ _SERVING: set[Server] = set()
 
 # What only a master and its workers have.
 _OF_PROCESSES = ("workers", "preload", "max_requests", "timeout", "worker_timeout", "hooks", "ready", "user", "group",
-                 "pidfile", "chdir", "log_config")
+                 "pidfile", "chdir", "config", "log_config")
 
 
 class Server:
