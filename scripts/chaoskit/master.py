@@ -33,7 +33,7 @@ def reloads(trials):
 
 def leaks(trials):
     """Many reloads: what remains of each."""
-    rounds, warm_up, before = trials.some(200, 40), 50, {}
+    rounds, warm_up, before = trials.some(200, 40), 400, {}
 
     def footprint(stage):
         pids = stage.processes()
@@ -41,7 +41,7 @@ def leaks(trials):
                 "KiB of the master": proc.total([stage.master()], proc.ANONYMOUS)}
     with trials.serve(2) as stage:
         for count in trials.counted(warm_up + rounds):
-            # The first reloads make what is made once: the heap of the master has its size after forty, and the same after 300.
+            # The first reloads make what is made once, and the heap of the master settles: it has its size after 400.
             if count == warm_up:
                 before = footprint(stage)
             stage.reload()
