@@ -1,4 +1,4 @@
-//! The application on the loop (`--threads 0`): the fastest way for one that never waits. An application that waits
+//! The application on the loop (`--threads 0`): for one that never waits. An application that waits
 //! makes every client of the worker wait.
 //!
 //! ```text
