@@ -10,7 +10,7 @@ use argh::FromArgs;
 
 pub(crate) use suggestion::nearest;
 
-/// The option that a word without a dash stands for in the server: `stheno site` is `stheno --root site`.
+/// The option of the server whose value may be a word alone: `stheno site` is `stheno --root site`.
 const POSITIONAL: &str = "root";
 
 /// One option: its words, its default and its text.
@@ -310,7 +310,7 @@ pub fn parse_by_table(
     Ok(settings)
 }
 
-/// Separates values that are joined to their option, finds the option of a word that stands alone, and says more of an
+/// Separates values that are joined to their option, finds the option of a word alone, and says more of an
 /// unknown option than argh can. After `--` every word stands alone. A switch has no value, nor has an option at the end.
 fn separate(
     groups: &[OptionGroup],

@@ -363,7 +363,7 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ("wsgi/error_log", &["current", "python_log", "shared"]),
     ("wsgi/error_stream", &["current", "error_log", "request"]),
     ("wsgi/file_wrapper", &[]),
-    ("wsgi/forked", &[]),
+    ("wsgi/forked", &["interpreter"]),
     ("wsgi/hang_watch", &["activity", "pool", "stacks"]),
     ("wsgi/head", &[]),
     ("wsgi/hooks", &["error_log"]),

@@ -30,7 +30,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// Reads the file, and checks that neither other users of this machine nor clients, who see what is below `roots`, can
+    /// Reads the file, and checks that neither other users of this machine nor clients, to whom `roots` are served, can
     /// read it.
     ///
     /// # Errors

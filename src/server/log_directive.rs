@@ -87,7 +87,7 @@ const KNOWN_IN_PARENTHESES: &str = "%(h)s %(l)s %(u)s %(t)s %(r)s %(m)s %(U)s %(
 
 const VARIABLES: &str = "REQUEST_METHOD, QUERY_STRING, RAW_URI, REQUEST_URI, SERVER_PROTOCOL, REMOTE_ADDR, CONTENT_TYPE, CONTENT_LENGTH and HTTP_NAME";
 
-/// Appends what the directive at the beginning of `text` stands for; `text` is without its percent sign. Returns the rest.
+/// Appends the piece of the directive that `text` begins with, after its percent sign. Returns the rest.
 ///
 /// # Errors
 /// What is wrong with the directive.
@@ -128,7 +128,7 @@ pub(super) fn push_directive<'a>(pieces: &mut Vec<Piece>, text: &'a str) -> Resu
     Ok(&text[letter.len_utf8()..])
 }
 
-/// Appends what `%(name)s` stands for.
+/// Appends the piece of `%(name)s`.
 fn push_in_parentheses(pieces: &mut Vec<Piece>, name: &str) -> Result<(), String> {
     let field = |name: &str| Value::Field(name.into());
     let value = match name {
@@ -153,7 +153,7 @@ fn push_in_parentheses(pieces: &mut Vec<Piece>, name: &str) -> Result<(), String
     Ok(())
 }
 
-/// What a letter stands for in both spellings.
+/// The value of a letter, in both spellings.
 fn common(letter: char) -> Option<Value> {
     Some(match letter {
         'h' => Value::Client,

@@ -23,7 +23,7 @@ const LATE: usize = 28;
 /// The most bytes of a response's field, before they are escaped.
 pub(super) const MAX_RESPONSE_FIELD: usize = 256;
 
-/// What stands between a line and the same facts as JSON in [`LogFormat::with_json`]. Escaped text has no such byte.
+/// The byte between a line and the same facts as JSON in [`LogFormat::with_json`]. Escaped text has no such byte.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
 impl LogFormat {

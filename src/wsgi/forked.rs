@@ -8,6 +8,7 @@ use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
 use pyo3::types::PyCFunction;
 
+use super::interpreter;
 use crate::app::setup::Setup;
 
 /// Whether this process is one that the application has forked.
@@ -39,17 +40,12 @@ fn leave(py: Python<'_>, error: Option<&PyErr>) -> ! {
             1
         }
     };
-    for stream in ["stdout", "stderr"] {
-        let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
-    }
-    let _ = py.import("os").and_then(|os| os.call_method1("_exit", (code,)));
-    std::process::abort()
+    interpreter::exit(py, code)
 }
 
 /// The code of `SystemExit`: its number, 0 for `None`, and 1 for a message.
 fn exit_code(exit: &Bound<'_, pyo3::exceptions::PyBaseException>) -> i32 {
-    let code = exit.getattr("code");
-    match code {
+    match exit.getattr("code") {
         Ok(code) if code.is_none() => 0,
         Ok(code) => code.extract().unwrap_or(1),
         Err(_) => 1,

@@ -1,5 +1,5 @@
-//! The application on the loop (`--threads 0`): for one that never waits. An application that waits
-//! makes every client of the worker wait.
+//! The application on the loop (`--threads 0`), for one that never waits. One that waits makes every client of the worker
+//! wait.
 //!
 //! ```text
 //! turn 1: receive, receive, receive ──► turn 2: call, call, call; send, send, send
@@ -23,7 +23,7 @@ use super::request::OwnedRequest;
 use super::response::Delivery;
 use super::run::{Run, RunStep, Runner};
 use super::shared::{WorkerContext, lock};
-use super::wire::FramedBytes;
+use super::wire::{FramedBytes, SpareWires};
 use crate::chat::{FileSlice, OutQueue};
 use crate::clock::Instant;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
@@ -44,9 +44,8 @@ const WORTH_COLLECTING: Duration = Duration::from_micros(20);
 /// Bytes of a body from which on a request is not collected: the bodies of a batch would not fit into the caches.
 const LONG_BODY: u64 = 16 * 1024;
 
-/// Memory of responses that is kept for the next ones: how many, and how large.
+/// Memory of responses that is kept for the next ones.
 const MAX_SPARE_WIRES: usize = 64;
-const MAX_SPARE_WIRE: usize = 128 * 1024;
 
 /// The application of a loop, and memory for its requests. The locks are always free.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ struct InlineQueue {
     /// The mean time of the last calls.
     mean: Duration,
     requests: Vec<OwnedRequest>,
-    wires: Vec<Vec<u8>>,
+    wires: SpareWires,
 }
 
 /// A request that waits for the application, then the first step of its response.
@@ -193,7 +192,8 @@ impl Inline {
     /// Makes one step.
     fn step(&self, py: Python<'_>, mut run: Run, queue: OutQueue, socket: RawFd) -> Stepped {
         self.context.sent.release(py);
-        run.response().lend_output(LentOutput::new(queue, socket, self.context.patience), self.spare_wire());
+        let memory = lock(&self.queue).wires.take();
+        run.response().lend_output(LentOutput::new(queue, socket, self.context.patience), memory);
         let begun = Instant::now();
         let step = run.step(py);
         let took = begun.elapsed();
@@ -207,17 +207,6 @@ impl Inline {
             RunStep::More => Stepped { run: Some(run), ..stepped },
             RunStep::Gone => Stepped { completion: Some(Completion::Cut { reset: false }), ..stepped },
             RunStep::End(file, completion) => Stepped { file, completion: Some(completion), ..stepped },
-        }
-    }
-
-    fn spare_wire(&self) -> Vec<u8> {
-        lock(&self.queue).wires.pop().unwrap_or_default()
-    }
-
-    fn keep_wire(&self, memory: Vec<u8>) {
-        let wires = &mut lock(&self.queue).wires;
-        if wires.len() < MAX_SPARE_WIRES && (1..=MAX_SPARE_WIRE).contains(&memory.capacity()) {
-            wires.push(memory);
         }
     }
 }
@@ -306,7 +295,7 @@ impl PendingResponse for InlineResponse {
         };
         out.take_over(stepped.queue);
         stepped.wire.move_to(out);
-        self.inline.keep_wire(stepped.wire.bytes);
+        lock(&self.inline.queue).wires.keep(stepped.wire.bytes, MAX_SPARE_WIRES);
         if let Some(file) = stepped.file {
             out.push_file(file);
         }

@@ -77,21 +77,26 @@ pub(super) fn abort_without_interpreter(grace: Duration) {
 /// Ends a worker: what the application has registered for the end runs, and nothing else. Threads that are still in the
 /// application are not waited for.
 pub(super) fn leave(code: i32, hooks: Option<&ProcessHooks>) -> ! {
-    let left = Python::attach(|py| {
+    Python::attach(|py| {
         HAS_INTERPRETER.store(true, Ordering::Relaxed);
         kept_signals::release(py);
         hooks.into_iter().for_each(|hooks| hooks.run(py, ProcessHook::WorkerExit));
         // Handlers are closed by `atexit`.
         python_log::finish(py);
-        let run = |module: &str, function: &str| py.import(module)?.call_method0(function);
-        if let Err(error) = run("atexit", "_run_exitfuncs") {
+        let ended = py.import("atexit").and_then(|atexit| atexit.call_method0("_run_exitfuncs"));
+        if let Err(error) = ended {
             error.display(py);
         }
-        for stream in ["stdout", "stderr"] {
-            let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
-        }
-        py.import("os")?.call_method1("_exit", (code,)).map(drop)
-    });
+        exit(py, code)
+    })
+}
+
+/// Ends this process at once; only what was printed is written.
+pub(super) fn exit(py: Python<'_>, code: i32) -> ! {
+    for stream in ["stdout", "stderr"] {
+        let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
+    }
+    let left = py.import("os").and_then(|os| os.call_method1("_exit", (code,)).map(drop));
     if let Err(error) = left {
         error!("the interpreter does not exit: {error}");
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::cli::{self, OptionGroup, Setting, ValueKind};
 use crate::config::{self, ConfigError, Values};
 
-/// The option that a word without a dash stands for.
+/// The option whose value may be a word alone.
 pub(super) const POSITIONAL: &str = "app";
 
 /// Options that are for one run of the command.

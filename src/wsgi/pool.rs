@@ -29,15 +29,14 @@ use super::response::{ApplicationResponse, Delivery};
 use super::run::{Run, RunStep, Runner};
 use super::shared::lock;
 use super::thread_counts::ThreadCounts;
-use super::wire::FramedBytes;
+use super::wire::{FramedBytes, SpareWires};
 use crate::chat::OutQueue;
 use crate::http1::{Completion, PendingResponse, Progress, Status};
 use crate::reactor::Waker;
 use crate::slab::Key;
 
-/// Memory of responses that is kept for the next ones: how many, and how large.
+/// Memory of responses that is kept for the next ones.
 const MAX_SPARE_WIRES: usize = 16;
-const MAX_SPARE_WIRE: usize = 128 * 1024;
 
 /// What the loop and the threads share.
 struct PoolState {
@@ -57,7 +56,7 @@ struct LoopSide {
     requests: Vec<OwnedRequest>,
     /// Memory of responses that were fetched. Without it one thread allocates what another one frees, and the kernel
     /// clears each page of a large response again.
-    wires: Vec<Vec<u8>>,
+    wires: SpareWires,
     /// Whether requests or responses have passed in this turn.
     is_busy: bool,
     /// Clients that have left before their responses ended. Their jobs may be in the queue.
@@ -150,14 +149,6 @@ impl Pool {
     /// Returns memory for a request.
     pub(super) fn spare_request(&self) -> OwnedRequest {
         self.loop_side().requests.pop().unwrap_or_default()
-    }
-}
-
-impl LoopSide {
-    fn keep_wire(&mut self, wire: Vec<u8>) {
-        if self.wires.len() < MAX_SPARE_WIRES && (1..=MAX_SPARE_WIRE).contains(&wire.capacity()) {
-            self.wires.push(wire);
-        }
     }
 }
 
@@ -265,7 +256,7 @@ fn complete(py: Python<'_>, mut run: Run) -> Vec<u8> {
                 let mut response = run.response();
                 response.hand_over_end(file, completion);
                 let memory = response.take_wire().bytes;
-                return if memory.capacity() <= MAX_SPARE_WIRE { memory } else { Vec::new() };
+                return if SpareWires::is_worth_keeping(&memory) { memory } else { Vec::new() };
             }
         }
     }
@@ -285,7 +276,7 @@ pub(super) struct PoolResponse {
 impl PoolResponse {
     /// `runs_abandoned`: the application is called although the client is gone.
     pub(super) fn new(pool: Arc<Pool>, request: OwnedRequest, connection: Key, runs_abandoned: bool) -> Self {
-        let memory = pool.loop_side().wires.pop().unwrap_or_default();
+        let memory = pool.loop_side().wires.take();
         let outbox = Arc::new(Outbox::new(Arc::clone(&pool.state.waker), connection, memory, runs_abandoned));
         let label = CutLabel::of(&request);
         Self { pool, request: Some(request), label, outbox, is_over: false }
@@ -319,7 +310,7 @@ impl PendingResponse for PoolResponse {
         side.is_busy = true;
         if matches!(progress, Progress::End(_)) {
             self.is_over = true;
-            side.keep_wire(self.outbox.take_memory());
+            side.wires.keep(self.outbox.take_memory(), MAX_SPARE_WIRES);
         }
         progress
     }

@@ -5,8 +5,8 @@
 //! lines of the server, access log ──► pipe ──► thread of Python ──► stheno_wsgi.error, stheno_wsgi.access
 //! ```
 //!
-//! The loop must not wait for the interpreter, nor for a handler. The pipe takes 1 MiB without waiting (64 KiB outside Linux); of what it does
-//! not take the lines are counted, as in any other log. The Python side is `stheno_wsgi/logs.py`.
+//! The loop must not wait for the interpreter, nor for a handler. The pipe takes 1 MiB without waiting (64 KiB outside
+//! Linux); of what it does not take the lines are counted, as in any other log. The Python side is `stheno_wsgi/logs.py`.
 
 use std::fmt::Write as _;
 use std::io;

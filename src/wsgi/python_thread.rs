@@ -20,7 +20,9 @@ pub(super) fn start<F>(py: Python<'_>, name: &str, body: F) -> PyResult<()>
 where
     F: Fn(Python<'_>) + Send + Sync + 'static,
 {
-    if !is_native(py)? {
+    // Under such a library, Python's threads would be coroutines that run on the loop's thread and block it.
+    let is_patched = !py.import("stheno_wsgi.loading")?.call_method0("patched_by")?.is_none();
+    if is_patched {
         return Ok(start_unknown(name, body)?);
     }
     let threading = py.import("threading")?;
@@ -41,18 +43,6 @@ where
     let started = context.call_method1("run", (thread.getattr("start")?,));
     threading.call_method1("stack_size", (before,))?;
     started.map(drop)
-}
-
-/// Whether threads of Python are threads of the system. gevent and eventlet replace them by coroutines, which would run
-/// on the loop's thread and block it.
-fn is_native(py: Python<'_>) -> PyResult<bool> {
-    let modules = py.import("sys")?.getattr("modules")?;
-    let is_patched = |module: &str, question: &str, name: &str| -> PyResult<bool> {
-        let module = modules.call_method1("get", (module,))?;
-        if module.is_none() { Ok(false) } else { module.call_method1(question, (name,))?.is_truthy() }
-    };
-    Ok(!is_patched("gevent.monkey", "is_module_patched", "threading")?
-        && !is_patched("eventlet.patcher", "is_monkey_patched", "thread")?)
 }
 
 /// Starts a thread that `threading` does not know.

@@ -82,7 +82,6 @@ pub(super) struct WsgiService {
 
 impl WsgiService {
     fn count(&self) {
-        self.number.set(self.number.get() + 1);
         if let Some(left) = self.left.get() {
             self.left.set(Some(left.saturating_sub(1)));
             if left == 1 {
@@ -170,8 +169,10 @@ impl Service for WsgiService {
 }
 
 impl WorkerService for WsgiService {
+    /// Also numbers the request: one that a service around this one refuses has a number, too.
     fn set_peer(&self, peer: &PeerInfo) {
         self.peer.set(Some(*peer));
+        self.number.set(self.number.get() + 1);
     }
 
     fn set_visitor(&self, visitor: &Visitor) {
@@ -181,11 +182,6 @@ impl WorkerService for WsgiService {
     fn visitor(&self) -> Option<Visitor> {
         let client = self.client.get().or(self.peer.get().map(|info| info.peer))?;
         Some(Visitor { client, user: None, number: Some(self.number.get()) })
-    }
-
-    /// A request that is refused has a number of its own, too.
-    fn complete(&self, _: &Request<'_>, _: &mut Response) {
-        self.number.set(self.number.get() + 1);
     }
 
     fn drain(&self) {

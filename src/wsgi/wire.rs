@@ -69,6 +69,31 @@ impl FramedBytes {
     }
 }
 
+/// Empty memory of responses, for the next ones. The number of them is the holder's.
+#[derive(Debug, Default)]
+pub(super) struct SpareWires(Vec<Vec<u8>>);
+
+impl SpareWires {
+    /// The largest memory that is kept.
+    const LARGEST: usize = 128 * 1024;
+
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// Keeps `memory`, unless there are `most` already.
+    pub(super) fn keep(&mut self, memory: Vec<u8>, most: usize) {
+        if self.0.len() < most && memory.capacity() > 0 && Self::is_worth_keeping(&memory) {
+            self.0.push(memory);
+        }
+    }
+
+    /// Whether memory is not too large to be kept.
+    pub(super) fn is_worth_keeping(memory: &Vec<u8>) -> bool {
+        memory.capacity() <= Self::LARGEST
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,7 +64,7 @@ def config_file(case):
     server = servers.Stheno(args=["--config", str(path), "--threads", "1"],
                             env={"STHENO_URL_PREFIX": "/variable", "STHENO_WORKERS": "2"})
     line = server.command()
-    # The application comes from the file, and nothing of the command line stands in its way.
+    # The application comes from the file, and nothing of the command line replaces it.
     kept = [sys.executable, "-m", "stheno_wsgi", "--port", "0", "--config", str(path), "--threads", "1"]
     assert line[:3] == kept[:3]
     server.command = lambda: kept

@@ -337,8 +337,11 @@ FIXTURES = """
 import os, threading, time, urllib.error, urllib.request
 import stheno_wsgi
 
+begun = threading.Event()
+
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
+        begun.set()
         time.sleep(0.5)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [environ["PATH_INFO"].encode(), str(environ["wsgi.multiprocess"]).encode()]
@@ -411,7 +414,7 @@ assert len({{one.port for one in several}}) == 4
 answers = []
 client = threading.Thread(target=lambda: answers.append(get(several[0].url + "/slow")))
 client.start()
-time.sleep(0.2)
+assert begun.wait(10)
 for one in several:
     one.stop()
 client.join()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from .loading import NoApplication, add_to_path
+from .loading import NoApplication, add_to_path, import_from
 
 if TYPE_CHECKING:
     import logging
@@ -86,13 +85,7 @@ def load(spec: str, folder: str) -> Hooks:
     name, _, path = spec.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
         raise NoApplication(f"--hooks {spec}: give a module, or MODULE:OBJECT")
-    try:
-        target = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise NoApplication(f"--hooks {spec}: there is no module {error.name!r} in {folder}, nor where Python looks") \
-                from None
-        raise
+    target = import_from(name, folder, f"--hooks {spec}: ")
     try:
         target = functools.reduce(getattr, path.split(".") if path else [], target)
     except AttributeError:

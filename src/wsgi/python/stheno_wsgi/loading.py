@@ -106,17 +106,23 @@ def add_to_path(folder: str) -> None:
         sys.path.insert(0, folder)
 
 
-def _import(name: str, expression: str, folder: str) -> Any:
-    if not all(part.isidentifier() for part in name.split(".")) or os.path.isfile(os.path.join(folder, name)):
-        advice = _instead_of_path(name, f":{expression}" if expression else "", folder) or "give MODULE:CALLABLE"
-        raise NoApplication(f"{name!r} is not a module name: {advice}")
+def import_from(name: str, folder: str, wanted_by: str = "") -> Any:
+    """Imports a module, after ``folder`` was added to ``sys.path``. An error begins with ``wanted_by``."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # For a module that this one imports, the traceback says more.
         if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-            raise NoApplication(f"there is no module {error.name!r} in {folder}, nor where Python looks") from None
+            line = f"{wanted_by}there is no module {error.name!r} in {folder}, nor where Python looks"
+            raise NoApplication(line) from None
         raise
+
+
+def _import(name: str, expression: str, folder: str) -> Any:
+    if not all(part.isidentifier() for part in name.split(".")) or os.path.isfile(os.path.join(folder, name)):
+        advice = _instead_of_path(name, f":{expression}" if expression else "", folder) or "give MODULE:CALLABLE"
+        raise NoApplication(f"{name!r} is not a module name: {advice}")
+    return import_from(name, folder)
 
 
 def _instead_of_path(path: str, colon: str, folder: str) -> str | None:
