@@ -443,7 +443,17 @@ const MAY_IMPORT_INSIDE: &[(&str, &[&str])] = &[
     ),
     (
         "wsgi/service",
-        &["hang_watch", "inline", "kept_signals", "pool", "proxies", "request", "shared", "stacks"],
+        &[
+            "activity",
+            "hang_watch",
+            "inline",
+            "kept_signals",
+            "pool",
+            "proxies",
+            "request",
+            "shared",
+            "stacks",
+        ],
     ),
     ("wsgi/shared", &["sent_pieces"]),
     ("wsgi/spool", &[]),

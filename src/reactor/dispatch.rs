@@ -1,5 +1,7 @@
 //! One dispatch: the hooks that a channel is ready for, and what follows from them.
 
+use std::any::Any;
+
 use log::error;
 use mio::{Interest, Token};
 
@@ -154,4 +156,10 @@ fn call_hook<P: Probe>(
         }
         probe.hook_exit(key, hook, ending);
     }
+}
+
+/// What a panic says: a literal, or text that was formatted; nothing for what is neither.
+pub(super) fn panic_text(payload: &dyn Any) -> &str {
+    let literal = payload.downcast_ref::<&str>().copied();
+    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }

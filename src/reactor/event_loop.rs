@@ -1,6 +1,5 @@
 //! The loop itself: waits, and dispatches what is ready.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +8,7 @@ use std::time::Duration;
 use log::{debug, error};
 use mio::{Events, Poll};
 
-use super::dispatch::{Cause, DispatchResult, call_channel};
+use super::dispatch::{Cause, DispatchResult, call_channel, panic_text};
 use super::dispatcher::Dispatcher;
 use super::late::Late;
 use super::loop_state::{Channel, LoopState, Registered};
@@ -32,12 +31,6 @@ const AGAIN_PER_TURN: usize = 16;
 /// How soon `handle_timeout` is called again after a call that did not move the deadline. Without a pause the loop would
 /// never wait.
 const TIMEOUT_PAUSE: Duration = Duration::from_millis(1);
-
-/// What a panic says: a literal, or text that was formatted; nothing for what is neither.
-fn panic_text(payload: &dyn Any) -> &str {
-    let literal = payload.downcast_ref::<&str>().copied();
-    literal.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
-}
 
 /// An edge-triggered event loop over mio (epoll, kqueue).
 pub struct Reactor<P: Probe = NoProbe> {

@@ -110,12 +110,7 @@ fn push_value(out: &mut Vec<u8>, value: &Value, is_json: bool, facts: Facts<'_>,
             own = if *value == Value::Query { target[1..].concat() } else { target.concat() };
             (path.map(|_| own.as_slice()), LogRecord::MAX_LINE)
         }
-        Value::Version => {
-            let version = facts.request.map(|request| request.version);
-            let name =
-                |version| if version == Version::Http10 { b"HTTP/1.0".as_slice() } else { b"HTTP/1.1" };
-            (version.map(name), room)
-        }
+        Value::Version => (facts.request.map(|request| version_name(request.version)), room),
         Value::Field(name) => {
             (facts.request.and_then(|request| request.fields.get(name)), LogRecord::MAX_FIELD)
         }
@@ -131,21 +126,27 @@ fn push_value(out: &mut Vec<u8>, value: &Value, is_json: bool, facts: Facts<'_>,
         Value::Late(_) => return,
     };
     match bytes {
-        // A space would move the columns after it.
-        Some(user) if !is_json && *value == Value::User => {
-            let mut escaped = Vec::new();
-            escape(&mut escaped, user, most.min(room));
-            escaped.iter().for_each(|byte| match byte {
-                b' ' => out.extend_from_slice(b"\\x20"),
-                byte => out.push(*byte),
-            });
-        }
         Some(bytes) if is_json => push_json(out, bytes, most.min(room)),
         None if is_json => out.extend_from_slice(b"null"),
+        Some(user) if *value == Value::User => push_user(out, user, most.min(room)),
         Some(bytes) => escape(out, bytes, most.min(room)),
         None if *value == Value::Query => {}
         None => out.push(b'-'),
     }
+}
+
+fn version_name(version: Version) -> &'static [u8] {
+    if version == Version::Http10 { b"HTTP/1.0" } else { b"HTTP/1.1" }
+}
+
+/// Appends the name of a user as one word: a space would move the columns after it.
+fn push_user(out: &mut Vec<u8>, user: &[u8], most: usize) {
+    let mut escaped = Vec::new();
+    escape(&mut escaped, user, most);
+    escaped.iter().for_each(|byte| match byte {
+        b' ' => out.extend_from_slice(b"\\x20"),
+        byte => out.push(*byte),
+    });
 }
 
 impl LogSink for FormattedLog {

@@ -136,6 +136,13 @@ impl<S> Worker<S> {
     }
 }
 
+/// Sets the name of this process, if it is a worker of a master: another program keeps its own.
+fn set_title(heartbeat: &Heartbeat, title: &str) {
+    if heartbeat.has_master() {
+        process::set_title(title);
+    }
+}
+
 impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// Sets up the loop, in the process that runs it.
     ///
@@ -150,9 +157,7 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
     /// # Errors
     /// As [`Worker::boot`].
     pub fn boot_on<P: Probe>(self, mut reactor: Reactor<P>) -> io::Result<Running<S, P>> {
-        if self.heartbeat.has_master() {
-            process::set_title("stheno: worker");
-        }
+        set_title(&self.heartbeat, "stheno: worker");
         let commands = Rc::new(Commands::default());
         let signals = FileWrapper(SignalFd(self.signals));
         reactor.add(SignalChannel { signals, commands: Rc::clone(&commands) });
@@ -162,8 +167,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
         let recorder = self.recorder.map(|recorder| Box::new(recorder) as Box<dyn ResponseCounter>);
         let counters = self.service.counter().into_iter().chain(self.counter).chain(recorder).collect();
         // The target is the same: it follows when that is opened again.
-        let log = self.redirect.as_ref().and(self.access_log.as_ref()).map(AccessLog::another);
-        let log_of_redirects = log.map(AccessLog::into_sink);
+        let log = self.redirect.as_ref().and(self.access_log.as_ref());
+        let log = log.map(|log| log.another().into_sink());
         let ledger = Ledger::of(self.access_log.map(AccessLog::into_sink), counters);
         let shared = Shared::new(self.settings, self.service, ledger, self.capacity, shares, reactor.waker());
         let (shared, alive) = (Rc::new(shared), Rc::new(()));
@@ -174,9 +179,8 @@ impl<S: WorkerService + std::fmt::Debug + 'static> Worker<S> {
             reactor.add(acceptor.with_number(number).with_layering(layering));
         }
         let (settings, proxies) = (&shared.settings, &self.layering.proxies);
-        let redirects = self
-            .redirect
-            .map(|place| place.listen(settings.clone(), proxies.clone(), log_of_redirects, &mut reactor));
+        let redirects =
+            self.redirect.map(|place| place.listen(settings.clone(), proxies.clone(), log, &mut reactor));
         let redirects = redirects.transpose()?;
         let minute = (reactor.now().monotonic, 0);
         let running = Running {
@@ -274,9 +278,7 @@ impl<S: WorkerService, P: Probe> Running<S, P> {
             self.shared.service.drain();
             self.reactor.shutdown();
             self.heartbeat.draining();
-            if self.heartbeat.has_master() {
-                process::set_title("stheno: leaving");
-            }
+            set_title(&self.heartbeat, "stheno: leaving");
             info!("draining {} connections", self.connections());
         }
         let drained = self.reactor.len() <= self.housekeepers + self.shared.service.channels_beside();

@@ -30,7 +30,7 @@ use crate::app::setup::Setup;
 use crate::app::start_lines::StartLines;
 use crate::config::{BaseConfig, ConfigError};
 use crate::master::{Assignment, BOOT_FAILURE, Ended};
-use crate::reactor::{Probe, Reactor, Recorded};
+use crate::reactor::{Probe, Reactor, Recorded, Waker};
 use crate::recording::Recorder;
 use crate::server::{LineFormat, LogTarget};
 use crate::sys::process::{self, Exit, Pid};
@@ -212,23 +212,8 @@ impl WsgiApp {
             keep_freed_memory();
         }
         let WsgiContent { options, mounts, access } = content;
-        let caller = match options.threads {
-            0 => {
-                let runner = Python::attach(|py| Runner::new(py, Arc::clone(application)));
-                let context = Arc::clone(&application.context);
-                Caller::Loop(Arc::new(Inline::new(runner, context, reactor.waker())))
-            }
-            count => {
-                let counts = (count, options.spare_threads);
-                let pool = Python::attach(|py| Pool::start(py, counts, application, reactor.waker()));
-                let pool = pool.map_err(io::Error::other).map_err(boot_failure)?;
-                Caller::Threads(Arc::new(pool))
-            }
-        };
-        let activity = match &caller {
-            Caller::Threads(pool) => Some(Arc::clone(pool.activity())),
-            Caller::Loop(_) => None,
-        };
+        let caller = caller(&options, application, reactor.waker()).map_err(boot_failure)?;
+        let activity = caller.activity();
         let service = WsgiService {
             caller,
             context: Arc::clone(&application.context),
@@ -261,6 +246,22 @@ impl WsgiApp {
         }
         result
     }
+}
+
+/// What calls the application for the loop that `waker` wakes.
+fn caller(options: &WsgiOptions, application: &Arc<Application>, waker: Waker) -> io::Result<Caller> {
+    Python::attach(|py| match options.threads {
+        0 => {
+            let runner = Runner::new(py, Arc::clone(application));
+            let inline = Inline::new(runner, Arc::clone(&application.context), waker);
+            Ok(Caller::Loop(Arc::new(inline)))
+        }
+        count => {
+            let counts = (count, options.spare_threads);
+            let pool = Pool::start(py, counts, application, waker).map_err(io::Error::other)?;
+            Ok(Caller::Threads(Arc::new(pool)))
+        }
+    })
 }
 
 /// Has the allocator keep up to 4 MiB of freed memory at the end of each heap, for the bodies of the next requests. Otherwise

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use log::info;
 
+use super::activity::ThreadActivity;
 use super::hang_watch::HangWatch;
 use super::inline::{Inline, InlineResponse};
 use super::kept_signals::KeptSignals;
@@ -37,6 +38,16 @@ pub(super) enum Caller {
     Loop(Arc<Inline>),
     /// A pool of threads.
     Threads(Arc<Pool>),
+}
+
+impl Caller {
+    /// The activity of the threads, if there are any.
+    pub(super) fn activity(&self) -> Option<Arc<ThreadActivity>> {
+        match self {
+            Self::Threads(pool) => Some(Arc::clone(pool.activity())),
+            Self::Loop(_) => None,
+        }
+    }
 }
 
 /// Files that are served beside the application.
