@@ -148,8 +148,13 @@ class Client:
             yield Wait(until=time.monotonic() + STUCK, is_pause=True)
 
     def do_wait_until_accepted(self, _):
-        begun = time.monotonic()
-        while waiting(self.play.port):
+        begun, count, since = time.monotonic(), None, 0
+        while now := waiting(self.play.port):
+            if now != count:
+                count, since = now, time.monotonic()
+            # A rung without a loop may serve one client at a time: the others wait for long, and that is all to wait for.
+            if self.play.may_be_busy and time.monotonic() > since + STUCK:
+                return
             if self.play.patience and time.monotonic() > begun + self.play.patience:
                 raise Wrong("the rung does not accept its connections")
             yield Wait(until=time.monotonic() + MOMENT, is_pause=True)
@@ -260,9 +265,16 @@ def waiting(port):
     return 0
 
 
-def tcp_table():
+def is_listening(port):
+    """Whether a socket accepts connections to this port, of IPv4 or of both."""
+    return any(words[3] == LISTEN and number(words[1]) == port for table in ("tcp", "tcp6") for words in tcp_table(table))
+
+
+def tcp_table(name="tcp"):
     """The words of each line in /proc/net/tcp: number, local address, remote address, state, queues."""
-    return [line.split() for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    with contextlib.suppress(FileNotFoundError):
+        return [line.split() for line in pathlib.Path(f"/proc/net/{name}").read_text(encoding="ascii").splitlines()[1:]]
+    return []
 
 
 def number(pair):

@@ -23,12 +23,12 @@ SPARE = 128
 
 class Play(contextlib.AbstractContextManager):
     """A scenario, a rung that is running, and the clients, until the `with` block ends. `patience` is None where a person
-    steps the rung."""
+    steps the rung; `may_be_busy` is true of a rung that does not accept while it serves."""
 
-    def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False):
+    def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False, may_be_busy=False):
         self.scenario, self.kind, self.port = scenario, kind, port
         self.stop_rung, self.continue_rung, self.patience, self.is_over = freeze, thaw, patience, is_over
-        self.frozen = False
+        self.may_be_busy, self.frozen = may_be_busy, False
         self.selector, self.masks = selectors.DefaultSelector(), {}
         self.events, self.counts, self.waiting = set(), {}, {}
         self.timers, self.order = [], itertools.count()

@@ -35,12 +35,13 @@ class Run:
 
     @property
     def recording(self):
-        return reading.Recording(self.content, self.file)
+        """What was recorded; None where nothing is."""
+        return self.content and reading.Recording(self.content, self.file)
 
 
 def play(rung, scenario, file=None, options=()):
     """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
-    if reason := scenario.misfit(rung.name, rung.kind.name):
+    if reason := scenario.misfit(rung):
         raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
     # stheno counts two for each connection, beside those of its cache of files, and closes idle ones where there are fewer.
     needed = scenario.clients * 2 + CACHE if rung.kind.name == "file" else scenario.clients
@@ -50,12 +51,16 @@ def play(rung, scenario, file=None, options=()):
     with contextlib.suppress(FileNotFoundError):
         file.unlink()
     log = base.with_suffix(".log")
-    with rungs.Running(rung, "--record", str(file), *options, log=log) as running:
-        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over) as play:
+    words = () if rung.from_outside else ("--record", str(file))
+    with rungs.Running(rung, *words, *options, log=log) as running:
+        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over,
+                         may_be_busy=rung.from_outside) as play:
             clients = play.run()
             # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
             running.settle(play.connected())
             running.end()
+    if rung.from_outside:
+        return Run(rung, scenario, None, None, clients)
     try:
         content = reading.named(file.read_bytes(), clients)
     except OSError as error:
@@ -66,18 +71,19 @@ def play(rung, scenario, file=None, options=()):
 
 def report(run):
     """What the clients saw, as lines: one for each client, or for each group of several."""
-    recording = run.recording
-    peers, turns = recording.peers(), recording.turns()
-    number = run.scenario.clients
-    yield f"{run.title}: {number} client{'s' * (number > 1)}, {recording.totals.get('turns', len(turns))} turns of the loop"
+    recording, number = run.recording, run.scenario.clients
+    peers = recording.peers() if recording else {}
+    turns = f", {recording.totals.get('turns', len(recording.turns()))} turns of the loop" if recording else ""
+    yield f"{run.title}: {number} client{'s' * (number > 1)}{turns}"
     parts = {}
     for client in run.clients:
         name, count = client.group.name, client.group.count
         parts.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
     for name, clients in parts.items():
         address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
-        where = f"{address}, {channel(address, recording, peers)}: " if address else ""
-        yield f"  {name:4} {where}{saw(clients, recording.began)}"
+        where = f", {channel(address, recording, peers)}" if recording else ""
+        began = recording.began if recording else min(client.connected_at for client in run.clients) / 1e9
+        yield f"  {name:4} {f'{address}{where}: ' if address else ''}{saw(clients, began)}"
 
 
 def channel(address, recording, peers):
@@ -130,26 +136,29 @@ def write_page(recordings, out, found):
 def run(options):
     """`scripts/loop RUNG … --scenario NAME`."""
     scenario = language.load(options.scenario, options.clients)
-    wanted = [rungs.Rung(name) for name in options.rungs]
+    wanted = [rungs.of(name) for name in options.rungs]
     for rung in wanted:
-        if reason := scenario.misfit(rung.name, rung.kind.name):
+        if reason := scenario.misfit(rung):
             raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
     rungs.build(wanted, "recording")
     runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
     for rung in wanted:
         database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
-        runs.append(one := play(rung, scenario, options.record, database if rung.kind.name == "web" else ()))
+        words = [*(database if rung.kind.name == "web" else ()), *options.options]
+        runs.append(one := play(rung, scenario, options.record, words))
         print("\n".join(report(one)), flush=True)
+        if not one.content:
+            continue
         if options.text:
             print(recorder("lines", one.file), end="")
             continue
         found.append(findings(one.file))
         print("\n".join(finding_lines(found[-1])), flush=True)
-    if not options.text:
+    if found:
         name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
         words = ["--compare"] * (len(wanted) > 1) + options.rungs + ["--scenario", scenario.name]
         command = " ".join(["scripts/loop", *words])
-        pages = [(one.title, one.content, one.rung.source, command) for one in runs]
+        pages = [(one.title, one.content, one.rung.source, command) for one in runs if one.content]
         write_page(pages, options.out or TARGET / name, found)
     return 1 if any(client.failure for one in runs for client in one.clients) else 0
 
