@@ -42,8 +42,9 @@ class Client:
         self.inbox, self.outbox, self.replies = bytearray(), bytearray(), []
         self.asked = self.met = self.sent_lines = self.expected_lines = self.moved = 0
         self.receive_buffer, self.connected_at = None, 0
-        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there. And all addresses it had.
-        self.answers, self.asked_at, self.addresses = [], [], []
+        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there. All addresses it had, and when the
+        # connection of each was there.
+        self.answers, self.asked_at, self.addresses, self.connects = [], [], [], []
         self.steps = self.run()
 
     def run(self):
@@ -233,6 +234,7 @@ class Client:
             if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise Wrong(f"connect: {errno.errorcode.get(code, code)}")
             self.connecting = False
+            self.connects.append(("{}:{}".format(*self.socket.getsockname()), time.time_ns()))
         self.flush()
 
     def drop(self):

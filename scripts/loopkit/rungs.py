@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import sys
+import time
 
 from lib import PROJECT, Trouble, proc, setup, until
 from lib.server import RUNG_SAYS, STHENO_SAYS, Child
 
-from . import TARGET, broken, kinds
+from . import TARGET, broken, kinds, strace
 from .clients import is_listening
 
 # Rung → the kind of what it answers. These have a loop, and record it.
@@ -137,19 +138,30 @@ def build(rungs, *others):
 
 class Running(Child):
     """A rung that runs, on a free port. Its output is in the file `log`; what the echo rungs say about each line of a
-    client goes nowhere."""
+    client goes nowhere. With `trace`, strace(1) writes its system calls to this file; they are whole after `end`."""
 
-    def __init__(self, rung, *options, log, **streams):
-        self.rung = rung
+    def __init__(self, rung, *options, log, trace=None, **streams):
+        self.rung, self.tracer = rung, 0
         TARGET.mkdir(parents=True, exist_ok=True)
         out = open(log, "wb")
         # stheno says all that it says on standard error; a program that is not ours says there why it ends.
         is_ours = isinstance(rung, Rung) and not rung.is_python
         with out, open(os.devnull, "wb") as nothing:
             streams = {"stdout": out, "stderr": nothing if is_ours and rung.name != "stheno" else out} | streams
-            super().__init__(rung.command(*options), **streams)
+            command = rung.command(*options)
+            super().__init__(strace.command(command, trace) if trace else command, **streams)
         self.wait_until_ready(lambda: self.find_port(log), log, 20)
         self.port, self.sockets_at_start = self.find_port(log), self.sockets()
+        self.tracer = proc.tracer(self.pid)
+
+    def end(self, patience=10):
+        super().end(patience)
+        if self.tracer:
+            try:
+                until(lambda: not proc.is_alive(self.tracer), "strace ends")
+            except Trouble:
+                os.kill(self.tracer, signal.SIGKILL)
+            self.tracer = 0
 
     def find_port(self, log):
         """The port of a rung that serves; None before. A program that was given its port serves when it listens."""
@@ -175,7 +187,11 @@ class Running(Child):
         family = proc.family(self.pid)
         for pid in family:
             os.kill(pid, signal.SIGSTOP)
-        until(lambda: all(proc.state(pid) in "TXZ" for pid in family), "the rung stands still")
+        until(lambda: proc.are_stopped(family), "the rung stands still")
+        if self.tracer:
+            # A tracer stops a thread for a moment at each call as well: at the second look it stands still for good.
+            time.sleep(0.002)
+            until(lambda: proc.are_stopped(family), "the rung stands still")
 
     def thaw(self):
         for pid in proc.family(self.pid):

@@ -5,10 +5,11 @@ import dataclasses
 import json
 import pathlib
 import subprocess
+import time
 
 from lib import PROJECT, Trouble
 
-from . import TARGET, language, player, reading, rungs
+from . import TARGET, language, outside, player, reading, rungs, served, strace
 
 RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
 # Milliseconds that the database of a web rung takes: as in the lab; beside an echo rung, which has none, on one page.
@@ -21,13 +22,19 @@ SEVERAL = 5
 
 @dataclasses.dataclass
 class Run:
-    """One scenario on one rung: the recording, its file, and the clients as they were at the end."""
+    """One scenario on one rung: the recording, its file, and the clients as they were at the end. A rung that was recorded from
+    outside has a part for each thread that served, the first of which is the recording, and what it did with its clients."""
 
     rung: rungs.Rung
     scenario: language.Scenario
     file: pathlib.Path
     content: bytes
     clients: list
+    parts: list = dataclasses.field(default_factory=list)
+    left_out: int = 0
+    served: object = None
+    # Nanoseconds since 1970, when the rung was told to end.
+    ended_at: int = None
 
     @property
     def title(self):
@@ -35,8 +42,22 @@ class Run:
 
     @property
     def recording(self):
-        """What was recorded; None where nothing is."""
-        return self.content and reading.Recording(self.content, self.file)
+        return reading.Recording(self.content, self.file)
+
+    def pages(self):
+        """The title, the content and the file of each recording."""
+        for part in self.parts:
+            served = {client.name for client in self.clients for address in client.addresses
+                      if address in reading.Recording(part.content).peers()}
+            names = f" ({', '.join(sorted(served))})" if 0 < len(served) < SEVERAL else ""
+            yield f"{self.title} · {part.name}{names if len(self.parts) > 1 else ''}", part.content, part.file
+        if not self.parts:
+            yield self.title, self.content, self.file
+
+    @property
+    def recordings(self):
+        """The recording, or those of all threads."""
+        return [reading.Recording(part.content, part.file) for part in self.parts] or [self.recording]
 
 
 def play(rung, scenario, file=None, options=()):
@@ -51,43 +72,74 @@ def play(rung, scenario, file=None, options=()):
     with contextlib.suppress(FileNotFoundError):
         file.unlink()
     log = base.with_suffix(".log")
-    words = () if rung.from_outside else ("--record", str(file))
-    with rungs.Running(rung, *words, *options, log=log) as running:
+    trace = base.with_suffix(".strace") if rung.from_outside else None
+    words = () if trace else ("--record", str(file))
+    with rungs.Running(rung, *words, *options, log=log, trace=trace) as running:
         with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over,
                          may_be_busy=rung.from_outside) as play:
             clients = play.run()
             # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
             running.settle(play.connected())
+            ended_at = time.time_ns()
             running.end()
-    if rung.from_outside:
-        return Run(rung, scenario, None, None, clients)
+    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at)
+    if trace:
+        record_from_outside(run, trace)
+        return run
     try:
-        content = reading.named(file.read_bytes(), clients)
+        run.content = reading.named(file.read_bytes(), clients)
     except OSError as error:
         raise Trouble(f"{rung.name} has left no recording: {error.strerror} (see {log})") from error
-    file.write_bytes(content)
-    return Run(rung, scenario, file, content, clients)
+    file.write_bytes(run.content)
+    return run
+
+
+def record_from_outside(run, trace):
+    """Makes recordings of the system calls in the file `trace`: FILE, and FILE.2 and so on for further threads."""
+    run.served = served.follow(strace.parse(trace.read_text(errors="replace")))
+    connects = [pair for client in run.clients for pair in client.connects]
+    run.parts, run.left_out = outside.record(run.served, run.rung.name, run.ended_at, connects, run.rung.source)
+    if not run.parts:
+        raise Trouble(f"{run.rung.name} has accepted nothing that its system calls show: see {trace}")
+    for old in run.file.parent.glob(f"{run.file.name}.*"):
+        if old.suffix[1:].isdigit():
+            old.unlink()
+    for number, part in enumerate(run.parts, 1):
+        part.content = reading.named(part.content, run.clients)
+        part.file = run.file if number == 1 else run.file.with_name(f"{run.file.name}.{number}")
+        part.file.write_bytes(part.content)
+    run.content = run.parts[0].content
 
 
 def report(run):
     """What the clients saw, as lines: one for each client, or for each group of several."""
-    recording, number = run.recording, run.scenario.clients
-    peers = recording.peers() if recording else {}
-    turns = f", {recording.totals.get('turns', len(recording.turns()))} turns of the loop" if recording else ""
-    yield f"{run.title}: {number} client{'s' * (number > 1)}{turns}"
-    parts = {}
+    recordings, number = run.recordings, run.scenario.clients
+    peers = [(part, recording, recording.peers()) for part, recording in zip(run.parts or [None], recordings)]
+    if run.parts:
+        what = f"{counted(len(run.parts) + run.left_out, 'thread')} served" + (
+            f" ({run.left_out} of them have no recording)" if run.left_out else "")
+    else:
+        what = f"{recordings[0].totals.get('turns', len(recordings[0].turns()))} turns of the loop"
+    yield f"{run.title}: {counted(number, 'client')}, {what}"
+    groups = {}
     for client in run.clients:
         name, count = client.group.name, client.group.count
-        parts.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
-    for name, clients in parts.items():
+        groups.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
+    for name, clients in groups.items():
         address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
-        where = f", {channel(address, recording, peers)}" if recording else ""
-        began = recording.began if recording else min(client.connected_at for client in run.clients) / 1e9
-        yield f"  {name:4} {f'{address}{where}: ' if address else ''}{saw(clients, began)}"
+        where = f"{address}, {channel(address, peers)}: " if address else ""
+        yield f"  {name:4} {where}{saw(clients, recordings[0].began)}"
 
 
-def channel(address, recording, peers):
-    return recording.show(peers[address]) if address in peers else "not in the recording"
+def counted(number, what):
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def channel(address, peers):
+    """Where the recordings have this client: in the last thread that had its connection."""
+    found = [f"{recording.show(known[address])}{f' of the {part.name}' if part else ''}"
+             for part, recording, known in peers if address in known]
+    return found[-1] if found else "not in the recording"
 
 
 def saw(clients, began):
@@ -144,21 +196,22 @@ def run(options):
     runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
     for rung in wanted:
         database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
-        words = [*(database if rung.kind.name == "web" else ()), *options.options]
-        runs.append(one := play(rung, scenario, options.record, words))
+        has_database = rung.kind.name == "web" and isinstance(rung, rungs.Rung)
+        runs.append(one := play(rung, scenario, options.record, [*(database if has_database else ()), *options.options]))
         print("\n".join(report(one)), flush=True)
-        if not one.content:
-            continue
-        if options.text:
-            print(recorder("lines", one.file), end="")
-            continue
-        found.append(findings(one.file))
-        print("\n".join(finding_lines(found[-1])), flush=True)
-    if found:
+        for title, _, file in one.pages():
+            if len(one.parts) > 1:
+                print(f"  {title.removeprefix(one.title)[3:]}:")
+            if options.text:
+                print(recorder("lines", file), end="", flush=True)
+                continue
+            found.append(findings(file))
+            print("\n".join(finding_lines(found[-1])), flush=True)
+    if not options.text:
         name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
         words = ["--compare"] * (len(wanted) > 1) + options.rungs + ["--scenario", scenario.name]
-        command = " ".join(["scripts/loop", *words])
-        pages = [(one.title, one.content, one.rung.source, command) for one in runs if one.content]
+        command = " ".join(["scripts/loop", *words, *(["--", *options.options] if options.options else [])])
+        pages = [(title, content, one.rung.source, command) for one in runs for title, content, _ in one.pages()]
         write_page(pages, options.out or TARGET / name, found)
     return 1 if any(client.failure for one in runs for client in one.clients) else 0
 
