@@ -69,7 +69,10 @@ def record(served, program, until, connects=(), source=""):
     if not served_at:
         served_at = {thread: 0 for thread, acts in served.acts.items()
                      if any(isinstance(getattr(act, "on", None), Listener) and act.kind == "accept" for act in acts)}
-    threads = sorted(served_at, key=served_at.get)
+    # A thread that accepts comes before those to which it gives connections.
+    accepting = {thread for thread in served_at if any(act.kind == "accept" for act in served.acts[thread])}
+    threads = sorted(served_at, key=lambda one: (one not in accepting, served_at[one] if one in accepting
+                                                 else served.trace.tasks[one].began))
     parts = []
     for thread in threads[:THREADS]:
         name = called(served.trace.tasks, thread)
@@ -200,6 +203,9 @@ class Thread:
                 self.block_in_accept(step)
             else:
                 self.call(step)
+        task = self.served.trace.tasks[self.thread]
+        if task.ended is None or task.ended > self.until:
+            self.put("Mark", self.until, name=self.name("the recording ends"))
 
     def steps(self):
         """The calls of a thread that blocks: those that belong together are one. Of a loop, each call is one."""

@@ -50,7 +50,7 @@ class Run:
             served = {client.name for client in self.clients for address in client.addresses
                       if address in reading.Recording(part.content).peers()}
             names = f" ({', '.join(sorted(served))})" if 0 < len(served) < SEVERAL else ""
-            yield f"{self.title} · {part.name}{names if len(self.parts) > 1 else ''}", part.content, part.file
+            yield f"{self.title} · {part.name}{names}" if len(self.parts) > 1 else self.title, part.content, part.file
         if not self.parts:
             yield self.title, self.content, self.file
 
@@ -137,7 +137,7 @@ def counted(number, what):
 
 def channel(address, peers):
     """Where the recordings have this client: in the last thread that had its connection."""
-    found = [f"{recording.show(known[address])}{f' of the {part.name}' if part else ''}"
+    found = [f"{recording.show(known[address])}{f', {part.name}' if part else ''}"
              for part, recording, known in peers if address in known]
     return found[-1] if found else "not in the recording"
 

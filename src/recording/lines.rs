@@ -226,7 +226,11 @@ struct Part {
 
 impl Part {
     fn into_text(self) -> String {
-        if self.facts.is_empty() { self.title } else { format!("{}: {}", self.title, self.facts.join(", ")) }
+        match (self.title.is_empty(), self.facts.is_empty()) {
+            (_, true) => self.title,
+            (true, _) => self.facts.join(", "),
+            _ => format!("{}: {}", self.title, self.facts.join(", ")),
+        }
     }
 }
 
