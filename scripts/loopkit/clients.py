@@ -42,9 +42,10 @@ class Client:
         self.inbox, self.outbox, self.replies = bytearray(), bytearray(), []
         self.asked = self.met = self.sent_lines = self.expected_lines = self.moved = 0
         self.receive_buffer, self.connected_at = None, 0
-        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there. All addresses it had, and when the
-        # connection of each was there.
-        self.answers, self.asked_at, self.addresses, self.connects = [], [], [], []
+        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there.
+        self.answers, self.asked_at = [], []
+        # All addresses that it had; pairs of one and the time when its connection was there; and of one and each time it sent.
+        self.addresses, self.connects, self.sent = [], [], []
         self.steps = self.run()
 
     def run(self):
@@ -205,6 +206,7 @@ class Client:
             while self.outbox and not self.connecting:
                 sent = self.socket.send(memoryview(self.outbox)[:CHUNK * 4])
                 self.moved += sent
+                self.sent.append((self.address, time.time_ns()))
                 del self.outbox[:sent]
             if self.closing and not self.outbox:
                 self.closing = False

@@ -219,12 +219,15 @@ class Thread:
                 began = pending.began if pending else interrupted[2]
             interrupted = None
             if isinstance(act, Act) and act.call.error == "EINTR":
-                interrupted = act.kind, act.on, began
+                interrupted = act.kind, act.on, began, act
                 continue
             if isinstance(act, Act) and act.kind == "lock" and act.call.length is not None and act.call.length < SHORT:
                 continue
             pending = None
             yield Step(act.kind, began, act)
+        if interrupted:
+            kind, on, began, act = interrupted
+            yield Step(kind, began, Act(kind, dataclasses.replace(act.call, ended=None), on))
         if pending:
             # The last wait was not over, or nothing came of it.
             on = next(iter(pending.act.asked), None)

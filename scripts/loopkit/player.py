@@ -29,6 +29,8 @@ class Play(contextlib.AbstractContextManager):
         self.scenario, self.kind, self.port = scenario, kind, port
         self.stop_rung, self.continue_rung, self.patience, self.is_over = freeze, thaw, patience, is_over
         self.may_be_busy, self.frozen = may_be_busy, False
+        # The times, in nanoseconds since 1970, from a freeze to the thaw.
+        self.freezes = []
         self.selector, self.masks = selectors.DefaultSelector(), {}
         self.events, self.counts, self.waiting = set(), {}, {}
         self.timers, self.order = [], itertools.count()
@@ -65,11 +67,13 @@ class Play(contextlib.AbstractContextManager):
 
     def freeze(self):
         self.frozen = True
+        self.freezes.append((time.time_ns(), None))
         self.stop_rung()
 
     def thaw(self):
         self.frozen = False
         self.continue_rung()
+        self.freezes[-1] = self.freezes[-1][0], time.time_ns()
 
     def __exit__(self, *_):
         """Closes what is left, and leaves no rung frozen."""

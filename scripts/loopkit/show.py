@@ -35,6 +35,8 @@ class Run:
     served: object = None
     # Nanoseconds since 1970, when the rung was told to end.
     ended_at: int = None
+    # The times (from, to) in which a scenario had stopped it.
+    frozen: list = dataclasses.field(default_factory=list)
 
     @property
     def title(self):
@@ -82,7 +84,8 @@ def play(rung, scenario, file=None, options=()):
             running.settle(play.connected())
             ended_at = time.time_ns()
             running.end()
-    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at)
+    frozen = [(since, until or ended_at) for since, until in play.freezes]
+    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, frozen=frozen)
     if trace:
         record_from_outside(run, trace)
         return run

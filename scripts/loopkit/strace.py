@@ -102,7 +102,8 @@ def parse(text):
                 signals.setdefault(thread, []).append((now, found[1]))
         elif match := RESUMED.match(rest):
             if call := open_calls.get(thread):
-                finish(call, match[2])
+                # A thread that ends in the call has `<... accept4 resumed> <unfinished ...>) = ?`.
+                finish(call, match[2].replace("<unfinished ...>", ""))
         elif match := BEGUN.match(rest):
             call = begin(thread, now, match[1], match[2], open_calls.get(thread))
             if call is not (last := open_calls.get(thread)):
