@@ -25,6 +25,8 @@ SHORT = 1_000_000
 TIMED_OUT = 5_000_000
 # The most records of a recording, as in the ring of a program that records itself; and the most threads that have one.
 MOST, THREADS = 32_768, 16
+# So many calls in a row on one connection, of less than 10 ms each, are one hook.
+MANY, BRIEF, GATHERED = 8, 10_000_000, "recv, send"
 HOOKS = {"lock": "wait for a thread", "child": "wait for a child"}
 
 
@@ -100,10 +102,19 @@ class Step:
     kind: str
     began: int
     act: Act
+    gathered: tuple = ()
 
     @property
     def call(self):
         return self.act.call
+
+
+def as_one(run):
+    """These steps, or one for all of them."""
+    if len(run) < MANY:
+        return run
+    call = dataclasses.replace(run[0].call, ended=run[-1].call.ended)
+    return [Step(GATHERED, run[0].began, Act(GATHERED, call, run[0].act.on), tuple(run))]
 
 
 class Thread:
@@ -193,7 +204,7 @@ class Thread:
     def run(self):
         for on in {act.on.descriptor: act.on for act in self.acts if isinstance(getattr(act, "on", None), Listener)}.values():
             self.put_new(on, 0)
-        for step in self.steps():
+        for step in self.gathered():
             if len(self.records) > MOST:
                 self.put("Mark", name=self.name("the rest is left out"))
                 break
@@ -233,6 +244,22 @@ class Thread:
             on = next(iter(pending.act.asked), None)
             kind = "accept" if isinstance(on, Listener) else "recv"
             yield Step(kind, pending.began, Act(kind, dataclasses.replace(pending.act.call, ended=None), on))
+
+    def gathered(self):
+        """The steps, with one in place of many short ones: an echo of megabytes has thousands of them, and what matters is
+        between them."""
+        run = []
+        for step in self.steps():
+            small = self.loop == "blocking" and step.kind in ("recv", "send") and (step.call.result or 0) > 0 and (
+                step.call.ended - step.began < BRIEF and step.call.ended <= self.until)
+            if run and not (small and run[0].act.on is step.act.on):
+                yield from as_one(run)
+                run = []
+            if small:
+                run.append(step)
+            else:
+                yield step
+        yield from as_one(run)
 
     def ended(self, step):
         """When the call returned; None if that was not before the end of the recording."""
@@ -321,6 +348,12 @@ class Thread:
         """The bytes of a call, or the connection that it has made; returns whether it has failed."""
         if kind == "accept" and step.act.made:
             self.put_new(step.act.made, ACCEPTED, key)
+        if kind == GATHERED:
+            for word, one, total in (("Read", "recv", "read"), ("Write", "send", "written")):
+                number = sum(part.call.result for part in step.gathered if part.kind == one)
+                self.totals[total] += number
+                self.put(word, key=key, b=number)
+            self.put("Mark", key=key, name=self.name("calls"), b=len(step.gathered))
         if kind not in ("recv", "send"):
             return False
         word, total = ("Read", "read") if kind == "recv" else ("Write", "written")

@@ -142,7 +142,9 @@ def channel(address, peers):
     """Where the recordings have this client: in the last thread that had its connection."""
     found = [f"{recording.show(known[address])}{f', {part.name}' if part else ''}"
              for part, recording, known in peers if address in known]
-    return found[-1] if found else "not in the recording"
+    # What was in the accept queue to the end has one time only.
+    is_queued = any(line.split()[0] == address and len(line.split()) == 2 for line in peers[0][1].all("queued"))
+    return found[-1] if found else "never accepted" if is_queued else "not in the recording"
 
 
 def saw(clients, began):

@@ -188,7 +188,9 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
                 let Some(part) = parts.iter_mut().rfind(|part| part.key == record.key) else { continue };
                 let took = Duration::from_nanos(record.time.saturating_sub(part.since));
                 if took >= WORTH_A_WORD && book.is_from_outside() {
-                    part.facts.insert(0, format!("blocked for {}", time(took)));
+                    // Many short calls do not block.
+                    let verb = if part.title.ends_with(", send") { "took" } else { "blocked for" };
+                    part.facts.insert(0, format!("{verb} {}", time(took)));
                     part.facts.extend(behind(&book.queued(part.since, record.time)));
                 } else if took >= WORTH_A_WORD {
                     part.facts.push(format!("took {}", time(took)));

@@ -171,6 +171,8 @@ impl Hooks {
         if !is_loop && queued == 0 || !findings.wants(FindingKind::SlowHook, span.key, exit, book) {
             return;
         }
+        // Many short calls do not block.
+        let verb = if book.name(span.name).contains(", ") { "took" } else { "blocked for" };
         let behind = match (ready, queued) {
             (0, 0) => "nothing waited behind it".into(),
             (0, 1) => "1 connection waited to be accepted".into(),
@@ -185,7 +187,7 @@ impl Hooks {
             key: span.key,
             time: span.enter,
             text: format!(
-                "{} blocked for {}; {behind}",
+                "{} {verb} {}; {behind}",
                 of(span, book),
                 lines::time(Duration::from_nanos(span.own))
             ),

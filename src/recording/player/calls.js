@@ -11,6 +11,7 @@ const CALLS = {
     enter: (call, reported, blocks, pending) => `The thread calls ${call}${reported ? ", which the wait has reported" : ""}`
       + `${pending ? ", and it does not return" : blocks ? `, and blocks for ${blocks}` : ""}.`,
     exit: (call, failed, time, facts) => `${call} ${failed ? "fails" : "returns"} after ${time}${facts ? `: ${facts}` : ""}.`,
+    many: (call, time, facts) => `${call}: many short calls in ${time}: ${facts}.`,
     pending: (call, time) => `${call} has not returned after ${time}: here the recording ends.`,
     queued: (names) => ` Meanwhile ${names} ${names.includes(",") ? "wait" : "waits"} in the accept queue.`,
     queue: (count, most, names) => `In the accept queue: ${count} of at most ${most}${names ? ` (${names})` : ""}.`,
@@ -28,6 +29,7 @@ const CALLS = {
       + `${pending ? "; вызов не возвращается" : blocks ? `; вызов блокирует поток на ${blocks}` : ""}.`,
     exit: (call, failed, time, facts) =>
       `${call}: ${failed ? "ошибка" : "возврат"} через ${time}${facts ? `; ${facts}` : ""}.`,
+    many: (call, time, facts) => `${call}: много коротких вызовов за ${time}; ${facts}.`,
     pending: (call, time) => `${call}: за ${time} вызов не вернулся, на этом запись кончается.`,
     queued: (names) => ` Тем временем в очереди accept ${names.includes(",") ? "ждут" : "ждёт"}: ${names}.`,
     queue: (count, most, names) => `В очереди accept: ${count}, самое большее ${most}${names ? ` (${names})` : ""}.`,
@@ -36,6 +38,11 @@ const CALLS = {
   },
 };
 const MOST_NAMES = 4;
+
+// Whether a hook is many short calls in a row.
+function isMany(hook) {
+  return hook.name.includes(",");
+}
 
 // The call that is a hook, with its connection.
 function callOf(model, hook) {
@@ -63,9 +70,9 @@ function callSentence(model, i) {
   if (kind[i] === KIND.Wait && model.blocks) return say.wait(model.name(recording.name[i]));
   if (kind[i] === KIND.Turn && model.blocks) return clientSentence(model, model.turns[model.turnOf[i]]);
   if (kind[i] === KIND.Enter && hook)
-    return say.enter(callOf(model, hook), hook.why === "event", slow ? duration(hook.length) : "", hook.ending === 3) + meanwhile;
+    return say.enter(callOf(model, hook), hook.why === "event", slow && !isMany(hook) ? duration(hook.length) : "", hook.ending === 3) + meanwhile;
   if (kind[i] === KIND.Exit && hook) {
-    const text = hook.ending === 3 ? say.pending(callOf(model, hook), duration(hook.length))
+    const text = isMany(hook) ? say.many(callOf(model, hook), duration(hook.length), factsOf(model, hook)) : hook.ending === 3 ? say.pending(callOf(model, hook), duration(hook.length))
       : say.exit(callOf(model, hook), hook.ending === 1, duration(hook.length), factsOf(model, hook));
     const behind = slow ? model.behind(hook) : [];
     return text + behindText(model, behind) + meanwhile;
