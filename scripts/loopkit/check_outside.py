@@ -69,7 +69,11 @@ while True:
         while data := client.recv(100):
             client.sendall(data)
 """
-SILENT = "# A is silent while B asks.\nA connect, say there, pause 300 ms\nA ask, answer, close\nB wait for there, connect, ask, answer, close\n"
+SILENT = """# A is silent while B asks.
+A connect, say there, pause 300 ms
+A ask, answer, close
+B wait for there, connect, ask, answer, close
+"""
 
 
 def promise(run):

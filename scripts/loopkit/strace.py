@@ -86,6 +86,17 @@ class Trace:
     def of(self, thread):
         return [call for call in self.calls if call.thread == thread]
 
+    def called(self, thread):
+        """`main thread`, `Thread-1`, `process 2`, `process 2, thread 1`: as many words as are needed."""
+        tasks, task = self.tasks, self.tasks[thread]
+        processes = sorted({one.process for one in tasks.values()}, key=lambda number: (tasks[number].began, number))
+        number = processes.index(task.process)
+        threads = sorted((one.number for one in tasks.values() if one.process == task.process and one.is_thread),
+                         key=lambda one: (tasks[one].began, one))
+        own = task.name or f"thread {threads.index(thread) + 1}" if task.is_thread else ""
+        process = f"process {number + 1}" if number else ""
+        return ", ".join(filter(None, (process, own))) or "main thread"
+
 
 def parse(text):
     """The trace in this output of `strace -f` with nanoseconds."""
