@@ -301,7 +301,7 @@ fn with_a_drain_delay_health_fails_before_the_server_stops_to_accept() {
     send(server.workers[0], Signal::KILL);
     eventually("another one serves", || restarts() == 1.0);
     server.signal(Signal::TERM);
-    server.wait_for("Shutting down: up to 30 s");
+    eventually("the delay is over", || server.count_said("Shutting down") == 2);
     assert!(server.wait().success());
 }
 
