@@ -8,7 +8,7 @@ import tempfile
 
 from lib import Trouble
 
-from . import TARGET, judge, language, outside, reading, rungs, served, show, strace
+from . import TARGET, judge, language, outside, page, reading, rungs, served, show, strace
 from .kinds import PAGE
 from .promises import need
 
@@ -110,11 +110,14 @@ def reader():
     need(trace.tasks[7].how == "killed by SIGKILL" and trace.tasks[8].ended, "how the threads end")
 
 
+def traced():
+    """The recordings of the trace, in which another client waits to be accepted from second 101 on."""
+    return outside.record(served.follow(strace.parse(TRACE)), "p", 101_900_000_000, [("127.0.0.1:42", 101_000_000_000)], "text")
+
+
 def threads():
     """Both threads of the trace have a recording: one accepts, and the other one reads, fails to write, and closes."""
-    found = served.follow(strace.parse(TRACE))
-    second = 1_000_000_000
-    parts, left_out = outside.record(found, "p", 101_900_000_000, [("127.0.0.1:42", 101 * second)], "text")
+    parts, left_out = traced()
     main, other = (reading.Recording(part.content) for part in parts)
     need([part.name for part in parts] == ["main thread", "Thread-1"] and not left_out, f"{[part.name for part in parts]}")
     need(main.loop == other.loop == "blocking" and main.source == "text", "the head")
@@ -165,6 +168,32 @@ def programs():
                 need(message in str(trouble) and "\n" not in str(trouble), str(trouble))
             else:
                 raise Trouble(f"{text!r} was played")
+
+
+def page_of_threads(window, visit, folder):
+    """What is wrong with a page of recordings from outside: `visit` opens it."""
+    parts, _ = traced()
+    page.make([(part.name, part.content, None, "") for part in parts], folder / "threads.html")
+    for width in (390, 1400):
+        window.resize(width)
+        for language, words in WORDS.items():
+            for rec in (0, 1, 2):
+                yield from visit(window, folder / "threads.html", f"rec={rec}&lang={language}")[1]
+                if (wide := window.run("document.documentElement.scrollWidth")) > width:
+                    yield f"threads, {rec} in {language} at {width} px: the page is {wide} px wide"
+                if (text := window.run("document.body.innerText")).find(words[rec]) < 0:
+                    yield f"threads, {rec} in {language}: '{words[rec]}' is not in {text[:300]!r}"
+            window.press("l")
+            text = window.run("document.getElementById('sentence').textContent")
+            if not all(word in text for word in words[3:]):
+                yield f"threads in {language}: the longest turn says {text!r}"
+
+
+# Language → what the pages of all threads, of the first and of the second say; and then the sentence of the call that blocks.
+WORDS = {"en": ("recordings of threads", "by its system calls", "The thread calls recv",
+                "recv of connection fd 4 returns after 494 ms", "Meanwhile 127.0.0.1:42 waits"),
+         "ru": ("записи потоков", "по его системным вызовам", "Поток вызывает recv",
+                "recv для connection fd 4: возврат через 494 мс", "в очереди accept ждёт: 127.0.0.1:42")}
 
 
 def written(path, text):
