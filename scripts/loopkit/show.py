@@ -233,7 +233,7 @@ def page(options):
     """`scripts/loop page FILE…`."""
     rungs.build([], "recording")
     recordings = [(file, reading.read(file)) for file in options.files]
-    titles = [f"{recording.program} · {file.name}" for file, recording in recordings]
+    titles = [" · ".join([recording.program, *recording.all("thread"), file.name]) for file, recording in recordings]
     entries = [(title, file.read_bytes(), recording.source, f"scripts/loop page {file.name}")
                for title, (file, recording) in zip(titles, recordings)]
     write_page(entries, options.out or options.files[0].with_suffix(".html"), [findings(file) for file in options.files])
