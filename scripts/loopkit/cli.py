@@ -22,7 +22,8 @@ def play_parser(doc):
     top.add_argument("rungs", nargs="*", metavar="RUNG", help="a rung, stheno, a broken rung, or the path of a program; its own "
                      "options come last, after --")
     top.add_argument("--compare", nargs="+", metavar="RUNG", default=[], help="several rungs, side by side on one page")
-    top.add_argument("--scenario", metavar="NAME", help="as --list prints them, or a file NAME.txt")
+    top.add_argument("--scenario", metavar="NAME", help="as --list prints them, or a file NAME.txt; of a broken rung, "
+                     "that of its patch")
     top.add_argument("--list", action="store_true", help="print the scenarios")
     top.add_argument("--text", action="store_true", help="print the lines of --loop in place of the page")
     top.add_argument("--out", type=pathlib.Path, metavar="FILE.html", help="the page (target/loop/RUNG-NAME.html)")
@@ -68,7 +69,7 @@ def main(doc):
         if options.list:
             return show.scenarios()
         options.rungs += options.compare
-        if not options.rungs or not options.scenario:
+        if not options.rungs or not options.scenario and not all("+" in rung for rung in options.rungs):
             parser.error("a rung and --scenario are wanted; --list prints the scenarios")
         if options.record and len(options.rungs) > 1:
             parser.error("--record is for one rung")

@@ -41,7 +41,8 @@ class Client:
         self.connecting, self.reading, self.closing, self.ended = False, True, False, None
         self.inbox, self.outbox, self.replies = bytearray(), bytearray(), []
         self.asked = self.met = self.sent_lines = self.expected_lines = self.moved = 0
-        self.receive_buffer, self.connected_at = None, 0
+        # Nanoseconds: when its last connection began, since 1970, and how long the slowest one took.
+        self.receive_buffer, self.connected_at, self.longest_connect = None, 0, 0
         # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there.
         self.answers, self.asked_at = [], []
         # All addresses that it had; pairs of one and the time when its connection was there; and of one and each time it sent.
@@ -117,6 +118,9 @@ class Client:
         text = lines(step.number, self.sent_lines) if step.text is None else step.text
         self.sent_lines += step.number or 0
         self.push(text)
+
+    def do_send_endless(self, step):
+        self.push(b"x" * step.number)
 
     def do_expect(self, step):
         text = lines(step.number, self.expected_lines) if step.text is None else step.text
@@ -236,6 +240,7 @@ class Client:
             if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise Wrong(f"connect: {errno.errorcode.get(code, code)}")
             self.connecting = False
+            self.longest_connect = max(self.longest_connect, time.time_ns() - self.connected_at)
             self.connects.append(("{}:{}".format(*self.socket.getsockname()), time.time_ns()))
         self.flush()
 

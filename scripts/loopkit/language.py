@@ -19,6 +19,7 @@ STEPS = {
     "connect": "",
     "ask": rf"(?: {BYTES})?(?: in (?P<pieces>\d+) pieces (?P<apart>\d+) ms apart)?",
     "answer": WITHIN,
+    "send endless": rf" {BYTES}",
     "send": rf" (?:{TEXT}|{BYTES})",
     "expect end": WITHIN,
     "expect": rf" (?:{TEXT}|{BYTES}){WITHIN}",

@@ -30,6 +30,8 @@ OUTSIDE = {
 PYTHON = PROJECT / "examples" / "python"
 OUTSIDE |= {f"python/{path.stem}": {"tcp": "echo", "web": "web"}[path.stem[:3]]
             for path in sorted(PYTHON.glob("*_*.py")) if re.match("tcp_|web_(?!cpubound)", path.stem)}
+# These are played for their broken ones only.
+FOR_BREAKS = {"web_cpubound": "web", "async_server_step3": "file"}
 KINDS = LOOPS | OUTSIDE
 DEBUG = PROJECT / "target" / "debug"
 SITE = TARGET / "site"
@@ -44,15 +46,15 @@ class Rung:
     def __init__(self, name):
         self.name = name
         self.whole, _, self.patch = name.partition("+")
-        if self.whole not in KINDS:
+        kind = (KINDS | FOR_BREAKS).get(self.whole)
+        if not kind:
             raise Trouble(f"there is no rung '{self.whole}'; there are {', '.join(KINDS)}")
         if self.patch and name not in broken.names():
             raise Trouble(f"there is no broken rung '{name}'; there are {', '.join(broken.names())}")
-        kind = KINDS[self.whole]
         self.kind = kinds.File(SITE) if kind == "file" else kinds.of(kind)
         self.is_python = self.whole.startswith("python/")
         # Whether strace(1) records it.
-        self.from_outside = self.whole in OUTSIDE
+        self.from_outside = self.whole in OUTSIDE or self.whole == "web_cpubound"
 
     @property
     def slug(self):
@@ -85,7 +87,8 @@ class Rung:
     def command(self, *options):
         where = ["--host", "127.0.0.1", "--port", "0"]
         python = [sys.executable, "-u"] if self.is_python else []
-        return [*python, str(self.program), *(["-r", str(SITE)] if self.name == "stheno" else []), *where, *options]
+        root = ["-r", str(SITE)] if self.kind.name == "file" else []
+        return [*python, str(self.program), *root, *where, *options]
 
 
 class Program:
@@ -129,11 +132,18 @@ def build(rungs, *others):
     """Builds these rungs and other programs, and the folder that stheno serves: the demo site, and files of lines."""
     ours = {rung.whole for rung in rungs if not rung.patch and not rung.is_python and isinstance(rung, Rung)}
     setup.build(*sorted(ours | set(others)), profile="debug")
-    for rung in rungs:
-        if rung.patch:
-            broken.build(rung.name)
-    if any(rung.name == "stheno" for rung in rungs):
+    broken.build([rung.name for rung in rungs if rung.patch])
+    if any(rung.kind.name == "file" for rung in rungs):
         shutil.copytree(PROJECT / "examples" / "site", SITE, dirs_exist_ok=True)
+        link_out()
+
+
+def link_out():
+    """Puts a link into the folder that leads out of it."""
+    outside, link = SITE.with_name("outside.txt"), SITE / "outside.txt"
+    outside.write_text("This file is beside the root.\n", encoding="ascii")
+    if not link.is_symlink():
+        link.symlink_to(outside)
 
 
 class Running(Child):

@@ -9,7 +9,7 @@ import time
 
 from lib import PROJECT, Trouble
 
-from . import TARGET, language, outside, player, reading, rungs, served, strace
+from . import TARGET, broken, language, outside, player, reading, rungs, served, strace, witness
 
 RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
 # Milliseconds that the database of a web rung takes: as in the lab; beside an echo rung, which has none, on one page.
@@ -33,10 +33,11 @@ class Run:
     parts: list = dataclasses.field(default_factory=list)
     left_out: int = 0
     served: object = None
-    # Nanoseconds since 1970, when the rung was told to end.
+    # Nanoseconds since 1970, when the rung was told to end. Processes that went on after it.
     ended_at: int = None
     # The times (from, to) in which a scenario had stopped it.
     frozen: list = dataclasses.field(default_factory=list)
+    left_behind: int = 0
 
     @property
     def title(self):
@@ -85,7 +86,7 @@ def play(rung, scenario, file=None, options=()):
             ended_at = time.time_ns()
             running.end()
     frozen = [(since, until or ended_at) for since, until in play.freezes]
-    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, frozen=frozen)
+    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, frozen=frozen, left_behind=running.left_behind)
     if trace:
         record_from_outside(run, trace)
         return run
@@ -134,8 +135,17 @@ def report(run):
         yield f"  {name:4} {where}{saw(clients, recordings[0].began)}"
 
 
+def witnessed(run):
+    """What is seen of the break, if this is a broken rung with its own scenario."""
+    if run.rung.patch and (about := broken.read(run.rung.name)).scenario == run.scenario.name:
+        yield f"  broken: {about.en}"
+        for words in about.witnesses:
+            yield f"  witness: {witness.found(words, run) or f'{words}: not seen this time'}"
+
+
 def counted(number, what):
-    return f"{number} {what}{'s' * (number != 1)}"
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{number} {what if number == 1 else plural}"
 
 
 def channel(address, peers):
@@ -192,8 +202,11 @@ def write_page(recordings, out, found):
 
 def run(options):
     """`scripts/loop RUNG … --scenario NAME`."""
-    scenario = language.load(options.scenario, options.clients)
     wanted = [rungs.of(name) for name in options.rungs]
+    breaks = [broken.read(rung.name) for rung in wanted if rung.patch]
+    scenario = language.load(options.scenario or breaks[0].scenario, options.clients)
+    # A broken rung is shown with the options that show it best.
+    options.options = options.options or [word for one in breaks[:1] for word in one.options]
     for rung in wanted:
         if reason := scenario.misfit(rung):
             raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
@@ -201,9 +214,10 @@ def run(options):
     runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
     for rung in wanted:
         database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
-        has_database = rung.kind.name == "web" and isinstance(rung, rungs.Rung)
+        has_database = rung.kind.name == "web" and isinstance(rung, rungs.Rung) and rung.whole not in rungs.FOR_BREAKS
+        has_database &= "--db" not in options.options
         runs.append(one := play(rung, scenario, options.record, [*(database if has_database else ()), *options.options]))
-        print("\n".join(report(one)), flush=True)
+        print("\n".join([*report(one), *witnessed(one)]), flush=True)
         for title, _, file in one.pages():
             if len(one.parts) > 1:
                 print(f"  {title.removeprefix(one.title)[3:]}:")
