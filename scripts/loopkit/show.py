@@ -35,9 +35,9 @@ class Run:
     served: object = None
     # Nanoseconds since 1970, when the rung was told to end. Processes that went on after it.
     ended_at: int = None
-    left_behind: int = 0
     # The times (from, to) in which a scenario had stopped it.
     frozen: list = dataclasses.field(default_factory=list)
+    left_behind: int = 0
 
     @property
     def title(self):
@@ -86,7 +86,7 @@ def play(rung, scenario, file=None, options=()):
             ended_at = time.time_ns()
             running.end()
     frozen = [(since, until or ended_at) for since, until in play.freezes]
-    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, left_behind=running.left_behind, frozen=frozen)
+    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, frozen=frozen, left_behind=running.left_behind)
     if trace:
         record_from_outside(run, trace)
         return run
@@ -247,7 +247,7 @@ def page(options):
     """`scripts/loop page FILE…`."""
     rungs.build([], "recording")
     recordings = [(file, reading.read(file)) for file in options.files]
-    titles = [" · ".join([recording.program, *recording.all("thread"), file.name]) for file, recording in recordings]
+    titles = [f"{recording.program} · {file.name}" for file, recording in recordings]
     entries = [(title, file.read_bytes(), recording.source, f"scripts/loop page {file.name}")
                for title, (file, recording) in zip(titles, recordings)]
     write_page(entries, options.out or options.files[0].with_suffix(".html"), [findings(file) for file in options.files])
