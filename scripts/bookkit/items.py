@@ -37,7 +37,7 @@ def find_rust(path, text, name):
         at = [match.start() for match in re.finditer(rf"(?m)^{re.escape(name)}", bare)]
         begin, end = only(path, name, [(one, closing(bare, one)) for one in at])
     else:
-        begin, end = only(path, name, definitions(bare, name, 0, len(bare)))
+        begin, end = only(path, name, definitions(bare, name, 0, len(bare), ""))
     return dedent(with_docs(text, begin) + text[begin:end])
 
 
@@ -46,8 +46,8 @@ def impls(bare, what):
         yield match.start(), closing(bare, match.start())
 
 
-def definitions(bare, name, begin, end):
-    pattern = re.compile(rf"(?m)^ *{VISIBLE}{WORDS} {re.escape(name)}\b")
+def definitions(bare, name, begin, end, indent=" *"):
+    pattern = re.compile(rf"(?m)^{indent}{VISIBLE}{WORDS} {re.escape(name)}\b")
     return [(match.start(), closing(bare, match.start())) for match in pattern.finditer(bare, begin, end)]
 
 
