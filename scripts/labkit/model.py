@@ -50,19 +50,20 @@ class Prediction:
     waiting: float
 
     @property
-    def count(self):
-        """The servers in words."""
-        return "any" if math.isinf(self.servers) else f"{self.servers:g}"
+    def is_near_the_knee(self):
+        """Whether users ask for almost as much as the servers can do: then chance makes a queue that no mean shows."""
+        return 0.85 < self.busy <= 0.999
 
 
-def predict(servers, load):
-    """What the law predicts; `servers` may be math.inf."""
-    asked = load.users / (load.think + load.service)
+def predict(servers, load, beside=0.0):
+    """What the law predicts; `servers` may be math.inf, and a response takes `beside` seconds outside of the servers."""
+    asked = load.users / (load.think + load.service + beside)
     # Without a service time the servers are no limit that this law knows.
     able = servers / load.service if load.service else math.inf
     rate = min(able, asked)
-    response = max(load.service, load.users / rate - load.think)
-    return Prediction(servers, rate, response, asked / able if asked < able else 1.0, rate * (response - load.service))
+    response = max(load.service + beside, load.users / rate - load.think)
+    waiting = rate * (response - load.service - beside)
+    return Prediction(servers, rate, response, asked / able if asked < able else 1.0, waiting)
 
 
 def difference(measured, predicted):
