@@ -1,7 +1,7 @@
 //! - New here: the lab's whole `AsyncHTTPRequestHandler`, name by name: the bridge to the server itself.
 //! - Try it: `cargo run --example async_server_step3 -- -r examples/site`, then <http://127.0.0.1:9000/>.
 //! - What it costs: one connection per request; every file is copied through this process, 4,096 bytes at a time.
-//! - Break it: open the path with `File::open` in place of `Beneath::open`, and link `/etc` into the root.
+//! - Break it: `scripts/loop async_server_step3+follows_links`: a link leads out of the root.
 //!
 //! `http1::Connection`, `files::FileService` and `server::HttpChannel` are this program with keep-alive,
 //! pipelining, ranges, validators, `sendfile`, lingering close, and a limit for everything.

@@ -1,7 +1,7 @@
 //! - New here: messages, not bytes: a *terminator* ends one, a *producer* makes one: `asynchat.async_chat`.
 //! - Try it: `cargo run --example tcp_chat -- --loop`, then `printf 'one\ntwo\nhalf' | nc -N localhost 9090`.
 //! - What it costs: a line is stored until it is complete, so its length must be limited.
-//! - Break it: remove MAX_LINE and run `cat /dev/zero | nc localhost 9090`: memory grows without bound.
+//! - Break it: `scripts/loop tcp_chat+no_max_line`: a line without an end fills the memory.
 //!
 //! It echoes lines. A read rarely ends where a line ends; a program that looks for the end of a line within one
 //! read fails when the network splits the line.

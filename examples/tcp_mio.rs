@@ -1,7 +1,7 @@
 //! - New here: epoll or kqueue, through mio: the kernel keeps the list and reports each *change* once.
 //! - Try it: `cargo run --example tcp_mio -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: one system call to register a client; a turn costs in proportion to the ready clients only.
-//! - Break it: remove one of the two inner loops: input that was left unread is not reported again.
+//! - Break it: `scripts/loop tcp_mio+lost_edge`: unread input is not reported again; or `+reads_on`.
 //!
 //! This rung does by hand what the library does in the next one, `tcp_reactor`. Another way to break it: a
 //! client that sends without a pause keeps the loop to itself. The reactor limits the share of a turn that each

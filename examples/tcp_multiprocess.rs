@@ -1,7 +1,7 @@
 //! - New here: fork. Every process inherits the listener from its parent, and accepts on it.
 //! - Try it: `cargo run --example tcp_multiprocess`, and one `nc localhost 9090` more than there are cores.
 //! - What it costs: a process per core, 50 KiB each; and at most as many clients as processes.
-//! - Break it: `kill` one of them: it is not replaced. `kill -9` the first: the others are left running.
+//! - Break it: `scripts/loop tcp_multiprocess+abandoned`: the parent ends without its children.
 //!
 //! The lab's server with processes. The port is bound once, before the fork: a child that binds again fails.
 //! Respawning and orphans are broken here on purpose; `stheno::master` solves both.

@@ -1,7 +1,7 @@
 //! - New here: processes and threads: cores × 10 threads, each of which accepts.
 //! - Try it: `cargo run --example tcp_multiprocess_threads -- --processes 2 --threads 2`, and four clients.
 //! - What it costs: less than one process per client; but a process that crashes takes ten clients with it.
-//! - Break it: connect one silent client more than there are threads: as in the pool, the next one waits for ever.
+//! - Break it: `scripts/loop tcp_multiprocess_threads+exits`: a client's error ends the process.
 //!
 //! The lab's server with processes and threads.
 

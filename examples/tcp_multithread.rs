@@ -1,7 +1,7 @@
 //! - New here: a thread for each client, so that no client waits for another.
 //! - Try it: `cargo run --example tcp_multithread`, and `nc localhost 9090` in as many terminals as you like.
 //! - What it costs: a thread per client: 2 MiB of addresses, ten KiB of memory, a switch for each read.
-//! - Break it: connect more clients than there can be threads (`toomanythreads`): the next one is turned away.
+//! - Break it: `scripts/loop tcp_multithread+join`: the thread is joined at once.
 //!
 //! The lab's `tcp_multithread`. Python's threads take turns at one lock (the GIL); these run at the same time,
 //! one on each core.

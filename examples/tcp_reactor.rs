@@ -1,7 +1,7 @@
 //! - New here: the loop is a library; each client's state is an object with hooks, as in `asyncore.dispatcher`.
 //! - Try it: `cargo run --example tcp_reactor -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: a small object per client; busy clients share each turn with the others.
-//! - Break it: return `true` from `writable` always: the loop never waits and keeps a core busy for nothing.
+//! - Break it: `scripts/loop tcp_reactor+always_writable`: the loop never waits, and keeps a core busy.
 //!
 //! The contract of `asyncore`: say what you wait for (`readable`, `writable`), and do a little when it is
 //! there.

@@ -1,7 +1,7 @@
 //! - New here: one thread for all: `select` returns the ready descriptors, and no other call waits.
 //! - Try it: `cargo run --example tcp_select -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: each call looks at all descriptors, idle ones too; tables hold each client's state.
-//! - Break it: 1,024 clients: a set has no room for more descriptors. Or compute for a second: all clients wait.
+//! - Break it: `scripts/loop tcp_select+accepts_once`: the accept handler does not add itself again.
 //!
 //! The lab's `select` server. A thread's stack remembered what its client waits for; here tables do. A waiter
 //! is called once (it is an `FnOnce`) and adds the next one itself: read, then write, then read again.

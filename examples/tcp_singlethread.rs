@@ -1,7 +1,7 @@
 //! - New here: socket, bind, listen, accept, recv, send, close; a call *blocks* until it has a result.
 //! - Try it: `cargo run --example tcp_singlethread`, and in another terminal `nc localhost 9090`; Ctrl+D ends it.
 //! - What it costs: one thread only; but it serves one client at a time, for as long as that client likes.
-//! - Break it: start a second `nc`: it is connected, and gets no response until the first one has ended.
+//! - Break it: `scripts/loop tcp_singlethread+no_timeout`: a silent client keeps the server for itself.
 //!
 //! The lab's `tcp_singlethread`.
 

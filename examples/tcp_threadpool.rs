@@ -1,7 +1,7 @@
 //! - New here: a fixed number of threads, which all accept; a client waits in the queue while all are busy.
 //! - Try it: `cargo run --example tcp_threadpool -- --threads 2`, and three times `nc localhost 9090`.
 //! - What it costs: a fixed number of threads under any load; and an event that tells them when to stop.
-//! - Break it: connect as many silent clients as threads: no other client is served, and no time-out ends it.
+//! - Break it: `scripts/loop tcp_threadpool+dies_on_reset`: an error ends a thread for ever.
 //!
 //! The lab's thread pool, in which a thread blocked in `accept` never sees the event; `shared/closable.rs` has a
 //! listener for which it does.

@@ -1,7 +1,7 @@
 //! - New here: the loop is in a runtime; the code looks like code with threads, with `await` where it waits.
 //! - Try it: `cargo run --example tcp_tokio -- --loop`, and `nc localhost 9090` in several terminals.
 //! - What it costs: one task per client: its state, which the compiler lays out, and no stack.
-//! - Break it: put `std::thread::sleep` into a task: all clients wait. A task gives way only at an `await`.
+//! - Break it: `scripts/loop tcp_tokio+sleeping_task`: a task that sleeps keeps the thread.
 //!
 //! The lab's `asyncio`, with the echo. `web_futures` shows what is below it.
 

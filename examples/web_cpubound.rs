@@ -1,7 +1,7 @@
 //! - New here: the page of `web_multithread`, but its handler computes instead of waiting. Threads use all cores.
 //! - Try it: `cargo run --example web_cpubound -r`, then `ab -c 1 -n 50 http://127.0.0.1:9090/`, then `-c 2`.
 //! - What it costs: one core per running request. More threads than cores take turns, which gains nothing.
-//! - Break it: `-c 100`: each response takes as long as all of them. A pool with one thread per core mends it.
+//! - Break it: `scripts/loop web_cpubound+join`: the thread is joined at once; one core computes.
 //!
 //! The lab says that Python's threads take turns at one lock, the GIL, so that they help only programs that
 //! wait. There is no such lock here: `scripts/lab show parallel` runs this beside its twin,

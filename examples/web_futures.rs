@@ -1,7 +1,7 @@
 //! - New here: what a runtime is made of: tasks, wakers, sockets that keep wakers, timers; on our reactor.
 //! - Try it: `cargo run --example web_futures -- --loop`, then `curl http://127.0.0.1:9090/`.
 //! - What it costs: two allocations per task, and a write per wake-up of the loop, which Tokio avoids.
-//! - Break it: return `Pending` in `sleep` without storing a waker: that task is never polled again.
+//! - Break it: `scripts/loop web_futures+lost_waker`: a `Pending` without a waker is never polled again.
 //!
 //! ```text
 //!               readiness                    wake (its number)                  poll

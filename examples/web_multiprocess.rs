@@ -1,7 +1,7 @@
 //! - New here: the page of `web_singlethread`, served by one process per core.
 //! - Try it: `cargo run --example web_multiprocess`, then `ab -c 8 -n 40 http://127.0.0.1:9090/`.
 //! - What it costs: as in the pool, m/0.3 requests a second for m processes, and five times a thread's memory.
-//! - Break it: as in the pool: 100 users at once wait for a few processes.
+//! - Break it: `scripts/loop web_multiprocess+dies_after_one`: a process that ends is not replaced.
 
 #[path = "shared/processes.rs"]
 mod processes;

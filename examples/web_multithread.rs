@@ -1,7 +1,7 @@
 //! - New here: the page of `web_singlethread`, with a thread for each client.
 //! - Try it: `cargo run --example web_multithread`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
 //! - What it costs: a thread for each request; the mean response time is now the database's 0.3 s.
-//! - Break it: with `--db 60000` every request keeps its thread for a minute, and the threads pile up.
+//! - Break it: `scripts/loop web_multithread+join`: the thread is joined at once.
 //!
 //! The lab's `web_multithread`.
 

@@ -1,7 +1,7 @@
 //! - New here: the page on the reactor: the wait is a *deadline* of the channel; `handle_timeout` ends it.
 //! - Try it: `cargo run --example web_reactor`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
 //! - What it costs: an object of a few dozen bytes per waiting client; no thread, no stack.
-//! - Break it: put `std::thread::sleep` into `handle_read`: the loop sleeps, and all clients wait.
+//! - Break it: `scripts/loop web_reactor+sleeps`: the hook sleeps, and all clients wait.
 
 #[path = "shared/acceptor.rs"]
 mod acceptor;

@@ -1,7 +1,7 @@
 //! - New here: the page of `web_singlethread` on `select`: waiting requests are in a queue ordered by time.
 //! - Try it: `cargo run --example web_select`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
 //! - What it costs: as `tcp_select`, and the queue; its first entry limits how long `select` waits.
-//! - Break it: use `thread::sleep` in place of the queue: all clients wait 0.3 s for each other, as in rung one.
+//! - Break it: `scripts/loop web_select+sleeps`: the handler sleeps; the loop stands still.
 
 #[path = "shared/recording.rs"]
 mod recording;

@@ -1,7 +1,7 @@
 //! - New here: one request, one response, close; the sleep takes the place of a database query.
 //! - Try it: `cargo run --example web_singlethread`, then <http://localhost:9090/> in a browser.
 //! - What it costs: 0.3 s per request. 100 users with 5 to 15 s between requests wait 20 s, in the kernel's queue.
-//! - Break it: `nc localhost 9090` and say nothing: there is no time-out here, so no other client is served.
+//! - Break it: `scripts/loop web_singlethread+short_queue`: `listen(1)`: the kernel drops connections.
 //!
 //! The lab's `web_singlethread`. Why 20 s: with m servers, service time S, N users and think time Z the rate is
 //! X = min(m/S, N/(Z+S)) and the wait N/X − Z. Here 1/0.3 = 3.3 requests a second, and 100/3.3 − 10 = 20 s.

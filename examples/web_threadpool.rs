@@ -1,7 +1,7 @@
 //! - New here: the page of `web_multithread`, with a fixed number of threads.
 //! - Try it: `cargo run --example web_threadpool`, then `ab -c 10 -n 40 http://127.0.0.1:9090/`.
 //! - What it costs: m threads serve at most m/0.3 requests a second: 33 with 10 threads.
-//! - Break it: 100 users without think time: each waits 3 s; 90 of them are in the queue.
+//! - Break it: `scripts/loop web_threadpool+one_accepts`: a thread holds a lock until it has answered.
 
 #[path = "shared/seed.rs"]
 mod seed;

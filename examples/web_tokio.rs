@@ -1,7 +1,7 @@
 //! - New here: the page on a runtime: `sleep(0.3).await` lets other tasks use the thread meanwhile.
 //! - Try it: `cargo run --example web_tokio`, then `ab -c 100 -n 1000 http://127.0.0.1:9090/`.
 //! - What it costs: a task of a few hundred bytes, and its timer, for each waiting client.
-//! - Break it: write `std::thread::sleep` for `tokio::time::sleep`: it compiles, and is the first rung again.
+//! - Break it: `scripts/loop web_tokio+sleeps`: `thread::sleep` compiles as well.
 //!
 //! The lab's `asyncio` server. `web_futures` is the same on our own loop.
 

@@ -221,7 +221,7 @@ macro_rules! option_words {
                 config, explain,
                 log, logfile, access_log, access_log_format, pidfile,
                 status, status_path, record, record_when_turn_exceeds,
-                grace, worker_timeout,
+                grace, drain_delay, worker_timeout,
                 user, group, sandbox,
                 auth, forwarded_field,
                 header_timeout, keepalive_timeout, body_timeout, min_body_rate, write_timeout, min_write_rate,

@@ -88,6 +88,8 @@ pub struct BaseConfig {
     pub workers: usize,
     /// How long responses that are due may take when the server drains.
     pub grace: Duration,
+    /// How long the server accepts after SIGTERM.
+    pub drain_delay: Duration,
     /// How long a worker may be away from its loop; zero for any time.
     pub worker_timeout: Duration,
     /// The file that holds the process id of the master.
@@ -222,6 +224,7 @@ pub(crate) fn base(values: &Values) -> Result<BaseConfig, ConfigError> {
         defer_accept: values.has("defer-accept"),
         workers: workers(values.number("workers", 0..=MAX_WORKERS)?),
         grace: values.seconds_or_zero("grace")?,
+        drain_delay: values.seconds_or_zero("drain-delay")?,
         worker_timeout: values.seconds_or_zero("worker-timeout")?,
         pidfile: values.path("pidfile"),
         log: log_level(values.text("log")).map_err(|wanted| values.usage("log", &wanted))?,

@@ -83,7 +83,12 @@ impl Work for Spinning {
 
 fn serve() {
     env_logger::Builder::new().filter_level(log::LevelFilter::Info).target(env_logger::Target::Stderr).init();
-    let plan = Plan { workers: 2, grace: Duration::from_secs(1), worker_timeout: TIMEOUT };
+    let plan = Plan {
+        workers: 2,
+        grace: Duration::from_secs(1),
+        drain_delay: Duration::ZERO,
+        worker_timeout: TIMEOUT,
+    };
     let master = Master::new(plan, Surroundings::default()).expect("a master");
     let births = &shared::words(1).expect("memory")[0];
     assert_eq!(master.run(&mut Spinning { births }).expect("workers"), Ended::Stopped);

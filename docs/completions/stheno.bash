@@ -35,6 +35,7 @@ _stheno() {
         --record) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
         --record-when-turn-exceeds) COMPREPLY=(); return ;;
         --grace) COMPREPLY=(); return ;;
+        --drain-delay) COMPREPLY=(); return ;;
         --worker-timeout) COMPREPLY=(); return ;;
         --user) COMPREPLY=(); return ;;
         --group) COMPREPLY=(); return ;;
@@ -60,7 +61,7 @@ _stheno() {
         --max-header-bytes) COMPREPLY=(); return ;;
         --max-body-bytes) COMPREPLY=(); return ;;
     esac
-    mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --tls-cert --tls-key --tls-self-signed --redirect-http --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --qr --open --check --explain --explain-header --log --logfile --access-log --access-log-format --pidfile --status --status-path --record --record-when-turn-exceeds --grace --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --allow --auth --auth-without-tls --proxy-protocol --forwarded-from --forwarded-field --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W '-r --root --host -p --port --listen --unix-mode -w --workers --accept --defer-accept --tls-cert --tls-key --tls-self-signed --redirect-http --listing --no-listing --dotfiles --no-symlinks --follow-symlinks --precompressed --max-age --file-cache --no-server-header --header --cache --cors --mime-types --default-type --index --clean-urls --spa --spa-file --error-page --config --qr --open --check --explain --explain-header --log --logfile --access-log --access-log-format --pidfile --status --status-path --record --record-when-turn-exceeds --grace --drain-delay --worker-timeout --version -h --help --user --group --sandbox --require-sandbox --allow --auth --auth-without-tls --proxy-protocol --forwarded-from --forwarded-field --header-timeout --keepalive-timeout --body-timeout --min-body-rate --write-timeout --min-write-rate --linger-timeout --max-connections --max-connections-per-ip --max-requests-per-connection --max-target-bytes --max-field-bytes --max-fields --max-header-bytes --max-body-bytes' -- "$word")
     if [[ $word != -* ]]; then compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$word"); fi
 }
 complete -F _stheno stheno

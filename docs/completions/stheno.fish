@@ -47,6 +47,7 @@ complete -c stheno -l status-path -x -d 'Serve the same pages to every client, b
 complete -c stheno -l record -r -F -d 'Record the loop of each worker in this file: what it waited for, called and moved'
 complete -c stheno -l record-when-turn-exceeds -x -d 'Write the recording at once when a turn takes longer'
 complete -c stheno -l grace -x -d 'Time to finish the responses that are due, after SIGTERM'
+complete -c stheno -l drain-delay -x -d 'Serve on for this time after SIGTERM, while /healthz of --status says 503 already: a load balancer sends no new requests before the server stops to accept'
 complete -c stheno -l worker-timeout -x -d 'Replace a worker that is away from its loop for this time; 0 for never'
 complete -c stheno -l version -d 'Print the version and exit'
 complete -c stheno -s h -l help -d 'Print the options and exit'

@@ -34,6 +34,24 @@ def state(pid):
         return "X"
 
 
+def are_stopped(pids):
+    """Whether all threads of these processes stand still; also those that a tracer stops, which it may do for a moment only."""
+    found = set()
+    for pid in pids:
+        for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+            with contextlib.suppress(OSError):
+                found.add(pathlib.Path(path).read_text().rsplit(")", 1)[1].split()[0])
+    return found <= set("tTXZ")
+
+
+def tracer(pid):
+    """The process that traces this one; 0 for none."""
+    try:
+        return int(re.search(r"^TracerPid:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M)[1])
+    except OSError:
+        return 0
+
+
 def is_alive(pid):
     return state(pid) not in "XZ"
 

@@ -35,7 +35,8 @@ class Child(contextlib.AbstractContextManager):
     ended with all its descendants when the block ends, by the signal `polite` first."""
 
     def __init__(self, command, log=None, polite=signal.SIGINT, **options):
-        self.polite, self.usage = polite, None
+        # `left_behind`: descendants that had to be killed after the end of the program.
+        self.polite, self.usage, self.left_behind = polite, None, 0
         with open(log or os.devnull, "wb") as out:
             options = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": out, "cwd": PROJECT} | options
             try:
@@ -79,8 +80,9 @@ class Child(contextlib.AbstractContextManager):
         for pid in everyone[1:]:
             # Descendants cannot be waited for; those that are still in the session were left behind.
             with contextlib.suppress(OSError):
-                if os.getsid(pid) == self.pid:
+                if os.getsid(pid) == self.pid and proc.is_alive(pid):
                     os.kill(pid, signal.SIGKILL)
+                    self.left_behind += 1
 
     def __exit__(self, *_):
         self.end()

@@ -1,10 +1,14 @@
 """Rungs that are broken on purpose: a patch in loopkit/broken, RUNG+NAME.patch, is applied to a copy of the rung.
 
-The copy is built in a mirror of the project below target/loop, which has the same manifests, lock file and sources (links); one
-manifest has the name of the broken rung in place of the rung's. So cargo needs no other file, and no network."""
+The copies are built in a mirror of the project below target/loop, which has the same manifests, lock file and sources (links);
+its manifests list the copies in place of the rung. So cargo needs no other file, and no network. Any other text in place of a
+rung is built in the same way."""
 
+import dataclasses
+import functools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -15,14 +19,48 @@ from . import TARGET
 PATCHES = PROJECT / "scripts" / "loopkit" / "broken"
 MIRROR = TARGET / "broken"
 HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@.*\n", re.M)
+# The words of a patch's head; the value may go on in lines that begin with two spaces.
+NEEDED, POSSIBLE = ("en", "ru", "scenario", "witness"), ("en", "ru", "scenario", "witness", "options")
+HEAD = re.compile(r"([a-z]+): (.*(?:\n  .*)*)\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """What a patch does, in two languages, and how that is seen: the scenario, options of the rung, and the witnesses."""
+
+    name: str
+    en: str
+    ru: str
+    scenario: str
+    witnesses: tuple
+    options: tuple
+    diff: str
+
+    @property
+    def whole(self):
+        return self.name.partition("+")[0]
 
 
 def names():
     return sorted(path.stem for path in PATCHES.glob("*.patch"))
 
 
+@functools.cache
+def read(name):
+    head, mark, diff = (PATCHES / f"{name}.patch").read_text(encoding="utf-8").partition("\n---")
+    found, rest = {}, head.strip() + "\n"
+    while match := HEAD.match(rest):
+        found[match[1]] = " ".join(match[2].split())
+        rest = rest[match.end():]
+    if rest or not mark or not set(NEEDED) <= set(found) <= set(POSSIBLE):
+        raise Trouble(f"{name}.patch: the head has the words {', '.join(POSSIBLE)}, and nothing else")
+    witnesses = tuple(word.strip() for word in found["witness"].split(";"))
+    options = tuple(shlex.split(found.get("options", "")))
+    return Broken(name, found["en"], found["ru"], found["scenario"], witnesses, options, "---" + diff)
+
+
 def example(name):
-    return name.replace("+", "_")
+    return re.sub(r"\W", "_", name)
 
 
 def source(name):
@@ -46,36 +84,50 @@ def patched(text, patch, name):
     return text
 
 
-def build(name):
-    """Makes the mirror and the patched source, and has cargo build it. A source that has not changed is not written."""
-    whole = name.partition("+")[0]
+def build(wanted):
+    """Builds broken rungs, by one call of cargo."""
+    build_sources({name: (read(name).whole, patched(text_of(read(name).whole), read(name).diff, name)) for name in wanted})
+
+
+def text_of(rung):
+    return (PROJECT / "examples" / f"{rung}.rs").read_text(encoding="utf-8")
+
+
+def build_sources(texts):
+    """Builds other texts in place of rungs, by one call of cargo: name → (rung, text). The result is `program(name)`. Raises
+    `Trouble` with what the compiler says."""
+    if not texts:
+        return
     MIRROR.mkdir(parents=True, exist_ok=True)
     for part in ("Cargo.lock", "src", "docs", "README.md", "tests"):
         link(MIRROR / part, PROJECT / part)
-    mirror_examples(whole, name)
-    rung = (PROJECT / "examples" / f"{whole}.rs").read_text(encoding="utf-8")
-    text = patched(rung, (PATCHES / f"{name}.patch").read_text(encoding="utf-8"), name)
-    # A rung has its own text in it, for the recording.
-    text = text.replace(f'include_str!("{whole}.rs")', f'include_str!("{example(name)}.rs")')
-    write(source(name), text)
-    command = ["cargo", "build", "--locked", "--manifest-path", str(MIRROR / "Cargo.toml"),
-               "--target-dir", str(PROJECT / "target"), "--example", example(name)]
+    mirror_examples({name: rung for name, (rung, _) in texts.items()})
+    for name, (rung, text) in texts.items():
+        # A rung has its own text in it, for the recording.
+        write(source(name), text.replace(f'include_str!("{rung}.rs")', f'include_str!("{example(name)}.rs")'))
+    words = [word for name in texts for word in ("--example", example(name))]
+    command = ["cargo", "build", "--quiet", "--locked", "--manifest-path", str(MIRROR / "Cargo.toml"), "--target-dir",
+               str(PROJECT / "target"), *words]
     try:
-        subprocess.run(command, cwd=MIRROR, check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Trouble(f"{name} cannot be built: {error}") from error
+        done = subprocess.run(command, cwd=MIRROR, check=False, capture_output=True, text=True)
+    except OSError as error:
+        raise Trouble(f"cargo does not start: {error}") from error
+    if done.returncode:
+        raise Trouble(f"{', '.join(texts)} cannot be built:\n{done.stderr.strip()}")
 
 
-def mirror_examples(whole, name):
-    """Makes the manifests and links to the sources, so that the package of the rung builds the broken one instead."""
-    found = 0
+def mirror_examples(rungs):
+    """Makes the manifests and links to the sources, so that the package of each rung builds what takes its place."""
     for package in ("Cargo.toml", "examples/runtimes/Cargo.toml", "examples/threads/Cargo.toml"):
         text = (PROJECT / package).read_text(encoding="utf-8")
-        found += text.count(f'{{ name = "{whole}"')
-        text = text.replace(f'{{ name = "{whole}"', f'{{ name = "{example(name)}"').replace(f"/{whole}.rs", f"/{example(name)}.rs")
+        for rung in sorted(set(rungs.values())):
+            line = re.compile(rf'^    \{{ name = "{rung}"(.*)\}},\n', re.M)
+            copies = [example(name) for name, whole in rungs.items() if whole == rung]
+
+            def listed(match, rung=rung, copies=copies):
+                return "".join(f'    {{ name = "{copy}"{match[1].replace(f"/{rung}.rs", f"/{copy}.rs")}}},\n' for copy in copies)
+            text = line.sub(listed, text)
         write(MIRROR / package, text)
-    if found != 1:
-        raise Trouble(f"{found} manifests list the rung {whole}")
     for path in (PROJECT / "examples").iterdir():
         if path.suffix == ".rs" or path.name in ("shared", "stheno_load", "tokio_httpd"):
             link(MIRROR / "examples" / path.name, path)

@@ -12,32 +12,31 @@ import zlib
 
 from lib import PROJECT, Progress, Trouble
 
-from . import TARGET, broken, check_page, language, live_check, page, reading, rungs, show
-from .promises import MOST, PROMISES, WITNESSES, everyone_is_served, need
+from . import TARGET, broken, check_breaks, check_outside, check_page, language, live_check, page, reading, rungs, show
+from .promises import MOST, PROMISES, everyone_is_served, need
 
-# Scenario of a broken rung → the kind of the finding.
-FINDINGS = {"sleeping_hook": "slow_hook", "lost_edge": "lost_edge"}
+# What the rungs without a loop play here: the others take long, and show the same.
+SHORT = "two_at_once"
 COMPARED = ["tcp_select", "tcp_mio", "tcp_reactor", "web_futures", "tcp_tokio"]
 
 
 def plays():
-    for name in language.names():
+    for name in PROMISES:
         scenario = language.load(name, MOST)
-        for rung in [*rungs.KINDS, *broken.names()]:
-            misfit = scenario.misfit(rung, rungs.Rung(rung).kind.name)
-            if not misfit and ("+" not in rung or WITNESSES.get(name) == rung):
+        for rung in [*rungs.LOOPS, *(rungs.OUTSIDE if name == SHORT else ())]:
+            if not scenario.misfit(rungs.Rung(rung)):
                 yield name, rung
 
 
 def check_play(name, rung):
     scenario = language.load(name, MOST)
     run = show.play(rungs.Rung(rung), scenario)
-    need(run.recording.program, "the recording names no program")
-    if name == "lost_edge" and "+" in rung:
-        need(run.clients[0].failure, "the broken rung answers as a whole one")
-    else:
+    if run.rung.from_outside:
         everyone_is_served(run)
-    PROMISES[name](run)
+        return check_outside.promise(run)
+    need(run.recording.program, "the recording names no program")
+    everyone_is_served(run)
+    return PROMISES[name](run)
 
 
 def check_language(_=None):
@@ -60,7 +59,8 @@ def check_language(_=None):
             need(message in str(trouble), f"'{trouble}' in place of '{message}'")
         else:
             raise Trouble(f"{text!r} is no scenario, and was read as one")
-    need(set(language.names()) == set(PROMISES), "a scenario without a promise that is checked, or the reverse")
+    used = set(PROMISES) | {broken.read(name).scenario for name in broken.names()}
+    need(set(language.names()) == used, "a scenario that nothing checks, or the reverse")
 
 
 def check_docs(_=None):
@@ -73,15 +73,6 @@ def check_docs(_=None):
     cells = " ".join(re.findall(r"(?m)^\| (`.*?) \|", text))
     for word in [*language.names(), *broken.names(), *language.STEPS]:
         need(re.search(rf"`{re.escape(word)}[ `]", cells), f"docs/LOOPS.md does not explain {word}")
-
-
-def check_doctor(_=None):
-    """The doctor finds what is broken in a broken rung, and not in the whole one."""
-    for name, rung in WITNESSES.items():
-        for one in (rung, rung.partition("+")[0]):
-            found = show.findings(show.play(rungs.Rung(one), language.load(name)).file)
-            kinds = [finding["kind"] for finding in found]
-            need((FINDINGS[name] in kinds) == (one == rung), f"{name} on {one}: the findings are {kinds}")
 
 
 def check_commands(_=None):
@@ -162,13 +153,15 @@ def check_reader(_=None):
 def check(options):
     """Prints each failure; returns 1 if there is one."""
     parts = [("language", check_language), ("patches", check_patches), ("reader", check_reader), ("docs", check_docs),
-             ("doctor", check_doctor), ("commands", check_commands), ("site", check_site), ("browser", check_in_browser)]
+             ("commands", check_commands), ("site", check_site), ("browser", check_in_browser)]
     parts += [(f"{name} on {rung}", lambda name=name, rung=rung: check_play(name, rung)) for name, rung in plays()]
+    parts += [(f"break: {name}", part) for name, part in check_breaks.PARTS.items()]
     parts += [(f"live: {name}", part) for name, part in live_check.PARTS.items()]
+    parts += [(f"outside: {name}", part) for name, part in check_outside.PARTS.items()]
     parts = [(name, part) for name, part in parts if not options.only or options.only in name]
     if not parts:
         raise Trouble(f"no check has '{options.only}' in its name")
-    rungs.build([rungs.Rung(name) for name in [*rungs.KINDS, *broken.names()]], "recording")
+    rungs.build([rungs.Rung(name) for name in [*rungs.KINDS, *rungs.FOR_BREAKS, *broken.names()]], "recording")
     progress, failed, begun = Progress(), 0, time.monotonic()
     for name, part in parts:
         progress.show(name)

@@ -10,7 +10,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from lib import PROJECT, Trouble, run_command  # noqa: E402
-from loopkit import browser, live_page, page, sample  # noqa: E402
+from loopkit import browser, check_outside, live_page, page, sample  # noqa: E402
 
 TURNS, SLOW = 2000, 700
 MOST_BYTES, MOST_MS = 1_000_000, 1000
@@ -47,6 +47,7 @@ def main():
         wrong = [*opens(window, folder), *steps(window, folder), *shows(window, folder, one), *counts(window, folder, one),
                  *translated(), *asks_me(window, folder, one),
                  *compares(window, folder, one), *fits(window, folder), *odd_ones(window, folder),
+                 *check_outside.page_of_threads(window, visit, folder),
                  *live_page.check(window, folder, content, TURNS)]
     if wrong:
         raise Trouble("\n  ".join(["the page is not in order:", *wrong]))

@@ -19,9 +19,11 @@ def play_parser(doc):
     title, _, rest = doc.partition("\n")
     top = argparse.ArgumentParser(prog="scripts/loop", description=title, epilog=rest,
                                   formatter_class=argparse.RawDescriptionHelpFormatter)
-    top.add_argument("rungs", nargs="*", metavar="RUNG", help="a rung with a loop, stheno, or a broken rung")
+    top.add_argument("rungs", nargs="*", metavar="RUNG", help="a rung, stheno, a broken rung, or the path of a program; its own "
+                     "options come last, after --")
     top.add_argument("--compare", nargs="+", metavar="RUNG", default=[], help="several rungs, side by side on one page")
-    top.add_argument("--scenario", metavar="NAME", help="as --list prints them, or a file NAME.txt")
+    top.add_argument("--scenario", metavar="NAME", help="as --list prints them, or a file NAME.txt; of a broken rung, "
+                     "that of its patch")
     top.add_argument("--list", action="store_true", help="print the scenarios")
     top.add_argument("--text", action="store_true", help="print the lines of --loop in place of the page")
     top.add_argument("--out", type=pathlib.Path, metavar="FILE.html", help="the page (target/loop/RUNG-NAME.html)")
@@ -53,18 +55,21 @@ def command_parser():
 
 
 def main(doc):
-    words = sys.argv[1:]
+    words, options_of_rung = sys.argv[1:], []
+    if "--" in words:
+        at = words.index("--")
+        words, options_of_rung = words[:at], words[at + 1:]
     interrupt_once()
     try:
         if words and words[0] in ("page", "doctor", "lines", "chrome", "live", "check"):
             options = command_parser().parse_args(words)
             return options.call(options)
         parser = play_parser(doc)
-        options = parser.parse_args(words)
+        options = parser.parse_args(words, argparse.Namespace(options=options_of_rung))
         if options.list:
             return show.scenarios()
         options.rungs += options.compare
-        if not options.rungs or not options.scenario:
+        if not options.rungs or not options.scenario and not all("+" in rung for rung in options.rungs):
             parser.error("a rung and --scenario are wanted; --list prints the scenarios")
         if options.record and len(options.rungs) > 1:
             parser.error("--record is for one rung")

@@ -41,9 +41,12 @@ class Client:
         self.connecting, self.reading, self.closing, self.ended = False, True, False, None
         self.inbox, self.outbox, self.replies = bytearray(), bytearray(), []
         self.asked = self.met = self.sent_lines = self.expected_lines = self.moved = 0
-        self.receive_buffer, self.connected_at = None, 0
-        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there. And all addresses it had.
-        self.answers, self.asked_at, self.addresses = [], [], []
+        # Nanoseconds: when its last connection began, since 1970, and how long the slowest one took.
+        self.receive_buffer, self.connected_at, self.longest_connect = None, 0, 0
+        # Pairs of nanoseconds since 1970: when it asked, and when the whole answer was there.
+        self.answers, self.asked_at = [], []
+        # All addresses that it had; pairs of one and the time when its connection was there; and of one and each time it sent.
+        self.addresses, self.connects, self.sent = [], [], []
         self.steps = self.run()
 
     def run(self):
@@ -116,6 +119,9 @@ class Client:
         self.sent_lines += step.number or 0
         self.push(text)
 
+    def do_send_endless(self, step):
+        self.push(b"x" * step.number)
+
     def do_expect(self, step):
         text = lines(step.number, self.expected_lines) if step.text is None else step.text
         self.expected_lines += step.number or 0
@@ -148,8 +154,13 @@ class Client:
             yield Wait(until=time.monotonic() + STUCK, is_pause=True)
 
     def do_wait_until_accepted(self, _):
-        begun = time.monotonic()
-        while waiting(self.play.port):
+        begun, count, since = time.monotonic(), None, 0
+        while now := waiting(self.play.port):
+            if now != count:
+                count, since = now, time.monotonic()
+            # A rung without a loop may serve one client at a time: the others wait for long, and that is all to wait for.
+            if self.play.may_be_busy and time.monotonic() > since + STUCK:
+                return
             if self.play.patience and time.monotonic() > begun + self.play.patience:
                 raise Wrong("the rung does not accept its connections")
             yield Wait(until=time.monotonic() + MOMENT, is_pause=True)
@@ -199,6 +210,7 @@ class Client:
             while self.outbox and not self.connecting:
                 sent = self.socket.send(memoryview(self.outbox)[:CHUNK * 4])
                 self.moved += sent
+                self.sent.append((self.address, time.time_ns()))
                 del self.outbox[:sent]
             if self.closing and not self.outbox:
                 self.closing = False
@@ -228,6 +240,8 @@ class Client:
             if code := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 raise Wrong(f"connect: {errno.errorcode.get(code, code)}")
             self.connecting = False
+            self.longest_connect = max(self.longest_connect, time.time_ns() - self.connected_at)
+            self.connects.append(("{}:{}".format(*self.socket.getsockname()), time.time_ns()))
         self.flush()
 
     def drop(self):
@@ -260,9 +274,16 @@ def waiting(port):
     return 0
 
 
-def tcp_table():
+def is_listening(port):
+    """Whether a socket accepts connections to this port, of IPv4 or of both."""
+    return any(words[3] == LISTEN and number(words[1]) == port for table in ("tcp", "tcp6") for words in tcp_table(table))
+
+
+def tcp_table(name="tcp"):
     """The words of each line in /proc/net/tcp: number, local address, remote address, state, queues."""
-    return [line.split() for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    with contextlib.suppress(FileNotFoundError):
+        return [line.split() for line in pathlib.Path(f"/proc/net/{name}").read_text(encoding="ascii").splitlines()[1:]]
+    return []
 
 
 def number(pair):

@@ -106,3 +106,8 @@ class File:
             return end + 4 + body(inbox[end + 4:end + 4 + body.length], ended)
         check.length = body.length
         return check
+
+
+def of(name):
+    """The kind `echo` or `web`."""
+    return {"echo": Echo, "web": Web}[name]()

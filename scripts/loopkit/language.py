@@ -19,6 +19,7 @@ STEPS = {
     "connect": "",
     "ask": rf"(?: {BYTES})?(?: in (?P<pieces>\d+) pieces (?P<apart>\d+) ms apart)?",
     "answer": WITHIN,
+    "send endless": rf" {BYTES}",
     "send": rf" (?:{TEXT}|{BYTES})",
     "expect end": WITHIN,
     "expect": rf" (?:{TEXT}|{BYTES}){WITHIN}",
@@ -78,12 +79,12 @@ class Scenario:
     without: dict = dataclasses.field(default_factory=dict)
     groups: dict = dataclasses.field(default_factory=dict)
 
-    def misfit(self, rung, kind):
+    def misfit(self, rung):
         """The reason why a rung cannot play this; None where it can."""
-        whole = rung.partition("+")[0]
-        if reason := self.without.get(rung) or self.without.get(whole):
-            return reason
-        return None if {rung, whole, kind} & set(self.fits) else f"it is for {' and '.join(self.fits)}"
+        for word in (rung.name, rung.whole, *sorted(rung.traits)):
+            if reason := self.without.get(word):
+                return reason
+        return None if {rung.name, rung.whole, rung.kind.name} & set(self.fits) else f"it is for {' and '.join(self.fits)}"
 
     @property
     def clients(self):

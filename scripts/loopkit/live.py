@@ -57,7 +57,7 @@ class Live:
     def send(self, name):
         """Plays a scenario in a thread of its own; a person decides how long it takes."""
         scenario = language.load(name, MOST)
-        if reason := scenario.misfit(self.rung.name, self.rung.kind.name):
+        if reason := scenario.misfit(self.rung):
             raise Trouble(f"{name} cannot be played on {self.rung.name}: {reason}")
         play = player.Play(scenario, self.rung.kind, self.running.port, self.running.freeze, self.running.thaw, None,
                            lambda: self.is_over)
@@ -104,7 +104,7 @@ class Live:
         """Those that fit this rung."""
         for name in language.names():
             scenario = language.load(name)
-            if not scenario.misfit(self.rung.name, self.rung.kind.name):
+            if not scenario.misfit(self.rung):
                 yield {"name": name, "about": scenario.about}
 
     def end(self):
@@ -227,6 +227,8 @@ def live(options):
     if options.rung == "stheno":
         raise Trouble("stheno forks workers and is not stepped; web_reactor is the rung with the same loop")
     rung = rungs.Rung(options.rung)
+    if rung.from_outside:
+        raise Trouble(f"{rung.name} has no loop that could be stepped; there are {', '.join(rungs.LOOPS)}")
     rungs.build([rung])
     with serving(rung) as (live, server):
         page = f"http://127.0.0.1:{server.server_port}/"

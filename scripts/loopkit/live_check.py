@@ -62,7 +62,7 @@ def turns_of(browser):
 
 def stepping():
     """A step is one turn; the client's answer comes when enough of them were made, and no sooner. So on every rung."""
-    for name in rungs.KINDS:
+    for name in rungs.LOOPS:
         if name != "stheno":
             step_through(name)
 

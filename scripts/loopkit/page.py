@@ -9,8 +9,8 @@ import zlib
 
 PLAYER = pathlib.Path(__file__).resolve().parents[2] / "src" / "recording" / "player"
 # In this order: each part uses those before it.
-SCRIPTS = ("format", "model", "words_en", "words_ru", "words", "phrases_en", "phrases_ru", "sentences", "colours", "overview",
-           "closeup", "ring", "panels", "ask", "compare", "live", "player", "controls", "main")
+SCRIPTS = ("format", "model", "words_en", "words_ru", "words", "phrases_en", "phrases_ru", "calls", "sentences", "colours",
+           "overview", "closeup", "ring", "panels", "ask", "compare", "live", "player", "controls", "main")
 
 
 def make(recordings, out, findings=None, live=False, scenarios=()):

@@ -23,12 +23,14 @@ SPARE = 128
 
 class Play(contextlib.AbstractContextManager):
     """A scenario, a rung that is running, and the clients, until the `with` block ends. `patience` is None where a person
-    steps the rung."""
+    steps the rung; `may_be_busy` is true of a rung that does not accept while it serves."""
 
-    def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False):
+    def __init__(self, scenario, kind, port, freeze, thaw, patience=PATIENCE, is_over=lambda: False, may_be_busy=False):
         self.scenario, self.kind, self.port = scenario, kind, port
         self.stop_rung, self.continue_rung, self.patience, self.is_over = freeze, thaw, patience, is_over
-        self.frozen = False
+        self.may_be_busy, self.frozen = may_be_busy, False
+        # The times, in nanoseconds since 1970, from a freeze to the thaw.
+        self.freezes = []
         self.selector, self.masks = selectors.DefaultSelector(), {}
         self.events, self.counts, self.waiting = set(), {}, {}
         self.timers, self.order = [], itertools.count()
@@ -65,11 +67,13 @@ class Play(contextlib.AbstractContextManager):
 
     def freeze(self):
         self.frozen = True
+        self.freezes.append((time.time_ns(), None))
         self.stop_rung()
 
     def thaw(self):
         self.frozen = False
         self.continue_rung()
+        self.freezes[-1] = self.freezes[-1][0], time.time_ns()
 
     def __exit__(self, *_):
         """Closes what is left, and leaves no rung frozen."""

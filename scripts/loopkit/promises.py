@@ -8,7 +8,7 @@ from .reading import ACCEPTED, BLOCKED, END, ERROR, FAILED, NONE, TASK
 
 # Clients of the largest scenario here.
 MOST = 1000
-# Seconds that the hook of tcp_reactor+sleeping_hook sleeps.
+# Seconds that the hook of a broken rung sleeps.
 SLEEP = 0.3
 
 
@@ -136,33 +136,20 @@ def reset(run):
 
 
 def sleeping_hook(run):
-    """Nobody waits in a whole rung. In the broken one, a hook takes the time, and B and C wait for it."""
-    b = next(client for client in run.clients if client.name == "B")
-    waited = (b.answers[0][1] - b.answers[0][0]) / 1e9
+    """No hook takes long: a line that says `sleep` is a line like any other."""
     spans, entered = [], []
     for record in run.recording.records:
         if record.kind == "Enter":
             entered.append(record)
         elif record.kind == "Exit" and entered:
-            begun = entered.pop()
-            spans.append(((record.time - begun.time) / 1e9, begun.key))
-    if run.rung.patch:
-        need(waited >= SLEEP * 0.9, f"B waited {waited:.3f} s behind a hook that sleeps")
-        need(max(spans)[0] >= SLEEP and max(spans)[1] == key_of(run, "A"), f"the longest hook took {max(spans)[0]:.3f} s")
-    elif spans:
-        need(max(spans)[0] < SLEEP, f"a hook took {max(spans)[0]:.3f} s")
+            spans.append((record.time - entered.pop().time) / 1e9)
+    need(not spans or max(spans) < SLEEP, f"a hook took {max(spans, default=0):.3f} s")
 
 
 def lost_edge(run):
-    """The last read of the broken rung could have gone on. A whole rung reads all of the 5,000 bytes."""
-    recording, key = run.recording, key_of(run, "A")
-    reads = recording.of("Read", key)
-    total = sum(record.b for record in reads)
-    if run.rung.patch:
-        idle = [record for record in reads if record.b][-1]
-        need(total < 5000 and not idle.code & BLOCKED, f"{total} bytes were read, and the last read had result {idle.code}")
-    else:
-        need(total == 5000, f"{total} of 5,000 bytes were read")
+    """All of the 5,000 bytes are read."""
+    total = sum(record.b for record in run.recording.of("Read", key_of(run, "A")))
+    need(total == 5000, f"{total} of 5,000 bytes were read")
 
 
 def idle(run):
@@ -192,5 +179,3 @@ def site(run):
 
 PROMISES = {function.__name__: function for function in [
     one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle, site]}
-# Scenario → the broken rung that it witnesses.
-WITNESSES = {"sleeping_hook": "tcp_reactor+sleeping_hook", "lost_edge": "tcp_mio+lost_edge"}

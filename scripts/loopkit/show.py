@@ -5,10 +5,11 @@ import dataclasses
 import json
 import pathlib
 import subprocess
+import time
 
 from lib import PROJECT, Trouble
 
-from . import TARGET, language, player, reading, rungs
+from . import TARGET, broken, language, outside, player, reading, rungs, served, strace, witness
 
 RECORDER = PROJECT / "target" / "debug" / "examples" / "recording"
 # Milliseconds that the database of a web rung takes: as in the lab; beside an echo rung, which has none, on one page.
@@ -21,13 +22,22 @@ SEVERAL = 5
 
 @dataclasses.dataclass
 class Run:
-    """One scenario on one rung: the recording, its file, and the clients as they were at the end."""
+    """One scenario on one rung: the recording, its file, and the clients as they were at the end. A rung that was recorded from
+    outside has a part for each thread that served, the first of which is the recording, and what it did with its clients."""
 
     rung: rungs.Rung
     scenario: language.Scenario
     file: pathlib.Path
     content: bytes
     clients: list
+    parts: list = dataclasses.field(default_factory=list)
+    left_out: int = 0
+    served: object = None
+    # Nanoseconds since 1970, when the rung was told to end. Processes that went on after it.
+    ended_at: int = None
+    # The times (from, to) in which a scenario had stopped it.
+    frozen: list = dataclasses.field(default_factory=list)
+    left_behind: int = 0
 
     @property
     def title(self):
@@ -37,10 +47,25 @@ class Run:
     def recording(self):
         return reading.Recording(self.content, self.file)
 
+    def pages(self):
+        """The title, the content and the file of each recording."""
+        for part in self.parts:
+            served = {client.name for client in self.clients for address in client.addresses
+                      if address in reading.Recording(part.content).peers()}
+            names = f" ({', '.join(sorted(served))})" if 0 < len(served) < SEVERAL else ""
+            yield f"{self.title} · {part.name}{names}" if len(self.parts) > 1 else self.title, part.content, part.file
+        if not self.parts:
+            yield self.title, self.content, self.file
+
+    @property
+    def recordings(self):
+        """The recording, or those of all threads."""
+        return [reading.Recording(part.content, part.file) for part in self.parts] or [self.recording]
+
 
 def play(rung, scenario, file=None, options=()):
     """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
-    if reason := scenario.misfit(rung.name, rung.kind.name):
+    if reason := scenario.misfit(rung):
         raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
     # stheno counts two for each connection, beside those of its cache of files, and closes idle ones where there are fewer.
     needed = scenario.clients * 2 + CACHE if rung.kind.name == "file" else scenario.clients
@@ -50,38 +75,86 @@ def play(rung, scenario, file=None, options=()):
     with contextlib.suppress(FileNotFoundError):
         file.unlink()
     log = base.with_suffix(".log")
-    with rungs.Running(rung, "--record", str(file), *options, log=log) as running:
-        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over) as play:
+    trace = base.with_suffix(".strace") if rung.from_outside else None
+    words = () if trace else ("--record", str(file))
+    with rungs.Running(rung, *words, *options, log=log, trace=trace) as running:
+        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over,
+                         may_be_busy=rung.from_outside) as play:
             clients = play.run()
             # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
             running.settle(play.connected())
+            ended_at = time.time_ns()
             running.end()
+    frozen = [(since, until or ended_at) for since, until in play.freezes]
+    run = Run(rung, scenario, file, b"", clients, ended_at=ended_at, frozen=frozen, left_behind=running.left_behind)
+    if trace:
+        record_from_outside(run, trace)
+        return run
     try:
-        content = reading.named(file.read_bytes(), clients)
+        run.content = reading.named(file.read_bytes(), clients)
     except OSError as error:
         raise Trouble(f"{rung.name} has left no recording: {error.strerror} (see {log})") from error
-    file.write_bytes(content)
-    return Run(rung, scenario, file, content, clients)
+    file.write_bytes(run.content)
+    return run
+
+
+def record_from_outside(run, trace):
+    """Makes recordings of the system calls in the file `trace`: FILE, and FILE.2 and so on for further threads."""
+    run.served = served.follow(strace.parse(trace.read_text(errors="replace")))
+    connects = [pair for client in run.clients for pair in client.connects]
+    run.parts, run.left_out = outside.record(run.served, run.rung.name, run.ended_at, connects, run.rung.source)
+    if not run.parts:
+        raise Trouble(f"{run.rung.name} has accepted nothing that its system calls show: see {trace}")
+    for old in run.file.parent.glob(f"{run.file.name}.*"):
+        if old.suffix[1:].isdigit():
+            old.unlink()
+    for number, part in enumerate(run.parts, 1):
+        part.content = reading.named(part.content, run.clients)
+        part.file = run.file if number == 1 else run.file.with_name(f"{run.file.name}.{number}")
+        part.file.write_bytes(part.content)
+    run.content = run.parts[0].content
 
 
 def report(run):
     """What the clients saw, as lines: one for each client, or for each group of several."""
-    recording = run.recording
-    peers, turns = recording.peers(), recording.turns()
-    number = run.scenario.clients
-    yield f"{run.title}: {number} client{'s' * (number > 1)}, {recording.totals.get('turns', len(turns))} turns of the loop"
-    parts = {}
+    recordings, number = run.recordings, run.scenario.clients
+    peers = [(part, recording, recording.peers()) for part, recording in zip(run.parts or [None], recordings)]
+    if run.parts:
+        what = f"{counted(len(run.parts) + run.left_out, 'thread')} served" + (
+            f" ({run.left_out} of them have no recording)" if run.left_out else "")
+    else:
+        what = f"{recordings[0].totals.get('turns', len(recordings[0].turns()))} turns of the loop"
+    yield f"{run.title}: {counted(number, 'client')}, {what}"
+    groups = {}
     for client in run.clients:
         name, count = client.group.name, client.group.count
-        parts.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
-    for name, clients in parts.items():
+        groups.setdefault(client.name if count <= SEVERAL else f"{name} ({count} clients)", []).append(client)
+    for name, clients in groups.items():
         address = clients[0].addresses[-1] if len(clients) == 1 and clients[0].addresses else None
-        where = f"{address}, {channel(address, recording, peers)}: " if address else ""
-        yield f"  {name:4} {where}{saw(clients, recording.began)}"
+        where = f"{address}, {channel(address, peers)}: " if address else ""
+        yield f"  {name:4} {where}{saw(clients, recordings[0].began)}"
 
 
-def channel(address, recording, peers):
-    return recording.show(peers[address]) if address in peers else "not in the recording"
+def witnessed(run):
+    """What is seen of the break, if this is a broken rung with its own scenario."""
+    if run.rung.patch and (about := broken.read(run.rung.name)).scenario == run.scenario.name:
+        yield f"  broken: {about.en}"
+        for words in about.witnesses:
+            yield f"  witness: {witness.found(words, run) or f'{words}: not seen this time'}"
+
+
+def counted(number, what):
+    plural = f"{what}es" if what.endswith("s") else f"{what}s"
+    return f"{number} {what if number == 1 else plural}"
+
+
+def channel(address, peers):
+    """Where the recordings have this client: in the last thread that had its connection."""
+    found = [f"{recording.show(known[address])}{f', {part.name}' if part else ''}"
+             for part, recording, known in peers if address in known]
+    # What was in the accept queue to the end has one time only.
+    is_queued = any(line.split()[0] == address and len(line.split()) == 2 for line in peers[0][1].all("queued"))
+    return found[-1] if found else "never accepted" if is_queued else "not in the recording"
 
 
 def saw(clients, began):
@@ -129,27 +202,35 @@ def write_page(recordings, out, found):
 
 def run(options):
     """`scripts/loop RUNG … --scenario NAME`."""
-    scenario = language.load(options.scenario, options.clients)
-    wanted = [rungs.Rung(name) for name in options.rungs]
+    wanted = [rungs.of(name) for name in options.rungs]
+    breaks = [broken.read(rung.name) for rung in wanted if rung.patch]
+    scenario = language.load(options.scenario or breaks[0].scenario, options.clients)
+    # A broken rung is shown with the options that show it best.
+    options.options = options.options or [word for one in breaks[:1] for word in one.options]
     for rung in wanted:
-        if reason := scenario.misfit(rung.name, rung.kind.name):
+        if reason := scenario.misfit(rung):
             raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
     rungs.build(wanted, "recording")
     runs, found, kinds = [], [], {rung.kind.name for rung in wanted}
     for rung in wanted:
         database = ["--db", str(options.db or (DATABASE if len(kinds) > 1 else SLOW_DATABASE))]
-        runs.append(one := play(rung, scenario, options.record, database if rung.kind.name == "web" else ()))
-        print("\n".join(report(one)), flush=True)
-        if options.text:
-            print(recorder("lines", one.file), end="")
-            continue
-        found.append(findings(one.file))
-        print("\n".join(finding_lines(found[-1])), flush=True)
+        has_database = rung.kind.name == "web" and isinstance(rung, rungs.Rung) and rung.whole not in rungs.FOR_BREAKS
+        has_database &= "--db" not in options.options
+        runs.append(one := play(rung, scenario, options.record, [*(database if has_database else ()), *options.options]))
+        print("\n".join([*report(one), *witnessed(one)]), flush=True)
+        for title, _, file in one.pages():
+            if len(one.parts) > 1:
+                print(f"  {title.removeprefix(one.title)[3:]}:")
+            if options.text:
+                print(recorder("lines", file), end="", flush=True)
+                continue
+            found.append(findings(file))
+            print("\n".join(finding_lines(found[-1])), flush=True)
     if not options.text:
         name = f"{wanted[0].slug if len(wanted) == 1 else 'compare'}-{scenario.name}.html"
         words = ["--compare"] * (len(wanted) > 1) + options.rungs + ["--scenario", scenario.name]
-        command = " ".join(["scripts/loop", *words])
-        pages = [(one.title, one.content, one.rung.source, command) for one in runs]
+        command = " ".join(["scripts/loop", *words, *(["--", *options.options] if options.options else [])])
+        pages = [(title, content, one.rung.source, command) for one in runs for title, content, _ in one.pages()]
         write_page(pages, options.out or TARGET / name, found)
     return 1 if any(client.failure for one in runs for client in one.clients) else 0
 

@@ -327,6 +327,12 @@ impl<A: App> Work for Server<A> {
         self.handed_over = true;
     }
 
+    fn leaving(&mut self) {
+        if let Some((_, board)) = self.current.as_ref().and_then(|(setup, _)| setup.status.as_ref()) {
+            board.set_stopping();
+        }
+    }
+
     /// A listener without workers would let clients in and never serve them. The workers serve the status page until they
     /// have ended, and its file stays so long.
     fn stopping(&mut self) {

@@ -119,8 +119,8 @@ impl Setup {
     }
 
     pub(super) fn plan(&self) -> Plan {
-        let BaseConfig { workers, grace, worker_timeout, .. } = self.config;
-        Plan { workers, grace, worker_timeout }
+        let BaseConfig { workers, grace, drain_delay, worker_timeout, .. } = self.config;
+        Plan { workers, grace, drain_delay, worker_timeout }
     }
 
     /// Opens the recording of the worker in this slot, if there is to be one. Call it in the worker's process, before a

@@ -92,6 +92,8 @@ pub struct Plan {
     pub workers: usize,
     /// How long a draining worker may take to finish its responses.
     pub grace: Duration,
+    /// How long the workers accept after SIGTERM, before they drain; zero for not at all.
+    pub drain_delay: Duration,
     /// How long a worker may stay away from its loop; zero for no limit.
     pub worker_timeout: Duration,
 }
@@ -178,6 +180,9 @@ pub trait Work {
     /// A successor serves, and now owns the files of the sockets.
     fn handed_over(&mut self);
 
+    /// Runs in the master when SIGTERM has come and the workers go on for the drain delay: a health check fails from here on.
+    fn leaving(&mut self) {}
+
     /// Runs in the master when it begins to stop. No worker will be forked any more: closes what was kept for new
     /// ones, above all listening sockets.
     fn stopping(&mut self);
@@ -225,6 +230,8 @@ enum Phase {
     /// The first workers are not all ready; they have to be at this time.
     Starting(Instant),
     Serving,
+    /// SIGTERM has come. The workers serve as before until this time, and then drain.
+    Leaving(Instant),
     /// The master returns this when the last worker has exited.
     Stopping(Ended),
 }
@@ -319,8 +326,10 @@ impl Master {
         self.watch.look(now);
         self.end_hanging(now);
         self.exiting.iter_mut().for_each(|worker| worker.escalate(now));
-        if let Phase::Starting(deadline) = self.phase {
-            self.check_started(deadline, now, work)?;
+        match self.phase {
+            Phase::Starting(deadline) => self.check_started(deadline, now, work)?,
+            Phase::Leaving(until) if until <= now => self.stop(StopMode::Drain(self.plan.grace), work),
+            _ => {}
         }
         self.advance_reload(now, work);
         self.advance_upgrade(now, work);
@@ -356,7 +365,7 @@ impl Master {
 
     fn next_deadline(&self) -> Instant {
         let starting = match self.phase {
-            Phase::Starting(deadline) => Some(deadline),
+            Phase::Starting(deadline) | Phase::Leaving(deadline) => Some(deadline),
             Phase::Serving | Phase::Stopping(_) => None,
         };
         let pending = self.pending.as_ref();

@@ -24,11 +24,11 @@ impl Master {
 
     pub(super) fn handle_signal(&mut self, signal: Signal, work: &mut dyn Work) {
         match signal {
-            Signal::Terminate => self.stop(StopMode::Drain(self.plan.grace), work),
+            Signal::Terminate => self.leave(work),
             Signal::Interrupt | Signal::Quit => self.stop(StopMode::Stop, work),
             Signal::User1 => self.reopen_logs(work),
             // The others mean nothing while the master stops.
-            _ if matches!(self.phase, Phase::Stopping(_)) => {}
+            _ if matches!(self.phase, Phase::Leaving(_) | Phase::Stopping(_)) => {}
             Signal::Hangup if self.has_lost_its_terminal() => {
                 info!("the terminal has been closed");
                 self.stop(StopMode::Drain(self.plan.grace), work);

@@ -1,6 +1,7 @@
 //! Workers that have been told to exit.
 //!
 //! ```text
+//! SIGTERM ── drain delay ──► drain
 //! drain ────────────────────────────────── grace + 1 s ──► KILL ──► reaped, or left behind after 5 s
 //!   └── second signal: stop after 1 s ── 1 s ────────────────┘
 //! stop ── 1 s ──► KILL ──► reaped, or left behind after 5 s
@@ -132,6 +133,22 @@ fn tell(pid: Pid, link: Option<&WorkerLink>, mode: StopMode) {
 }
 
 impl Master {
+    /// Drains after the drain delay, in which a load balancer sees the health check fail and sends no new requests. A second
+    /// SIGTERM ends the delay.
+    pub(super) fn leave(&mut self, work: &mut dyn Work) {
+        let (delay, now) = (self.plan.drain_delay, Instant::now());
+        if delay.is_zero() || self.phase != Phase::Serving || self.current.slots.is_empty() {
+            return self.stop(StopMode::Drain(self.plan.grace), work);
+        }
+        self.phase = Phase::Leaving(now + delay);
+        self.reload_requested = false;
+        self.give_up_pending(StopMode::Stop, now);
+        work.leaving();
+        let status = format!("Shutting down in {} s: health checks fail from now on", delay.as_secs_f64());
+        info!("{status}");
+        self.notifier.stopping(&status);
+    }
+
     /// Stops because of a signal; a second one shortens the grace.
     pub(super) fn stop(&mut self, mode: StopMode, work: &mut dyn Work) {
         let now = Instant::now();
@@ -169,6 +186,11 @@ impl Master {
                 exiting.map(|worker| ExitingWorker::new(worker.pid, worker.link, mode, now)).collect();
         }
         self.stop_current(mode, now);
+        self.give_up_pending(mode, now);
+    }
+
+    /// Ends a reload and an upgrade that are not complete.
+    fn give_up_pending(&mut self, mode: StopMode, now: Instant) {
         if let Some(pending) = self.pending.take() {
             self.stop_generation(pending.generation, StopMode::Stop, now);
         }

@@ -204,7 +204,11 @@ impl Doctor {
                 "{waiting} of at most {most} connections wait for {} to accept them: {then}",
                 book.label(queue.key)
             ),
-            cure: "make the long turns shorter, add workers (`-w`), or give the listener a larger backlog",
+            cure: if book.is_from_outside() {
+                "serve more clients at once, or give the listener a larger backlog (`listen`)"
+            } else {
+                "make the long turns shorter, add workers (`-w`), or give the listener a larger backlog"
+            },
         });
     }
 }

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::file::Keys;
-use super::record::{ENDLESS, Ending, Kind, Record, TASK_BIT, Why, moved, ready};
+use super::record::{ENDLESS, Ending, Kind, NO_KEY, Record, TASK_BIT, Why, moved, ready};
 use super::ring::Ring;
 
 /// The most channels that one turn shows.
@@ -19,6 +19,9 @@ const MOST: usize = 16;
 
 /// A line that fits a screen.
 const WIDTH: usize = 110;
+
+/// The most clients that a line names.
+const NAMED: usize = 4;
 
 /// A hook that took this long shows its time.
 const WORTH_A_WORD: Duration = Duration::from_millis(1);
@@ -34,8 +37,21 @@ pub(super) trait Book {
     /// The kind of the loop.
     fn kind(&self) -> &str;
 
-    /// A channel as people read it: `Client 3.1`.
+    /// Whether the hooks are system calls, which another program has recorded.
+    fn is_from_outside(&self) -> bool {
+        false
+    }
+
+    /// The clients whose connections waited to be accepted between these two times.
+    fn queued(&self, _from: u64, _to: u64) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// A channel as people read it: `Client 3.1`; empty for none.
     fn label(&self, key: u64) -> String {
+        if key == NO_KEY {
+            return String::new();
+        }
         let (name, shown) = (self.name(self.type_of(key)), self.keys().show(key));
         // The name of a task is "task", and so is its key.
         if name.is_empty() || key & TASK_BIT != 0 { shown } else { format!("{name} {shown}") }
@@ -78,6 +94,7 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
         None => return String::new(),
         Some(wait) if wait.kind == Kind::Wait => {
             match records.iter().find(|record| record.kind == Kind::Turn) {
+                Some(turn) if book.kind() == "blocking" => accepted(number, wait, turn, book),
                 Some(turn) => waited(number, wait, turn, book.kind()),
                 // The wait is not over: the program ends in it.
                 None => return String::new(),
@@ -113,6 +130,17 @@ fn waited(number: u64, wait: &Record, turn: &Record, kind: &str) -> String {
         (asked, ready) => format!("asked about {asked}, {ready} ready"),
     };
     format!("turn {number}  waited {waited} of {most}, {what}")
+}
+
+/// The turn of a thread that blocks: it serves one client.
+fn accepted(number: u64, wait: &Record, turn: &Record, book: &dyn Book) -> String {
+    let (name, waited) =
+        (book.name(wait.name), time(Duration::from_nanos(turn.time.saturating_sub(wait.time))));
+    match (name, turn.a) {
+        ("start", _) => format!("turn {number}  another thread gives it a connection"),
+        (_, 0) => format!("turn {number}  {name} waited {waited}, for no connection"),
+        _ => format!("turn {number}  {name} waited {waited}"),
+    }
 }
 
 /// A part below its turn: lines that fit a screen, broken after a comma.
@@ -159,7 +187,14 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
                 // Other hooks may have been called within it.
                 let Some(part) = parts.iter_mut().rfind(|part| part.key == record.key) else { continue };
                 let took = Duration::from_nanos(record.time.saturating_sub(part.since));
-                part.facts.extend((took >= WORTH_A_WORD).then(|| format!("took {}", time(took))));
+                if took >= WORTH_A_WORD && book.is_from_outside() {
+                    // Many short calls do not block.
+                    let verb = if part.title.ends_with(", send") { "took" } else { "blocked for" };
+                    part.facts.insert(0, format!("{verb} {}", time(took)));
+                    part.facts.extend(behind(&book.queued(part.since, record.time)));
+                } else if took >= WORTH_A_WORD {
+                    part.facts.push(format!("took {}", time(took)));
+                }
                 part.facts.extend((!text.is_empty()).then_some(text));
             }
             (_, Some(part)) if part.key == record.key => part.facts.push(text),
@@ -170,6 +205,13 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
         }
     }
     parts.into_iter().map(Part::into_text).collect()
+}
+
+/// Who waited to be accepted during a call.
+fn behind(clients: &[&str]) -> Option<String> {
+    let (named, rest) = clients.split_at(clients.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    (!named.is_empty()).then(|| format!("meanwhile {}{more} waited in the accept queue", named.join(" and ")))
 }
 
 /// Whether a hook of the channel is called later in this turn.
@@ -186,7 +228,11 @@ struct Part {
 
 impl Part {
     fn into_text(self) -> String {
-        if self.facts.is_empty() { self.title } else { format!("{}: {}", self.title, self.facts.join(", ")) }
+        match (self.title.is_empty(), self.facts.is_empty()) {
+            (_, true) => self.title,
+            (true, _) => self.facts.join(", "),
+            _ => format!("{}: {}", self.title, self.facts.join(", ")),
+        }
     }
 }
 
@@ -197,11 +243,17 @@ fn text(record: &Record, book: &dyn Book) -> Option<String> {
         Kind::Wait | Kind::Turn | Kind::Clock => return None,
         Kind::Event => happened(record.code).into(),
         Kind::Enter => {
-            let why = Why::WORDS.get(usize::from(record.code)).copied().unwrap_or_default();
-            format!("{} {name} ({why})", book.label(record.key))
+            let why = match Why::WORDS.get(usize::from(record.code)) {
+                Some(why) if record.code != Why::Program as u8 => format!(" ({why})"),
+                _ => String::new(),
+            };
+            format!("{} {name}{why}", book.label(record.key)).trim_start().into()
         }
         // That it has returned goes without saying.
         Kind::Exit if record.code == Ending::Returned as u8 => String::new(),
+        Kind::Exit if book.is_from_outside() && record.code == Ending::Pending as u8 => {
+            "has not returned".into()
+        }
         Kind::Exit => Ending::WORDS.get(usize::from(record.code)).copied().unwrap_or_default().into(),
         Kind::Read if record.code & moved::END != 0 => "read the end".into(),
         Kind::Read => moved_text("read", record, "would block"),

@@ -24,7 +24,22 @@ pub struct Recording {
     open: Vec<u64>,
     /// The type of each channel that is open at the end or new in the records.
     types: HashMap<u64, u16>,
+    /// The names of clients by their addresses.
+    clients: HashMap<String, String>,
+    /// Connections that waited to be accepted.
+    queued: Vec<Queued>,
 }
+
+/// A connection in the accept queue, in nanoseconds since the recording began; without an end if it was never accepted.
+#[derive(Clone, Debug)]
+struct Queued {
+    address: String,
+    since: u64,
+    until: Option<u64>,
+}
+
+/// A shorter part of a hook in which a connection waits says nothing.
+const SHORT: u64 = 1_000_000;
 
 impl Recording {
     /// Reads the bytes of a file.
@@ -80,6 +95,16 @@ impl Recording {
             "total" => {
                 let (name, sum) = value.split_once(' ')?;
                 self.totals.insert(name.into(), sum.parse().ok()?);
+            }
+            "client" => {
+                let (name, address) = value.split_once(' ')?;
+                self.clients.insert(address.into(), name.into());
+            }
+            "queued" => {
+                let mut words = value.split(' ');
+                let (address, since) = (words.next()?.into(), words.next()?.parse().ok()?);
+                let until = words.next().map(str::parse).transpose().ok()?;
+                self.queued.push(Queued { address, since, until });
             }
             "keys" => {
                 let all = [Keys::Slab, Keys::Descriptor, Keys::Token];
@@ -156,5 +181,18 @@ impl Book for Recording {
 
     fn kind(&self) -> &str {
         self.facts.get("loop").map_or("", String::as_str)
+    }
+
+    fn is_from_outside(&self) -> bool {
+        self.facts.get("tells").is_some_and(|tells| tells.split(' ').any(|word| word == "call"))
+    }
+
+    fn queued(&self, from: u64, to: u64) -> Vec<&str> {
+        let waits = |one: &&Queued| one.until.unwrap_or(u64::MAX).min(to) >= one.since.max(from) + SHORT;
+        self.queued
+            .iter()
+            .filter(waits)
+            .map(|one| self.clients.get(&one.address).unwrap_or(&one.address).as_str())
+            .collect()
     }
 }

@@ -108,12 +108,14 @@ pub enum Why {
     Asked = 7,
     /// It is a scheduled call, and its time has come.
     Call = 8,
+    /// The program makes this system call of itself: it is recorded from outside.
+    Program = 9,
 }
 
 impl Why {
     /// The words of a line for people, by the number of the cause.
-    pub const WORDS: [&str; 9] =
-        ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready", "call_later"];
+    pub const WORDS: [&str; 10] =
+        ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready", "call_later", "program"];
 }
 
 /// How a hook has ended.

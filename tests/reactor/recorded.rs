@@ -1,6 +1,8 @@
 //! What a recorder writes of a loop is what the loop did.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::mpsc;
 
 use stheno::asyncore::{Poller, SimpleLoop};
 use stheno::reactor::Recorded;
@@ -58,14 +60,27 @@ fn of_kind(recording: &Recording, kind: Kind) -> Vec<Record> {
     recording.records.iter().filter(|record| record.kind == kind).copied().collect()
 }
 
-/// A client that sends this many bytes, shuts down, and reads the echo.
+/// A client that sends this many bytes, shuts down, and reads the echo. It begins to read when it can send no more, so
+/// that the socket of the server is full before.
 fn client(address: SocketAddr, count: usize) {
     let mut stream = connect(address);
     let mut writer = stream.try_clone().expect("a clone");
+    writer.set_write_timeout(Some(Duration::from_millis(300))).expect("a time-out");
+    let (stuck, is_stuck) = mpsc::channel();
     let sender = thread::spawn(move || {
-        writer.write_all(&vec![b'x'; count]).expect("send");
+        let bytes = vec![b'x'; count];
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            match writer.write(rest) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => _ = stuck.send(()),
+                Err(error) => panic!("send: {error}"),
+            }
+        }
         writer.shutdown(std::net::Shutdown::Write).expect("shutdown");
     });
+    // An error: everything is sent.
+    _ = is_stuck.recv();
     let mut echo = Vec::new();
     stream.read_to_end(&mut echo).expect("the echo");
     sender.join().expect("the sender");
@@ -79,6 +94,8 @@ fn a_recording_has_every_byte_and_the_life_of_every_channel() {
     let file = folder.path().join("loop.rec");
     let mut reactor = Reactor::with_probe(Recorded::new(recorder(&file))).expect("a reactor");
     let address = serve(&mut reactor, AcceptMode::Exclusive, 2, |socket, cx| {
+        // Otherwise the kernel may keep all of the echo.
+        socket2::SockRef::from(&socket).set_send_buffer_size(64 << 10).expect("a small buffer");
         cx.adopt(Named(Echo { socket, output: OutQueue::new(), read_closed: false }));
     });
     let clients = thread::spawn(move || {

@@ -281,6 +281,40 @@ fn health_is_503_during_a_drain() {
     assert!(server.wait().success());
 }
 
+/// A load balancer sees the health check fail while it can still send requests; a second signal ends the delay.
+#[test]
+fn with_a_drain_delay_health_fails_before_the_server_stops_to_accept() {
+    let folder = Folder::new();
+    let (mut server, place) = start(&folder, &["-w", "2", "--drain-delay", "60"]);
+    let mut kept = server.connect();
+    kept.get("/ok", "");
+    server.signal(Signal::TERM);
+    server.wait_for("Shutting down in 60 s: health checks fail from now on");
+    for _ in 0..4 {
+        assert_eq!(get(place, "/healthz").status, 503);
+        assert_eq!(server.connect().get("/ok", "").status, 200, "new connections are accepted");
+        assert_eq!(kept.get("/ok", "").status, 200, "and old ones are served");
+    }
+    // A worker that dies meanwhile is replaced, and other orders wait for nobody.
+    let restarts = || metrics(place).value("stheno_worker_restarts_total");
+    server.signal(Signal::HUP);
+    send(server.workers[0], Signal::KILL);
+    eventually("another one serves", || restarts() == 1.0);
+    server.signal(Signal::TERM);
+    eventually("the delay is over", || server.count_said("Shutting down") == 2);
+    assert!(server.wait().success());
+}
+
+#[test]
+fn the_drain_delay_ends_by_itself() {
+    let folder = Folder::new();
+    let (mut server, place) = start(&folder, &["--drain-delay", "1"]);
+    server.signal(Signal::TERM);
+    server.wait_for("Shutting down in 1 s");
+    assert_eq!((get(place, "/healthz").status, server.connect().get("/ok", "").status), (503, 200));
+    assert!(server.wait().success());
+}
+
 /// A reload keeps the place and the counters; the old workers do not answer that the server drains.
 #[test]
 fn a_reload_keeps_the_place_and_the_counters() {

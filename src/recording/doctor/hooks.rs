@@ -138,6 +138,9 @@ impl Hooks {
         let Some(exit) = span.exit.filter(|_| span.own >= SLOW) else {
             return;
         };
+        if book.is_from_outside() {
+            return self.blocked(turn, at, exit, book, findings);
+        }
         if !findings.wants(FindingKind::SlowHook, span.key, exit, book) {
             return;
         }
@@ -156,6 +159,39 @@ impl Hooks {
             time: span.enter,
             text: format!("{} took {took}: {because}; {behind}", of(span, book)),
             cure,
+        });
+    }
+
+    /// A system call that has blocked. In a thread that serves one client, this is wrong only if others wait for the thread.
+    fn blocked(&self, turn: u64, at: usize, exit: u64, book: &dyn Book, findings: &mut Findings) {
+        let (span, is_loop) = (&self.spans[at], book.kind() != "blocking");
+        let queued = book.queued(span.enter, exit).len();
+        let later = self.spans[at + 1..].iter().filter(|other| other.enter >= exit && other.has_waited());
+        let ready = later.count() + self.unserved.len();
+        if !is_loop && queued == 0 || !findings.wants(FindingKind::SlowHook, span.key, exit, book) {
+            return;
+        }
+        // Many short calls do not block.
+        let verb = if book.name(span.name).contains(", ") { "took" } else { "blocked for" };
+        let behind = match (ready, queued) {
+            (0, 0) => "nothing waited behind it".into(),
+            (0, 1) => "1 connection waited to be accepted".into(),
+            (0, count) => format!("{count} connections waited to be accepted"),
+            (count, 0) => format!("{} waited behind it", channels(count)),
+            (count, queued) => format!("{} waited behind it, and {queued} to be accepted", channels(count)),
+        };
+        findings.all.push(Finding {
+            kind: FindingKind::SlowHook,
+            severity: if span.own >= CRITICAL { Severity::Critical } else { Severity::Warning },
+            turn,
+            key: span.key,
+            time: span.enter,
+            text: format!(
+                "{} {verb} {}; {behind}",
+                of(span, book),
+                lines::time(Duration::from_nanos(span.own))
+            ),
+            cure: if is_loop { BLOCKED_LOOP } else { BLOCKED },
         });
     }
 
@@ -211,8 +247,13 @@ fn blame(before: &[&HookCall], book: &dyn Book) -> String {
 }
 
 fn of(span: &HookCall, book: &dyn Book) -> String {
-    format!("{} of {}", book.name(span.name), book.label(span.key))
+    let (name, label) = (book.name(span.name), book.label(span.key));
+    if label.is_empty() { name.into() } else { format!("{name} of {label}") }
 }
+
+const BLOCKED: &str =
+    "give each client a thread or a process of its own, or wait for all sockets at once (`select`)";
+const BLOCKED_LOOP: &str = "make the sockets non-blocking, call what the wait has reported, and wait with a deadline in place of a sleep";
 
 const SLEPT: &str = "wait with a deadline (`handle_timeout`), not with a sleep; give long work to a thread";
 const COMPUTED: &str = "divide the work over several turns, or give it to a thread";

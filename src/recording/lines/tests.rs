@@ -1,5 +1,7 @@
 //! Lines of turns that are made by hand.
 
+use super::super::doctor::Doctor;
+use super::super::reader::Recording;
 use super::*;
 
 /// Names by number, and the type of every channel.
@@ -151,4 +153,50 @@ fn times_have_two_or_three_digits() {
     ] {
         assert_eq!(time(Duration::from_nanos(nanos)), text);
     }
+}
+
+/// A recording of a thread, by its system calls: it blocks in a recv of A, while B waits in the accept queue from `since` on.
+fn blocking(kind: &str, since: u64) -> Recording {
+    let head = format!(
+        "stheno recording 1\nprogram p\nloop {kind}\ntells read write call queue\nkeys descriptor\n\
+         name 1 accept\nname 2 connection\nname 3 recv\nclient B 127.0.0.1:42\nqueued 127.0.0.1:42 {since}\n\
+         records 7\n\n"
+    );
+    let of = |kind, time, code, name, b| Record { time, key: 4, code, name, b, ..Record::new(kind) };
+    let none = |record: Record| Record { key: NO_KEY, ..record };
+    let records = [
+        none(of(Kind::Wait, 0, 0, 1, ENDLESS)),
+        none(Record { a: 1, ..of(Kind::Turn, 2_000_000, 0, 0, 0) }),
+        of(Kind::New, 2_000_000, 1, 2, NO_KEY),
+        of(Kind::Enter, 2_000_000, Why::Program as u8, 3, 0),
+        of(Kind::Read, 302_000_000, 0, 0, 23),
+        of(Kind::Exit, 302_000_000, 0, 3, 0),
+        of(Kind::Close, 303_000_000, 0, 0, 0),
+    ];
+    let bytes = records.iter().flat_map(Record::to_bytes);
+    Recording::parse(&head.into_bytes().into_iter().chain(bytes).collect::<Vec<u8>>()).unwrap()
+}
+
+#[test]
+fn a_call_that_blocks_names_who_waits_to_be_accepted() {
+    let waits = "\n    connection fd 4 recv: blocked for 300 ms, read 23 B, meanwhile B waited in the accept queue, closed\n";
+    let text = blocking("blocking", 100_000_000).lines();
+    assert_eq!(text, format!("turn 1  accept waited 2.0 ms\n    connection fd 4: new{waits}"));
+    // It comes when the call is over.
+    assert!(!blocking("blocking", 302_000_000).lines().contains("accept queue"));
+}
+
+#[test]
+fn a_call_that_blocks_is_found_where_others_wait_for_it() {
+    let found = |kind, since| Doctor::examine(&blocking(kind, since));
+    let slow = found("blocking", 100_000_000);
+    assert_eq!(slow.len(), 1, "{slow:#?}");
+    assert_eq!(
+        slow[0].text,
+        "recv of connection fd 4 blocked for 300 ms; 1 connection waited to be accepted"
+    );
+    assert_eq!(found("blocking", 302_000_000), []);
+    // A loop must not block, even if nobody waits yet.
+    let alone = found("select", 302_000_000);
+    assert_eq!(alone[0].text, "recv of connection fd 4 blocked for 300 ms; nothing waited behind it");
 }

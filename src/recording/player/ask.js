@@ -22,7 +22,7 @@ class Quiz {
   }
 
   canAsk(turn) {
-    return turn && turn.waitAt >= 0 && turn.turnAt >= 0;
+    return turn && turn.waitAt >= 0 && turn.turnAt >= 0 && !this.player.model.blocks;
   }
 
   // Called when the player has come to a record.

@@ -86,11 +86,11 @@ class CloseUp {
     const from = Math.max(0, middle - MOST_PARTS);
     if (turn.waitAt >= 0 && from === 0) {
       const last = turn.turnAt >= 0 ? turn.turnAt : turn.last - 1;
-      push({ width: waitWidth(turn.turned - turn.began), record: turn.waitAt, last });
+      push({ width: waitWidth(turn.turned - turn.began), record: turn.waitAt, last, began: turn.began, ended: turn.turned });
     }
     for (const { hook, from: record, last, began, ended } of turn.parts.slice(from, middle + MOST_PARTS))
-      push(hook ? { width: hookWidth(ended - began), length: ended - began, record, last, hook }
-        : { width: 3, record: record + (record > turn.first ? 1 : 0), last, gap: true });
+      push(hook ? { width: hookWidth(ended - began), length: ended - began, record, last, hook, began, ended }
+        : { width: 3, began, ended, record: record + (record > turn.first ? 1 : 0), last, gap: true });
     return items;
   }
 
@@ -156,6 +156,26 @@ class CloseUp {
         if (since !== null) stroke(context, [3, 4], since, x, y + LANE / 2);
       }
     }
+    this.drawQueued(context, colours, lanes);
+  }
+
+  // From outside it is known when a connection came into the accept queue: the line ends where it is accepted.
+  drawQueued(context, colours, lanes) {
+    const { model } = this.player;
+    for (const { life, y } of lanes) {
+      const one = model.recording.queued.find(({ address }) => address === life.peer);
+      if (!one || life.origin !== 1) continue;
+      context.strokeStyle = colours.bronze;
+      context.lineWidth = 3;
+      stroke(context, [], this.xOf(one.since), this.xOf(one.until), y + LANE / 2);
+    }
+  }
+
+  // The place of a time between the items of the picture.
+  xOf(time) {
+    const item = [...this.items].reverse().find((one) => one.began <= time) || this.items[0];
+    const long = (item.ended ?? item.began) - item.began, share = long > 0 ? Math.min(1, Math.max(0, time - item.began) / long) : 0;
+    return item.x + item.width * share;
   }
 
   // Where a slow hook of the turn before begins, or what this channel did after it ends; null if there was none.
@@ -199,11 +219,11 @@ class CloseUp {
   }
 
   drawNote(context, colours, item, width) {
-    const behind = item.hook.length >= 1e6 ? this.player.model.behind(item.hook).length : 0;
-    if (!behind) return;
+    const text = item.hook.length >= 1e6 ? behindNote(this.player.model, item.hook) : "";
+    if (!text) return;
     font(context, 11, 600);
     context.fillStyle = item.hook.length >= SLOW ? colours.alarm : colours.soft;
-    const text = word("behind", behind), last = width - context.measureText(text).width - 2;
+    const last = width - context.measureText(text).width - 2;
     context.fillText(text, Math.max(this.gutter + 2, Math.min(item.x, last)), TURN_ROW + NOTE_ROW - 3);
   }
 

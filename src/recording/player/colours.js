@@ -20,8 +20,9 @@ function drawLegend(list, model) {
   }
   const entry = (colour, text) => make("li", { class: `c-${colour}` }, make("i", {}), text);
   const hooks = HOOK_COLOURS.filter((colour) => names.has(colour)).map((colour) => entry(colour, [...names.get(colour)].join(", ")));
+  const perhaps = model.blocks ? [] : [entry("perhaps", word("perhaps"))];
   list.replaceChildren(entry("wait", word("waiting")), ...hooks, entry("work", word("work")), entry("ready", word("ready")),
-    entry("perhaps", word("perhaps")));
+    ...perhaps);
 }
 
 // The colours of the style sheet, as they are now.

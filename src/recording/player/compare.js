@@ -23,11 +23,18 @@ function drawCompare(table, strips, players, open) {
       return make("td", { class: told ? "" : "soft untold" }, told ? write(value) : word("cmp.untold"), bar(value, all));
     })));
   table.replaceChildren(make("thead", {}, head), make("tbody", {}, loops, ...rows));
-  const longest = Math.max(...players.map(({ model }) => model.ended - model.began), 1);
+  const starts = startsOf(players), longest = Math.max(...players.map(({ model }, at) => model.ended - starts[at]), 1);
   if (strips.childElementCount !== players.length)
     strips.replaceChildren(...players.map(() => make("figure", {}, make("figcaption", {}), make("canvas", { role: "img" }))));
   const colours = palette();
-  players.forEach((player, at) => drawStrip(strips.children[at], player, longest, colours, at === players.length - 1));
+  players.forEach((player, at) => drawStrip(strips.children[at], player, starts[at], longest, colours, at === players.length - 1));
+}
+
+// Where the axis of each recording begins. Threads of one program have the same time 0, and begin at different times.
+function startsOf(players) {
+  const first = Math.min(...players.map(({ model }) => model.began));
+  const areThreads = new Set(players.map(({ model }) => model.fromOutside && model.recording.facts.began)).size === 1;
+  return players.map(({ model }) => (areThreads && model.fromOutside ? first : model.began));
 }
 
 // A loop that asks about every descriptor has no list in the kernel; one with such a list asks about none.
@@ -45,16 +52,17 @@ function bar(value, all) {
   return node;
 }
 
-function drawStrip(figure, player, longest, colours, isLast) {
+function drawStrip(figure, player, start, longest, colours, isLast) {
   const [caption, canvas] = figure.children;
   caption.textContent = `${player.title} · ${player.model.recording.facts.loop || ""}`;
   canvas.setAttribute("aria-label", `${player.title}: ${word("n.turns", player.model.summary().turns)}`);
   const [context, width] = prepare(canvas, 34 + (isLast ? AXIS : 0)), columns = Math.max(1, Math.floor(width));
+  const from = ((player.model.began - start) / longest) * width;
   const share = (player.model.ended - player.model.began) / longest;
   context.fillStyle = colours.sunk;
   context.fillRect(0, 0, width, 34);
   context.fillStyle = colours.wait;
-  context.fillRect(0, 0, Math.max(1, width * share), 34);
-  drawFill(context, fillOf(player.model, columns, player.model.began, longest), colours, 0, 34);
+  context.fillRect(from, 0, Math.max(1, width * share), 34);
+  drawFill(context, fillOf(player.model, columns, start, longest), colours, 0, 34);
   if (isLast) drawAxis(context, colours, width, 34, longest);
 }

@@ -81,6 +81,7 @@ class Controls {
     const title = (life) => who(player.model, life) + (life.peer ? ` · ${life.peer}` : "");
     connection.replaceChildren(make("option", { value: "" }, word("connection")),
       ...lives.map((life) => make("option", { value: life.id }, title(life))));
+    document.querySelector("[data-do=ask]").disabled = player.model.blocks;
     document.querySelector("[data-do=finding]").disabled = !player.findings.length;
     document.getElementById("keys").replaceChildren(...KEYS.map(([keys, text]) => make("div", {},
       make("dt", {}, ...keys.split("  ").map((key) => make("kbd", {}, key))), make("dd", {}, word(text)))));

@@ -33,7 +33,7 @@ function headEnd(bytes) {
 function readHead(text) {
   const [first, ...lines] = text.split("\n");
   if (!/^stheno recording 1(\s|$)/.test(first)) throw new Error(`no recording of version 1: ${first.slice(0, 60)}`);
-  const head = { facts: {}, totals: {}, names: new Map([[0, ""]]), channels: [], clients: new Map(), records: 0, source: 0 };
+  const head = { facts: {}, totals: {}, names: new Map([[0, ""]]), channels: [], clients: new Map(), queued: [], records: 0, source: 0 };
   for (const line of lines) {
     const gap = (line + " ").indexOf(" ");
     readFact(head, line.slice(0, gap), line.slice(gap + 1));
@@ -49,6 +49,7 @@ function readFact(head, word, value) {
   if (word === "name") head.names.set(Number(one), rest);
   else if (word === "total") head.totals[one] = Number(rest);
   else if (word === "client") head.clients.set(rest, one);
+  else if (word === "queued") head.queued.push({ address: one, since: Number(more[0]), until: Number(more[1] ?? Infinity) });
   else if (word === "records" || word === "source") head[word] = Number(value) || 0;
   else if (word === "channel") {
     const channel = { key: one, type: Number(more[0]) || 0 };

@@ -28,6 +28,8 @@ class Page {
     this.player = this.players[at] || null;
     $("compare").hidden = at >= 0;
     $("one").hidden = $("foot").hidden = !this.player;
+    const shown = this.player || this.players[0];
+    chooseVariant(!shown || !shown.model.fromOutside ? "" : shown.model.blocks ? "thread" : "outside");
     if (this.player) this.build(this.player);
     this.draw();
   }
@@ -96,7 +98,7 @@ class Page {
   }
 
   tell(player) {
-    const { turn, at, model } = player, text = sentence(model, at), ofTurn = turnSentence(turn);
+    const { turn, at, model } = player, text = sentence(model, at), ofTurn = turnSentence(turn, model);
     $("turn-line").textContent = text === ofTurn ? "" : player.hidesFuture() ? "" : ofTurn;
     if ($("sentence").textContent !== text) $("sentence").textContent = text;
     const strip = $("overview");

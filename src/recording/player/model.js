@@ -4,7 +4,7 @@
 const SLOW = 10e6;
 // A wait that ends this soon had something to return when it began.
 const AT_ONCE = 200e3;
-const WHY = ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready", "call"];
+const WHY = ["event", "new", "again", "late", "wake", "deadline", "shutdown", "ready", "call", "program"];
 
 // Of these records the player makes no step: they say more about the one before.
 const SILENT = new Set([KIND.Peer, KIND.Clock]);
@@ -12,6 +12,9 @@ const SILENT = new Set([KIND.Peer, KIND.Clock]);
 class Model {
   constructor(recording) {
     this.recording = recording;
+    // Whether its hooks are system calls, and whether it is a thread that blocks in them.
+    this.fromOutside = recording.tells.has("call");
+    this.blocks = recording.facts.loop === "blocking";
     this.turns = buildTurns(recording);
     this.turnOf = new Int32Array(recording.count);
     this.turns.forEach((turn, number) => this.turnOf.fill(number, turn.first, turn.last));
@@ -30,12 +33,17 @@ class Model {
     this.hasStates = recording.lives.some((life) => life.states.length || life.first);
   }
 
-  // The queue was this long when the loop looked; the turn accepts what it finds, so no more is known after its end.
+  // The queue was this long when the loop looked; the turn accepts what it finds, so no more is known after its end. From
+  // outside, each change is known.
   readQueues() {
     const { kind, time, a, b, count } = this.recording, queues = [];
     for (let i = 0; i < count; i++) {
-      if (kind[i] === KIND.Queue) queues.push({ time: time[i], until: this.ended, length: a[i], most: b[i] });
       const last = queues[queues.length - 1];
+      if (kind[i] === KIND.Queue) queues.push({ time: time[i], until: this.ended, length: a[i], most: b[i] });
+      if (this.fromOutside) {
+        if (kind[i] === KIND.Queue && last) last.until = time[i];
+        continue;
+      }
       if (last && kind[i] === KIND.Wait && last.until === this.ended) last.until = time[i];
     }
     return queues;
@@ -46,6 +54,20 @@ class Model {
     const accepted = this.recording.lives.filter((life) => life.origin === 1 && life.parent);
     const listeners = new Set(accepted.map((life) => life.parent));
     for (const hook of this.hooks) hook.accepts = listeners.has(hook.life);
+  }
+
+  // The connections that waited to be accepted while a system call ran: their names, and since when.
+  queuedDuring(hook) {
+    return this.fromOutside ? this.queued((one) => Math.min(one.until, hook.ended) - Math.max(one.since, hook.began) >= 1e6) : [];
+  }
+
+  queuedAt(time) {
+    return this.queued((one) => one.since <= time && one.until > time);
+  }
+
+  queued(isMeant) {
+    const { queued, clients } = this.recording;
+    return queued.filter(isMeant).map((one) => ({ ...one, name: clients.get(one.address) || one.address }));
   }
 
   name(number) {
@@ -214,6 +236,8 @@ function oneTurn(recording, first, last, at) {
     if (kind[i] === KIND.Exit && open.length) closeHook(recording, open.pop(), i);
   }
   for (const hook of open) closeHook(recording, hook, last - 1);
+  // A wait that is not over lasts as long as anything is recorded.
+  if (waitAt >= 0 && turn.turnAt < 0) turn.turned = time[last - 1];
   // A loop that asks about every descriptor has no events: what was ready is what it serves. Tokio shows wakers only.
   const returned = recording.facts.loop === "tokio" ? ["wake", "ready"] : ["ready"];
   for (const hook of turn.hooks) if (hook.life && returned.includes(hook.why)) keys.add(hook.life);
@@ -226,7 +250,7 @@ function oneTurn(recording, first, last, at) {
 // What ran from record to record: a hook, the loop itself (null), or the rest of a hook after one that it contains.
 function partsOf({ time }, turn) {
   const parts = [], open = [];
-  let from = turn.turnAt >= 0 ? turn.turnAt : turn.first;
+  let from = turn.turnAt >= 0 ? turn.turnAt : turn.waitAt >= 0 ? turn.last - 1 : turn.first;
   const cut = (to, last) => {
     parts.push({ hook: open[open.length - 1] || null, from, last, began: time[from], ended: time[to] });
     from = to;

@@ -83,19 +83,19 @@ class Overview {
     return ((time - this.from()) / this.length()) * width;
   }
 
-  // The slowest hooks say how long they took, and how many channels waited behind them.
+  // The slowest hooks say how long they took, and how many channels waited behind them. A thread that blocks is no loop that
+  // is late: only a call that keeps others waiting is in red.
   drawSlow(context, colours, width) {
     const { model } = this.player, taken = [];
     const slow = model.hooks.filter((hook) => hook.length >= SLOW).sort((one, other) => other.length - one.length);
     font(context, 11, 600);
     context.textAlign = "left";
     for (const hook of slow.slice(0, 24)) {
-      const behind = model.behind(hook).length;
-      const text = duration(hook.length) + (behind ? ` · ${word("behind", behind)}` : "");
+      const note = behindNote(model, hook), text = duration(hook.length) + (note ? ` · ${note}` : "");
       const long = context.measureText(text).width, x = Math.max(0, Math.min(width - long, this.x(hook.began, width)));
       if (taken.some(([from, to]) => x < to + 8 && x + long > from - 8)) continue;
       taken.push([x, x + long]);
-      context.fillStyle = hook.length >= 5 * SLOW ? colours.alarm : colours.ink;
+      context.fillStyle = hook.length >= 5 * SLOW && (note || !model.blocks) ? colours.alarm : colours.ink;
       context.fillText(text, x, LABELS - 5);
     }
   }

@@ -112,6 +112,13 @@ const KEYWORDS = `fn let mut if else for while loop match return impl struct enu
   async await true false in as dyn where trait type`.split(/\s+/);
 // A comment, a text, or a keyword of Rust.
 const RUST = new RegExp(String.raw`(//.*$)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])')|\b(?:${KEYWORDS.join("|")})\b`, "gm");
+const PYTHON_KEYWORDS = `def class return if elif else for while in not and or is import from as with try except finally raise pass
+  break continue lambda yield global nonlocal async await None True False self`.split(/\s+/);
+const PYTHON = new RegExp(String.raw`(#.*$)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\b(?:${PYTHON_KEYWORDS.join("|")})\b`, "gm");
+const IS_PYTHON = /^(?:import|from|def|class) .*$|^#!.*python/m;
+// Where a program makes the system calls that are hooks of a recording from outside.
+const CALL_LINES = { accept: /\baccept\(/, recv: /\brecv(?:from|_into)?\(|\.read\(/, send: /\bsend(?:all)?\(|\bwrite(?:_all)?\(/,
+  sleep: /\bsleep\(/, "wait for a thread": /\.join\(|\.wait\(/, "wait for a child": /\.join\(|\bwait\w*\(/ };
 
 class SourceView {
   constructor(box, name, player) {
@@ -125,7 +132,7 @@ class SourceView {
     if (text !== this.text) this.fill(text);
     const waits = model.recording.kind[at] === KIND.Wait;
     const range = hook ? this.ofHook(hook) : waits ? this.wait() : null;
-    this.name.textContent = hook && range ? `fn ${hook.name}` : "";
+    this.name.textContent = hook && range ? (model.fromOutside ? hook.name : `fn ${hook.name}`) : "";
     const [from, to] = range || [0, -1];
     this.lines.forEach((line, number) => line.classList.toggle("on", number >= from && number <= to));
     if (range) showInside(this.box, this.lines[range[0]], 20);
@@ -133,6 +140,7 @@ class SourceView {
 
   // The poll of a task is written by the compiler.
   ofHook({ life, name }) {
+    if (this.player.model.fromOutside) return this.line(CALL_LINES[name] || null);
     return life && life.isTask ? null : this.find(this.player.model.name(life ? life.type : 0), name);
   }
 
@@ -140,7 +148,8 @@ class SourceView {
     this.text = text;
     this.cache.clear();
     this.raw = text.replace(/\n$/, "").split("\n");
-    this.lines = this.raw.map((line) => make("li", {}, ...coloured(line)));
+    const code = IS_PYTHON.test(text) ? PYTHON : RUST;
+    this.lines = this.raw.map((line) => make("li", {}, ...coloured(line, code)));
     this.box.replaceChildren(make("ol", {}, ...this.lines));
   }
 
@@ -181,20 +190,27 @@ class SourceView {
     return from;
   }
 
+  // The first line of the code that a pattern matches, and that is no definition.
+  line(pattern) {
+    const at = pattern ? this.raw.findIndex((line) => pattern.test(line) && !/^\s*(\/\/|#|use |pub fn |fn |def )/.test(line)) : -1;
+    return at < 0 ? null : [at, at];
+  }
+
   // The line that waits.
   wait() {
+    if (this.player.model.blocks) return this.line(CALL_LINES.accept);
     for (const pattern of [/\.(poll|wait|select|turn)\(|\b(poll|select)::|\bselect\(/, /\.run\(|\bblock_on\(/]) {
-      const at = this.raw.findIndex((line) => pattern.test(line) && !/^\s*(\/\/|use )/.test(line));
-      if (at >= 0) return [at, at];
+      const found = this.line(pattern);
+      if (found) return found;
     }
     return null;
   }
 }
 
-function coloured(line) {
+function coloured(line, code) {
   const parts = [];
   let from = 0;
-  for (const match of line.matchAll(RUST)) {
+  for (const match of line.matchAll(code)) {
     const kind = match[1] ? "comment" : match[2] ? "string" : "keyword";
     parts.push(line.slice(from, match.index), make("span", { class: kind }, match[0]));
     from = match.index + match[0].length;

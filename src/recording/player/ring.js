@@ -3,10 +3,10 @@
 const RADIUS = 104, BEADS = 12;
 // Why a hook is called → its station. New channels have their first hook after the events.
 const STATION_OF = { event: "events", new: "events", wake: "events", ready: "ready", again: "again", late: "late",
-  deadline: "timers", call: "timers", shutdown: "shutdown" };
-const STATIONS = ["wait", "late", "ready", "events", "wake", "again", "timers", "shutdown"];
+  deadline: "timers", call: "timers", shutdown: "shutdown", program: "calls" };
+const STATIONS = ["wait", "late", "ready", "events", "calls", "wake", "again", "timers", "shutdown"];
 const ALWAYS = { reactor: ["events", "again", "timers"], select: ["ready"], poll: ["ready"], mio: ["events"],
-  futures: ["events", "wake"], tokio: ["wake"] };
+  futures: ["events", "wake"], tokio: ["wake"], epoll: ["events"], blocking: ["calls"] };
 
 class Ring {
   constructor(root, player) {
@@ -50,7 +50,7 @@ class Ring {
     this.language = language;
     const seen = new Set(this.model.hooks.map((hook) => STATION_OF[hook.why]));
     const kind = this.model.recording.facts.loop;
-    const always = ALWAYS[kind] || [];
+    const always = ALWAYS[this.model.fromOutside && !this.model.blocks ? "epoll" : kind] || [];
     this.names = STATIONS.filter((name) => name === "wait" || seen.has(name) || always.includes(name));
     this.angles = new Map(this.names.map((name, at) => [name, -Math.PI / 2 + (at * 2 * Math.PI) / this.names.length]));
     const svg = make("svg", { viewBox: "-200 -150 400 300", role: "img", "aria-labelledby": "sentence" });

@@ -50,8 +50,9 @@ function stateText(model, i) {
   return from ? `${from} → ${to}` : to;
 }
 
-function turnSentence(turn) {
+function turnSentence(turn, model) {
   if (turn.waitAt < 0) return phrases().start;
+  if (model.blocks) return clientSentence(model, turn);
   if (turn.turnAt < 0) return phrases().unfinished(whole(turn.number));
   return phrases().turn(whole(turn.number), duration(turn.turned - turn.began), duration(turn.planned),
     turn.events === null ? "" : word("n.events", turn.events));
@@ -62,11 +63,21 @@ function hookSentence(model, hook) {
   const behind = slow ? model.behind(hook) : [], clocks = slow ? model.clocks(hook) : null;
   let text = say.exit(hook.name, who(model, hook.life), say.why[hook.why] || hook.why, say.ending[hook.ending] || say.ending[0],
     duration(hook.length), factsOf(model, hook));
-  if (behind.length) {
-    const names = behind.slice(0, 4).map((life) => who(model, life)).join(", ");
-    text += say.behind(names + (behind.length > 4 ? ` ${word("more", behind.length - 4)}` : ""), behind.length);
-  }
+  text += behindText(model, behind);
   return clocks ? text + say.clocks(duration(clocks.computed), duration(clocks.late), duration(clocks.slept)) : text;
+}
+
+// Which channels waited behind a hook; empty for none.
+function behindText(model, behind) {
+  if (!behind.length) return "";
+  const names = behind.slice(0, 4).map((life) => who(model, life)).join(", ");
+  return phrases().behind(names + (behind.length > 4 ? ` ${word("more", behind.length - 4)}` : ""), behind.length);
+}
+
+// The same as a note of the pictures: how many wait behind a hook, or to be accepted meanwhile.
+function behindNote(model, hook) {
+  const behind = model.behind(hook).length, queued = model.queuedDuring(hook).length;
+  return behind ? word("behind", behind) : queued ? word("inQueue", queued) : "";
 }
 
 // Behind which hook this one had to wait.
@@ -82,14 +93,17 @@ function delay(model, hook) {
 function sentence(model, i) {
   const { recording } = model, { kind, code, a, b } = recording, say = phrases();
   const life = recording.lives[recording.life[i]], name = who(model, life), hook = model.hooks[model.hookOf[i]];
+  const call = model.fromOutside ? callSentence(model, i) : null;
+  if (call !== null) return call;
   switch (kind[i]) {
     case KIND.Wait: return say.wait(b[i], a[i] ? say.asked(a[i]) : "");
-    case KIND.Turn: return turnSentence(model.turns[model.turnOf[i]]);
+    case KIND.Turn: return turnSentence(model.turns[model.turnOf[i]], model);
     case KIND.Event: return say.event(name, bitsText(code[i]), newlyKnown(recording, i));
     case KIND.Enter: return say.enter(model.name(recording.name[i]), name, say.cause[WHY[code[i]]] || "?") + delay(model, hook);
     case KIND.Exit: return hook ? hookSentence(model, hook) : "";
     case KIND.Read: case KIND.Write: return say.fact(name, movedText(recording, i));
-    case KIND.New: return say.fresh(name, say.origin[code[i]] || "", model.label(life.parent), life.fd, life.peer);
+    case KIND.New: return say.fresh(name, say.origin[code[i]] || "", model.label(life.parent),
+      model.fromOutside ? null : life.fd, life.peer);
     case KIND.State: return say.fact(name, stateText(model, i));
     case KIND.Watch: return say.watch(name, code[i], say.interest[a[i] & 3]);
     case KIND.Shutdown: return say.shutdown(name, b[i]);

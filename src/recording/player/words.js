@@ -8,6 +8,12 @@ const UNITS = {
 };
 
 let language = "en";
+// Some words differ in recordings from outside: those with `@thread` or `@outside` after their name.
+let variant = "";
+
+function chooseVariant(wanted) {
+  variant = wanted;
+}
 
 function chooseLanguage(wanted) {
   language = wanted === "ru" ? "ru" : "en";
@@ -16,7 +22,7 @@ function chooseLanguage(wanted) {
 
 // The text of a word; `{0}` and so on are replaced. Of a list, the first value chooses the form.
 function word(key, ...values) {
-  let text = WORDS[language][key] ?? WORDS.en[key] ?? key;
+  let text = WORDS[language][`${key}@${variant}`] ?? WORDS[language][key] ?? WORDS.en[key] ?? key;
   if (Array.isArray(text)) {
     const count = values[0];
     text = text[pluralForm(count)];

@@ -299,7 +299,7 @@ pub(super) fn allowed() -> Vec<Attempt> {
     let own = c_long::from(std::process::id().cast_signed());
     let mut limits = [0_u64; 2];
     vec![
-        attempt("allowed", "a lower priority", libc::SYS_setpriority, [0, 0, 10, 0, 0, 0]),
+        attempt("allowed", "a lower priority", libc::SYS_setpriority, [0, 0, 19, 0, 0, 0]),
         attempt("allowed", "pipe2", libc::SYS_pipe2, [of(pair.as_mut_ptr()), 0, 0, 0, 0, 0]),
         attempt("allowed", "getrlimit", libc::SYS_prlimit64, [0, 7, 0, of(limits.as_mut_ptr()), 0, 0]),
         attempt(
