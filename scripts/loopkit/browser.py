@@ -118,11 +118,15 @@ class Browser:
             {"name": "prefers-color-scheme", "value": name},
             {"name": "prefers-reduced-motion", "value": "reduce" if calm else "no-preference"}])
 
-    def open(self, url):
-        """Opens a page, and waits until it is loaded and has shown its recording."""
+    def load(self, url):
+        """Opens a page, and waits until it is loaded."""
         if failure := self.send("Page.navigate", url=url).get("errorText"):
             raise Trouble(f"{url} cannot be opened: {failure}")
         self.until(lambda message: message.get("method") == "Page.loadEventFired", f"loading {url}")
+
+    def open(self, url):
+        """Opens the page of a recording, and waits until it shows it."""
+        self.load(url)
         return self.run("new Promise((done) => { const look = () => document.documentElement.dataset.shown"
                         " ? done(Number(document.documentElement.dataset.shown)) : setTimeout(look, 5); look(); })")
 

@@ -8,7 +8,7 @@ import tempfile
 
 from lib import Trouble
 
-from . import TARGET, judge, language, outside, page, reading, rungs, served, show, strace
+from . import TARGET, judge, language, outside, page, reading, rungs, served, show, strace, thread
 from .kinds import PAGE
 from .promises import need
 
@@ -23,7 +23,7 @@ TRACE = r"""
 7 101.004000000 clone3({flags=CLONE_VM|CLONE_THREAD, exit_signal=0} => {parent_tid=[8]}, 88) = 8 <0.000100000>
 8 101.005000000 prctl(PR_SET_NAME, "Thread-1") = 0 <0.000010000>
 8 101.006000000 recvfrom(4<TCP:[127.0.0.1:90->127.0.0.1:41]>,  <unfinished ...>
-7 101.007000000 accept4(3<TCP:[127.0.0.1:90]>,  <unfinished ...>
+7 101.007000000 futex(0x7f01, FUTEX_WAIT_BITSET|FUTEX_CLOCK_REALTIME, 8, NULL, FUTEX_BITSET_MATCH_ANY <unfinished ...>
 8 101.106000000 <... recvfrom resumed>0x7ffd, 1024, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted if SA_RESTART is set) <0.100000000>
 8 101.106100000 --- SIGSTOP {si_signo=SIGSTOP, si_code=SI_USER, si_pid=1, si_uid=0} ---
 8 101.106200000 --- stopped by SIGSTOP ---
@@ -32,7 +32,7 @@ TRACE = r"""
 8 101.700000000 close(4<TCP:[127.0.0.1:90->127.0.0.1:41]>) = 0 <0.000010000>
 8 101.800000000 exit(0)      = ?
 8 101.800100000 +++ exited with 0 +++
-7 102.000000000 <... accept4 resumed> <unfinished ...>) = ?
+7 102.000000000 <... futex resumed> <unfinished ...>) = ?
 7 102.000100000 +++ killed by SIGKILL +++
 """
 # Programs that serve, as a student may write them: with one loop of poll, in C, and with one client at a time, in Python.
@@ -103,7 +103,7 @@ def reader():
     names = [(call.thread, call.name, call.length, call.result, call.restarts) for call in trace.calls]
     need((7, "accept4", 1_000_000_000, 4, 0) in names, f"an accept in two lines: {names}")
     need((8, "recvfrom", 494_000_000, 4, 1) in names, f"a recv that was stopped and continued: {names}")
-    need((7, "accept4", None, None, 0) in names, f"an accept in which the program ends: {names}")
+    need((7, "futex", None, None, 0) in names, f"a wait in which the program ends: {names}")
     need(next(call for call in trace.calls if call.name == "write").args[1:] == [r'"a \"(), b\n"', "9"], "arguments of a write")
     need(next(call for call in trace.calls if call.name == "sendto").error == "EPIPE", "the error of a send")
     need((trace.tasks[8].process, trace.tasks[8].parent, trace.tasks[8].name) == (7, 7, "Thread-1"), f"{trace.tasks[8]}")
@@ -111,7 +111,7 @@ def reader():
 
 
 def traced():
-    """The recordings of the trace, in which another client waits to be accepted from second 101 on."""
+    """The recordings of the trace, in which another client waits to be accepted from second 101.002 on, when the accept before has returned."""
     return outside.record(served.follow(strace.parse(TRACE)), "p", 101_900_000_000, [("127.0.0.1:42", 101_000_000_000)], "text")
 
 
@@ -122,9 +122,11 @@ def threads():
     need([part.name for part in parts] == ["main thread", "Thread-1"] and not left_out, f"{[part.name for part in parts]}")
     need(main.loop == other.loop == "blocking" and main.source == "text", "the head")
     need([record.time for record in main.of("Turn")] == [1_000_990_000], "the turn of the accept")
+    hooks = [(main.names[record.name], record.code) for record in main.of("Exit")]
+    need(hooks == [("wait for a thread", thread.PENDING)], f"a call that does not return: {hooks}")
     need(main.of("Close") and main.of("State"), "what the other thread does with a connection of this one")
     need([record.b for record in other.of("Read")] == [4] and other.of("Write")[0].code == reading.FAILED, "bytes")
-    need(main.all("queued") == ["127.0.0.1:42 998990000"], f"the queue: {main.all('queued')}")
+    need(main.all("queued") == ["127.0.0.1:42 1000990000"], f"the queue: {main.all('queued')}")
     hooks = [(other.names[record.name], record.time) for record in other.of("Exit")]
     need(hooks[0] == ("recv", 1_498_990_000), f"{hooks}")
 

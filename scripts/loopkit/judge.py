@@ -9,11 +9,11 @@ is made of.
     verdict.threads, verdict.processes   how many it made, beside the first of each
     verdict.spinning          the most waits within a second that returned at once and led to no call
 
-A call blocks when it takes `LONG` or more. A client waits from the time at which its connection was there until it is accepted,
-and from the time at which it sent something until the next read of its connection. A call keeps this client waiting if both
-overlap for `LONG` or more, and if its thread is one that could have served the client: one that accepts while the client is
-in the accept queue, and later one that reads from its connection. A wait for several descriptors (select, poll, epoll) keeps nobody
-waiting, and neither does accept. The time for which a scenario has frozen the program is taken off.
+A call blocks when it takes `LONG` or more. A client waits while it is in the accept queue, and from the time at which it sent
+something until the next read of its connection. A call keeps this client waiting if both overlap for `LONG` or more, and if
+its thread is one that could have served the client: one that accepts while the client is in the accept queue, and later one that
+reads from its connection. A wait for several descriptors (select, poll, epoll) keeps nobody waiting, and neither does accept. The
+time for which a scenario has frozen the program is taken off.
 
 What a trace cannot show: how long the program computes, and what it does by io_uring."""
 
@@ -21,7 +21,7 @@ import bisect
 import collections
 import dataclasses
 
-from .served import Act, Connection, Wait
+from .served import Act, Connection, Wait, queue_of
 
 # Nanoseconds from which on a call blocks, and a client waits.
 LONG = 50_000_000
@@ -166,10 +166,10 @@ def waits_of_clients(served, acts, until, arrivals):
             elif isinstance(act, Act) and act.kind == "accept":
                 accepting.add(thread)
     accepted = {one.peer: one.accepted for one in served.connections}
-    for arrival in arrivals:
-        accept = accepted.get(arrival.address)
-        at = accept.ended if accept else until
-        yield Waiting(arrival.address, arrival.connected, at, accepting)
+    queue = queue_of(served, [(arrival.address, arrival.connected) for arrival in arrivals], until)
+    for arrival, queued in zip(arrivals, queue):
+        accept, at = accepted.get(arrival.address), queued.until or until
+        yield Waiting(arrival.address, queued.since, at, accepting)
         done = sorted(reads[arrival.address])
         threads = users[arrival.address] or ({accept.thread} if accept else set())
         for sent in arrival.sent:

@@ -173,6 +173,7 @@ def load(name, most=None):
     try:
         if not path.exists() and not name.endswith(".txt"):
             raise Trouble(f"there is no scenario '{name}'; scripts/loop --list prints them")
-        return parse((path if path.exists() else pathlib.Path(name)).read_text(encoding="utf-8"), path.stem, most)
+        path = path if path.exists() else pathlib.Path(name)
+        return parse(path.read_text(encoding="utf-8"), path.stem, most)
     except (OSError, UnicodeDecodeError) as error:
         raise Trouble(f"{name} cannot be read: {error}") from error

@@ -8,22 +8,11 @@ poll or epoll has turns as any loop."""
 import dataclasses
 import pathlib
 
-from .served import Act, Connection, Listener
+from .served import SHORT, Act, Connection, Listener, queue_of
 from .thread import Thread
 
-# A shorter time in the accept queue, in nanoseconds, tells nothing.
-SHORT = 1_000_000
 # The most threads that have a recording.
 MOST = 16
-
-
-@dataclasses.dataclass
-class Queued:
-    """A connection in the accept queue; `until` is None of one that was never accepted."""
-
-    address: str
-    since: int
-    until: int = None
 
 
 @dataclasses.dataclass
@@ -36,19 +25,12 @@ class Part:
     file: pathlib.Path = None
 
 
-def queue_of(served, connects):
-    """The times in the accept queue: `connects` are pairs of a client's address and when its connection was there."""
-    accepted = {one.peer: one.accepted.ended for one in served.connections}
-    queued = [Queued(address, since, accepted.get(address)) for address, since in connects]
-    return [one for one in queued if one.until is None or one.until - one.since >= SHORT]
-
-
 def record(served, program, until, connects=(), source=""):
     """A `Part` for each thread that served, in the order in which they began to, and the number of those that are left out.
     What happens after `until` belongs to the end of the program."""
     listeners = [one for one in served.listeners if any(made.listener is one for made in served.connections)]
     began = min((one.began for one in listeners or served.listeners), default=until)
-    queued = queue_of(served, connects)
+    queued = [one for one in queue_of(served, connects, until) if (one.until or until) - one.since >= SHORT]
     served_at = {}
     for thread, acts in served.acts.items():
         done = [act.call for act in acts if isinstance(act, Act) and (act.made or isinstance(act.on, Connection)

@@ -177,5 +177,17 @@ def site(run):
     need(recording.totals["responses"] >= 12, f"{recording.totals['responses']} responses")
 
 
+def five_users(run):
+    """Each of them has a channel of its own."""
+    need(len(accepted(run.recording)) == 5, f"{len(accepted(run.recording))} channels were accepted")
+
+
+def three_stay(run):
+    """C is answered while A and B are still there."""
+    a, c = (next(client for client in run.clients if client.name == name) for name in "AC")
+    need(c.answers[0][1] - a.answers[0][1] < 300e6, "C was answered when A had left")
+
+
 PROMISES = {function.__name__: function for function in [
-    one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle, site]}
+    one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle, site, five_users,
+    three_stay]}

@@ -15,8 +15,10 @@ NAMES = {name: kind for kind, names in {
     "sleep": "nanosleep clock_nanosleep pause", "child": "wait4 waitid waitpid"}.items() for name in names.split()}
 WAITS = {"select": "select", "pselect6": "select", "poll": "poll", "ppoll": "poll", "epoll_wait": "epoll",
          "epoll_pwait": "epoll", "epoll_pwait2": "epoll"}
-READABLE, WRITABLE, HALF_CLOSED, ERROR = 1, 2, 4, 8
-BITS = {"IN": READABLE, "OUT": WRITABLE, "RDHUP": HALF_CLOSED, "HUP": HALF_CLOSED, "ERR": ERROR}
+READABLE, WRITABLE, HALF_CLOSED, ERROR, EDGE = 1, 2, 4, 8, 16
+# Nanoseconds: a call that takes longer has found nothing at first.
+SHORT = 1_000_000
+BITS = {"ET": EDGE, "IN": READABLE, "OUT": WRITABLE, "RDHUP": HALF_CLOSED, "HUP": HALF_CLOSED, "ERR": ERROR}
 SPACE = r"(?:<.*?(?<!-)>)?"
 POLLED = re.compile(rf"fd=(\d+){SPACE}, r?events=([A-Z|]+)")
 EPOLLED = re.compile(r"events=([A-Z|]+), data=\{u32=\d+, u64=(\d+)\}")
@@ -189,6 +191,43 @@ def follow(trace):
     for _, is_end, _, call in sorted(events, key=lambda event: event[:3]):
         following.end(call) if is_end else following.begin(call)
     return Served(trace, following.listeners, following.connections, dict(following.acts))
+
+
+@dataclasses.dataclass
+class Queued:
+    """A connection in the accept queue; `until` is None of one that was never accepted."""
+
+    address: str
+    since: int
+    until: int = None
+
+
+def queue_of(served, connects, until):
+    """When each connection was in the accept queue; `connects` are pairs of a client's address and when it was connected.
+
+    A client is connected when the kernel has agreed to that. Where the queue is full, this is before the connection comes into the
+    queue: as long as a thread finds the queue empty, it is not there."""
+    empty = [span for acts in served.acts.values() for span in times_of_empty_queue(acts, until)]
+    accepted = {one.peer: one.accepted.ended for one in served.connections}
+    for address, since in connects:
+        end = accepted.get(address)
+        last = until if end is None else end
+        known = [min(to, last) for began, to in empty if began < last]
+        yield Queued(address, max([since, *known]), end)
+
+
+def times_of_empty_queue(acts, until):
+    """The times in which calls of a thread have waited for a connection: (from, to)."""
+    for act in acts:
+        ended = act.call.ended or until
+        if isinstance(act, Wait):
+            listens = any(isinstance(on, Listener) and not what & EDGE for on, what in act.asked.items())
+        else:
+            listens = act.kind == "accept"
+            if listens and act.call.error == "EAGAIN":
+                yield act.call.began, ended
+        if listens and ended - act.call.started > SHORT:
+            yield act.call.started + SHORT, ended
 
 
 def peer_of(accept):

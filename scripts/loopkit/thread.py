@@ -28,7 +28,7 @@ class Thread:
         self.records, self.names, self.totals, self.now = [], {}, {"turns": 0, "read": 0, "written": 0, "responses": 0}, 0
         # Channels that are open, and what has a turn: the wait that is over.
         self.open, self.in_turn, self.ready = {}, False, ()
-        self.acts = [act for act in served.acts[thread] if act.call.began <= until]
+        self.acts = [act for act in served.acts[thread] if act.call.began <= until and (act.call.ended or until) >= began]
         self.loop = kind_of_loop(self.acts)
         self.last_lock = None
         self.notes = sorted(self.later_notes(), key=lambda note: note[0])
@@ -202,6 +202,8 @@ class Thread:
         """The bytes of a call, or the connection that it has made; returns whether it has failed."""
         if kind == "accept" and step.act.made:
             self.put_new(step.act.made, ACCEPTED, key)
+        elif kind == "accept" and call.error == "EAGAIN":
+            self.put("Mark", key=key, name=self.name("nothing to accept"))
         if kind == GATHERED:
             for word, one, total in (("Read", "recv", "read"), ("Write", "send", "written")):
                 number = sum(part.call.result for part in step.gathered if part.kind == one)

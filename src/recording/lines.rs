@@ -6,6 +6,8 @@
 //!     Client 4.1 handle_read (event): read 52 B, Reading → Asking
 //! ```
 
+mod calls;
+
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -19,9 +21,6 @@ const MOST: usize = 16;
 
 /// A line that fits a screen.
 const WIDTH: usize = 110;
-
-/// The most clients that a line names.
-const NAMED: usize = 4;
 
 /// A hook that took this long shows its time.
 const WORTH_A_WORD: Duration = Duration::from_millis(1);
@@ -94,7 +93,7 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
         None => return String::new(),
         Some(wait) if wait.kind == Kind::Wait => {
             match records.iter().find(|record| record.kind == Kind::Turn) {
-                Some(turn) if book.kind() == "blocking" => accepted(number, wait, turn, book),
+                Some(turn) if book.kind() == "blocking" => calls::accepted(number, wait, turn, book),
                 Some(turn) => waited(number, wait, turn, book.kind()),
                 // The wait is not over: the program ends in it.
                 None => return String::new(),
@@ -130,17 +129,6 @@ fn waited(number: u64, wait: &Record, turn: &Record, kind: &str) -> String {
         (asked, ready) => format!("asked about {asked}, {ready} ready"),
     };
     format!("turn {number}  waited {waited} of {most}, {what}")
-}
-
-/// The turn of a thread that blocks: it serves one client.
-fn accepted(number: u64, wait: &Record, turn: &Record, book: &dyn Book) -> String {
-    let (name, waited) =
-        (book.name(wait.name), time(Duration::from_nanos(turn.time.saturating_sub(wait.time))));
-    match (name, turn.a) {
-        ("start", _) => format!("turn {number}  another thread gives it a connection"),
-        (_, 0) => format!("turn {number}  {name} waited {waited}, for no connection"),
-        _ => format!("turn {number}  {name} waited {waited}"),
-    }
 }
 
 /// A part below its turn: lines that fit a screen, broken after a comma.
@@ -191,12 +179,13 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
                     // Many short calls do not block.
                     let verb = if part.title.ends_with(", send") { "took" } else { "blocked for" };
                     part.facts.insert(0, format!("{verb} {}", time(took)));
-                    part.facts.extend(behind(&book.queued(part.since, record.time)));
+                    part.facts.extend(calls::behind(&book.queued(part.since, record.time)));
                 } else if took >= WORTH_A_WORD {
                     part.facts.push(format!("took {}", time(took)));
                 }
                 part.facts.extend((!text.is_empty()).then_some(text));
             }
+            (Kind::Queue, Some(part)) if part.key == record.key => calls::push_longer(&mut part.facts, text),
             (_, Some(part)) if part.key == record.key => part.facts.push(text),
             _ => {
                 let title = "  ".repeat(depth) + &book.label(record.key);
@@ -205,13 +194,6 @@ fn parts(records: &[Record], book: &dyn Book) -> Vec<String> {
         }
     }
     parts.into_iter().map(Part::into_text).collect()
-}
-
-/// Who waited to be accepted during a call.
-fn behind(clients: &[&str]) -> Option<String> {
-    let (named, rest) = clients.split_at(clients.len().min(NAMED));
-    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    (!named.is_empty()).then(|| format!("meanwhile {}{more} waited in the accept queue", named.join(" and ")))
 }
 
 /// Whether a hook of the channel is called later in this turn.

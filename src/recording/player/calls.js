@@ -16,7 +16,7 @@ const CALLS = {
     queued: (names) => ` Meanwhile ${names} ${names.includes(",") ? "wait" : "waits"} in the accept queue.`,
     queue: (count, most, names) => `In the accept queue: ${count} of at most ${most}${names ? ` (${names})` : ""}.`,
     marks: { "the recording ends": "Here the recording ends.", "the rest is left out": "The recording is full: the rest is left out.",
-      "time-out": "Its time-out has passed." },
+      "time-out": "Its time-out has passed.", "nothing to accept": "No more connections wait." },
   },
   ru: {
     wait: (call) => (call === "start" ? "Поток ждёт, пока другой поток передаст ему соединение."
@@ -34,7 +34,7 @@ const CALLS = {
     queued: (names) => ` Тем временем в очереди accept ${names.includes(",") ? "ждут" : "ждёт"}: ${names}.`,
     queue: (count, most, names) => `В очереди accept: ${count}, самое большее ${most}${names ? ` (${names})` : ""}.`,
     marks: { "the recording ends": "Здесь запись кончается.", "the rest is left out": "Запись заполнена, остальное опущено.",
-      "time-out": "Истёк срок ожидания." },
+      "time-out": "Истёк срок ожидания.", "nothing to accept": "Других соединений нет." },
   },
 };
 const MOST_NAMES = 4;

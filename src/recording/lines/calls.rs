@@ -1,0 +1,42 @@
+//! What lines say of recordings from outside, whose hooks are system calls.
+
+use std::time::Duration;
+
+use super::{Book, Record, time};
+
+/// The most clients that a line names.
+const NAMED: usize = 4;
+
+/// The turn of a thread that blocks: it serves one client.
+pub(super) fn accepted(number: u64, wait: &Record, turn: &Record, book: &dyn Book) -> String {
+    let (name, waited) =
+        (book.name(wait.name), time(Duration::from_nanos(turn.time.saturating_sub(wait.time))));
+    match (name, turn.a) {
+        ("start", _) => format!("turn {number}  another thread gives it a connection"),
+        (_, 0) => format!("turn {number}  {name} waited {waited}, for no connection"),
+        _ => format!("turn {number}  {name} waited {waited}"),
+    }
+}
+
+/// Who waited to be accepted during a call.
+pub(super) fn behind(clients: &[&str]) -> Option<String> {
+    let (named, rest) = clients.split_at(clients.len().min(NAMED));
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    (!named.is_empty()).then(|| format!("meanwhile {}{more} waited in the accept queue", named.join(" and ")))
+}
+
+/// Adds the length of a queue. Of several in a row, the longest is told.
+pub(super) fn push_longer(facts: &mut Vec<String>, text: String) {
+    let length = |text: &str| {
+        let number = text.strip_suffix(" wait to be accepted")?.split(' ').next()?;
+        number.parse::<u64>().ok()
+    };
+    match facts.last_mut().map(|last| (length(last), last)) {
+        Some((Some(before), last)) => {
+            if length(&text).is_some_and(|now| now > before) {
+                *last = text;
+            }
+        }
+        _ => facts.push(text),
+    }
+}
