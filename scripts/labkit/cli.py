@@ -6,6 +6,8 @@ import importlib
 import math
 import pathlib
 
+from loopkit import broken
+
 # Command → its module, and its line of help.
 COMMANDS = {
     "run": ("run", "measure rungs, and draw the report"),
@@ -65,6 +67,7 @@ def parser(doc):
     for name in ("run", "show"):
         add[name]("--debug", dest="profile", action="store_const", const="debug", default="release",
                   help="the debug builds of the rungs")
+    add["show"]("--generator", choices=broken.generators(), help="of omission: one that is broken on purpose")
     add["show"]("--draw", action="store_true", help="measure nothing; draw what was measured last")
     for name in ("report", "show"):
         add[name]("--docs", action="store_true", help="write the pictures of the book, in both languages, and its table")

@@ -4,15 +4,15 @@ import dataclasses
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 
 from lib import PROJECT, Progress, proc
 from lib.server import STHENO_SAYS, Child, Server
+from loopkit import broken
 
-from . import model, records, run, rungs
+from . import model, records, run, rungs, stall
 
 # The lab's load, ten times as fast, and its four knobs → values, and what a value changes in the load.
 LOAD = model.Load(users=100, think_least=0.5, think_most=1.5, service=0.030, backlog=128)
@@ -66,27 +66,17 @@ def knobs(profile, folder):
     return table
 
 
-def omission(profile, folder):
+def omission(profile, folder, generator=None):
     """Coordinated omission: one run of a server that is stopped for two seconds, counted in two ways."""
-    requests, seconds, stopped, path = 400, 12, 2, folder / "percentiles.csv"
-    with Server([*program(profile, "web_reactor"), "--db", "5"], folder / "server.txt") as server:
-        with ask(profile, server, folder, "--rate", requests, "--connections", 20, "--time", seconds,
-                 "--percentiles", path) as load:
-            time.sleep(5)
-            os.kill(server.pid, signal.SIGSTOP)
-            try:
-                time.sleep(stopped)
-            finally:
-                os.kill(server.pid, signal.SIGCONT)
-            load.wait(seconds + 10)
-    points = [{name: float(value) for name, value in row.items()} for row in records.rows(path)]
-    return {"points": points, "requests": requests, "seconds": seconds, "stopped": stopped,
-            "says": (folder / "load.txt").read_text().rstrip()}
+    if generator:
+        broken.build([generator])
+    asks = [str(broken.program(generator))] if generator else program(profile, "stheno_load")
+    return stall.measure(asks, program(profile, "web_reactor"), folder, 400, 12, 2)
 
 
 def parallel(profile, folder):
     """A handler that computes, in Rust and in Python with its GIL, for one client and for several."""
-    # The limits make some tens of milliseconds of work in each language.
+    # The limits make about the same work, some ten milliseconds, in each language.
     commands = {"Rust": [*program(profile, "web_cpubound"), "--limit", "200000"],
                 "Python": [*PYTHON, "examples/python/web_cpubound.py", "--limit", "20000"]}
     numbers, seconds, rounds, progress = [1, 2, 4, 8], 4, 5, Progress()

@@ -19,15 +19,18 @@ TITLES = {"users": "Users (N)", "think": "Seconds between two requests (Z)", "se
 def show(options):
     """Runs an experiment, prints its text, and copies its pictures into the docs if that is wanted."""
     name = options.experiment
+    if options.generator and name != "omission":
+        raise Trouble("--generator goes with omission")
     experiment, programs = experiments.EXPERIMENTS[name]
-    folder = options.out or TARGET / name
+    folder = options.out or TARGET / (options.generator or name)
     kept = folder / f"{name}.json"
     if not options.draw:
         folder.mkdir(parents=True, exist_ok=True)
         setup.build(*programs, profile=options.profile)
         interrupt_once()
         try:
-            kept.write_text(json.dumps(experiment(options.profile, folder), indent=1) + "\n")
+            more = {"generator": options.generator} if options.generator else {}
+            kept.write_text(json.dumps(experiment(options.profile, folder, **more), indent=1) + "\n")
         except KeyboardInterrupt:
             print("interrupted: nothing is drawn")
             return 130
