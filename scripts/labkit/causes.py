@@ -55,6 +55,8 @@ class Causes:
         self.machine = self.with_times(late, middle, 0.0)
         self.generator = self.with_times(late, middle, beside)
         self.only_generator = self.with_times(0.0, 0.0, beside)
+        wait = rung.prediction.chance(rung.load.service)
+        self.chance = Expected(rung.load.users / (rung.load.think + self.generator.response + wait), self.generator.response + wait)
         self.work = self.with_times(late + works(rung), middle + alone, beside)
 
     def with_times(self, busy, middle, beside):
@@ -87,4 +89,4 @@ class Causes:
             return "generator" if self.explains(self.only_generator, band) else "both"
         if rung.prediction.waiting > rung.load.backlog + 1:
             return "full"
-        return "knee" if rung.prediction.is_near_the_knee and rung.figure("p50") > self.generator.response else "rung"
+        return "chance" if rung.prediction.chance(rung.load.service) and self.explains(self.chance, band) else "rung"

@@ -121,8 +121,8 @@ def asides(rung):
         yield t("Of the response time, the machine's lateness is {}, the generator's {}.", signed(machine), signed(generator))
     if rung.figure("failures") > 0:
         yield t("Failed requests: {}.", number(rung.figure('failures'), ",.0f"))
-    if rung.prediction.is_near_the_knee:
-        yield t(KNEE, percent(rung.prediction.busy))
+    if rung.prediction.chance(rung.load.service) > rung.load.service / 5:
+        yield t(CHANCE, percent(rung.prediction.busy))
     if rung.figure("load_cpu") > 0.8:
         yield t("The generator was busy for {} of the time: these figures show the limit of the generator.",
                 percent(rung.figure("load_cpu")))
@@ -144,5 +144,4 @@ QUEUE = ("Each request is served in {}. On average {} clients are in the kernel'
          "{}.")
 NO_QUEUE = ("The database takes {}, and the median response {}. The accept queue does not explain that: on average it has {} "
             "clients.")
-KNEE = ("The law keeps the rung busy for {} of the time, which is near the knee: there it is only a bound, because users arrive at "
-        "random, and chance makes a queue.")
+CHANCE = "The law keeps the rung busy for {} of the time. It knows mean values only: users arrive at random, and chance makes a queue."

@@ -16,7 +16,7 @@ VERDICTS = {
     "machine": ("the machine was late", False),
     "generator": ("the generator was late", False),
     "both": ("machine and generator were late", False),
-    "knee": ("chance, near the knee", True),
+    "chance": ("chance", True),
     "full": ("the queue was full", True),
     "rung": ("the rung itself", True),
 }
@@ -27,7 +27,7 @@ RUSSIAN = {
     "the machine was late": "опаздывала машина",
     "the generator was late": "опаздывал генератор",
     "machine and generator were late": "опаздывали машина и генератор",
-    "chance, near the knee": "случайность у излома",
+    "chance": "случайность",
     "the queue was full": "очередь была полна",
     "the rung itself": "сама ступень",
     # Pictures.
@@ -150,10 +150,9 @@ RUSSIAN = {
     "Of the response time, the machine's lateness is {}, the generator's {}.":
         "Во времени ответа {} приходится на опоздания машины и {} на опоздания генератора.",
     "Failed requests: {}.": "Запросов с ошибкой: {}.",
-    "The law keeps the rung busy for {} of the time, which is near the knee: there it is only a bound, because users arrive at "
-    "random, and chance makes a queue.":
-        "По закону ступень занята {} времени, это рядом с изломом. Здесь закон — только граница: пользователи приходят случайно, "
-        "и случайность создаёт очередь.",
+    "The law keeps the rung busy for {} of the time. It knows mean values only: users arrive at random, and chance makes a queue.":
+        "По закону ступень занята {} времени. Закон знает только средние: пользователи приходят случайно, и случайность создаёт "
+        "очередь.",
     "The generator was busy for {} of the time: these figures show the limit of the generator.":
         "Генератор был занят {} времени: эти числа показывают предел генератора.",
     "The run was interrupted after {} of measuring.": "Запуск прерван через {} измерений.",
