@@ -108,10 +108,11 @@ def parallel(data):
         bars = axis.bar([place + shift for place in places], gains, 0.36, color=COLOURS[kind], label=kind)
         axis.bar_label(bars, [number(gain, ".2f") for gain in gains], padding=2, fontsize=8)
     axis.axhline(data["cores"], **charts.dashed("{} cores", data["cores"]))
-    charts.tidy(axis, t("Requests per second, in multiples of those of one client"))
+    charts.tidy(axis, t("Gain over one client"))
     axis.set_xticks(places, data["clients"])
     axis.set_xlabel(t("clients"), fontsize=8)
     axis.set_xlim(-0.6, len(places) - 0.4)
+    axis.set_ylim(0, axis.get_ylim()[1] * 1.08)
     yield "parallel", figure, t("A handler that computes: threads in Rust and in Python")
 
 
@@ -150,6 +151,7 @@ def threads(data):
         counts[1].annotate(most[-1], (data["limits"][-1], most[-1]), (-4, 4), textcoords="offset points", ha="right", fontsize=8)
         memory[1].plot(numbers, residents, color=COLOURS[kind], label=kind)
     counts[1].set_xticks(data["limits"])
+    counts[1].margins(y=0.12)
     charts.tidy(counts[1], t("Threads, until none can be started"), margin=0.04, floor=0)
     counts[1].set_xlabel(t("MiB of address space allowed"), fontsize=8)
     charts.tidy(memory[1], t("Memory of sleeping threads"), t("MiB"), margin=0.04, floor=0)

@@ -62,7 +62,7 @@ RUSSIAN = {
     "Response time": "Время ответа",
     "from when it was due": "от времени по расписанию",
     "from when it was sent": "от времени отправки",
-    "Requests per second, in multiples of those of one client": "Запросов в секунду: во сколько раз больше, чем с одним клиентом",
+    "Gain over one client": "Выигрыш",
     "{} cores": "ядер: {}",
     "clients": "клиенты",
     "Cores in use": "Занято ядер",
