@@ -118,7 +118,7 @@ def asides(rung):
     """Sentences about what else happened."""
     machine, generator, _ = rung.causes.shares
     if machine + generator > max(0.001, rung.prediction.response / 50):
-        yield t("Of the response time, the machine's lateness is {}, the generator's {}.", signed(machine), signed(generator))
+        yield t("Of the response time, the machine's lateness is {}, the generator's {}.", seconds(machine), seconds(generator))
     if rung.figure("failures") > 0:
         yield t("Failed requests: {}.", number(rung.figure('failures'), ",.0f"))
     if rung.prediction.chance(rung.load.service) > rung.load.service / 5:
@@ -130,7 +130,7 @@ def asides(rung):
         yield t("The run was interrupted after {} of measuring.", seconds(rung.figure("seconds")))
 
 
-LAW = ("<i>m</i> threads or processes serve, each of them for <i>S</i> = {} s with a request; <i>N</i> = {} users think for "
+LAW = ("<i>m</i> threads or processes serve, each of them is busy for <i>S</i> = {} s with a request; <i>N</i> = {} users think for "
        "<i>Z</i> = {} s on average. A rung with few threads serves <i>m</i>/<i>S</i> requests per second and no more. With enough "
        "of them the users are the limit: they send <i>N</i>/(<i>Z</i>+<i>S</i>). All other clients wait in the kernel's accept "
        "queue, where no program sees them.")

@@ -93,7 +93,7 @@ RUSSIAN = {
     "The law": "Закон",
     "requests per second": "запросов в секунду",
     "seconds for a response": "секунд на ответ",
-    "<i>m</i> threads or processes serve, each of them for <i>S</i> = {} s with a request; <i>N</i> = {} users think for "
+    "<i>m</i> threads or processes serve, each of them is busy for <i>S</i> = {} s with a request; <i>N</i> = {} users think for "
     "<i>Z</i> = {} s on average. A rung with few threads serves <i>m</i>/<i>S</i> requests per second and no more. With enough of "
     "them the users are the limit: they send <i>N</i>/(<i>Z</i>+<i>S</i>). All other clients wait in the kernel's accept queue, "
     "where no program sees them.":
