@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lib import Trouble
 
-from . import panels, records
+from . import check_verdicts, panels, records, report
 
 # The browser sends nothing to a network and resolves no name.
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
@@ -25,6 +25,10 @@ def check(options):
     about, rungs = records.load_folder(folder)
     page = folder / "report.html"
     wrong = [*figures(about, rungs, band), *files(folder, rungs), *self_contained(page)]
+    wrong += check_verdicts.wrong_verdicts()
+    # A text without a Russian one is an error.
+    wrong += self_contained(report.write(folder, "ru"))
+    report.write(folder)
     browser = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
     wrong += opens(browser, page, [rung.slug for rung in rungs]) if browser else []
     if wrong:
