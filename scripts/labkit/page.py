@@ -29,7 +29,7 @@ def as_page(about, rungs, table, overview, drawn):
     text = pathlib.Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     return Template(re.sub(r"\{\{(.+?)\}\}", lambda match: t(match[1]), text)).substitute(
         lang=words.language(), light=charts.css(0), dark=charts.css(1), headline=headline(rungs), said=said(rungs),
-        title=html.escape(f"{t('The lab')}: " + ", ".join(rung.name for rung in rungs[:3]) + (f" {t('and others')}" if rungs[3:] else "")),
+        title=html.escape(" ".join([f"{t('The lab')}:", ", ".join(rung.name for rung in rungs[:3]), t("and others") if rungs[3:] else ""])),
         facts="".join(f"<div><b>{html.escape(str(value))}</b><span>{name}</span></div>" for value, name in facts),
         law=t(LAW, number(load.service, "g"), load.users, number(load.think, "g")), shares=t(SHARES),
         rows="\n".join(map(row, rungs)), costs="\n".join(map(costs, rungs, table)),
