@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[argh(option, default = "1", arg_name = "n")]
     seed: u64,
 
-    /// file for a line per request: time of its end, milliseconds, failure
+    /// file for a line per request: time of its end, milliseconds, failure, milliseconds sent late
     #[argh(option, arg_name = "file")]
     requests: Option<PathBuf>,
 

@@ -38,9 +38,9 @@ impl Shared {
         Ok(Self { address, request, patience: plan.patience, measured_from, tally })
     }
 
-    fn failed(&self, due: Instant, why: &str) {
+    fn failed(&self, moments: Moments, why: &str) {
         let now = Instant::now();
-        self.tally.borrow_mut().failed(due, now, why, now >= self.measured_from);
+        self.tally.borrow_mut().failed(moments, now, why, now >= self.measured_from);
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn start(shared: Rc<Shared>, pace: Pace, due: Instant, cx: &mut Conte
     match TcpStream::connect(shared.address) {
         Ok(socket) => cx.adopt(Connection::new(socket, shared, pace, due)),
         Err(error) => {
-            shared.failed(due, &error.to_string());
+            shared.failed(Moments { due, sent: Instant::now() }, &error.to_string());
             let mut pace = pace;
             let due = pace.next(Instant::now());
             let wait = due.saturating_duration_since(Instant::now()).max(PAUSE);
@@ -105,7 +105,7 @@ impl Connection {
             let counts = now >= self.shared.measured_from;
             match whole.status {
                 ..400 => tally.answered(moments, now, counts),
-                status => tally.failed(moments.due, now, &format!("status {status}"), counts),
+                status => tally.failed(moments, now, &format!("status {status}"), counts),
             }
         }
         let Some(pace) = &mut self.pace else { return };
@@ -120,9 +120,9 @@ impl Connection {
     }
 
     /// Counts a request that will get no response.
-    fn failed(&mut self, cx: &mut Context<'_>, due: Instant, why: &str) {
+    fn failed(&mut self, cx: &mut Context<'_>, moments: Moments, why: &str) {
         self.shared.tally.borrow_mut().waiting -= 1;
-        self.shared.failed(due, why);
+        self.shared.failed(moments, why);
         let now = Instant::now();
         let Some(pace) = &mut self.pace else { return };
         let due = pace.next(now);
@@ -199,7 +199,7 @@ impl Dispatcher for Connection {
     fn handle_timeout(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.state {
             State::Waiting(due) => self.ask(due),
-            State::Asking(moments, _) | State::Hearing(moments) => self.failed(cx, moments.due, "no answer"),
+            State::Asking(moments, _) | State::Hearing(moments) => self.failed(cx, moments, "no answer"),
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Dispatcher for Connection {
                 self.leave(cx, due, Duration::ZERO);
             }
             State::Asking(moments, _) | State::Hearing(moments) => {
-                self.failed(cx, moments.due, &error.to_string());
+                self.failed(cx, moments, &error.to_string());
             }
         }
         cx.close();

@@ -65,7 +65,7 @@ impl Tally {
     /// Counts a response. `counts`: the warm-up is over.
     pub(crate) fn answered(&mut self, moments: Moments, now: Instant, counts: bool) {
         let time = now.saturating_duration_since(moments.due);
-        self.line(time, "");
+        self.line(time, "", moments);
         if counts {
             self.from_due.note(time);
             self.from_sent.note(now.saturating_duration_since(moments.sent));
@@ -73,19 +73,21 @@ impl Tally {
     }
 
     /// Counts a request that failed.
-    pub(crate) fn failed(&mut self, due: Instant, now: Instant, why: &str, counts: bool) {
-        self.line(now.saturating_duration_since(due), why);
+    pub(crate) fn failed(&mut self, moments: Moments, now: Instant, why: &str, counts: bool) {
+        self.line(now.saturating_duration_since(moments.due), why, moments);
         if counts {
             *self.failures.entry(why.to_owned()).or_default() += 1;
         }
     }
 
-    fn line(&mut self, time: Duration, failure: &str) {
+    fn line(&mut self, time: Duration, failure: &str, moments: Moments) {
         if self.lines.is_some() {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
             let failure = failure.replace([',', '"', '\n'], " ");
+            let milliseconds = time.as_secs_f64() * 1000.0;
+            let late = moments.sent.saturating_duration_since(moments.due).as_secs_f64() * 1000.0;
             // Writing to a string cannot fail.
-            let _ = writeln!(self.text, "{wall:.4},{:.3},{failure}", time.as_secs_f64() * 1000.0);
+            let _ = writeln!(self.text, "{wall:.4},{milliseconds:.3},{failure},{late:.3}");
         }
     }
 
@@ -118,7 +120,7 @@ impl Lines {
         let file = File::create(path)
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let lines = Self(Arc::new(Mutex::new(BufWriter::new(file))));
-        lines.write("ended,milliseconds,failure\n");
+        lines.write("ended,milliseconds,failure,late\n");
         Ok(lines)
     }
 

@@ -102,13 +102,13 @@ class Page:
         return f'<figure>\n<img src="{target}" alt="{html.escape(caption)}">\n<figcaption>{inline(caption)}</figcaption>\n</figure>'
 
     def do_break(self, name):
-        if name not in broken.names():
+        if name not in [*broken.names(), *broken.generators()]:
             raise Trouble("there is no such broken rung")
         one = broken.read(name)
         sees = "; ".join(witness(words, self.language) for words in one.witnesses)
         sentence = one.en if self.language == "en" else one.ru
         return (f'<div class="break">\n\n**{self.words["break"]}** {sentence}\n\n```diff\n{hunks(one.diff)}\n```\n\n'
-                f'```sh\nscripts/loop {name}\n```\n\n{self.words["shows"]} {sees}.\n\n</div>')
+                f'```sh\n{one.command}\n```\n\n{self.words["shows"]} {sees}.\n\n</div>')
 
     def do_exercise(self, name):
         about = exercise(name)

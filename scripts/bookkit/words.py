@@ -20,6 +20,7 @@ WITNESSES = {
     r"a client waits (\d+) ms": ("a client waits for {0} ms or more", "какой-то из клиентов ждёт {0} мс или дольше"),
     r"a client connects after (\d+) ms": ("a client is connected after {0} ms or more", "соединение клиента появляется через {0} мс или позже"),
     r"(\d+) MiB are held": ("{0} MiB or more are read and not yet sent", "{0} МиБ или больше прочитано и ещё не отправлено"),
+    r"p95 below (\d+) ms": ("95 % of the requests take less than {0} ms", "95 % запросов занимают меньше {0} мс"),
     r"a process is left": ("a process goes on after the end", "после конца остаётся работающий процесс"),
 }
 

@@ -1,4 +1,5 @@
-"""The parts of scripts/lab: cli ──► run ──► rungs, sampler, metronome ──► files (records) ──► report, check, shows."""
+"""The parts of scripts/lab: cli ──► run ──► rungs, sampler, metronome ──► files (records) ──► causes ──► report, check; and
+shows ──► experiments."""
 
 from lib import PROJECT
 

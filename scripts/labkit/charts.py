@@ -4,7 +4,6 @@ matplotlib draws with the light colours. In the SVG each is then replaced by a C
 right in a light and in a dark page; a file of its own has both sets of colours.
 """
 
-import math
 import re
 
 import matplotlib
@@ -12,6 +11,8 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from .words import number, seconds, t
 
 # Name → light, dark.
 COLOURS = {
@@ -41,8 +42,11 @@ plt.rcParams.update({
     "figure.facecolor": LIGHT["paper"], "savefig.facecolor": LIGHT["paper"],
     "svg.fonttype": "none", "svg.hashsalt": "stheno",
 })
-# The line of a prediction.
-DASHED = {"color": LIGHT["orange"], "lw": 1.1, "ls": (0, (5, 3)), "label": "predicted"}
+
+
+def dashed(label="predicted", *values):
+    """The style of the line of a prediction."""
+    return {"color": LIGHT["orange"], "lw": 1.1, "ls": (0, (5, 3)), "label": t(label, *values)}
 
 
 def css(scheme):
@@ -57,17 +61,7 @@ def figure(columns=1, rows=1, width=4.4, height=2.1, **options):
 
 def plain(value, _=None):
     """A number on an axis."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def seconds(value, _=None):
-    """A time in the unit that suits its size."""
-    if value == 0 or math.isnan(value):
-        return "0" if value == 0 else "-"
-    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size * 0.9995:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:.1g} s"
+    return number(value, ",.0f" if abs(value) >= 1000 else ".3g")
 
 
 def tidy(axis, title, unit="", form=plain, margin=0, floor=None):
@@ -90,17 +84,17 @@ def bare(axis, title):
 
 def nines(axis, most):
     """An axis of shares of requests up to 1 - 1/`most`; each further nine has the same room."""
-    axis.set_title("Share that took no longer")
+    axis.set_title(t("Response times by share"))
     axis.set_xscale("log")
     marks = [mark for mark in (1, 2, 10, 100, 1000, 10_000, 100_000) if mark <= most]
-    axis.set_xticks(marks, ["0 %" if mark == 1 else f"{100 - 100 / mark:.5g} %" for mark in marks])
+    axis.set_xticks(marks, [number(100 - 100 / mark, ".5g") + " %" for mark in marks])
     axis.minorticks_off()
     axis.margins(x=0)
     axis.yaxis.set_major_formatter(FuncFormatter(seconds))
 
 
 def save(one, path, title):
-    """Writes PATH.svg and PATH.png, closes the figure, and returns the SVG for a page."""
+    """Writes PATH.svg and PATH.png, closes the figure, and returns the SVG for a page; the title is in the page's language."""
     for axis in one.axes:
         if axis.get_legend_handles_labels()[1]:
             # Above the picture, at its right.

@@ -6,6 +6,8 @@ import importlib
 import math
 import pathlib
 
+from loopkit import broken
+
 # Command → its module, and its line of help.
 COMMANDS = {
     "run": ("run", "measure rungs, and draw the report"),
@@ -14,7 +16,7 @@ COMMANDS = {
     "report": ("report", "draw a run again"),
     "compare": ("check", "two runs, side by side"),
     "check": ("check", "check that a run is as predicted, and that its files are in order"),
-    "show": ("shows", "one of the experiments of docs/LAB.md"),
+    "show": ("shows", "one of the experiments of the book"),
 }
 
 
@@ -56,7 +58,8 @@ def parser(doc):
     add["run"]("--time", type=number(float, 1), metavar="SECONDS",
                help="measured of each run, after its warm-up (120/scale, 10 at least)")
     add["run"]("--repeat", type=number(int, 1, 100), default=1, help="runs of each rung (1)")
-    add["run"]("--load", choices=["locust", "stheno"], default="locust", help="the generator (locust)")
+    add["run"]("--load", choices=["locust", "stheno"],
+               help="the generator (locust; with --scale, stheno, which has less work of its own)")
     add["run"]("--seed", type=int, default=1, help="of the think times (1)")
     add["run"]("--out", help="for the files (a new one in target/lab)", **folder)
     add["show"]("experiment", choices=["threads", "knobs", "parallel", "omission", "saturation"])
@@ -64,8 +67,12 @@ def parser(doc):
     for name in ("run", "show"):
         add[name]("--debug", dest="profile", action="store_const", const="debug", default="release",
                   help="the debug builds of the rungs")
+    add["show"]("--generator", choices=broken.generators(), help="of omission: one that is broken on purpose")
+    add["show"]("--draw", action="store_true", help="measure nothing; draw what was measured last")
     for name in ("report", "show"):
-        add[name]("--docs", action="store_true", help="copy the pictures into docs/img/lab")
+        add[name]("--docs", action="store_true", help="write the pictures of the book, in both languages, and its table")
+    for name in ("run", "report", "show"):
+        add[name]("--lang", choices=["en", "ru"], default="en", help="language of page and pictures (en)")
     add["report"]("folder", **folder)
     add["compare"]("folders", nargs=2, **folder)
     add["check"]("folder", **folder)

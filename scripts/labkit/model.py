@@ -41,28 +41,33 @@ def load_of(options):
 @dataclass(frozen=True)
 class Prediction:
     """For one rung: seconds, and requests a second; `busy` is the share of the servers in use, 0 for a rung without a limit,
-    and `waiting` the number of clients that wait to be accepted."""
+    `waiting` the number of clients that wait to be accepted, and `demand` what users ask for as a share of what servers can do."""
 
     servers: float
     rate: float
     response: float
     busy: float
     waiting: float
+    demand: float
 
-    @property
-    def count(self):
-        """The servers in words."""
-        return "any" if math.isinf(self.servers) else f"{self.servers:g}"
+    def chance(self, service):
+        """The mean seconds that a request waits because others arrive at the same time, if arrivals are random and services
+        take equally long (Allen and Cunneen). It is a bound here: users of a closed circle wait less."""
+        if not 0 < self.demand < 1.25:
+            return 0.0
+        busy = min(self.demand, 0.999)
+        return busy ** (math.sqrt(2 * (self.servers + 1)) - 1) / (self.servers * (1 - busy)) * service / 2
 
 
-def predict(servers, load):
-    """What the law predicts; `servers` may be math.inf."""
-    asked = load.users / (load.think + load.service)
+def predict(servers, load, beside=0.0):
+    """What the law predicts; `servers` may be math.inf, and a response takes `beside` seconds outside of the servers."""
+    asked = load.users / (load.think + load.service + beside)
     # Without a service time the servers are no limit that this law knows.
     able = servers / load.service if load.service else math.inf
     rate = min(able, asked)
-    response = max(load.service, load.users / rate - load.think)
-    return Prediction(servers, rate, response, asked / able if asked < able else 1.0, rate * (response - load.service))
+    response = max(load.service + beside, load.users / rate - load.think)
+    waiting = rate * (response - load.service - beside)
+    return Prediction(servers, rate, response, min(asked / able, 1.0), waiting, asked / able)
 
 
 def difference(measured, predicted):

@@ -3,21 +3,17 @@
 import html
 import math
 import pathlib
+import re
 from string import Template
 
 from lib import PROJECT
 
-from . import charts, model
+from . import charts, model, words
+from .words import number, percent, seconds, t
 
 GENERATORS = {"locust": "Locust", "stheno": "stheno-load"}
-ABOUT = ("{begun} · {cpu}, {cores} cores, {memory} · {system} · stheno {stheno} · Rust {rust} ({profile}) · Python {python} · "
+ABOUT = ("{begun} · {cpu}, {cores}, {memory} · {system} · stheno {stheno} · Rust {rust} ({profile}) · Python {python} · "
          "Locust {locust} · matplotlib {matplotlib} · somaxconn {somaxconn}")
-# A sleep that is longer by this share shows a busy machine: on an idle one timers are late by 0.1 ms.
-LATE = 0.05
-
-
-def in_words(value):
-    return charts.seconds(value) if not value >= 10 else f"{value:.1f} s"
 
 
 def link(rung):
@@ -25,86 +21,127 @@ def link(rung):
 
 
 def as_page(about, rungs, table, overview, drawn):
-    load, off = rungs[0].load, [rung for rung in rungs if rung.is_off]
-    slow, fast = (choose(rungs, key=lambda rung: rung.figure("p50")) for choose in (max, min))
-    longest, shortest = (in_words(rung.figure("p50")) for rung in (slow, fast))
-    headline = f"{longest} for an answer, or {shortest}: it depends on where the clients wait"
-    if len(rungs) == 1 or slow.figure("p50") < fast.figure("p50") * 2:
-        headline = f"{html.escape(slow.name)}: {longest} for an answer"
-    said = f'<span class="off">{len(off)} of {len(rungs)} are more than 10 % off:</span> {", ".join(map(link, off))}.'
-    facts = [(load.users, "users"), (f"{load.think_least:g} – {load.think_most:g} s", "between two requests"),
-             (in_words(load.service) if load.service else "none", "the database"), (load.backlog, "backlog"),
-             (f"{about['seconds']:g} s", "measured of each run"), (GENERATORS[about["generator"]], "asked")]
-    return Template(pathlib.Path(__file__).with_suffix(".html").read_text(encoding="utf-8")).substitute(
-        title=html.escape("The lab: " + ", ".join(rung.name for rung in rungs[:3]) + (" and others" if rungs[3:] else "")),
-        light=charts.css(0), dark=charts.css(1), headline=headline, said=said if off else "All of it within 10 %.",
+    load, machine = rungs[0].load, about["machine"] | {"cores": t("{} cores", about["machine"]["cores"])}
+    facts = [(load.users, t("users")), (f"{number(load.think_least, 'g')} – {seconds(load.think_most)}",
+                                        t("think time between two requests")),
+             (seconds(load.service) if load.service else t("none"), t("the database")), (load.backlog, t("backlog")),
+             (seconds(about["seconds"]), t("measured in each run")), (GENERATORS[about["generator"]], t("sends the requests"))]
+    text = pathlib.Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
+    return Template(re.sub(r"\{\{(.+?)\}\}", lambda match: t(match[1]), text)).substitute(
+        lang=words.language(), light=charts.css(0), dark=charts.css(1), headline=headline(rungs), said=said(rungs),
+        title=html.escape(" ".join([f"{t('The lab')}:", ", ".join(rung.name for rung in rungs[:3]), t("and others") if rungs[3:] else ""])),
         facts="".join(f"<div><b>{html.escape(str(value))}</b><span>{name}</span></div>" for value, name in facts),
-        service=f"{load.service:g}", users=load.users, think=f"{load.think:g}", rows="\n".join(map(row, rungs, table)),
+        law=t(LAW, number(load.service, "g"), load.users, number(load.think, "g")), shares=t(SHARES),
+        rows="\n".join(map(row, rungs)), costs="\n".join(map(costs, rungs, table)),
         overview="".join(overview), sections="\n".join(map(section, rungs, drawn)),
-        about=html.escape(ABOUT.format(**about, **about["machine"])), command=html.escape(about["command"]),
+        about=html.escape(ABOUT.format(**about | machine)), command=html.escape(about["command"]),
     ).replace(f"{PROJECT}/", "")
 
 
-def row(rung, line):
-    """A row of the table."""
-    def percent(value):
-        return f'<span class="{"off" if abs(value) > 0.1 else ""}">{100 * value:+.1f} %</span>'
-    figure, law = rung.figure, rung.prediction
-    cells = [link(rung), law.count, f"{law.rate:.2f}", f"<b>{figure('rate'):.2f}</b>", percent(rung.rate_off),
-             in_words(law.response), f"<b>{in_words(figure('p50'))}</b>", percent(rung.response_off),
-             in_words(figure("p95")), f"{figure('queue'):.1f}", f"{figure('threads'):.0f}",
-             f"{figure('memory_kib') / 1024:.1f}", f"{float(line['cpu_ms_per_answer']):.2f}",
-             f"{float(line['switches_per_answer']):.1f}"]
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+def headline(rungs):
+    slow, fast = (choose(rungs, key=lambda rung: rung.figure("p50")) for choose in (max, min))
+    longest, shortest = (seconds(rung.figure("p50")) for rung in (slow, fast))
+    if len(rungs) == 1 or slow.figure("p50") < fast.figure("p50") * 2:
+        return t("{}: {} for a response", html.escape(slow.name), longest)
+    return t("{} for a response, or {}: it depends on where the clients wait", longest, shortest)
+
+
+def said(rungs):
+    """How many rungs differ from the law for a reason of their own."""
+    off = [rung for rung in rungs if words.verdict(rung)[1]]
+    if not off:
+        return t("All rungs are within 10 % of the law, or the machine and the generator explain the difference.")
+    text = t("{} of {} rungs differ from the law by more than 10 %, and neither the machine nor the generator explains it: {}.",
+             len(off), len(rungs), ", ".join(map(link, off)))
+    return f'<span class="off">{text}</span>'
+
+
+def cells(*values):
+    return "<tr>" + "".join(f"<td>{value}</td>" for value in values) + "</tr>"
+
+
+def row(rung):
+    """A row of the table: measured, the law, the shares of both, and the verdict."""
+    def change(value):
+        return f'<span class="{"off" if abs(value) > model.TOLERANCE else ""}">{number(100 * value, "+.1f")} %</span>'
+    figure, law, (text, marked) = rung.figure, rung.prediction, words.verdict(rung)
+    return cells(link(rung), words.servers(law), number(law.rate, ".2f"), f"<b>{number(figure('rate'), '.2f')}</b>",
+                 change(rung.rate_off), seconds(law.response), f"<b>{seconds(figure('p50'))}</b>", change(rung.response_off),
+                 *map(signed, rung.causes.shares), f'<span class="{"off" if marked else ""}">{text}</span>')
+
+
+def signed(value):
+    """A share of a time, in milliseconds."""
+    return "-" if math.isnan(value) else f"{number(value * 1000, '+,.1f')} {words.unit('ms')}"
+
+
+def costs(rung, line):
+    figure = rung.figure
+    return cells(link(rung), seconds(figure("p95")), number(figure('queue'), ".1f"), f"{figure('threads'):.0f}",
+                 number(figure('memory_kib') / 1024, ".1f"), number(float(line['cpu_ms_per_answer']), ".2f"),
+                 number(float(line['switches_per_answer']), ".1f"))
 
 
 def section(rung, drawn):
-    badge = '<span class="badge off">more than 10 % off' if rung.is_off else '<span class="badge">as predicted'
-    run, spread = rung.runs[0], ""
+    (text, marked), run, spread = words.verdict(rung), rung.runs[0], ""
     commands = html.escape(" ".join(run["server_command"]) + "\n" + " ".join(run["load_command"]))
     if len(rung.runs) > 1 and (values := rung.values("p50")):
-        spread = (f'<p class="fine">{len(rung.runs)} runs, medians of {in_words(min(values))} to {in_words(max(values))}; '
-                  'the curves are those of the first.</p>')
+        spread = t("{} runs with medians from {} to {}; the curves are those of the first run.", len(rung.runs),
+                   seconds(min(values)), seconds(max(values)))
+        spread = f'<p class="fine">{spread}</p>'
     return (f'<section class="rung" id="{rung.slug}"><header><h3>{html.escape(rung.name)}</h3>'
-            f'<span>{html.escape(run["what"])}</span>{badge}</span></header>'
-            f'<p class="verdict">{html.escape(" ".join([verdict(rung), *asides(rung)]))}</p>{spread}'
+            f'<span>{html.escape(t(run["what"]))}</span><span class="badge{" off" if marked else ""}">{text}</span></header>'
+            f'<p class="verdict">{html.escape(" ".join([story(rung), *asides(rung)]))}</p>{spread}'
             f'<div class="panels">{"".join(f"<figure>{svg}</figure>" for svg in drawn)}</div>'
-            f'<details><summary>How it was run</summary><pre>{commands}</pre></details></section>')
+            f'<details><summary>{t("How it was run")}</summary><pre>{commands}</pre></details></section>')
 
 
-def verdict(rung):
+def story(rung):
     """What the run shows, in a sentence or two."""
     rate, median, queue = rung.figure("rate"), rung.figure("p50"), rung.figure("queue")
     if math.isnan(median) or not rate:
-        return "No request was answered in the measured time."
-    service, load = rung.load.service, rung.load
+        return t("No request was answered in the measured time.")
+    service, room = rung.load.service, rung.load.backlog + 1
     # Little's law for the queue alone.
     waits = 0.0 if math.isnan(queue) else queue / rate
-    if rung.prediction.waiting > load.backlog + 1:
-        return (f"The queue has room for {load.backlog + 1}, and {rung.prediction.waiting:.0f} clients want to be in it: a client "
-                f"that finds it full tries again after 1 s, 3 s, 7 s. Half are answered within {in_words(median)}, the slowest "
-                f"twentieth waits {in_words(rung.figure('p95'))} or more.")
+    if rung.prediction.waiting > room:
+        return t(FULL, room, f"{rung.prediction.waiting:.0f}", seconds(median), seconds(rung.figure("p95")))
     if queue >= 1 and waits > service / 2:
-        return (f"Every request is served in {in_words(service)}; clients wait {in_words(waits)} in the kernel's queue of "
-                f"{queue:.0f}.")
+        return t(QUEUE, seconds(service), f"{queue:.0f}", seconds(waits))
     if median > service * (1 + model.TOLERANCE) and median - service > 0.002:
-        return (f"The database takes {in_words(service)}, the answer {in_words(median)}: the rest is not the queue "
-                f"({queue:.1f} wait in it), it is chance and work.")
-    return (f"Requests wait for the database alone: half of the answers take {in_words(median)} or less, and "
-            f"{rate:.3g} requests a second are all that {load.users} users ask for.")
+        return t(NO_QUEUE, seconds(service), seconds(median), number(queue, ".1f"))
+    return t("A request waits for the database only: the median response takes {}. The users send no more than {} requests per second.",
+             seconds(median), number(rate, ".3g"))
 
 
 def asides(rung):
     """Sentences about what else happened."""
-    failures, slept, load_cpu = rung.figure("failures"), rung.figure("sleep"), rung.figure("load_cpu")
-    if failures > 0:
-        yield f"{failures:,.0f} request{'' if round(failures) == 1 else 's'} failed."
-    if 0.85 < rung.prediction.busy <= 0.999:
-        yield (f"{rung.prediction.count} servers are {rung.prediction.busy:.0%} busy, near the knee: the law is a bound "
-               "there, and chance makes a queue of its own.")
-    if slept > rung.load.service * (1 + LATE):
-        yield f"A sleep of {in_words(rung.load.service)} took {in_words(slept)} here meanwhile: the machine had other work."
-    if load_cpu > 0.8:
-        yield f"The generator was busy for {load_cpu:.0%} of the time: the figures are those of the generator."
+    machine, generator, _ = rung.causes.shares
+    if machine + generator > max(0.001, rung.prediction.response / 50):
+        yield t("Of the response time, the machine's lateness is {}, the generator's {}.", seconds(machine), seconds(generator))
+    if rung.figure("failures") > 0:
+        yield t("Failed requests: {}.", number(rung.figure('failures'), ",.0f"))
+    if rung.prediction.chance(rung.load.service) > rung.load.service / 5:
+        yield t(CHANCE, percent(rung.prediction.busy))
+    if rung.figure("load_cpu") > 0.8:
+        yield t("The generator was busy for {} of the time: these figures show the limit of the generator.",
+                percent(rung.figure("load_cpu")))
     if any(run["interrupted"] for run in rung.runs):
-        yield f"Interrupted: only {rung.figure('seconds'):.0f} s were measured."
+        yield t("The run was interrupted after {} of measuring.", seconds(rung.figure("seconds")))
+
+
+LAW = ("<i>m</i> threads or processes serve, each of them is busy for <i>S</i> = {} s with a request; <i>N</i> = {} users think for "
+       "<i>Z</i> = {} s on average. A rung with few threads serves <i>m</i>/<i>S</i> requests per second and no more. With enough "
+       "of them the users are the limit: they send <i>N</i>/(<i>Z</i>+<i>S</i>). All other clients wait in the kernel's accept "
+       "queue, where no program sees them.")
+SHARES = ("<b>The machine's share</b>: beside the rung a process sleeps for the database's time, again and again; these sleeps take "
+          "longer on a busy machine, and the law is calculated again with their length. <b>The generator's share</b>: requests that "
+          "were sent later than they were due, and the generator's computing for each response. <b>The rest</b> is what the rung "
+          "itself adds, and chance. The verdict names what explains a difference of more than 10 %.")
+FULL = ("The queue has room for {} clients, and {} need a place. The kernel drops the SYN of a client that finds the queue full, and "
+        "the client tries again after 1 s, 3 s and 7 s. The median is {}; one response of twenty takes {} or longer.")
+QUEUE = ("Each request is served in {}. On average {} clients are in the kernel's accept queue, and each of them waits there for "
+         "{}.")
+NO_QUEUE = ("The database takes {}, and the median response {}. The accept queue does not explain that: on average it has {} "
+            "clients.")
+CHANCE = "The law keeps the rung busy for {} of the time. It knows mean values only: users arrive at random, and chance makes a queue."

@@ -6,6 +6,7 @@ from lib import quantile
 
 from . import charts, records
 from .charts import LIGHT
+from .words import seconds, t
 
 
 class Timeline:
@@ -41,26 +42,26 @@ def finish(axis, line, title, unit="", form=charts.plain):
     charts.tidy(axis, title, unit, form)
     axis.set_xlim(0, line.end)
     axis.axvspan(0, line.warm_up, color=LIGHT["sand"], alpha=0.16, lw=0)
-    axis.set_xlabel("seconds", fontsize=8)
+    axis.set_xlabel(t("seconds"), fontsize=8)
     axis.set_ylim(0, max(axis.get_ylim()[1], 1e-9) * 1.08)
 
 
 def rate(axis, line):
     widths = [line.step] * (len(line.bins) - 1) + [line.end - (len(line.bins) - 1) * line.step]
-    axis.plot(line.middles, [len(one) / width for one, width in zip(line.bins, widths)], color=LIGHT["teal"], label="answered")
+    axis.plot(line.middles, [len(one) / width for one, width in zip(line.bins, widths)], color=LIGHT["teal"], label=t("answered"))
     if failed := [int(ended / line.step) for ended, _, failed in line.requests if failed]:
         counts = [failed.count(number) / line.step for number in range(len(line.bins))]
-        axis.plot(line.middles, counts, color=LIGHT["plum"], label="failed")
-    axis.axhline(line.rung.prediction.rate, **charts.DASHED)
-    finish(axis, line, "Requests per second")
+        axis.plot(line.middles, counts, color=LIGHT["plum"], label=t("failed"))
+    axis.axhline(line.rung.prediction.rate, **charts.dashed())
+    finish(axis, line, t("Requests per second"))
 
 
 def response(axis, line):
     for share, colour, name in ((0.95, "blue", "p95"), (0.5, "teal", "median")):
         points = [(at, quantile(one, share)) for at, one in zip(line.middles, line.bins) if one]
-        axis.plot(*zip(*points), color=LIGHT[colour], label=name)
-    axis.axhline(line.rung.prediction.response, **charts.DASHED)
-    finish(axis, line, "Response times", form=charts.seconds)
+        axis.plot(*zip(*points), color=LIGHT[colour], label=t(name))
+    axis.axhline(line.rung.prediction.response, **charts.dashed())
+    finish(axis, line, t("Response times"), form=seconds)
 
 
 def users(axis, line):
@@ -68,19 +69,19 @@ def users(axis, line):
     curve = [0, number / line.run["spawn_rate"], line.end], [0, number, number]
     axis.fill_between(*curve, color=LIGHT["teal"], alpha=0.2, lw=0)
     axis.plot(*curve, color=LIGHT["teal"])
-    finish(axis, line, "Users")
+    finish(axis, line, t("Users"))
 
 
 def queue(axis, line):
     times, waiting = line.column("queue")
     axis.fill_between(times, waiting, color=LIGHT["orange"], alpha=0.2, lw=0)
-    axis.plot(times, waiting, color=LIGHT["orange"], label="clients")
+    axis.plot(times, waiting, color=LIGHT["orange"], label=t("clients in it"))
     backlog, most = line.rung.load.backlog, max(waiting, default=0)
     axis.set_ylim(0, max(most, 4))
     if most > backlog / 4:
-        axis.axhline(backlog, color=LIGHT["ink"], lw=1, ls=":", label=f"backlog {backlog}")
+        axis.axhline(backlog, color=LIGHT["ink"], lw=1, ls=":", label=t("backlog {}", backlog))
         axis.set_ylim(0, max(most, backlog))
-    finish(axis, line, "The accept queue")
+    finish(axis, line, t("The accept queue"))
 
 
 def curves(title, unit, *series):
@@ -88,8 +89,8 @@ def curves(title, unit, *series):
     def panel(axis, line):
         for read, name, factor, colour, label in series:
             times, values = read(line, name)
-            axis.plot(times, [value * factor for value in values], color=LIGHT[colour], label=label)
-        finish(axis, line, title, unit)
+            axis.plot(times, [value * factor for value in values], color=LIGHT[colour], label=label and t(label))
+        finish(axis, line, t(title), unit and t(unit))
     return panel
 
 
@@ -100,7 +101,7 @@ def distribution(axis, line):
     shares = [1 / (1 - number / len(times)) for number in range(len(times))]
     axis.plot(shares, times, color=LIGHT["teal"], drawstyle="steps-post")
     law = line.rung.prediction.response
-    axis.axhline(law, **charts.DASHED)
+    axis.axhline(law, **charts.dashed())
     axis.set_yscale("log")
     charts.nines(axis, shares[-1])
     middle, low, high = statistics.median(times), min(times[0], law), max(times[-1], law)
@@ -115,21 +116,25 @@ PANELS = {
     "memory": curves("Memory of its own", "MiB", (Timeline.column, "memory_kib", 1 / 1024, "plum", None)),
     "threads": curves("Threads and processes", "", (Timeline.column, "threads", 1, "blue", "threads"),
                       (Timeline.column, "processes", 1, "ink", "processes")),
-    "work": curves("In a second", "", (Timeline.growth, "cpu_seconds", 1000, "teal", "CPU, ms"),
+    "work": curves("In each second", "", (Timeline.growth, "cpu_seconds", 1000, "teal", "CPU, ms"),
                    (Timeline.growth, "switches", 1, "blue", "switches")),
 }
 
 
+# The book's pictures, each of one idea: what a client can see, and where the clients wait.
+STORIES = {"load": ([rate, response], "{}: requests per second and response times"), "queue-alone": ([queue], "{}: the accept queue")}
+
+
 def draw(rung):
-    """Draws the first run of a rung into its folder; returns all panels as SVG for a page. `story` is the lab's picture:
-    Locust's three panels, and the queue, in one file."""
+    """Draws the first run of a rung into its folder; returns all panels as SVG for a page."""
     line, found = Timeline(rung), []
     for name, panel in PANELS.items():
         figure, axis = charts.figure()
         panel(axis, line)
-        found.append(charts.save(figure, line.folder / name, f"{rung.name}: {name}"))
-    figure, axes = charts.figure(columns=2, rows=2, width=4.0, height=2.0)
-    for axis, panel in zip(axes.flat, (rate, response, users, queue)):
-        panel(axis, line)
-    charts.save(figure, line.folder / "story", f"{rung.name}: rate, response times, users, accept queue")
+        found.append(charts.save(figure, line.folder / name, t("{}: {}", rung.name, name)))
+    for name, (parts, title) in STORIES.items():
+        figure, axes = charts.figure(columns=len(parts), width=4.2 if parts[1:] else 6.2, height=2.2, squeeze=False)
+        for axis, panel in zip(axes.flat, parts):
+            panel(axis, line)
+        charts.save(figure, line.folder / name, t(title, rung.name))
     return found

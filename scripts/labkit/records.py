@@ -2,7 +2,7 @@
 
     DIR/lab.json                 what was run, by which command, on which machine
     DIR/NAME-1/run.json          one run of one rung: its figures
-    DIR/NAME-1/requests.csv      when each request ended, and how long it took
+    DIR/NAME-1/requests.csv      when each request ended, how long it took, and how late it was sent
     DIR/NAME-1/samples.csv       the server once a second
     DIR/NAME-1/sleeps.csv        how long a sleep of the database's time took meanwhile
     DIR/NAME-1/locust_*.csv      what Locust itself writes
@@ -21,9 +21,9 @@ from importlib import metadata
 
 from lib import Trouble, cpu_model, quantile, setup
 
-from . import model
+from . import causes, model
 
-FORMAT = 2
+FORMAT = 3
 
 
 def machine():
@@ -74,6 +74,12 @@ def requests(folder):
     return sorted(found)
 
 
+def column(folder, file, name, begun, until):
+    """The seconds in a column of milliseconds, of the lines that ended between two moments."""
+    found = [(float(row["ended"]), float(row[name] or "nan")) for row in rows(folder / file)]
+    return [value / 1000 for ended, value in found if begun <= ended < until and not math.isnan(value)]
+
+
 def samples(folder):
     return [{name: float(value) for name, value in row.items()} for row in rows(folder / "samples.csv")]
 
@@ -84,7 +90,8 @@ def figures(folder, begun, until):
     good = [took for _, took, failed in here if not failed]
     seen = [one for one in samples(folder) if begun <= one["time"] < until]
     # The metronome: no sleeps where the database takes no time.
-    slept = [float(row["milliseconds"]) / 1000 for row in rows(folder / "sleeps.csv") if begun <= float(row["ended"]) < until]
+    slept = column(folder, "sleeps.csv", "milliseconds", begun, until)
+    late = column(folder, "requests.csv", "late", begun, until)
 
     def most(name):
         return max((one[name] for one in seen), default=math.nan)
@@ -100,6 +107,7 @@ def figures(folder, begun, until):
         "rate": len(good) / window if window > 0 else math.nan,
         "mean": mean(good), "p50": quantile(good, 0.5), "p95": quantile(good, 0.95), "p99": quantile(good, 0.99),
         "longest": max(good, default=math.nan), "sleep": mean(slept), "sleep_p50": quantile(slept, 0.5),
+        "late": mean(late),
         "queue": mean([one["queue"] for one in seen]), "queue_most": most("queue"), "backlog": most("backlog"),
         "overflows": grown("overflows"), "threads": most("threads"), "processes": most("processes"),
         "memory_kib": most("memory_kib"), "cpu": grown("cpu_seconds") / grown("time"),
@@ -119,7 +127,7 @@ class Rung:
         self.prediction = model.predict(math.inf if servers is None else servers, self.load)
         self.rate_off = model.difference(self.figure("rate"), self.prediction.rate)
         self.response_off = model.difference(self.figure("p50"), self.prediction.response)
-        self.is_off = any(not abs(off) <= model.TOLERANCE for off in (self.rate_off, self.response_off))
+        self.causes = causes.Causes(self)
 
     def values(self, name):
         found = [run["figures"].get(name) for run in self.runs]

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from lib import PROJECT, Progress, Trouble, fetch, interrupt_once, request, setup, until
 from lib.server import Child
 
-from . import TARGET, model, records, report, rungs
+from . import TARGET, model, records, report, rungs, words
 from .sampler import Sampler
 
 LOCUST = [sys.executable, "-m", "locust", "-f", str(PROJECT / "examples" / "locustfile.py"), "--headless", "--only-summary"]
@@ -36,7 +36,7 @@ def run(options):
     load = model.load_of(options)
     # Users begin spread over one think time, so that they do not ask in step; Locust takes tenths.
     plan = Plan(load, options.time or max(120 / options.scale, 10), max(0.1, load.users / max(load.think or 1.0, 0.5)),
-                options.load, options.seed, options.profile)
+                options.load or ("stheno" if options.scale > 1 else "locust"), options.seed, options.profile)
     chosen = [rungs.Contestant(name) for name in options.rungs or rungs.DEFAULT]
     programs = {one.program for one in chosen if one.program} | ({"stheno_load"} if plan.generator == "stheno" else set())
     setup.build(*sorted(programs), profile=plan.profile)
@@ -60,7 +60,7 @@ def run(options):
             code = 1
             break
     interrupt_once()
-    print(report.write(out))
+    print(report.write(out, options.lang))
     return code
 
 
@@ -103,7 +103,7 @@ def measure(plan, contestant, folder, title, progress, seed=1):
                     "switches": usage.ru_nvcsw + usage.ru_nivcsw, "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 3),
                     "answers": sum(1 for _, _, failed in records.requests(folder) if not failed)}
             records.save(folder / "run.json", run)
-            progress.done(summary(title, contestant, plan, run))
+            progress.done(summary(title, contestant, plan, run, folder))
 
 
 def load_command(plan, url, seconds, seed, folder):
@@ -145,12 +145,12 @@ def watch(title, progress, folder, sampler, children, run, warm_up, everything):
             time.sleep(min(0.25, everything - spent))
 
 
-def summary(title, contestant, plan, run):
+def summary(title, contestant, plan, run, folder):
     figures, law = run["figures"], model.predict(contestant.servers, plan.load)
     if not figures["requests"]:
         return f"{title:32} no answer in the measured time"
-    off = max(abs(model.difference(figures["rate"], law.rate)), abs(model.difference(figures["p50"], law.response)))
-    mark = "" if off <= model.TOLERANCE else f"   ← {off:.0%} off"
+    verdict = records.Rung([folder / "run.json"]).causes.verdict
+    mark = "" if verdict == "law" else f"   ← {words.VERDICTS[verdict][0]}"
     part = f"   only {figures['seconds']:.0f} s" if run["interrupted"] else ""
     return (f"{title:32} {figures['rate']:7.2f} req/s of {law.rate:7.2f}   median {figures['p50']:7.3f} s of "
             f"{law.response:7.3f}   queue {figures['queue'] or 0:5.1f}{mark}{part}")

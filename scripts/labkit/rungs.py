@@ -8,7 +8,7 @@ import sys
 from lib import PROJECT, Trouble
 from lib.server import Server
 
-from . import model
+from . import model, words
 
 CORES = os.cpu_count() or 1
 # Name without a number → requests served at the same time, the option that takes a number, and what it is.
@@ -79,5 +79,5 @@ def predict(options):
     for name in options.rungs or DEFAULT:
         law = model.predict(Contestant(name).servers, load)
         note = "" if law.waiting <= load.backlog + 1 else "   more than may wait: some try again, later and later"
-        print(f"{name:28} {law.count:>8} {law.rate:10.2f} {law.response:9.3f} {law.busy:6.0%} {law.waiting:13.1f}{note}")
+        print(f"{name:28} {words.servers(law):>8} {law.rate:10.2f} {law.response:9.3f} {law.busy:6.0%} {law.waiting:13.1f}{note}")
     print("\nX = min(m/S, N/(Z+S)), R = max(S, N/X - Z)")

@@ -40,9 +40,28 @@ class Broken:
     def whole(self):
         return self.name.partition("+")[0]
 
+    @property
+    def path(self):
+        """The file that the patch changes."""
+        return PROJECT / re.match(r"--- (\S+)", self.diff)[1]
+
+    @property
+    def text(self):
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def command(self):
+        return f"scripts/loop {self.name}" if self.name in names() else f"scripts/lab show {self.scenario} --generator {self.name}"
+
 
 def names():
-    return sorted(path.stem for path in PATCHES.glob("*.patch"))
+    """The broken rungs."""
+    return sorted(set(path.stem for path in PATCHES.glob("*.patch")) - set(generators()))
+
+
+def generators():
+    """The broken load generators: their scenario is an experiment of scripts/lab."""
+    return sorted(path.stem for path in PATCHES.glob("stheno_load+*.patch"))
 
 
 @functools.cache
@@ -86,11 +105,22 @@ def patched(text, patch, name):
 
 def build(wanted):
     """Builds broken rungs, by one call of cargo."""
-    build_sources({name: (read(name).whole, patched(text_of(read(name).whole), read(name).diff, name)) for name in wanted})
+    build_sources({name: (read(name).whole, patched(read(name).text, read(name).diff, name)) for name in wanted})
 
 
 def text_of(rung):
     return (PROJECT / "examples" / f"{rung}.rs").read_text(encoding="utf-8")
+
+
+def write_source(name, rung, text):
+    """Writes what is built: a file, or the folder of a program in which the patch changes one file."""
+    if name in generators():
+        for path in (PROJECT / "examples" / rung).iterdir():
+            part = text if path == read(name).path else path.read_text(encoding="utf-8")
+            write(MIRROR / "examples" / example(name) / path.name, part)
+        return
+    # A rung has its own text in it, for the recording.
+    write(source(name), text.replace(f'include_str!("{rung}.rs")', f'include_str!("{example(name)}.rs")'))
 
 
 def build_sources(texts):
@@ -103,8 +133,7 @@ def build_sources(texts):
         link(MIRROR / part, PROJECT / part)
     mirror_examples({name: rung for name, (rung, _) in texts.items()})
     for name, (rung, text) in texts.items():
-        # A rung has its own text in it, for the recording.
-        write(source(name), text.replace(f'include_str!("{rung}.rs")', f'include_str!("{example(name)}.rs")'))
+        write_source(name, rung, text)
     words = [word for name in texts for word in ("--example", example(name))]
     command = ["cargo", "build", "--quiet", "--locked", "--manifest-path", str(MIRROR / "Cargo.toml"), "--target-dir",
                str(PROJECT / "target"), *words]
@@ -125,7 +154,7 @@ def mirror_examples(rungs):
             copies = [example(name) for name, whole in rungs.items() if whole == rung]
 
             def listed(match, rung=rung, copies=copies):
-                return "".join(f'    {{ name = "{copy}"{match[1].replace(f"/{rung}.rs", f"/{copy}.rs")}}},\n' for copy in copies)
+                return "".join(f'    {{ name = "{copy}"{re.sub(rf"/{rung}(?=[./])", f"/{copy}", match[1])}}},\n' for copy in copies)
             text = line.sub(listed, text)
         write(MIRROR / package, text)
     for path in (PROJECT / "examples").iterdir():

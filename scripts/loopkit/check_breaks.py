@@ -2,6 +2,7 @@
 
 import re
 
+from labkit import stall
 from lib import PROJECT, Trouble
 
 from . import broken, language, rungs, show, witness
@@ -58,4 +59,5 @@ def check_heads():
     raise Trouble("an unknown witness is taken")
 
 
-PARTS = {"lines": check_lines, "heads": check_heads} | {name: lambda name=name: check_break(name) for name in broken.names()}
+PARTS = ({"lines": check_lines, "heads": check_heads} | {name: lambda name=name: check_break(name) for name in broken.names()}
+         | {name: lambda name=name: stall.check_break(name) for name in broken.generators()})
