@@ -17,6 +17,11 @@ use rustix::process::{Signal, kill_process};
 
 const LOAD: &str = "stheno_load";
 
+/// Every program that these tests start.
+fn programs() -> Vec<&'static str> {
+    vec![LOAD, "web_singlethread", "web_reactor"]
+}
+
 fn url(rung: &Rung) -> String {
     format!("http://{}/", rung.address)
 }
