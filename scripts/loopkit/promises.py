@@ -182,6 +182,12 @@ def five_users(run):
     need(len(accepted(run.recording)) == 5, f"{len(accepted(run.recording))} channels were accepted")
 
 
+def stuck_reader(run):
+    """B is answered while A does not read."""
+    a, b = (next(client for client in run.clients if client.name == name) for name in "AB")
+    need(b.answers[0][1] < a.answers[0][1], "B was answered after A, which did not read")
+
+
 def three_stay(run):
     """C is answered while A and B are still there."""
     a, c = (next(client for client in run.clients if client.name == name) for name in "AC")
@@ -190,4 +196,4 @@ def three_stay(run):
 
 PROMISES = {function.__name__: function for function in [
     one_line, two_at_once, slow_head, slow_reader, big_answer, burst, half_close, reset, sleeping_hook, lost_edge, idle, site, five_users,
-    three_stay]}
+    three_stay, stuck_reader]}

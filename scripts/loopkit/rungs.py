@@ -134,12 +134,14 @@ def build(rungs, *others):
     setup.build(*sorted(ours | set(others)), profile="debug")
     broken.build([rung.name for rung in rungs if rung.patch])
     if any(rung.kind.name == "file" for rung in rungs):
-        shutil.copytree(PROJECT / "examples" / "site", SITE, dirs_exist_ok=True)
-        link_out()
+        make_site()
 
 
-def link_out():
-    """Puts a link into the folder that leads out of it."""
+def make_site():
+    """The folder that is served: the demo site, names with dots, and a link that leads out."""
+    shutil.copytree(PROJECT / "examples" / "site", SITE, dirs_exist_ok=True)
+    for name in ("text..txt", ".dotted"):
+        (SITE / name).write_text("Dots belong to a name.\n", encoding="ascii")
     outside, link = SITE.with_name("outside.txt"), SITE / "outside.txt"
     outside.write_text("This file is beside the root.\n", encoding="ascii")
     if not link.is_symlink():

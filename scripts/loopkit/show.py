@@ -63,7 +63,7 @@ class Run:
         return [reading.Recording(part.content, part.file) for part in self.parts] or [self.recording]
 
 
-def play(rung, scenario, file=None, options=()):
+def play(rung, scenario, file=None, options=(), patience=player.PATIENCE):
     """Starts a rung that is built, plays the scenario, ends the rung, and returns the `Run`."""
     if reason := scenario.misfit(rung):
         raise Trouble(f"{scenario.name} cannot be played on {rung.name}: {reason}")
@@ -78,7 +78,7 @@ def play(rung, scenario, file=None, options=()):
     trace = base.with_suffix(".strace") if rung.from_outside else None
     words = () if trace else ("--record", str(file))
     with rungs.Running(rung, *words, *options, log=log, trace=trace) as running:
-        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, is_over=running.is_over,
+        with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, patience, running.is_over,
                          may_be_busy=rung.from_outside) as play:
             clients = play.run()
             # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
