@@ -35,10 +35,10 @@ fn serve(args: LabArgs) -> io::Result<()> {
     let mut reactor =
         Reactor::with_probe(recording::probe("reactor", include_str!("async_server_step1.rs"))?)?;
     reactor.add(CtrlC::new()?);
-    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    reactor.add(AsyncHTTPServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
     // The reactor has one line for it, in place of Rust's three.
     std::panic::set_hook(Box::new(|_| ()));
+    println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
+    reactor.add(AsyncHTTPServer { listener: Listener::new(serversocket, AcceptMode::Shared) });
     reactor.run()
 }
 

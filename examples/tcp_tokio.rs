@@ -3,7 +3,7 @@
 //! - What it costs: one task per client: its state, which the compiler lays out, and no stack.
 //! - Break it: `scripts/loop tcp_tokio+sleeping_task`: a task that sleeps keeps the thread.
 //!
-//! The lab's `asyncio`, with the echo. `web_futures` shows what is below it.
+//! The lab's `asyncio`, with the echo. `web_waker`, `web_executor` and `web_futures` show what is below it.
 
 #[path = "shared/recording.rs"]
 mod recording;

@@ -1,4 +1,4 @@
-//! - New here: what a runtime is made of: tasks, wakers, sockets that keep wakers, timers; on our reactor.
+//! - New here: sockets that keep wakers, and timers: the executor is a channel of our reactor, and no thread waits.
 //! - Try it: `cargo run --example web_futures -- --loop`, then `curl http://127.0.0.1:9090/`.
 //! - What it costs: two allocations per task, and a write per wake-up of the loop, which Tokio avoids.
 //! - Break it: `scripts/loop web_futures+lost_waker`: a `Pending` without a waker is never polled again.
@@ -12,7 +12,7 @@
 //!
 //! An executor polls a future, which returns `Ready`, or stores a *waker* and returns `Pending`. The loop calls
 //! the waker when the socket is ready, or the executor does when the time has come. The waker says which task
-//! to poll again. `web_reactor` is the same program with the states written by hand.
+//! to poll again: so far as in `web_executor`. `web_reactor` is the same program with the states written by hand.
 
 #[path = "shared/ctrl_c.rs"]
 mod ctrl_c;

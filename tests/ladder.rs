@@ -30,3 +30,8 @@ mod step_by_step;
 mod steps;
 #[path = "ladder/web.rs"]
 mod web;
+
+/// Every program that these tests start.
+fn programs() -> Vec<&'static str> {
+    map::servers().chain(map::OTHERS).chain(["recording"]).collect()
+}

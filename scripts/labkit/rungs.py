@@ -19,6 +19,8 @@ KINDS = {
     "web_multiprocess": (CORES, "--processes", "a process for every core, or as many as are asked for"),
     "web_select": (math.inf, None, "one thread, select(2)"),
     "web_reactor": (math.inf, None, "one thread, our reactor"),
+    "web_waker": (1, None, "a future and a waker by hand, one client at a time"),
+    "web_executor": (math.inf, None, "futures on an executor, a thread for each wait"),
     "web_futures": (math.inf, None, "futures on our reactor"),
     "web_tokio": (math.inf, None, "futures on Tokio"),
     "python/web_singlethread": (1, None, "the lab's own, in Python"),

@@ -19,7 +19,8 @@ from .clients import is_listening
 # Rung → the kind of what it answers. These have a loop, and record it.
 LOOPS = {
     "tcp_select": "echo", "tcp_mio": "echo", "tcp_reactor": "echo", "tcp_chat": "echo", "tcp_tokio": "echo",
-    "web_select": "web", "web_reactor": "web", "web_futures": "web", "web_tokio": "web", "stheno": "file",
+    "web_select": "web", "web_reactor": "web", "web_waker": "web", "web_executor": "web", "web_futures": "web",
+    "web_tokio": "web", "stheno": "file",
 }
 # These have none, or none of ours: they are recorded from outside, by their system calls.
 OUTSIDE = {
@@ -64,7 +65,7 @@ class Rung:
     def traits(self):
         """Words that the line `without` of a scenario may have in place of a name."""
         found = {"outside"} if self.from_outside else set()
-        return found | ({"one-at-a-time"} if self.whole.endswith("_singlethread") else set())
+        return found | ({"one-at-a-time"} if self.whole.endswith(("_singlethread", "_waker")) else set())
 
     @property
     def program(self):

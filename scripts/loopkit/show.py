@@ -79,7 +79,7 @@ def play(rung, scenario, file=None, options=(), patience=player.PATIENCE):
     words = () if trace else ("--record", str(file))
     with rungs.Running(rung, *words, *options, log=log, trace=trace) as running:
         with player.Play(scenario, rung.kind, running.port, running.freeze, running.thaw, patience, running.is_over,
-                         may_be_busy=rung.from_outside) as play:
+                         may_be_busy=rung.from_outside or "one-at-a-time" in rung.traits) as play:
             clients = play.run()
             # The rung ends before the clients that stay: a recording of 10,000 idle ones would have only their closing.
             running.settle(play.connected())

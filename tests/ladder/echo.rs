@@ -9,45 +9,46 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 use stheno::sys::process::raise_descriptor_limit;
 
-use crate::golden;
+use crate::golden::{self, model};
 use crate::rung::{PATIENCE, Rung, connect, expect_end};
 
 /// More than the buffers of both sides hold, with or without a queue between them.
 const TOO_MUCH: usize = 64 * 1024 * 1024;
 
 macro_rules! echo_rungs {
-    ($($name:ident $options:expr;)*) => {
-        /// Every rung that echoes.
-        pub const RUNGS: &[&str] = &[$(stringify!($name)),*];
+    ($folder:literal $($name:ident $options:expr;)*) => {
+        /// All of them.
+        pub const RUNGS: &[&str] = &[$(concat!($folder, stringify!($name))),*];
 
         $(mod $name {
-            const NAME: &str = stringify!($name);
+            const NAME: &str = concat!($folder, stringify!($name));
             const OPTIONS: &[&str] = &$options;
 
             #[test]
             fn speaks_to_several_clients() {
-                super::several_clients(NAME, OPTIONS);
+                crate::echo::several_clients(NAME, OPTIONS);
             }
 
             #[test]
             fn keeps_nothing_from_a_slow_reader() {
-                super::slow_reader(NAME, OPTIONS);
+                crate::echo::slow_reader(NAME, OPTIONS);
             }
 
             #[test]
             fn survives_silence_and_resets() {
-                super::silence_and_resets(NAME, OPTIONS);
+                crate::echo::silence_and_resets(NAME, OPTIONS);
             }
 
             #[test]
             fn logs_what_the_lab_logs() {
-                super::transcript(NAME, OPTIONS);
+                crate::echo::transcript(NAME, OPTIONS);
             }
         })*
     };
 }
 
 echo_rungs! {
+    ""
     tcp_singlethread ["--timeout", "20"];
     tcp_multithread ["--timeout", "20"];
     tcp_threadpool ["--threads", "4"];
@@ -60,9 +61,23 @@ echo_rungs! {
     tcp_tokio [];
 }
 
+/// The twins in Python: the same script, and the same logs.
+pub mod python {
+    echo_rungs! {
+        "python/"
+        tcp_singlethread ["--timeout", "20"];
+        tcp_multithread ["--timeout", "20"];
+        tcp_threadpool ["--threads", "4"];
+        tcp_multiprocess ["--processes", "4"];
+        tcp_multiprocess_threads ["--processes", "2", "--threads", "2"];
+        tcp_select [];
+        tcp_asyncio [];
+    }
+}
+
 /// Whether the rung serves one client after the other.
 fn is_single(name: &str) -> bool {
-    name == "tcp_singlethread"
+    model(name) == "tcp_singlethread"
 }
 
 fn say(client: &mut TcpStream, text: &[u8]) {
@@ -212,11 +227,11 @@ fn transcript(name: &str, options: &[&str]) {
         finish(&mut first);
     }
     finish(&mut second);
-    if name == "tcp_singlethread" {
+    if is_single(name) {
         rung.wait_for_out(&format!("Bye-bye: 127.0.0.1:{}", ports[1]));
     } else {
         for port in ports {
-            let bye = if name == "tcp_select" { "Bye-Bye" } else { "Bye-bye" };
+            let bye = if model(name) == "tcp_select" { "Bye-Bye" } else { "Bye-bye" };
             rung.wait_for(&format!("{bye}: 127.0.0.1:{port}"));
         }
     }
@@ -226,7 +241,7 @@ fn transcript(name: &str, options: &[&str]) {
 
 /// As many threads and processes as clients, so that it is known which one serves which client.
 fn golden_options(name: &str) -> Option<&'static [&'static str]> {
-    match name {
+    match model(name) {
         "tcp_threadpool" => Some(&["--threads", "2"]),
         "tcp_multiprocess" => Some(&["--processes", "2"]),
         "tcp_multiprocess_threads" => Some(&["--processes", "2", "--threads", "1"]),
@@ -236,7 +251,8 @@ fn golden_options(name: &str) -> Option<&'static [&'static str]> {
 
 #[test]
 fn silent_clients_are_closed() {
-    for name in ["tcp_singlethread", "tcp_multithread"] {
+    let names = ["tcp_singlethread", "tcp_multithread", "python/tcp_singlethread", "python/tcp_multithread"];
+    for name in names {
         let rung = Rung::start_quiet(name, &["--timeout", "1"]);
         let begun = Instant::now();
         let mut silent = rung.connect();
@@ -255,7 +271,11 @@ fn silent_clients_are_closed() {
 /// The lab's threads in `accept` never see the shutdown event, nor does a thread with a silent client.
 #[test]
 fn every_thread_of_the_pool_sees_the_shutdown() {
-    let rung = Rung::start("tcp_threadpool", &[]);
+    ["tcp_threadpool", "python/tcp_threadpool"].into_iter().for_each(sees_the_shutdown);
+}
+
+fn sees_the_shutdown(name: &str) {
+    let rung = Rung::start(name, &[]);
     let mut silent = rung.connect();
     rung.wait_for("New client");
     let begun = Instant::now();
@@ -271,8 +291,12 @@ fn every_thread_of_the_pool_sees_the_shutdown() {
 /// The lab's `-w` binds in each child, so that all but one fail. Here one socket serves them all.
 #[test]
 fn every_process_serves_and_none_is_left() {
+    ["tcp_multiprocess", "python/tcp_multiprocess"].into_iter().for_each(leaves_no_process);
+}
+
+fn leaves_no_process(name: &str) {
     for (signal, to_all) in [(Signal::INT, false), (Signal::INT, true), (Signal::TERM, false)] {
-        let rung = Rung::start("tcp_multiprocess", &["--processes", "4"]);
+        let rung = Rung::start(name, &["--processes", "4"]);
         let mut clients: Vec<TcpStream> = (0..4).map(|_| rung.connect()).collect();
         for client in &mut clients {
             say(client, b"ping\n");
@@ -301,7 +325,11 @@ fn select_refuses_large_descriptors() {
     if allowed < 4096 {
         return println!("not run: 4096 descriptors are needed, {allowed} are allowed");
     }
-    let rung = Rung::start("tcp_select", &[]);
+    ["tcp_select", "python/tcp_select"].into_iter().for_each(refuses_large_descriptors);
+}
+
+fn refuses_large_descriptors(name: &str) {
+    let rung = Rung::start(name, &[]);
     let mut served: Vec<TcpStream> = Vec::new();
     let refused = loop {
         let mut client = rung.connect();
@@ -331,7 +359,9 @@ fn select_refuses_large_descriptors() {
 /// end, or spin.
 #[test]
 fn a_rung_without_descriptors_waits_for_one() {
-    for name in ["tcp_threadpool", "tcp_select", "tcp_mio", "tcp_reactor", "tcp_chat", "tcp_tokio"] {
+    let rungs = ["tcp_threadpool", "tcp_select", "tcp_mio", "tcp_reactor", "tcp_chat", "tcp_tokio"];
+    for name in rungs.into_iter().chain(["python/tcp_threadpool", "python/tcp_select", "python/tcp_asyncio"])
+    {
         let rung = Rung::start_quiet(name, &[]);
         let maximum = getrlimit(Resource::Nofile).maximum;
         let current = Some(rung.descriptors() as u64 + 3);

@@ -8,12 +8,23 @@ use crate::{echo, web};
 
 const STEPS: [&str; 3] = ["async_server_step1", "async_server_step2", "async_server_step3"];
 
-fn servers() -> impl Iterator<Item = &'static str> {
+pub fn servers() -> impl Iterator<Item = &'static str> {
     echo::RUNGS.iter().copied().chain(web::rungs()).chain(["web_cpubound"]).chain(STEPS)
 }
 
+/// The programs in Python that have the command line of their twins.
+fn twins() -> impl Iterator<Item = String> {
+    let steps = STEPS.into_iter().map(|name| format!("python/{name}"));
+    echo::python::RUNGS.iter().map(ToString::to_string).chain(steps)
+}
+
+/// Their names as they print them.
+fn printed(name: &str) -> &str {
+    name.trim_start_matches("python/")
+}
+
 /// Rungs without a client script of their own here.
-const OTHERS: [&str; 2] = ["toomanythreads", "tokio_httpd"];
+pub const OTHERS: [&str; 2] = ["toomanythreads", "tokio_httpd"];
 
 fn source(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("examples/{name}.rs"));
@@ -54,12 +65,12 @@ fn the_map_is_true() {
 
 #[test]
 fn a_bad_word_is_one_clear_line() {
-    for name in servers().chain(OTHERS) {
-        let (code, out, err) = run(name, &["--prot", "1"]);
+    for name in servers().chain(OTHERS).map(String::from).chain(twins()) {
+        let (code, out, err) = run(&name, &["--prot", "1"]);
         assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{name}: {err}");
-        assert!(err.starts_with(&format!("{name}: ")) && err.contains("--prot"), "{err}");
-        let (code, out, _) = run(name, &["--help"]);
-        assert!(code == 0 && out.contains("Usage: "), "{name}: {out}");
+        assert!(err.starts_with(&format!("{}: ", printed(&name))) && err.contains("--prot"), "{err}");
+        let (code, out, _) = run(&name, &["--help"]);
+        assert!(code == 0 && out.to_lowercase().contains("usage: "), "{name}: {out}");
     }
     for (name, option) in [
         ("tcp_singlethread", "--timeout"),
@@ -69,6 +80,8 @@ fn a_bad_word_is_one_clear_line() {
         ("web_multiprocess", "--processes"),
         ("tcp_multiprocess_threads", "--threads"),
         ("tokio_httpd", "--runtime"),
+        ("python/tcp_singlethread", "--timeout"),
+        ("python/tcp_threadpool", "--threads"),
     ] {
         let (code, _, err) = run(name, &[option, "0"]);
         assert_eq!((code, err.lines().count()), (2, 1), "{name}: {err}");
@@ -80,22 +93,28 @@ fn a_bad_word_is_one_clear_line() {
 fn a_port_that_is_taken_is_one_clear_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("an address").port().to_string();
-    for name in servers().chain(["tokio_httpd"]) {
-        let (code, out, err) = run(name, &["--host", "127.0.0.1", "--port", &port]);
+    for name in servers().chain(["tokio_httpd"]).map(String::from).chain(twins()) {
+        let (code, out, err) = run(&name, &["--host", "127.0.0.1", "--port", &port]);
         assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{name}: {err}");
-        assert!(err.starts_with(&format!("{name}: ")) && err.contains("--port"), "{err}");
+        assert!(err.starts_with(&format!("{}: ", printed(&name))) && err.contains("--port"), "{err}");
     }
-    let (code, _, err) = run("tcp_select", &["--host", "no such host.invalid"]);
-    assert!(code == 1 && err.contains("--host") && err.lines().count() == 1, "{err}");
-    let (code, _, err) = run("async_server_step3", &["-r", "/no such folder"]);
-    assert!(code == 1 && err.contains("/no such folder") && err.lines().count() == 1, "{err}");
+    for (name, option, value, says) in [
+        ("tcp_select", "--host", "no such host.invalid", "--host"),
+        ("python/tcp_select", "--host", "no such host.invalid", "--host"),
+        ("async_server_step3", "-r", "/no such folder", "/no such folder"),
+        ("python/async_server_step3", "-r", "/no such folder", "/no such folder"),
+    ] {
+        let (code, _, err) = run(name, &[option, value]);
+        assert!(code == 1 && err.contains(says) && err.lines().count() == 1, "{name}: {err}");
+    }
 }
 
 /// The default ports are the lab's.
 #[test]
 fn the_ports_are_the_labs() {
-    for (name, port) in servers().map(|name| (name, if STEPS.contains(&name) { "9000" } else { "9090" })) {
-        let help = run(name, &["--help"]).1;
+    for name in servers().map(String::from).chain(twins()) {
+        let port = if STEPS.contains(&printed(&name)) { "9000" } else { "9090" };
+        let help = run(&name, &["--help"]).1;
         let host = if port == "9000" { "default 127.0.0.1" } else { "default localhost" };
         let words: Vec<&str> = help.split_whitespace().collect();
         let help = words.join(" ");

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -41,12 +42,50 @@ pub struct Transcript {
     pub err: Vec<String>,
 }
 
-/// The program.
+/// The program: a rung, or its twin in Python, `python/NAME`.
 pub fn command(name: &str) -> Command {
-    let mut command = Command::new(crate::example::path(name));
+    let mut command = if name.starts_with("python/") {
+        twin(name)
+    } else {
+        Command::new(crate::example::path(name, &crate::programs()))
+    };
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // The log of a rung that panics is the same wherever the tests run.
     command.env("RUST_BACKTRACE", "0");
+    command
+}
+
+/// A program in Python. asyncore and asynchat are in Python up to 3.11, and on PyPI.
+fn twin(name: &str) -> Command {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = project.join("examples").join(name).with_extension("py");
+    let (needs, pythons) = if name.contains("async_server") {
+        ("import asynchat, asyncore", &["python3", "python3.11", "target/oracle/bin/python"][..])
+    } else {
+        ("", &["python3"][..])
+    };
+    let has = |python: &&&str| {
+        let mut tried = Command::new(python);
+        tried.args(["-W", "ignore", "-c", needs]).current_dir(project);
+        tried.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let found = pythons.iter().find(has);
+    let python = found.unwrap_or_else(|| {
+        panic!(
+            "{name} needs Python 3.9 or later{}",
+            if needs.is_empty() {
+                ""
+            } else {
+                ", with asyncore and asynchat: python3 -m venv target/oracle && target/oracle/bin/pip install \
+                 pyasyncore pyasynchat"
+            }
+        )
+    });
+    // A path with folders is looked up from where the test runs, and `python3` in the PATH.
+    let python = if python.contains('/') { project.join(python) } else { python.into() };
+    let mut command = Command::new(python);
+    // Up to 3.11 Python says that asyncore is going to be removed. No file is left in the tree.
+    command.args(["-W", "ignore::DeprecationWarning", "-B"]).arg(script);
     command
 }
 
@@ -129,6 +168,11 @@ impl Rung {
     /// As [`Rung::wait_for`], for a line with all of these, from line `from` on, which is then the line after it.
     pub fn wait_for_next(&self, texts: &[&str], from: &mut usize) -> String {
         self.err.wait_for(texts, from)
+    }
+
+    /// As [`Rung::wait_for_out`], from line `from` on, which is then the line after it.
+    pub fn wait_for_next_out(&self, text: &str, from: &mut usize) -> String {
+        self.out.wait_for(&[text], from)
     }
 
     /// The lines on standard error so far.

@@ -11,6 +11,9 @@ use crate::rung::{Rung, expect_end, read_some};
 const CURL: &[u8] =
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1:9000\r\nUser-Agent: curl/7.49.1\r\nAccept: */*\r\n\r\n";
 
+/// Both have the same name, and pass the same tests.
+const STEP_3: [&str; 2] = ["async_server_step3", "python/async_server_step3"];
+
 /// `curl: (52) Empty reply from server`, and the next client gets the same.
 #[test]
 fn step_1_closes_without_an_answer() {
@@ -27,10 +30,35 @@ fn step_1_closes_without_an_answer() {
     golden::compare("async_server_step1", &rung.stop(), port, &ports);
 }
 
+/// The line is asyncore's own. It says where in its code the error is, so it is in no golden file.
+#[test]
+fn step_1_in_python_does_the_same() {
+    let rung = Rung::start("python/async_server_step1", &[]);
+    let mut from = 0;
+    for _ in 0..2 {
+        let mut curl = rung.connect();
+        curl.write_all(CURL).expect("send");
+        expect_end(&mut curl);
+        rung.wait_for_next_out("error: uncaptured python exception, closing channel ", &mut from);
+    }
+    let transcript = rung.stop();
+    assert!(transcript.status.success(), "{transcript:?}");
+    assert_eq!(transcript.out.last().map(String::as_str), Some("Shutting down"));
+    let incoming =
+        transcript.err.iter().filter(|line| line.contains("Incoming connection from ('127.0.0.1', "));
+    assert_eq!((incoming.count(), transcript.err.len()), (2, 2), "{transcript:?}");
+}
+
 /// `curl: (28) Operation timed out with 0 bytes received`.
 #[test]
 fn step_2_collects_and_never_answers() {
-    let rung = Rung::start("async_server_step2", &[]);
+    for name in ["async_server_step2", "python/async_server_step2"] {
+        collects_and_never_answers(name);
+    }
+}
+
+fn collects_and_never_answers(name: &str) {
+    let rung = Rung::start(name, &[]);
     let mut curl = rung.connect();
     let ports = [curl.local_addr().expect("an address").port()];
     curl.write_all(CURL).expect("send");
@@ -39,7 +67,7 @@ fn step_2_collects_and_never_answers() {
     let error = read_some(&mut curl, &mut [0; 1]).expect_err("nothing comes");
     assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
     let port = rung.address.port();
-    golden::compare("async_server_step2", &rung.stop(), port, &ports);
+    golden::compare(name, &rung.stop(), port, &ports);
 }
 
 /// Makes `root/` with a few files, and a secret beside it.
@@ -61,9 +89,9 @@ fn site() -> tempfile::TempDir {
     place
 }
 
-fn start(place: &tempfile::TempDir, timeout: &str) -> Rung {
+fn start(name: &str, place: &tempfile::TempDir, timeout: &str) -> Rung {
     let root = place.path().join("root");
-    Rung::start("async_server_step3", &["-r", root.to_str().expect("UTF-8"), "--timeout", timeout])
+    Rung::start(name, &["-r", root.to_str().expect("UTF-8"), "--timeout", timeout])
 }
 
 /// Sends `request`, closes the sending half if `half_close`, and returns status, head and body.
@@ -90,8 +118,12 @@ fn get(rung: &Rung, target: &str) -> (u16, String, Vec<u8>) {
 
 #[test]
 fn step_3_serves_files() {
+    STEP_3.into_iter().for_each(serves_files);
+}
+
+fn serves_files(name: &str) {
     let place = site();
-    let rung = start(&place, "20");
+    let rung = start(name, &place, "20");
     for (target, body) in [
         ("/", &b"<html>index</html>"[..]),
         ("/index.html?a=/../b", b"<html>index</html>"),
@@ -123,8 +155,12 @@ fn step_3_serves_files() {
 
 #[test]
 fn step_3_serves_nothing_outside_its_root() {
+    STEP_3.into_iter().for_each(serves_nothing_outside_its_root);
+}
+
+fn serves_nothing_outside_its_root(name: &str) {
     let place = site();
-    let rung = start(&place, "20");
+    let rung = start(name, &place, "20");
     for target in [
         "/../secret",
         "/sub/../../secret",
@@ -151,8 +187,12 @@ fn step_3_serves_nothing_outside_its_root() {
 
 #[test]
 fn step_3_refuses_what_it_cannot_answer() {
+    STEP_3.into_iter().for_each(refuses_what_it_cannot_answer);
+}
+
+fn refuses_what_it_cannot_answer(name: &str) {
     let place = site();
-    let rung = start(&place, "20");
+    let rung = start(name, &place, "20");
     for (code, request) in [
         (400, "GET /\r\n\r\n"),
         (400, "GET / HTTP/1.1 x\r\n\r\n"),
@@ -193,8 +233,12 @@ fn step_3_refuses_what_it_cannot_answer() {
 /// The lab has no time-outs. A request that trickles in has as much time as one that does not come.
 #[test]
 fn step_3_has_time_outs() {
+    STEP_3.into_iter().for_each(has_time_outs);
+}
+
+fn has_time_outs(name: &str) {
     let place = site();
-    let rung = start(&place, "2");
+    let rung = start(name, &place, "2");
     let begun = Instant::now();
     let (mut silent, mut slow) = (rung.connect(), rung.connect());
     slow.write_all(b"GET / HTTP/1.1\r\n").expect("send");

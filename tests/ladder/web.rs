@@ -20,6 +20,8 @@ const RUNGS: &[(&str, &[&str], u32)] = &[
     ("web_select", &[], 8),
     ("web_reactor", &[], 8),
     ("web_tokio", &[], 8),
+    ("web_waker", &[], 1),
+    ("web_executor", &[], 8),
     ("web_futures", &[], 8),
 ];
 

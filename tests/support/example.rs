@@ -5,23 +5,27 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 /// The path of the program: `target/debug/examples`, beside this test. `cargo test` builds it, but `cargo test
-/// --test NAME` does not, so a program that is missing or outdated is built here, in the way of `cargo test`.
-pub fn path(name: &str) -> PathBuf {
+/// --test NAME` does not, so a program that is missing or outdated is built here, in the way of `cargo test`; and with
+/// it, by one call of cargo, the `others` that are.
+pub fn path(name: &str, others: &[&str]) -> PathBuf {
     static BUILD: Mutex<()> = Mutex::new(());
     let mut path = std::env::current_exe().expect("this test");
     path.pop();
     path.pop();
-    let path = path.join("examples").join(name);
+    let folder = path.join("examples");
+    let path = folder.join(name);
     let _alone = BUILD.lock().unwrap_or_else(PoisonError::into_inner);
     if !is_fresh(&path) {
-        build(&path);
+        let others = others.iter().map(|other| folder.join(other));
+        let old: Vec<PathBuf> = others.filter(|other| *other != path && !is_fresh(other)).collect();
+        build(&path, &old);
         assert!(is_fresh(&path), "{} is missing or old: cargo build --example {name}", path.display());
     }
     path
 }
 
-/// Has cargo build the program once. The cargo that runs this test holds no lock any more.
-fn build(program: &Path) {
+/// Has cargo build the programs once. The cargo that runs this test holds no lock any more.
+fn build(program: &Path, others: &[PathBuf]) {
     let profile = program.ancestors().nth(2).expect("target/debug");
     let name = match profile.file_name() {
         Some(name) if name == "debug" => "test".as_ref(),
@@ -30,7 +34,9 @@ fn build(program: &Path) {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--locked", "--quiet", "--profile"]).arg(name);
     cargo.arg("--target-dir").arg(profile.parent().expect("target"));
-    cargo.arg("--example").arg(program.file_name().expect("a name"));
+    for path in [program].into_iter().chain(others.iter().map(PathBuf::as_path)) {
+        cargo.arg("--example").arg(path.file_name().expect("a name"));
+    }
     if !cfg!(feature = "tls") {
         cargo.arg("--no-default-features");
     }

@@ -77,7 +77,7 @@ impl Front {
             Self::Prefork => "prefork",
             Self::Threads => "threads",
         };
-        let mut command = Command::new(example::path("tokio_httpd"));
+        let mut command = Command::new(example::path("tokio_httpd", &[]));
         command.args(["--runtime", lane]);
         command
     }
