@@ -144,10 +144,10 @@ def caption_of(words):
 
 
 def split_names(words):
-    """A path and names, which have spaces only after `impl`: `tcp_mio.rs impl Client, Server::turn` has commas."""
+    """A path and names, between spaces; a name with spaces, which begins with `impl`, is between commas."""
     path, _, rest = words.partition(" ")
-    names = [name.strip() for name in rest.split(",")] if "," in rest or rest.startswith("impl ") else rest.split()
-    return [path, *names]
+    names = [[part.strip()] if part.strip().startswith("impl ") else part.split() for part in rest.split(",")]
+    return [path, *(name for group in names for name in group)]
 
 
 def rung_and_names(words):

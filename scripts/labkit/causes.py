@@ -28,8 +28,10 @@ def machine_late(rung):
 
 def generator_late(rung):
     """The seconds that the generator adds to a response: its late sending, so far as the machine does not explain it, and
-    its own computing, which is all counted, though a part of it falls into the users' think time."""
-    computing = rung.figure("load_cpu") / rung.figure("rate") if rung.figure("rate") else math.nan
+    its own computing. That takes longer the busier its one thread is with other users. All of it is counted, though a part
+    falls into the users' think time."""
+    busy = rung.figure("load_cpu")
+    computing = busy / rung.figure("rate") / max(1 - busy, 0.05) if rung.figure("rate") else math.nan
     return max(0.0, zero(rung.figure("late")) - machine_late(rung)) + zero(computing)
 
 

@@ -19,8 +19,8 @@ TITLES = {"users": "Users (N)", "think": "Seconds between two requests (Z)", "se
 def show(options):
     """Runs an experiment, prints its text, and copies its pictures into the docs if that is wanted."""
     name = options.experiment
-    if options.generator and name != "omission":
-        raise Trouble("--generator goes with omission")
+    if options.generator and (name != "omission" or options.docs):
+        raise Trouble("--generator goes with omission, and without --docs")
     experiment, programs = experiments.EXPERIMENTS[name]
     folder = options.out or TARGET / (options.generator or name)
     kept = folder / f"{name}.json"
