@@ -71,7 +71,11 @@ async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()>
     let client = Arc::new(client);
     let request = call(&client, |mut client| seed::recv(&mut client, &mut [0; 1024]).map(<[u8]>::len));
     recording::read_in_task(request.await)?;
-    call(&client, move |_| Ok(thread::sleep(database))).await?;
+    let query = call(&client, move |_| {
+        thread::sleep(database);
+        Ok(())
+    });
+    query.await?;
     let response = call(&client, |mut client| client.write_all(seed::PAGE));
     recording::write_in_task(response.await.map(|()| seed::PAGE.len())).map(drop)
 }

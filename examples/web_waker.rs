@@ -19,7 +19,7 @@ mod recording;
 mod seed;
 
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,27 +46,34 @@ fn run(args: WebArgs) -> io::Result<()> {
 
     recording::start("waker", Keys::Slab, "read write hook", include_str!("web_waker.rs"))?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    block_on(serve(Arc::new(serversocket), Duration::from_millis(args.db)))?;
+    serve(&Arc::new(serversocket), Duration::from_millis(args.db))?;
     println!("Shutting down");
     Ok(())
 }
 
-async fn serve(serversocket: Arc<TcpListener>, database: Duration) {
-    loop {
-        match call(&serversocket, TcpListener::accept).await {
+/// One client at a time, until Ctrl+C.
+fn serve(serversocket: &Arc<TcpListener>, database: Duration) -> io::Result<()> {
+    let mut main = MainThread::new()?;
+    while let Some(accepted) = main.block_on(None, call(serversocket, TcpListener::accept)) {
+        match accepted {
             // A client that closes before its response is routine.
-            Ok((client, _)) => drop(client_handler(client, database).await),
+            Ok((client, address)) => drop(main.block_on(Some(address), client_handler(client, database))),
             // Out of descriptors, or of threads, so that no future could wait here either.
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }
+    Ok(())
 }
 
 async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()> {
     let client = Arc::new(client);
     let request = call(&client, |mut client| seed::recv(&mut client, &mut [0; 1024]).map(<[u8]>::len));
     recording::read_in_task(request.await)?;
-    call(&client, move |_| Ok(thread::sleep(database))).await?;
+    let query = call(&client, move |_| {
+        thread::sleep(database);
+        Ok(())
+    });
+    query.await?;
     let response = call(&client, |mut client| client.write_all(seed::PAGE));
     recording::write_in_task(response.await.map(|()| seed::PAGE.len())).map(drop)
 }
@@ -124,39 +131,51 @@ impl Wake for ThreadWaker {
     }
 }
 
-/// The only task.
-const TASK: recording::Task = recording::Task(1);
+/// The thread that polls.
+struct MainThread {
+    is_over: Arc<AtomicBool>,
+    tasks_so_far: u64,
+}
 
-/// Polls a future to its end, or to Ctrl+C, and sleeps while there is nothing to poll it for.
-fn block_on(future: impl Future<Output = ()>) -> io::Result<()> {
-    let mut future = pin!(future);
-    let (thread, is_over) = (thread::current(), Arc::new(AtomicBool::new(false)));
-    let its_waker = Arc::new(ThreadWaker { thread: thread.clone(), is_woken: AtomicBool::new(false) });
-    let waker = Waker::from(Arc::clone(&its_waker));
-    let was_interrupted = Arc::clone(&is_over);
-    seed::after_ctrl_c(move || {
-        was_interrupted.store(true, Ordering::SeqCst);
-        thread.unpark();
-    })?;
-    recording::add(TASK, "task", -1, None);
-    let mut why = Why::New;
-    loop {
-        let mut hook = recording::hook(TASK, "poll", std::mem::replace(&mut why, Why::Wake));
-        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-            return Ok(());
-        }
-        // A waker that nobody has kept will never be called. `waker` and `its_waker` are the two that are here.
-        let is_kept = Arc::strong_count(&its_waker) > 2 || its_waker.is_woken.load(Ordering::SeqCst);
-        hook.set_ending(if is_kept { Ending::Pending } else { Ending::Forgotten });
-        drop(hook);
-        recording::wait(0, None);
-        while !its_waker.is_woken.swap(false, Ordering::SeqCst) {
-            if is_over.load(Ordering::SeqCst) {
-                return Ok(());
+impl MainThread {
+    /// This thread, which Ctrl+C wakes as well.
+    fn new() -> io::Result<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (was_interrupted, thread) = (Arc::clone(&is_over), thread::current());
+        seed::after_ctrl_c(move || {
+            was_interrupted.store(true, Ordering::SeqCst);
+            thread.unpark();
+        })?;
+        Ok(Self { is_over, tasks_so_far: 0 })
+    }
+
+    /// Polls a future to its end, and sleeps while there is nothing to poll it for. Returns `None` at Ctrl+C.
+    fn block_on<T>(&mut self, peer: Option<SocketAddr>, future: impl Future<Output = T>) -> Option<T> {
+        self.tasks_so_far += 1;
+        let (task, mut why) = (recording::Task(self.tasks_so_far), Why::New);
+        recording::add(task, "task", -1, peer);
+        let mut future = pin!(future);
+        let its_waker = Arc::new(ThreadWaker { thread: thread::current(), is_woken: AtomicBool::new(false) });
+        let waker = Waker::from(Arc::clone(&its_waker));
+        loop {
+            let mut hook = recording::hook(task, "poll", std::mem::replace(&mut why, Why::Wake));
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                recording::close(task, 0);
+                return Some(output);
             }
-            thread::park();
+            // A waker that nobody has kept will never be called. `waker` and `its_waker` are the two that are here.
+            let is_kept = Arc::strong_count(&its_waker) > 2 || its_waker.is_woken.load(Ordering::SeqCst);
+            hook.set_ending(if is_kept { Ending::Pending } else { Ending::Forgotten });
+            drop(hook);
+            recording::wait(0, None);
+            while !its_waker.is_woken.swap(false, Ordering::SeqCst) {
+                if self.is_over.load(Ordering::SeqCst) {
+                    return None;
+                }
+                thread::park();
+            }
+            recording::turn(0);
+            recording::wake(task);
         }
-        recording::turn(0);
-        recording::wake(TASK);
     }
 }

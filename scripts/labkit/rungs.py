@@ -30,7 +30,8 @@ KINDS = {
     "python/web_select": (math.inf, None, "the lab's select with the lab's page"),
     "python/web_asyncio": (math.inf, None, "the lab's own, in Python"),
 }
-VARIANTS = {"web_threadpool": [":2", ":3", ""], "web_multiprocess": ["", ":8"]}
+# Without a name the lab does not run web_waker and web_executor: their models are those of web_singlethread and web_multithread.
+VARIANTS = {"web_threadpool": [":2", ":3", ""], "web_multiprocess": ["", ":8"], "web_waker": [], "web_executor": []}
 DEFAULT = [kind + number for kind in KINDS for number in VARIANTS.get(kind, [""])]
 
 

@@ -56,7 +56,12 @@ pub const LOOPS: &[Loop] = &[
     Loop::new("tcp_tokio", &["task {} poll (new)*Pending"], &["wrote"], "closed"),
     Loop::new("web_select", &["accept (ready)"], &["closed"], ""),
     Loop::new("web_reactor", &["handle_read (again)"], &["closed"], ""),
-    Loop::new("web_waker", &["task 1 poll (wake)*Pending"], &["read", "wrote"], ""),
+    Loop::new(
+        "web_waker",
+        &["poll (wake)*closed", "poll (new)*Pending"],
+        &["read", "wrote", "poll (new)*Pending"],
+        "",
+    ),
     Loop::new(
         "web_executor",
         &["task {}: new", "task {} poll (wake)*Pending"],

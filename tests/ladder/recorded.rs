@@ -62,9 +62,8 @@ fn every_client_is_closed(name: &str, recording: &Recording, file: &[u8]) {
     };
     let new: Vec<&Record> = of_kind(recording, Kind::New).collect();
     let clients: Vec<&&Record> = new.iter().filter(|new| is_client(new)).collect();
-    // The sockets of a runtime's tasks are not seen by `accept` of the loop below them; one task has all clients.
-    let knows_peers = !["web_futures", "web_waker"].contains(&name);
-    assert_eq!(clients.len(), if knows_peers { 2 } else { 0 }, "{name}");
+    // The sockets of a runtime's tasks are not seen by `accept` of the loop below them.
+    assert_eq!(clients.len(), if name == "web_futures" { 0 } else { 2 }, "{name}");
     for client in clients {
         // A descriptor is used again: as many closes as there were clients.
         let same = new.iter().filter(|other| other.key == client.key).count();
