@@ -15,7 +15,7 @@ from . import check, classroom, exercise, judge, predict
 WORDS = {
     "en": {"passed": "passed", "failed": "FAILED", "hint": "hint", "bytes": "seen", "turns": "the last turns", "page": "the page",
            "right": "right", "wrong": "wrong", "answer": "your answer", "kinds": "chapter {0}, {1}"},
-    "ru": {"passed": "решено", "failed": "НЕ РЕШЕНО", "hint": "подсказка", "bytes": "видно", "turns": "последние витки",
+    "ru": {"passed": "решено", "failed": "НЕ РЕШЕНО", "hint": "подсказка", "bytes": "видно", "turns": "последние обороты",
            "page": "страница", "right": "верно", "wrong": "неверно", "answer": "ваш ответ", "kinds": "глава {0}, {1}"},
 }
 
