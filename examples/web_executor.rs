@@ -47,9 +47,10 @@ fn run(args: WebArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     recording::start("executor", Keys::Slab, "read write hook", include_str!("web_executor.rs"))?;
+    let mut executor = Executor::new()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
     spawn(None, serve(Arc::new(serversocket), Duration::from_millis(args.db)));
-    Executor::new().run()?;
+    executor.run();
     println!("Shutting down");
     Ok(())
 }
@@ -156,28 +157,30 @@ struct Executor {
     tasks: HashMap<usize, (Task, Arc<TaskWaker>)>,
     tasks_so_far: usize,
     ready: Arc<Ready>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Executor {
-    fn new() -> Self {
-        let ready = Ready { numbers: Mutex::default(), thread: thread::current() };
-        Self { tasks: HashMap::new(), tasks_so_far: 0, ready: Arc::new(ready) }
-    }
-
-    /// Runs until Ctrl+C.
-    fn run(&mut self) -> io::Result<()> {
+    /// An executor on this thread, which Ctrl+C wakes as well.
+    fn new() -> io::Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         let (was_interrupted, thread) = (Arc::clone(&is_over), thread::current());
         seed::after_ctrl_c(move || {
             was_interrupted.store(true, Ordering::SeqCst);
             thread.unpark();
         })?;
+        let ready = Ready { numbers: Mutex::default(), thread: thread::current() };
+        Ok(Self { tasks: HashMap::new(), tasks_so_far: 0, ready: Arc::new(ready), is_over })
+    }
+
+    /// Runs until Ctrl+C.
+    fn run(&mut self) {
         loop {
             self.take_spawned();
             recording::wait(0, None);
             let ready = loop {
-                if is_over.load(Ordering::SeqCst) {
-                    return Ok(());
+                if self.is_over.load(Ordering::SeqCst) {
+                    return;
                 }
                 let ready = self.ready.take();
                 if !ready.is_empty() {

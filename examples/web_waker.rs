@@ -45,15 +45,15 @@ fn run(args: WebArgs) -> io::Result<()> {
     let serversocket = TcpListener::from(serversocket);
 
     recording::start("waker", Keys::Slab, "read write hook", include_str!("web_waker.rs"))?;
+    let main = MainThread::new()?;
     println!("Starting Web Server at {}:{}", args.host, serversocket.local_addr()?.port());
-    serve(&Arc::new(serversocket), Duration::from_millis(args.db))?;
+    serve(main, &Arc::new(serversocket), Duration::from_millis(args.db));
     println!("Shutting down");
     Ok(())
 }
 
 /// One client at a time, until Ctrl+C.
-fn serve(serversocket: &Arc<TcpListener>, database: Duration) -> io::Result<()> {
-    let mut main = MainThread::new()?;
+fn serve(mut main: MainThread, serversocket: &Arc<TcpListener>, database: Duration) {
     while let Some(accepted) = main.block_on(None, call(serversocket, TcpListener::accept)) {
         match accepted {
             // A client that closes before its response is routine.
@@ -62,7 +62,6 @@ fn serve(serversocket: &Arc<TcpListener>, database: Duration) -> io::Result<()> 
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }
-    Ok(())
 }
 
 async fn client_handler(client: TcpStream, database: Duration) -> io::Result<()> {

@@ -17,7 +17,8 @@ from . import TARGET, language, player, reading, rungs
 
 COMMANDS = {"step": b"\n", "run": b"run\n", "pause": b"pause\n"}
 # The loop of a rung, for the page that is opened before the first turn is over.
-LOOPS = {"select": "select", "mio": "mio", "reactor": "reactor", "chat": "reactor", "futures": "futures", "tokio": "tokio"}
+LOOPS = {"select": "select", "mio": "mio", "reactor": "reactor", "chat": "reactor", "waker": "waker", "executor": "executor",
+         "futures": "futures", "tokio": "tokio"}
 # Most clients of a group: a person steps through what they do.
 MOST = 500
 # Seconds after which a stream of events without an event says that it is alive.
