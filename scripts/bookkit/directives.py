@@ -59,7 +59,7 @@ class Page:
         rust, python = self.listing(f"{rung}.rs", names), self.listing(f"python/{python}.py", twins)
         return (f'<div class="both">\n<input type="radio" name="{group}" id="{group}-rust" checked><label for="{group}-rust">Rust</label>'
                 f'<input type="radio" name="{group}" id="{group}-python"><label for="{group}-python">Python</label>\n'
-                f'<div class="rust">\n\n{rust}\n\n</div>\n<div class="python">\n\n{python}\n\n</div>\n</div>')
+                f'<div class="in-rust">\n\n{rust}\n\n</div>\n<div class="in-python">\n\n{python}\n\n</div>\n</div>')
 
     def listing(self, path, names):
         text = source_of(path).read_text(encoding="utf-8")

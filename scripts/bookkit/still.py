@@ -4,11 +4,14 @@ It stands where the player is not open: a reader sees at once how long things to
 
 import html
 import math
+import re
 
 from loopkit import reading
 
 WIDTH, LABELS, ROW, GAP, LEAST = 760, 170, 24, 6, 2.5
-COLOURS = "#2a9d8f", "#e9a03b", "#6a8caf", "#b5651d", "#8d6cab", "#d1495b", "#7a9e3f", "#4f5d75"
+# The kind of a hook by words of its name, as in src/recording/player/colours.js: the style sheet has the player's colours.
+KINDS = {"accept": r"accept|connection", "write": r"write|send", "read": r"read|recv|push", "timer": r"time|call|sleep",
+         "wake": r"wake|poll|task"}
 WORDS = {
     "en": {"wait": "the loop waits", "queue": "in the accept queue", "unit": "ms", "point": "."},
     "ru": {"wait": "цикл ждёт", "queue": "в очереди accept", "unit": "мс", "point": ","},
@@ -23,16 +26,18 @@ class Lane:
 
 
 def spans(recording):
-    """The hooks: (key, from, to, name), outer ones only. A hook that did not end lasts until the last record."""
-    open_hooks, found = [], []
+    """The hooks: (key, from, to, name). One that did not end lasts until the last record. A sleep belongs to no channel: it
+    stands in the row of the one before it."""
+    open_hooks, found, before = [], [], reading.NONE
     for record in recording.records:
         if record.kind == "Enter":
-            open_hooks.append(record)
+            before = record.key if record.key != reading.NONE else before
+            open_hooks.append((before, record.time, record.name))
         elif record.kind == "Exit" and open_hooks:
-            begun = open_hooks.pop()
-            found.append((begun.key, begun.time, record.time, recording.names.get(begun.name, "")))
+            key, begun, name = open_hooks.pop()
+            found.append((key, begun, record.time, recording.names.get(name, "")))
     last = recording.records[-1].time
-    return found + [(one.key, one.time, last, recording.names.get(one.name, "")) for one in open_hooks]
+    return found + [(key, begun, last, recording.names.get(name, "")) for key, begun, name in open_hooks]
 
 
 def lives(recording):
@@ -99,12 +104,13 @@ def draw(contents, language, title):
     """The picture of one or several recordings (threads of one run), as lines of SVG without an empty one."""
     recordings = [reading.Recording(content) for content in contents]
     words, (begin, end) = WORDS[language], window(recordings)
-    colours, body, y = {}, [], 26
+    hooks, body, y = {}, [], 34
 
     def x(time):
         return LABELS + (WIDTH - LABELS - 8) * min(1, max(0, (time - begin) / (end - begin)))
     for recording in recordings:
-        rows = lanes_of(recording)
+        if not (rows := lanes_of(recording)):
+            continue
         if recording.loop != "blocking":
             height = len(rows) * ROW
             body += [bar(x(since), x(until), y - 2, height, "wait") for since, until in waits(recording) if until > begin]
@@ -116,11 +122,15 @@ def draw(contents, language, title):
             for since, until, name in lane.bars:
                 if until < begin or since > end:
                     continue
-                kind = name and colours.setdefault(name, COLOURS[len(colours) % len(COLOURS)])
-                body.append(bar(x(since), x(until), y, ROW - GAP, kind or "queue", name or words["queue"]))
+                kind = hooks.setdefault(name, kind_of(name)) if name else "queue"
+                body.append(bar(x(since), x(until), y, ROW - GAP, kind, name or words["queue"]))
             y += ROW
         y += 8
-    return frame(body + axis(begin, end, y, x, words) + legend(colours, recordings, words), y + 26, title)
+    return frame(body + axis(begin, end, y, x, words) + legend(hooks, recordings, words), y + 26, title)
+
+
+def kind_of(hook):
+    return next((kind for kind, words in KINDS.items() if re.search(words, hook, re.I)), "other")
 
 
 def axis(begin, end, y, x, words):
@@ -136,9 +146,9 @@ def axis(begin, end, y, x, words):
     return [f'<path d="M{LABELS} {y} H{WIDTH - 8}" class="axis"/>', *marks]
 
 
-def legend(colours, recordings, words):
-    """The colours of the hooks, above the picture."""
-    entries = [(colour, name) for name, colour in colours.items()]
+def legend(hooks, recordings, words):
+    """The colours of the hooks, above the picture: one for each kind."""
+    entries = [(kind, ", ".join(name for name, its in hooks.items() if its == kind)) for kind in dict.fromkeys(hooks.values())]
     if any(recording.loop != "blocking" for recording in recordings):
         entries.append(("wait", words["wait"]))
     if any(recording.all("queued") for recording in recordings):
@@ -151,9 +161,8 @@ def legend(colours, recordings, words):
 
 
 def bar(since, until, y, height, kind, title=None):
-    fill = f'fill="{kind}"' if kind.startswith("#") else f'class="{kind}"'
     body = f"<title>{html.escape(title)}</title>" if title else ""
-    return f'<rect x="{since:.1f}" y="{y}" width="{max(LEAST, until - since):.1f}" height="{height}" {fill}>{body}</rect>'
+    return f'<rect x="{since:.1f}" y="{y}" width="{max(LEAST, until - since):.1f}" height="{height}" class="{kind}">{body}</rect>'
 
 
 def text(x, y, words, kind="label"):
