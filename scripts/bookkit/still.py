@@ -109,7 +109,9 @@ def draw(contents, language, title):
     def x(time):
         return LABELS + (WIDTH - LABELS - 8) * min(1, max(0, (time - begin) / (end - begin)))
     for recording in recordings:
-        if not (rows := lanes_of(recording)):
+        # Rows whose hooks are all outside of the window say nothing.
+        rows = [lane for lane in lanes_of(recording) if any(begin <= until and since <= end for since, until, _ in lane.bars)]
+        if not rows:
             continue
         if recording.loop != "blocking":
             height = len(rows) * ROW
