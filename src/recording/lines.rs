@@ -93,7 +93,10 @@ pub(super) fn of_turn(number: u64, records: &[Record], book: &dyn Book) -> Strin
         None => return String::new(),
         Some(wait) if wait.kind == Kind::Wait => {
             match records.iter().find(|record| record.kind == Kind::Turn) {
-                Some(turn) if book.kind() == "blocking" => calls::accepted(number, wait, turn, book),
+                Some(turn) if book.kind() == "blocking" => {
+                    let waited = time(Duration::from_nanos(turn.time.saturating_sub(wait.time)));
+                    calls::accepted(number, book.name(wait.name), &waited, turn.a)
+                }
                 Some(turn) => waited(number, wait, turn, book.kind()),
                 // The wait is not over: the program ends in it.
                 None => return String::new(),

@@ -1,20 +1,14 @@
 //! What lines say of recordings from outside, whose hooks are system calls.
 
-use std::time::Duration;
-
-use super::{Book, Record, time};
-
 /// The most clients that a line names.
 const NAMED: usize = 4;
 
-/// The turn of a thread that blocks: it serves one client.
-pub(super) fn accepted(number: u64, wait: &Record, turn: &Record, book: &dyn Book) -> String {
-    let (name, waited) =
-        (book.name(wait.name), time(Duration::from_nanos(turn.time.saturating_sub(wait.time))));
-    match (name, turn.a) {
+/// The turn of a thread that blocks: it serves one client. `call` has `waited` for it, and returned `connections`.
+pub(super) fn accepted(number: u64, call: &str, waited: &str, connections: u32) -> String {
+    match (call, connections) {
         ("start", _) => format!("turn {number}  another thread gives it a connection"),
-        (_, 0) => format!("turn {number}  {name} waited {waited}, for no connection"),
-        _ => format!("turn {number}  {name} waited {waited}"),
+        (_, 0) => format!("turn {number}  {call} waited {waited}, for no connection"),
+        _ => format!("turn {number}  {call} waited {waited}"),
     }
 }
 
