@@ -62,8 +62,9 @@ def address(peer):
     return "{}.{}.{}.{}:{}".format(*peer.a.to_bytes(4, "big"), peer.name)
 
 
-def lanes_of(recording):
-    """The rows with at least one hook, clients first."""
+def lanes_of(recording, elsewhere=()):
+    """The rows with at least one hook, clients first, and those that only wait to be accepted; but no clients that have a row
+    `elsewhere`, in the recording of another thread."""
     lanes, taken = [], spans(recording)
     for label, key, since, until, is_client in sorted(lives(recording), key=lambda life: not life[4]):
         lane = Lane(label)
@@ -74,6 +75,8 @@ def lanes_of(recording):
         peer, since, *until = value.split()
         name = names_of(recording).get(peer, peer)
         lane = next((one for one in lanes if one.label.endswith(f"({name})")), None)
+        if not lane and name in elsewhere:
+            continue
         if not lane:
             lanes.append(lane := Lane(name))
         lane.bars.insert(0, (int(since), int(until[0]) if until else recording.records[-1].time, None))
@@ -104,15 +107,18 @@ def draw(contents, language, title):
     """The picture of one or several recordings (threads of one run), as lines of SVG without an empty one."""
     recordings = [reading.Recording(content) for content in contents]
     words, (begin, end) = WORDS[language], window(recordings)
-    hooks, body, y = {}, [], 34
+    hooks, body, y, shown = {}, [], 34, set()
+    served = {name for recording in recordings for name in names_of(recording).values()
+              if any(label.endswith(f"({name})") for label, *_ in lives(recording))}
 
     def x(time):
         return LABELS + (WIDTH - LABELS - 8) * min(1, max(0, (time - begin) / (end - begin)))
     for recording in recordings:
         # Rows whose hooks are all outside of the window say nothing.
-        rows = [lane for lane in lanes_of(recording) if any(begin <= until and since <= end for since, until, _ in lane.bars)]
+        rows = [lane for lane in lanes_of(recording, served | shown) if any(begin <= until and since <= end for since, until, _ in lane.bars)]
         if not rows:
             continue
+        shown |= {lane.label for lane in rows}
         if recording.loop != "blocking":
             height = len(rows) * ROW
             body += [bar(x(since), x(until), y - 2, height, "wait") for since, until in waits(recording) if until > begin]
