@@ -64,7 +64,8 @@ def check_twins(name):
         yield f"{name}: the commands differ: {[pair for pair in zip(*commands) if pair[0] != pair[1]][:1] or 'one has more'}"
     ours, theirs = figures(one), figures(other)
     if ours != theirs:
-        yield f"{name}: numbers only in English: {sorted((ours - theirs).elements())}, only in Russian: {sorted((theirs - ours).elements())}"
+        only = [sorted(one.elements()) for one in (ours - theirs, theirs - ours)]
+        yield f"{name}: numbers only in English: {only[0]}, only in Russian: {only[1]}"
 
 
 def check_chapter(language, name):
@@ -138,7 +139,8 @@ class Links(html.parser.HTMLParser):
 
 def check_links():
     """Links inside of the book lead somewhere; a page loads nothing from elsewhere."""
-    pages = {path: Links(path.read_text(encoding="utf-8")) for language in LANGUAGES for path in (TARGET / language).glob("*.html")}
+    paths = [path for language in LANGUAGES for path in (TARGET / language).glob("*.html")]
+    pages = {path: Links(path.read_text(encoding="utf-8")) for path in paths}
     for path, found in pages.items():
         for link in found.links:
             where = urllib.parse.urlsplit(link)

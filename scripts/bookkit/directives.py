@@ -57,8 +57,9 @@ class Page:
         python = {"tcp_tokio": "tcp_asyncio", "web_tokio": "web_asyncio"}.get(rung, rung)
         group = f"{self.name}-{self.tabs}"
         rust, python = self.listing(f"{rung}.rs", names), self.listing(f"python/{python}.py", twins)
-        return (f'<div class="both">\n<input type="radio" name="{group}" id="{group}-rust" checked><label for="{group}-rust">Rust</label>'
-                f'<input type="radio" name="{group}" id="{group}-python"><label for="{group}-python">Python</label>\n'
+        tabs = "".join(f'<input type="radio" name="{group}" id="{group}-{kind.lower()}"{checked}>'
+                       f'<label for="{group}-{kind.lower()}">{kind}</label>' for kind, checked in (("Rust", " checked"), ("Python", "")))
+        return (f'<div class="both">\n{tabs}\n'
                 f'<div class="in-rust">\n\n{rust}\n\n</div>\n<div class="in-python">\n\n{python}\n\n</div>\n</div>')
 
     def listing(self, path, names):

@@ -6,8 +6,9 @@ import re
 from lib import Trouble
 
 # What hides braces in Rust: comments, strings, characters (and no lifetimes).
-HIDDEN = re.compile(
-    r"//[^\n]*|/\*.*?\*/|b?r(?P<hashes>#+)\".*?\"(?P=hashes)|b?r\"[^\"]*\"|b?\"(?:\\.|[^\"\\])*\"|b?'(?:\\(?:x\w\w|u\{\w+\}|.)|[^'\\\n])'", re.S)
+HIDDEN = re.compile("|".join([
+    r"//[^\n]*", r"/\*.*?\*/", r'b?r(?P<hashes>#+)".*?"(?P=hashes)', r'b?r"[^"]*"', r'b?"(?:\\.|[^"\\])*"',
+    r"b?'(?:\\(?:x\w\w|u\{\w+\}|.)|[^'\\\n])'"]), re.S)
 VISIBLE = r"(?:pub(?:\([a-z]+\))? )?"
 WORDS = r"(?:async |unsafe |const )*(?:fn|struct|enum|trait|mod|static|const|type|macro_rules!)"
 
