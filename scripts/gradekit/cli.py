@@ -130,7 +130,10 @@ def answer(one, options):
     given = options.answer
     if given is None:
         print(f"{question.text[language]}\n(--seed {seed})\n")
-        given = input(f"{words['answer']} ({question.wanted[language]}): ")
+        try:
+            given = input(f"{words['answer']} ({question.wanted[language]}): ")
+        except EOFError:
+            raise Trouble("there is no answer") from None
     try:
         numbers = tuple(float(word.replace(",", ".")) for word in given.split())
     except ValueError:

@@ -1,6 +1,7 @@
 """What several scripts need: processes, requests, installation, statistics, and the generated parts of docs/."""
 
 import math
+import os
 import pathlib
 import platform
 import re
@@ -28,6 +29,10 @@ def run_command(name, main):
         sys.exit(main())
     except Trouble as trouble:
         sys.exit(f"{name}: {trouble}")
+    except BrokenPipeError:
+        # The reader of the output has had enough, as in `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def interrupt_once():

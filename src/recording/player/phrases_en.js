@@ -33,7 +33,7 @@ const ENGLISH_PHRASES = {
     ready: "ready", call: "call_later",
   },
   cause: {
-    event: "the kernel reported it", new: "it is new", again: "its share of an earlier turn was spent",
+    event: "the kernel reported it", new: "it is new", again: "it could have gone on before",
     late: "the turn before had no time for it", wake: "its waker was called", deadline: "its deadline has passed",
     shutdown: "the loop shuts down", ready: "the loop asked, and it is ready", call: "its time has come",
   },
