@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -36,6 +37,8 @@ FOR_BREAKS = {"web_cpubound": "web", "async_server_step3": "file"}
 KINDS = LOOPS | OUTSIDE
 DEBUG = PROJECT / "target" / "debug"
 SITE = TARGET / "site"
+# Bytes that a program may write into a file.
+MOST_OUTPUT = 64 << 20
 
 
 class Rung:
@@ -163,6 +166,9 @@ class Running(Child):
             streams = {"stdout": out, "stderr": nothing if is_ours and rung.name != "stheno" else out} | streams
             command = rung.command(*options)
             super().__init__(strace.command(command, trace) if trace else command, **streams)
+        # A program that prints without an end is ended, and not the disk filled.
+        with contextlib.suppress(OSError):
+            resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
         self.wait_until_ready(lambda: self.find_port(log), log, 20)
         self.port, self.sockets_at_start = self.find_port(log), self.sockets()
         self.tracer = proc.tracer(self.pid)
