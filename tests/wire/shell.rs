@@ -243,9 +243,13 @@ impl AtTerminal {
     }
 
     fn wait_for(&mut self, text: &str) {
-        while !self.shown.contains(text) {
+        self.wait_until(text, |shown| shown.contains(text));
+    }
+
+    fn wait_until(&mut self, what: &str, is_there: impl Fn(&str) -> bool) {
+        while !is_there(&self.shown) {
             let more = self.screen.recv_timeout(Duration::from_secs(20));
-            self.shown += &more.unwrap_or_else(|_| panic!("never {text:?}: {}", self.shown));
+            self.shown += &more.unwrap_or_else(|_| panic!("never {what:?}: {}", self.shown));
         }
     }
 
@@ -325,9 +329,12 @@ fn ctrl_c_prints_what_was_served() {
     assert_eq!(server.count_said("served  "), 0, "{:?}", server.said());
 }
 
+/// The colours of a code: black on white.
+const PAPER: &str = "\x1b[38;5;16;48;5;231m";
+
 /// The modules of the code that is shown, two rows in each line.
 fn modules(shown: &str) -> Vec<Vec<bool>> {
-    let lines: Vec<&str> = shown.lines().filter(|line| line.contains("\x1b[38;5;16;48;5;231m")).collect();
+    let lines: Vec<&str> = shown.lines().filter(|line| line.contains(PAPER)).collect();
     let row = |line: &str, dark: [char; 2]| {
         let letters = line.split(['m', '\x1b']).max_by_key(|part| part.chars().count()).expect("letters");
         letters.chars().map(|letter| dark.contains(&letter)).collect::<Vec<bool>>()
@@ -339,9 +346,15 @@ fn modules(shown: &str) -> Vec<Vec<bool>> {
 fn a_qr_code_on_a_terminal() {
     let folder = folder();
     for host in ["127.0.0.1", "0.0.0.0"] {
-        let Some(terminal) = AtTerminal::start(&folder, &format!("--qr --host {host}")) else {
+        let Some(mut terminal) = AtTerminal::start(&folder, &format!("--qr --host {host}")) else {
             return;
         };
+        // A terminal throws away at Ctrl+C what it has not shown yet.
+        terminal.wait_until("a whole code", |shown| {
+            let lines: Vec<&str> = shown.lines().filter(|line| line.contains(PAPER)).collect();
+            let is_blank = |line: &&str| !line.contains(['▀', '▄', '█']);
+            lines.len() > 4 && lines.iter().rev().take(2).all(is_blank) && shown.ends_with('\n')
+        });
         let shown = terminal.interrupt();
         let (_, url) = shown.split_once("  qr       ").expect("its line");
         let url = url.split_whitespace().next().expect("a URL");
