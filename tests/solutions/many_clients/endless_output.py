@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# fails: twenty: ended
+# fails: twenty
 """Prints without an end."""
 
 import argparse
