@@ -116,7 +116,9 @@ class Server:
         :class:`KeyboardInterrupt` as usual."""
         self.start()
         try:
-            self._done.wait()
+            # A signal that comes right before a wait does not end it.
+            while not self._done.wait(1):
+                pass
         except BaseException:
             self.stop(0)
             raise
