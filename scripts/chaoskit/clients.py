@@ -181,6 +181,8 @@ class Shared(ctypes.Structure):
 class Load:
     """Clients in a process of their own, from now until `stop` or `see_out`."""
 
+    client = Client
+
     def __init__(self, address, contents, clients=50, rate=500, churn=0.0):
         self.address, self.contents, self.begun = address, contents, now()
         self.shared, self.lock = multiprocessing.RawValue(Shared), threading.Lock()
@@ -196,7 +198,7 @@ class Load:
             signal.signal(one, signal.SIG_IGN)
         parent = os.getppid()
         random.seed(os.getpid())
-        clients = [Client(self, now() + pause * count / number, pause, churn) for count in range(number)]
+        clients = [self.client(self, now() + pause * count / number, pause, churn) for count in range(number)]
         for client in clients:
             client.start()
         while any(client.is_alive() for client in clients) and os.getppid() == parent:

@@ -1,0 +1,175 @@
+"""Hosts that are network namespaces with a mount namespace each, on one bridge.
+
+The script starts itself again in namespaces of its own for networks, mounts and processes: whatever it makes ends with it,
+also after kill -9, and nothing outside is touched.
+
+    bridge 10.77.0.1 ── lb .2 ── web1 … webN .11 … ── load1, load2 .21, .22 ── store .31
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+from lib import Trouble, proc, until
+from lib.server import Child
+
+from .cable import Cable
+
+INSIDE = "STHENO_FLEET_INSIDE"
+NETWORK = "10.77.0"
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def numbers(webs):
+    """Host → the last byte of its address."""
+    return {"lb": 2} | {f"web{number}": 10 + number for number in range(1, webs + 1)} | {"load1": 21, "load2": 22, "store": 31}
+
+
+def isolation():
+    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed."""
+    if not shutil.which("unshare"):
+        raise Trouble("unshare(1) of util-linux is not here")
+    words = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    for more in [[], ["--user", "--map-root-user"]]:
+        if subprocess.run([*words, *more, "ip", "link", "add", "name", "br0", "type", "bridge"], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return [*words, *more]
+    raise Trouble("this user may not make network namespaces: run it as root, or allow user namespaces")
+
+
+def enter():
+    """Goes on in namespaces of our own, and returns there; outside it exits with the code of the run inside."""
+    if INSIDE in os.environ:
+        # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    child = subprocess.Popen([*isolation(), sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"})
+    while True:
+        # Ctrl+C reaches the run inside as well, which ends by itself; SIGTERM ends us, and it with us.
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.exit(child.wait())
+
+
+def reap():
+    """Waits for zombies that nobody else waits for: we are process 1 of our namespace."""
+    for pid in proc.children(os.getpid()):
+        if proc.state(pid) == "Z" and pid not in Host.ours:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def ip(*words):
+    done = subprocess.run(["ip", *map(str, words)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Trouble(f"ip {' '.join(map(str, words))}: {done.stderr.strip()}")
+
+
+class Host:
+    """One host: a process that keeps its namespaces, an address, and a link that can be cut."""
+
+    ours = set()
+
+    def __init__(self, name, number, folder, stack):
+        self.name, self.address, self.folder = name, f"{NETWORK}.{number}", folder / name
+        self.folder.mkdir(parents=True)
+        self.stack, self.cable = stack, None
+        # Names below /srv and /run are those of the host alone.
+        keep = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /srv && hostname {} && echo up && exec sleep infinity"
+        self.keeper = self.child(["unshare", "--net", "--mount", "--uts", "sh", "-c", keep.format(name)], "keeper")
+        until(lambda: "up" in self.log("keeper").read_text(), f"{name} has namespaces")
+
+    def connect(self, has_cable):
+        """Connects the host with the bridge: by a pair of interfaces, or by a cable that can lose and delay."""
+        pid = self.keeper.pid
+        if has_cable:
+            self.cable = self.stack.enter_context(Cable(self, self.log("cable")))
+        else:
+            ip("link", "add", "name", self.name, "type", "veth", "peer", "name", "eth0", "netns", pid)
+        ip("link", "set", self.name, "master", "br0", "up")
+        for words in ("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up"):
+            self.check("ip", *words.split())
+
+    def log(self, name):
+        return self.folder / f"{name}.log"
+
+    def child(self, words, name, **options):
+        one = self.stack.enter_context(Child([str(word) for word in words], self.log(name), **options))
+        Host.ours.add(one.pid)
+        return one
+
+    def inside(self, *words):
+        """The words of a command in the namespaces of this host."""
+        return ["nsenter", f"--target={self.keeper.pid}", "--net", "--mount", "--uts", "--", *map(str, words)]
+
+    def run(self, name, *words, **options):
+        """Starts a program on this host, whose output goes to the file NAME.log of the host."""
+        return self.child(self.inside(*words), name, **options)
+
+    def check(self, *words, timeout=60):
+        """Runs a program to its end; returns its output. Raises `Trouble` if it fails."""
+        done = subprocess.run(self.inside(*words), capture_output=True, text=True, check=False, timeout=timeout)
+        if done.returncode:
+            raise Trouble(f"{words[0]} on {self.name}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def become(self):
+        """Moves this process into the network of the host; it needs a single thread."""
+        with open(f"/proc/{self.keeper.pid}/ns/net", encoding="ascii") as namespace:
+            if LIBC.setns(namespace.fileno(), 0):
+                raise OSError(ctypes.get_errno(), f"no entry into the network of {self.name}")
+
+    def cut(self):
+        """Takes the host off the network: what it sends, and what is sent to it, is lost without a word."""
+        ip("link", "set", self.name, "down")
+
+    def join(self):
+        ip("link", "set", self.name, "up")
+
+
+class Network(contextlib.ExitStack):
+    """All hosts of a fleet, until the block ends."""
+
+    def __init__(self, folder, webs=3, cables=(), store=False):
+        super().__init__()
+        shutil.rmtree(folder, ignore_errors=True)
+        self.folder, self.cables = folder, cables
+        self.numbers = {name: number for name, number in numbers(webs).items() if store or name != "store"}
+        self.hosts = {}
+
+    def __enter__(self):
+        super().__enter__()
+        self.folder.mkdir(parents=True)
+        names = self.folder / "hosts"
+        names.write_text("127.0.0.1 localhost\n" + "".join(
+            f"{NETWORK}.{number} {name}\n" for name, number in self.numbers.items()))
+        ip("link", "add", "name", "br0", "type", "bridge")
+        ip("addr", "add", f"{NETWORK}.1/24", "dev", "br0")
+        ip("link", "set", "br0", "up")
+        self.callback(ip, "link", "delete", "br0")
+        subprocess.run(["mount", "--bind", names, "/etc/hosts"], check=True)
+        self.callback(subprocess.run, ["umount", "/etc/hosts"], check=True)
+        for name, number in self.numbers.items():
+            host = self.hosts[name] = Host(name, number, self.folder, self)
+            host.connect(name in self.cables)
+        return self
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["hosts"][name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+    @property
+    def webs(self):
+        return [host for name, host in self.hosts.items() if name.startswith("web")]
+
+
+def copied(source, target):
+    """Copies a folder as it is done between hosts: times are kept, inodes are not."""
+    pathlib.Path(target).mkdir(parents=True, exist_ok=True)
+    subprocess.run(["rsync", "-a", "--delete", f"{source}/", f"{target}/"], check=True)

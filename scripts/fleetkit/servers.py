@@ -1,0 +1,204 @@
+"""What runs on the hosts: Stheno, HAProxy and nginx, each with a recipe of docs/fleet as it is."""
+
+import contextlib
+import csv
+import io
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import urllib.error
+import urllib.request
+
+from lib import Trouble, proc, until
+from lib.proc import is_alive
+from lib.setup import which
+
+from . import RECIPES
+from .hosts import copied, reap
+
+STATUS = 9100
+# Parts of lines in the server's log.
+RELOADED = "configuration has been read"
+
+
+def get(url, seconds=2.0):
+    """Status and body of a GET; (0, "") without an answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+    except OSError:
+        return 0, ""
+
+
+class Web:
+    """One Stheno with its copy of the content, and the recipe stheno.toml."""
+
+    def __init__(self, host, program, content=None, options=()):
+        self.host, self.name, self.options, self.process = host, host.name, options, None
+        self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
+        self.program = host.folder / "stheno"
+        self.install(program)
+        if content:
+            copied(content, host.folder / "www")
+            (self.root / "srv/www").mkdir(parents=True)
+            host.check("mount", "--bind", host.folder / "www", "/srv/www")
+
+    def install(self, program):
+        """Replaces the program in one step."""
+        pathlib.Path(shutil.copy(program, self.host.folder / "new")).rename(self.program)
+
+    def start(self, *options):
+        """Starts the server, and waits until it is healthy."""
+        self.process = self.host.run("stheno", self.program, "--config", RECIPES / "stheno.toml", *self.options, *options,
+                                     polite=signal.SIGTERM)
+        until(lambda: self.health() == 200 or self.process.is_over(), f"{self.name} is healthy", 20)
+        if self.process.is_over():
+            raise Trouble(f"{self.name} does not start: {self.host.log('stheno').read_text().strip()}")
+        return self
+
+    def health(self):
+        return get(f"http://{self.host.address}:{STATUS}/healthz")[0]
+
+    def metric(self, name):
+        """The sum of a metric over all its labels."""
+        text = get(f"http://{self.host.address}:{STATUS}/metrics")[1]
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M))
+
+    def master(self):
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.root / "run/stheno.pid").read_text())
+        return None
+
+    def workers(self):
+        return proc.children(self.master())
+
+    def said(self, text):
+        return self.host.log("stheno").read_text(errors="replace").count(text)
+
+    def reload(self):
+        """HUP; returns when the workers of before have ended."""
+        before, said = self.workers(), self.said(RELOADED)
+        os.kill(self.master(), signal.SIGHUP)
+        until(lambda: self.said(RELOADED) > said, f"{self.name}: the new generation serves", 40)
+        until(lambda: not any(map(is_alive, before)), f"{self.name}: the old workers have ended", 60)
+
+    def upgrade(self):
+        """USR2; returns when the old master has ended."""
+        old = self.master()
+        self.install(self.program)
+        os.kill(old, signal.SIGUSR2)
+        until(lambda: self.master() not in (None, old), f"{self.name}: another program takes over", 60)
+        until(lambda: not is_alive(old), f"{self.name}: the old master has ended", 60)
+        reap()
+
+    def stop(self):
+        """TERM, as `systemctl stop` does; returns when everything has ended."""
+        old = self.master()
+        family = proc.family(old)
+        os.kill(old, signal.SIGTERM)
+        until(lambda: not any(map(is_alive, family)), f"{self.name} ends", 60, 0.01)
+        reap()
+
+    def kill(self):
+        """Ends all processes at once."""
+        family = proc.family(self.master())
+        for pid in family:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(map(is_alive, family)), f"{self.name} is dead")
+        reap()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+
+class Balancer:
+    """HAProxy with the recipe haproxy.cfg."""
+
+    def __init__(self, host, changes=()):
+        if not which("haproxy"):
+            raise Trouble("haproxy is not here: install Debian's package haproxy")
+        self.host, self.root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
+        (self.root / "run/haproxy").mkdir()
+        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, "haproxy.cfg", changes), "-p",
+                                "/run/haproxy/pid", polite=signal.SIGTERM)
+        until(lambda: self.pid() or self.process.is_over(), "HAProxy answers", 20)
+        if self.process.is_over():
+            raise Trouble(f"HAProxy does not start: {host.log('haproxy').read_text().strip()}")
+
+    def ask(self, command):
+        """What HAProxy answers to a command at its administrator's socket."""
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(5)
+            one.connect(str(self.root / "run/haproxy/admin.sock"))
+            one.sendall(f"{command}\n".encode())
+            return b"".join(iter(lambda: one.recv(1 << 16), b"")).decode()
+
+    def pid(self):
+        """The process that answers; None while none does."""
+        with contextlib.suppress(OSError):
+            return int(re.search(r"^Pid: (\d+)", self.ask("show info"), re.M)[1])
+        return None
+
+    def servers(self):
+        """Server → its row of `show stat`."""
+        rows = csv.DictReader(io.StringIO(self.ask("show stat").removeprefix("# ")))
+        return {row["svname"]: row for row in rows if row["pxname"] == "fleet"}
+
+    def wait(self, name, state, seconds=20):
+        """Waits until HAProxy thinks that a server is UP or DOWN; returns the seconds."""
+        return until(lambda: self.servers()[name]["status"].split()[0] == state, f"HAProxy sees {name} {state}", seconds, 0.01)
+
+    def wait_all(self, webs):
+        for web in webs:
+            self.wait(web.name, "UP")
+
+    def answered(self):
+        """Server → the answers of class 2xx that it has given."""
+        return {name: int(row["hrsp_2xx"] or 0) for name, row in self.servers().items()}
+
+    def reload(self):
+        """USR2: another process takes the sockets over; returns when it answers."""
+        before = self.pid()
+        os.kill(self.process.pid, signal.SIGUSR2)
+        until(lambda: self.pid() not in (None, before), "another HAProxy answers", 20, 0.01)
+
+
+class Nginx:
+    """nginx with the recipe nginx.conf."""
+
+    def __init__(self, host, changes=()):
+        if not which("nginx"):
+            raise Trouble("nginx is not here: install Debian's package nginx")
+        self.host, root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
+        (root / "srv/tls").mkdir()
+        host.check("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/srv/tls/key.pem", "-out",
+                   "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb")
+        self.process = host.run("nginx", which("nginx"), "-c", recipe(host, "nginx.conf", changes), "-p", host.folder, "-e",
+                                "stderr", "-g", "daemon off;", polite=signal.SIGQUIT)
+        until(lambda: get(f"http://{host.address}/")[0] or self.process.is_over(), "nginx answers", 20)
+        if self.process.is_over():
+            raise Trouble(f"nginx does not start: {host.log('nginx').read_text().strip()}")
+
+    def said(self, text):
+        return self.host.log("nginx").read_text(errors="replace").count(text)
+
+
+def recipe(host, name, changes):
+    """The file of a recipe, or a copy of it in which `changes` (what to find, what to put there) are made."""
+    if not changes:
+        return RECIPES / name
+    text = (RECIPES / name).read_text(encoding="utf-8")
+    for old, new in changes:
+        if old not in text:
+            raise Trouble(f"docs/fleet/{name} has no {old!r}")
+        text = text.replace(old, new)
+    path = host.folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
