@@ -21,6 +21,8 @@ connections, on a machine with two cores. Rows as above; F12 is the soak.
 class Trials:
     """What a scenario gets: servers, amounts, and the table of rows."""
 
+    out = OUT
+
     def __init__(self, program, quick):
         self.program, self.quick, self.progress = program, quick, Progress()
         self.contents, self.rows = make_root(), []
@@ -61,10 +63,10 @@ class Trials:
                   f"{time.monotonic() - begun:.1f} s", flush=True)
 
     def save(self, name, seconds):
-        """Writes target/chaos/NAME.json and NAME.md."""
-        (OUT / f"{name}.md").write_text(table(self.rows))
+        """Writes NAME.json and NAME.md into the folder `out`."""
+        (self.out / f"{name}.md").write_text(table(self.rows))
         data = {"rows": self.rows, "seconds": round(seconds, 1), "when": time.strftime("%Y-%m-%d %H:%M:%S %z")}
-        (OUT / f"{name}.json").write_text(json.dumps(data, indent=1, ensure_ascii=False))
+        (self.out / f"{name}.json").write_text(json.dumps(data, indent=1, ensure_ascii=False))
 
 
 def ms(seconds):

@@ -41,9 +41,14 @@ def isolation():
     raise Trouble("this user may not make network namespaces: run it as root, or allow user namespaces")
 
 
+def is_inside():
+    """Whether this is the run inside the namespaces."""
+    return INSIDE in os.environ
+
+
 def enter():
     """Goes on in namespaces of our own, and returns there; outside it exits with the code of the run inside."""
-    if INSIDE in os.environ:
+    if is_inside():
         # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
