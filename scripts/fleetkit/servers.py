@@ -38,8 +38,9 @@ def get(url, seconds=2.0):
 class Web:
     """One Stheno with its copy of the content, and the recipe stheno.toml."""
 
-    def __init__(self, host, program, content=None, options=()):
+    def __init__(self, host, program, content=None, options=(), changes=()):
         self.host, self.name, self.options, self.process = host, host.name, options, None
+        self.config = recipe(host, "stheno.toml", changes)
         self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
         self.program = host.folder / "stheno"
         self.install(program)
@@ -54,7 +55,7 @@ class Web:
 
     def start(self, *options):
         """Starts the server, and waits until it is healthy."""
-        self.process = self.host.run("stheno", self.program, "--config", RECIPES / "stheno.toml", *self.options, *options,
+        self.process = self.host.run("stheno", self.program, "--config", self.config, *self.options, *options,
                                      polite=signal.SIGTERM)
         until(lambda: self.health() == 200 or self.process.is_over(), f"{self.name} is healthy", 20)
         if self.process.is_over():
@@ -121,12 +122,14 @@ class Web:
 class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
+    recipe = "haproxy.cfg"
+
     def __init__(self, host, changes=()):
         if not which("haproxy"):
             raise Trouble("haproxy is not here: install Debian's package haproxy")
         self.host, self.root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (self.root / "run/haproxy").mkdir()
-        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, "haproxy.cfg", changes), "-p",
+        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, self.recipe, changes), "-p",
                                 "/run/haproxy/pid", polite=signal.SIGTERM)
         until(lambda: self.pid() or self.process.is_over(), "HAProxy answers", 20)
         if self.process.is_over():
