@@ -31,9 +31,14 @@ CLIENTS, RATE, SHARE = 40, 150, 0.02
 def prepare():
     """Installs what the trial needs; to be called while there is a network."""
     setup.install({"redis-server": "redis-server", "/usr/lib/postgresql": "postgresql"})
-    python = setup.venv(VENV, PACKAGES)
+    python, installed = setup.venv(VENV, PACKAGES), VENV / "installed"
     try:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", wheel(python)], check=True)
+        built = wheel(python)
+        stamp = str(built.stat().st_mtime_ns)
+        # Servers of another run may load modules from there now.
+        if not installed.exists() or installed.read_text() != stamp:
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps", built], check=True)
+            installed.write_text(stamp)
     except subprocess.CalledProcessError as error:
         raise Trouble(f"stheno-wsgi cannot be installed: {error}") from error
 
@@ -123,20 +128,21 @@ def is_open(host, port):
 STORES = {"redis": redis, "postgresql": postgresql}
 
 
-class Shop(contextlib.ExitStack):
-    """A fleet that serves the shop, with one of the stores."""
+class Applications(contextlib.ExitStack):
+    """A fleet that serves an application, with a store if it needs one."""
 
-    def __init__(self, store, is_sticky):
+    def __init__(self, store=None, is_sticky=False, options=()):
         super().__init__()
-        self.store, self.is_sticky, self.steps = store, is_sticky, []
+        self.store, self.is_sticky, self.options, self.steps = store, is_sticky, options, []
 
     def __enter__(self):
         super().__enter__()
-        self.net = self.enter_context(Network(OUT / "hosts", store=True))
-        STORES[self.store](self.net.store)
-        os.environ["SESSIONS"] = self.store
-        self.callback(os.environ.pop, "SESSIONS")
-        self.webs = [Application(host).start() for host in self.net.webs]
+        self.net = self.enter_context(Network(OUT / "hosts", store=bool(self.store)))
+        if self.store:
+            STORES[self.store](self.net.store)
+            os.environ["SESSIONS"] = self.store
+            self.callback(os.environ.pop, "SESSIONS")
+        self.webs = [Application(host, self.options).start() for host in self.net.webs]
         self.balancer = WsgiBalancer(self.net.lb, () if self.is_sticky else [(WsgiBalancer.COOKIE, "")])
         self.balancer.wait_all(self.webs)
         return self
@@ -169,7 +175,7 @@ def sessions(trials):
         kinds.pop()
         trials.progress.done("sessions: without PostgreSQL, which does not run as root, and there is no other user here")
     for store, is_sticky in kinds:
-        with Shop(store, is_sticky) as shop:
+        with Applications(store, is_sticky) as shop:
             rolling(trials, shop)
 
 
