@@ -123,7 +123,7 @@ class Host:
         return done.stdout
 
     def become(self):
-        """Moves this process into the network of the host; it needs a single thread."""
+        """Moves this thread into the network of the host: its sockets belong there from now on."""
         with open(f"/proc/{self.keeper.pid}/ns/net", encoding="ascii") as namespace:
             if LIBC.setns(namespace.fileno(), 0):
                 raise OSError(ctypes.get_errno(), f"no entry into the network of {self.name}")
@@ -174,7 +174,7 @@ class Network(contextlib.ExitStack):
         return [host for name, host in self.hosts.items() if name.startswith("web")]
 
 
-def copied(source, target):
+def copied(source, target, *options):
     """Copies a folder as it is done between hosts: times are kept, inodes are not."""
     pathlib.Path(target).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["rsync", "-a", "--delete", f"{source}/", f"{target}/"], check=True)
+    subprocess.run(["rsync", "-a", "--delete", *options, f"{source}/", f"{target}/"], check=True)

@@ -38,8 +38,9 @@ def get(url, seconds=2.0):
 class Web:
     """One Stheno with its copy of the content, and the recipe stheno.toml."""
 
-    def __init__(self, host, program, content=None, options=()):
+    def __init__(self, host, program, content=None, options=(), changes=()):
         self.host, self.name, self.options, self.process = host, host.name, options, None
+        self.config = recipe(host, "stheno.toml", changes)
         self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
         self.program = host.folder / "stheno"
         self.install(program)
@@ -54,8 +55,8 @@ class Web:
 
     def start(self, *options):
         """Starts the server, and waits until it is healthy."""
-        self.process = self.host.run("stheno", self.program, "--config", RECIPES / "stheno.toml", *self.options, *options,
-                                     polite=signal.SIGTERM)
+        self.process = self.host.run("stheno", self.program, "--config", self.config, *self.options, *options,
+                                     polite=signal.SIGQUIT)
         until(lambda: self.health() == 200 or self.process.is_over(), f"{self.name} is healthy", 20)
         if self.process.is_over():
             raise Trouble(f"{self.name} does not start: {self.host.log('stheno').read_text().strip()}")
@@ -121,6 +122,9 @@ class Web:
 class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
+    # What the recipe of the servers needs for it.
+    server_changes = ()
+
     def __init__(self, host, changes=()):
         if not which("haproxy"):
             raise Trouble("haproxy is not here: install Debian's package haproxy")
@@ -159,6 +163,11 @@ class Balancer:
         for web in webs:
             self.wait(web.name, "UP")
 
+    def sent_again(self):
+        """Requests that HAProxy has sent again, to the same server or to another one."""
+        total = self.servers()["BACKEND"]
+        return int(total["wretr"]) + int(total["wredis"])
+
     def answered(self):
         """Server → the answers of class 2xx that it has given."""
         return {name: int(row["hrsp_2xx"] or 0) for name, row in self.servers().items()}
@@ -173,6 +182,8 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
+    server_changes = [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
+
     def __init__(self, host, changes=()):
         if not which("nginx"):
             raise Trouble("nginx is not here: install Debian's package nginx")
@@ -185,6 +196,9 @@ class Nginx:
         until(lambda: get(f"http://{host.address}/")[0] or self.process.is_over(), "nginx answers", 20)
         if self.process.is_over():
             raise Trouble(f"nginx does not start: {host.log('nginx').read_text().strip()}")
+
+    def wait_all(self, webs):
+        """nginx has no checks of its own: it tries every server."""
 
     def said(self, text):
         return self.host.log("nginx").read_text(errors="replace").count(text)
