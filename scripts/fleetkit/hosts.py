@@ -11,11 +11,12 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
-from lib import Trouble, proc, until
-from lib.server import Child
+from lib import ENDING, Trouble, proc, until
+from lib.server import PR_SET_PDEATHSIG, Child
 
 from .cable import Cable
 
@@ -53,11 +54,15 @@ def enter():
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
-    child = subprocess.Popen([*isolation(), sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"})
-    while True:
-        # Ctrl+C reaches the run inside as well, which ends by itself; SIGTERM ends us, and it with us.
-        with contextlib.suppress(KeyboardInterrupt):
-            sys.exit(child.wait())
+    child = subprocess.Popen([*isolation(), sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"},
+                             preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+    def pass_on(number, _):
+        for pid in proc.children(child.pid):
+            os.kill(pid, number)
+    for number in ENDING:
+        signal.signal(number, pass_on)
+    sys.exit(child.wait())
 
 
 def reap():
