@@ -17,6 +17,7 @@ import sys
 
 from lib import ENDING, Trouble, proc, until
 from lib.server import PR_SET_PDEATHSIG, Child
+from lib.setup import which
 
 from .cable import Cable
 
@@ -30,10 +31,11 @@ def numbers(webs):
     return {"lb": 2} | {f"web{number}": 10 + number for number in range(1, webs + 1)} | {"load1": 21, "load2": 22, "store": 31}
 
 
-def isolation():
-    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed."""
-    if not shutil.which("unshare"):
-        raise Trouble("unshare(1) of util-linux is not here")
+def isolation(programs):
+    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed, or one of the
+    `programs` is missing."""
+    if missing := [name for name in ["unshare", *programs] if not which(name)]:
+        raise Trouble(f"not installed here: {', '.join(missing)}")
     words = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     for more in [[], ["--user", "--map-root-user"]]:
         if subprocess.run([*words, *more, "ip", "link", "add", "name", "br0", "type", "bridge"], stdout=subprocess.DEVNULL,
@@ -47,14 +49,9 @@ def is_inside():
     return INSIDE in os.environ
 
 
-def enter():
-    """Goes on in namespaces of our own, and returns there; outside it exits with the code of the run inside."""
-    if is_inside():
-        # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return
-    child = subprocess.Popen([*isolation(), sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"},
+def run_inside(words):
+    """Runs this script again in namespaces of its own; returns its exit code."""
+    child = subprocess.Popen([*words, sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"},
                              preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
     def pass_on(number, _):
@@ -62,7 +59,14 @@ def enter():
             os.kill(pid, number)
     for number in ENDING:
         signal.signal(number, pass_on)
-    sys.exit(child.wait())
+    return child.wait()
+
+
+def settle():
+    """The first acts in new namespaces."""
+    # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def reap():
