@@ -124,12 +124,16 @@ class Host:
         """Starts a program on this host, whose output goes to the file NAME.log of the host."""
         return self.child(self.inside(*words), name, **options)
 
-    def check(self, *words, timeout=60):
-        """Runs a program to its end; returns its output. Raises `Trouble` if it fails."""
-        done = subprocess.run(self.inside(*words), capture_output=True, text=True, check=False, timeout=timeout)
+    def output(self, *words, timeout=60):
+        """Runs a program to its end; returns what it was and printed, in bytes."""
+        return subprocess.run(self.inside(*words), capture_output=True, check=False, timeout=timeout)
+
+    def check(self, *words):
+        """Runs a program to its end; returns its text. Raises `Trouble` if it fails."""
+        done = self.output(*words)
         if done.returncode:
-            raise Trouble(f"{words[0]} on {self.name}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
+            raise Trouble(f"{words[0]} on {self.name}: {(done.stderr or done.stdout).decode(errors='replace').strip()}")
+        return done.stdout.decode()
 
     def become(self):
         """Moves this thread into the network of the host: its sockets belong there from now on."""

@@ -35,6 +35,12 @@ def get(url, seconds=2.0):
         return 0, ""
 
 
+def accepts(*address):
+    with contextlib.suppress(OSError), socket.create_connection(address, 1):
+        return True
+    return False
+
+
 class Web:
     """One Stheno with its copy of the content, and the recipe stheno.toml."""
 
@@ -189,11 +195,13 @@ class Nginx:
             raise Trouble("nginx is not here: install Debian's package nginx")
         self.host, root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (root / "srv/tls").mkdir()
+        # Clients on other hosts know it by its path from outside.
+        self.certificate = root / "srv/tls/cert.pem"
         host.check("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/srv/tls/key.pem", "-out",
-                   "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb")
+                   "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb", "-addext", "subjectAltName=DNS:lb")
         self.process = host.run("nginx", which("nginx"), "-c", recipe(host, "nginx.conf", changes), "-p", host.folder, "-e",
                                 "stderr", "-g", "daemon off;", polite=signal.SIGQUIT)
-        until(lambda: get(f"http://{host.address}/")[0] or self.process.is_over(), "nginx answers", 20)
+        until(lambda: accepts(host.address, 443) or self.process.is_over(), "nginx accepts", 20)
         if self.process.is_over():
             raise Trouble(f"nginx does not start: {host.log('nginx').read_text().strip()}")
 
