@@ -18,7 +18,7 @@ def idle(trials):
     for front, again in [(Balancer, lambda one: one.sent_again()), (Nginx, lambda one: one.said("response header from upstream"))]:
         with trials.fleet(options=("--keepalive-timeout", LIMIT), front=front) as fleet:
             load = fleet.load(clients=100, rate=100 / LIMIT, spread=0.01, kind=Together)
-            load.wait_for_more(trials.some(10_000, 1000))
+            load.wait_for_more(trials.some(10_000, 500))
             seen = load.stop()
             trials.row("idle", f"{front.__name__} in front, requests {LIMIT} s ± 10 ms apart",
                        f"{summary(seen)}; {again(fleet.balancer)} sent again", "0 failed", not seen.failures, seen)

@@ -66,15 +66,15 @@ def links(trials):
                 near.wait_for_more(30)
                 trials.progress.show(f"{name}: {near.shared.answered} answers")
             moments[name] = begun, now()
-        with during("before", trials.some(20, 4)):
+        with during("before", trials.some(20, 3)):
             pass
-        with during("slow readers", trials.some(20, 4)):
+        with during("slow readers", trials.some(20, 3)):
             readers = SlowReaders(fleet.net.load2, fleet.address, READERS)
         readers.end()
-        with during("far clients", trials.some(60, 6)):
+        with during("far clients", trials.some(60, 4)):
             fleet.net.load2.cable.set(delay_ms=25, loss=0.02, reorder=0.05)
             far = fleet.load(fleet.net.load2, rate=50, clients=50, client=FarClient)
-        with during("far server", trials.some(60, 6)):
+        with during("far server", trials.some(60, 4)):
             fleet.net.web3.cable.set(delay_ms=25, loss=0.02, reorder=0.05)
         seen_far, seen = far.stop(), near.stop()
     rows(trials, seen, seen_far, moments)

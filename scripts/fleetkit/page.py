@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import time
+import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from string import Template
 
@@ -22,7 +23,7 @@ STEP = 0.25
 
 
 def write(trials):
-    """Writes target/fleet/index.html."""
+    """Writes target/fleet/index.html, which is XML: a mistake in it ends the script."""
     missed = sum(not row["held"] for row in trials.rows)
     text = pathlib.Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     page = Template(text).substitute(
@@ -33,6 +34,7 @@ def write(trials):
         rows="\n".join(map(row, trials.rows)),
         about=html.escape(f"{time.strftime('%Y-%m-%d %H:%M %z')} · {cpu_model()}, {os.cpu_count()} cores, which hosts, balancer and "
                           f"clients share · {platform.system()} {platform.release()} · scripts/fleet{' --quick' * trials.quick}"))
+    ElementTree.fromstring(page)
     (OUT / "index.html").write_text(page, encoding="utf-8")
 
 
