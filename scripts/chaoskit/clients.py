@@ -55,6 +55,8 @@ class Failure(Exception):
 class Client(threading.Thread):
     """One connection at a time, and a request every `pause` seconds, until the load is over."""
 
+    patience = PATIENCE
+
     def __init__(self, load, due, pause, churn):
         super().__init__(daemon=True)
         self.load, self.due, self.pause, self.churn = load, due, pause, churn
@@ -86,7 +88,7 @@ class Client(threading.Thread):
 
     def ask(self):
         """Makes one request and checks its response; returns the size of the file."""
-        deadline = now() + PATIENCE
+        deadline = now() + self.patience
         if self.socket and select.select([self.socket], [], [], 0)[0]:
             if data := self.receive(deadline):
                 raise Failure("wrong", f"bytes without a request: {data[:100]!r}")
@@ -112,7 +114,7 @@ class Client(threading.Thread):
             self.socket.settimeout(max(0.001, deadline - now()))
             return self.socket.recv(1 << 18)
         except TimeoutError as error:
-            raise Failure("late", f"not in {PATIENCE:.0f} s") from error
+            raise Failure("late", f"not in {self.patience:.0f} s") from error
         except OSError:
             return b""
 
@@ -182,6 +184,8 @@ class Load:
     """Clients in a process of their own, from now until `stop` or `see_out`."""
 
     client = Client
+    # Whether the first requests are spread over a pause.
+    stagger = 1
 
     def __init__(self, address, contents, clients=50, rate=500, churn=0.0):
         self.address, self.contents, self.begun = address, contents, now()
@@ -198,7 +202,7 @@ class Load:
             signal.signal(one, signal.SIG_IGN)
         parent = os.getppid()
         random.seed(os.getpid())
-        clients = [self.client(self, now() + pause * count / number, pause, churn) for count in range(number)]
+        clients = [self.client(self, now() + self.stagger * pause * count / number, pause, churn) for count in range(number)]
         for client in clients:
             client.start()
         while any(client.is_alive() for client in clients) and os.getppid() == parent:
@@ -216,7 +220,7 @@ class Load:
 
     def see_out(self, seconds=None):
         """Waits until every client has ended: once `leaving` is set it does when a connection is refused."""
-        if not self.pipe.poll(2 * PATIENCE):
+        if not self.pipe.poll(2 * self.client.patience):
             raise Trouble("the clients do not end")
         seen = Seen(seconds or now() - self.begun, *self.pipe.recv())
         self.process.join(PATIENCE)

@@ -11,11 +11,13 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
-from lib import Trouble, proc, until
-from lib.server import Child
+from lib import ENDING, Trouble, proc, until
+from lib.server import PR_SET_PDEATHSIG, Child
+from lib.setup import which
 
 from .cable import Cable
 
@@ -29,10 +31,11 @@ def numbers(webs):
     return {"lb": 2} | {f"web{number}": 10 + number for number in range(1, webs + 1)} | {"load1": 21, "load2": 22, "store": 31}
 
 
-def isolation():
-    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed."""
-    if not shutil.which("unshare"):
-        raise Trouble("unshare(1) of util-linux is not here")
+def isolation(programs):
+    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed, or one of the
+    `programs` is missing."""
+    if missing := [name for name in ["unshare", *programs] if not which(name)]:
+        raise Trouble(f"not installed here: {', '.join(missing)}")
     words = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     for more in [[], ["--user", "--map-root-user"]]:
         if subprocess.run([*words, *more, "ip", "link", "add", "name", "br0", "type", "bridge"], stdout=subprocess.DEVNULL,
@@ -46,18 +49,24 @@ def is_inside():
     return INSIDE in os.environ
 
 
-def enter():
-    """Goes on in namespaces of our own, and returns there; outside it exits with the code of the run inside."""
-    if is_inside():
-        # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        return
-    child = subprocess.Popen([*isolation(), sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"})
-    while True:
-        # Ctrl+C reaches the run inside as well, which ends by itself; SIGTERM ends us, and it with us.
-        with contextlib.suppress(KeyboardInterrupt):
-            sys.exit(child.wait())
+def run_inside(words):
+    """Runs this script again in namespaces of its own; returns its exit code."""
+    child = subprocess.Popen([*words, sys.executable, *sys.argv], env=os.environ | {INSIDE: "1"},
+                             preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+
+    def pass_on(number, _):
+        for pid in proc.children(child.pid):
+            os.kill(pid, number)
+    for number in ENDING:
+        signal.signal(number, pass_on)
+    return child.wait()
+
+
+def settle():
+    """The first acts in new namespaces."""
+    # Process ids of the outside are gone, so is what the outside has in /run: sockets of its own balancers and stores.
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def reap():
@@ -117,15 +126,19 @@ class Host:
         """Starts a program on this host, whose output goes to the file NAME.log of the host."""
         return self.child(self.inside(*words), name, **options)
 
-    def check(self, *words, timeout=60):
-        """Runs a program to its end; returns its output. Raises `Trouble` if it fails."""
-        done = subprocess.run(self.inside(*words), capture_output=True, text=True, check=False, timeout=timeout)
+    def output(self, *words, timeout=60):
+        """Runs a program to its end; returns what it was and printed, in bytes."""
+        return subprocess.run(self.inside(*words), capture_output=True, check=False, timeout=timeout)
+
+    def check(self, *words):
+        """Runs a program to its end; returns its text. Raises `Trouble` if it fails."""
+        done = self.output(*words)
         if done.returncode:
-            raise Trouble(f"{words[0]} on {self.name}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
+            raise Trouble(f"{words[0]} on {self.name}: {(done.stderr or done.stdout).decode(errors='replace').strip()}")
+        return done.stdout.decode()
 
     def become(self):
-        """Moves this process into the network of the host; it needs a single thread."""
+        """Moves this thread into the network of the host: its sockets belong there from now on."""
         with open(f"/proc/{self.keeper.pid}/ns/net", encoding="ascii") as namespace:
             if LIBC.setns(namespace.fileno(), 0):
                 raise OSError(ctypes.get_errno(), f"no entry into the network of {self.name}")
@@ -176,7 +189,7 @@ class Network(contextlib.ExitStack):
         return [host for name, host in self.hosts.items() if name.startswith("web")]
 
 
-def copied(source, target):
+def copied(source, target, *options):
     """Copies a folder as it is done between hosts: times are kept, inodes are not."""
     pathlib.Path(target).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["rsync", "-a", "--delete", f"{source}/", f"{target}/"], check=True)
+    subprocess.run(["rsync", "-a", "--delete", *options, f"{source}/", f"{target}/"], check=True)

@@ -35,6 +35,12 @@ def get(url, seconds=2.0):
         return 0, ""
 
 
+def accepts(*address):
+    with contextlib.suppress(OSError), socket.create_connection(address, 1):
+        return True
+    return False
+
+
 class Web:
     """One Stheno with its copy of the content, and the recipe stheno.toml."""
 
@@ -56,7 +62,7 @@ class Web:
     def start(self, *options):
         """Starts the server, and waits until it is healthy."""
         self.process = self.host.run("stheno", self.program, "--config", self.config, *self.options, *options,
-                                     polite=signal.SIGTERM)
+                                     polite=signal.SIGQUIT)
         until(lambda: self.health() == 200 or self.process.is_over(), f"{self.name} is healthy", 20)
         if self.process.is_over():
             raise Trouble(f"{self.name} does not start: {self.host.log('stheno').read_text().strip()}")
@@ -123,6 +129,8 @@ class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
     recipe = "haproxy.cfg"
+    # What the recipe of the servers needs for it.
+    server_changes = ()
 
     def __init__(self, host, changes=()):
         if not which("haproxy"):
@@ -162,6 +170,11 @@ class Balancer:
         for web in webs:
             self.wait(web.name, "UP")
 
+    def sent_again(self):
+        """Requests that HAProxy has sent again, to the same server or to another one."""
+        total = self.servers()["BACKEND"]
+        return int(total["wretr"]) + int(total["wredis"])
+
     def answered(self):
         """Server → the answers of class 2xx that it has given."""
         return {name: int(row["hrsp_2xx"] or 0) for name, row in self.servers().items()}
@@ -176,18 +189,25 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
+    server_changes = [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
+
     def __init__(self, host, changes=()):
         if not which("nginx"):
             raise Trouble("nginx is not here: install Debian's package nginx")
         self.host, root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (root / "srv/tls").mkdir()
+        # Clients on other hosts know it by its path from outside.
+        self.certificate = root / "srv/tls/cert.pem"
         host.check("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/srv/tls/key.pem", "-out",
-                   "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb")
+                   "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb", "-addext", "subjectAltName=DNS:lb")
         self.process = host.run("nginx", which("nginx"), "-c", recipe(host, "nginx.conf", changes), "-p", host.folder, "-e",
                                 "stderr", "-g", "daemon off;", polite=signal.SIGQUIT)
-        until(lambda: get(f"http://{host.address}/")[0] or self.process.is_over(), "nginx answers", 20)
+        until(lambda: accepts(host.address, 443) or self.process.is_over(), "nginx accepts", 20)
         if self.process.is_over():
             raise Trouble(f"nginx does not start: {host.log('nginx').read_text().strip()}")
+
+    def wait_all(self, webs):
+        """nginx has no checks of its own: it tries every server."""
 
     def said(self, text):
         return self.host.log("nginx").read_text(errors="replace").count(text)

@@ -62,7 +62,7 @@ def rolling(trials, fleet, load, name, way):
                     fleet.balancer.wait(web.name, "UP")
                     load.wait_for_more(100)
         said.append(f"{rounds * len(fleet.webs)} upgrades, {found[0]:,} answers, {found[1]} failed")
-    trials.row("fleet", f"rolling upgrade of {len(fleet.webs)} hosts by {name}, {rounds} rounds",
+    trials.row("fleet", f"rolling upgrade of {len(fleet.webs)} hosts by {name}, {rounds} times each",
                f"{found[0]:,} answers, {found[1]} failed", "0 failed", not found[1])
 
 

@@ -9,7 +9,7 @@ from chaoskit.clients import ROOT
 from lib import write_part
 
 from . import OUT
-from .hosts import NETWORK, Network
+from .hosts import Network
 from .load import FleetLoad
 from .servers import Balancer, Web
 
@@ -57,24 +57,25 @@ class Record(threading.Thread):
 
 
 class Fleet(contextlib.ExitStack):
-    """Hosts with servers on them, behind HAProxy."""
+    """Hosts with servers on them, behind HAProxy or nginx."""
 
-    def __init__(self, trials, content=ROOT, webs=3, options=(), cables=(), changes=()):
+    def __init__(self, trials, content=ROOT, webs=3, options=(), cables=(), front=Balancer):
         super().__init__()
-        self.trials, self.content, self.options, self.changes = trials, content, options, changes
+        self.trials, self.content, self.options, self.front = trials, content, options, front
         self.net = Network(OUT / "hosts", webs, cables)
 
     def __enter__(self):
         super().__enter__()
         self.enter_context(self.net)
-        self.webs = [Web(host, self.trials.program, self.content, self.options).start() for host in self.net.webs]
-        self.balancer = Balancer(self.net.lb, self.changes)
+        self.webs = [Web(host, self.trials.program, self.content, self.options, self.front.server_changes).start()
+                     for host in self.net.webs]
+        self.balancer = self.front(self.net.lb)
         self.balancer.wait_all(self.webs)
         self.address = self.net.lb.address, 80
         return self
 
-    def load(self, host=None, **options):
-        one = FleetLoad(host or self.net.load1, self.address, self.trials.contents, **options)
+    def load(self, host=None, kind=FleetLoad, **options):
+        one = kind(host or self.net.load1, self.address, self.trials.contents, **options)
         self.callback(one.end)
         return one
 
@@ -90,10 +91,6 @@ class Trials(chaos.Trials):
 
     def fleet(self, **options):
         return Fleet(self, **options)
-
-    def nginx_options(self):
-        """What a server needs behind nginx, which speaks HTTP to it."""
-        return ("--forwarded-from", f"{NETWORK}.2")
 
 
 def into_docs(rows):

@@ -182,7 +182,7 @@ def sessions(trials):
 def rolling(trials, shop):
     """Upgrades every host in turn in three ways, under load."""
     name = f"Django, sessions in {shop.store}, {'sticky' if shop.is_sticky else 'not sticky'}"
-    load, rounds = shop.load(clients=CLIENTS, rate=RATE), trials.some(5, 1)
+    load, rounds = shop.load(clients=CLIENTS, rate=RATE), trials.some(3, 1)
     load.wait_for_more(200)
     for number, way in enumerate(WAYS):
         for count in range(rounds):
