@@ -6,6 +6,7 @@ hosts of this machine divide between them.
 """
 
 import csv
+import math
 import os
 import shutil
 import time
@@ -50,7 +51,8 @@ class Locust:
             environment = {"STHENO_WAIT": "{}-{}".format(*THINK), "STHENO_REQUESTS": str(folder / "requests.csv")}
             self.workers.append((folder, host.run("locust-worker", *words, "--worker", "--master-host", "load1",
                                                   env=os.environ | environment)))
-        until(lambda: self.check() or all(records.requests(folder) for folder, _ in self.workers), "both workers are answered", 30)
+        until(lambda: self.check() or all(records.requests(folder) for folder, _ in self.workers),
+              "both workers are answered", 30)
 
     def check(self):
         for child in [self.master, *(child for _, child in self.workers)]:
@@ -60,9 +62,9 @@ class Locust:
     def pids(self):
         return [self.master.pid, *(child.pid for _, child in self.workers)]
 
-    def requests(self, begun=0.0, until=float("inf")):
+    def requests(self, begun=0.0, ended=math.inf):
         """The requests of both workers that ended between two moments."""
-        return [one for folder, _ in self.workers for one in records.requests(folder) if begun <= one[0] < until]
+        return [one for folder, _ in self.workers for one in records.requests(folder) if begun <= one[0] < ended]
 
     def wait(self):
         """Waits for the end; returns the sum that the master has of its workers: requests and failures."""
@@ -103,9 +105,9 @@ def grow(trials, fleet, users):
     lines = locust.requests()
     for one in reversed(found):
         say(trials, users, one)
-    trials.row("growth", f"{users} users of Locust, a master and two workers", f"{total:,} requests, {failures} failed; the files of "
-               f"the workers have {len(lines):,}", "0 failed, the same sum", not failures and total == len(lines)
-               and not any(failed for _, _, failed in lines))
+    trials.row("growth", f"{users} users of Locust, a master and two workers",
+               f"{total:,} requests, {failures} failed; the files of the workers have {len(lines):,}", "0 failed, the same sum",
+               not failures and total == len(lines) and not any(failed for _, _, failed in lines))
 
 
 def window(fleet, locust, number, law, seconds):

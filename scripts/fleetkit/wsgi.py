@@ -1,6 +1,7 @@
 """The trial `sessions`: Django on every host by stheno-wsgi, sessions in a store that all hosts share, HAProxy before them,
 sticky and not. Clients count by POST, which HAProxy may not send again, so whatever an upgrade loses is seen."""
 
+import collections
 import contextlib
 import os
 import pathlib
@@ -193,33 +194,32 @@ def rolling(trials, shop):
     seen = load.stop()
     ways = ", ".join(f"{sum(step['way'] == way for step in shop.steps)} × {said}" for way, said in WAYS.items())
     wrong = sum(failure["kind"] == "session" for failure in seen.failures)
-    trials.row("fleet", f"{name}: {ways}", f"{seen.rate}, of them {load.posts:,} POST: {failed(seen.failures)}, {wrong} sessions "
-               "wrong", "0 failed, every count is the one before and 1", not seen.failures, seen, steps=shop.steps)
+    trials.row("fleet", f"{name}: {ways}",
+               f"{seen.rate}, of them {load.posts:,} POST: {failed(seen.failures)}, {wrong} sessions wrong",
+               "0 failed, every count is the one before and 1", not seen.failures, seen, steps=shop.steps)
     (met if shop.is_sticky else shared)(trials, shop, load, name)
 
 
 def met(trials, shop, load, name):
     """Which host a sticky client meets after an upgrade of its own."""
-    said, is_right = [], True
-    for way, words in WAYS.items():
-        steps = [step for step in shop.steps if step["way"] == way]
-        moves = [[(old, new) for at, old, new in load.moves if step["from"] <= at <= step["to"]] for step in steps]
-        # Only clients of a host that is stopped have to leave, each once.
-        strays = sum(old != step["web"] or way != "restart" for step, pairs in zip(steps, moves) for old, _ in pairs)
-        is_right &= not strays and (way != "restart" or any(moves))
-        said.append(f"{words}: {sum(map(len, moves))} clients met another host" + (f", {strays} wrongly" if strays else ""))
-    last = shop.steps[-1]["answers"]
-    said.append("shares after the last one " + shares(last))
-    trials.row("fleet", f"{name}: the host of a client", "; ".join(said), "another one only if its host was stopped", is_right,
-               moves=load.moves)
+    moves, strays = dict.fromkeys(WAYS, 0), 0
+    for at, old, _ in load.moves:
+        step = next((step for step in shop.steps if step["from"] <= at <= step["to"]), {"way": "restart", "web": None})
+        moves[step["way"]] += 1
+        # Only the clients of a host that is stopped have to leave.
+        strays += (step["way"], step["web"]) != ("restart", old)
+    said = "; ".join(f"{WAYS[way]}: {count} clients met another host" for way, count in moves.items())
+    trials.row("fleet", f"{name}: the host of a client",
+               f"{said}, {strays} of them wrongly; shares after the last one {shares(shop.steps[-1]['answers'])}",
+               "another one only if its host was stopped", moves["restart"] and not strays, moves=load.moves)
 
 
 def shared(trials, shop, load, name):
     """The share of each host while all three serve."""
-    total = dict.fromkeys(["BACKEND", *(web.name for web in shop.webs)], 0)
+    total = collections.Counter()
     for step in shop.steps:
         if step["way"] != "restart":
-            total = {name: total[name] + step["answers"][name] for name in total}
+            total.update(step["answers"])
     parts = [total[web.name] / total["BACKEND"] for web in shop.webs]
     trials.row("fleet", f"{name}: the share of each host, HUP and USR2", shares(total), f"a third each, ± {SHARE:.0%}",
                all(abs(part - 1 / len(parts)) < SHARE for part in parts), hosts=load.hosts)
