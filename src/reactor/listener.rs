@@ -154,6 +154,12 @@ impl Listener {
         };
         let waiting = || self.socket.queue_length().unwrap_or(UNKNOWN_QUEUE);
         if exclusive.is_shared() && room.is_ahead(cx.now().monotonic, &waiting) {
+            // A bell that was rung once is reported at each return to the list, and each look finds it: without a connection
+            // to leave to others, a rest would follow a rest for ever.
+            if matches!(readiness::wait_readable(self.socket.as_fd(), Some(Duration::ZERO)), Ok(false)) {
+                cx.set_readable(false);
+                return false;
+            }
             // Not the time of this turn: it may have been a long one.
             self.rest(cx, Rest::Deferral { until: Instant::now() + DEFERRAL });
             return false;

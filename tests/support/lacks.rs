@@ -60,6 +60,7 @@ pub const TESTS: &[Lack] = &[
     Lack { what: "e2_workers_share_the_connections", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "e22_a_burst_is_shared_out", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "shares_stay_equal", fronts: TWINS, why: NOT_EXCLUSIVE },
+    Lack { what: "a_worker_that_is_ahead_sleeps", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "e23_workers_that_hang_delay_no_connection", fronts: TWINS, why: NOT_EXCLUSIVE },
     Lack { what: "d6_workers_come_and_go", fronts: THREADS, why: ONE_PROCESS },
     Lack {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use super::SECOND;
 use crate::support::hostile::Hostile;
-use crate::support::process::descriptors;
+use crate::support::process::{descriptors, sleeps};
 use crate::support::rules::{has_room_for_a_crowd, holds};
 use crate::support::server::{eventually, halt, is_running, send};
 use crate::support::{Client, Folder, Front, Server};
@@ -99,6 +99,33 @@ fn shares_stay_equal() {
     let clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
     let after_a_reload = shares(&server, rest, 40);
     assert!(excess(&after_a_reload) <= 1.25, "{after_a_reload:?}");
+    drop(clients);
+}
+
+/// A worker with more connections than the others leaves the next one to them; while none comes, it sleeps.
+#[test]
+fn a_worker_that_is_ahead_sleeps() {
+    if Front::lacks("a_worker_that_is_ahead_sleeps") {
+        return;
+    }
+    let (_folder, server, rest) = start(&[]);
+    let clients: Vec<Client> = (0..40).map(|_| server.connect()).collect();
+    shares(&server, rest, 40);
+    let (ahead, others) =
+        server.children().split_first().map(|(one, others)| (*one, others.to_vec())).expect("four");
+    others.iter().for_each(|pid| send(*pid, Signal::KILL));
+    eventually("they are replaced", || {
+        let children = server.children();
+        children.len() == WORKERS && others.iter().all(|pid| !children.contains(pid))
+    });
+    // The new ones are ready, and each worker has looked at the listener once more.
+    assert_eq!(server.connect().get("/ok", "").status, 200);
+    let looks_twice = 2 * SECOND + SECOND / 2;
+    std::thread::sleep(looks_twice);
+    let before = sleeps(ahead);
+    std::thread::sleep(looks_twice);
+    let slept = sleeps(ahead) - before;
+    assert!(slept < 50, "it wakes {slept} times in {looks_twice:?}, and nobody comes");
     drop(clients);
 }
 
