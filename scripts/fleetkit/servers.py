@@ -128,8 +128,8 @@ class Web:
 class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
-    # What the recipe of the servers needs for it.
-    server_changes = ()
+    # `server_changes`: what the recipe of the servers needs for it.
+    title, server_changes = "HAProxy", ()
 
     def __init__(self, host, changes=()):
         if not which("haproxy"):
@@ -188,7 +188,7 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
-    server_changes = [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
+    title, server_changes = "nginx", [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
 
     def __init__(self, host, changes=()):
         if not which("nginx"):
