@@ -16,10 +16,9 @@ from lib.server import STHENO_SAYS, PortServer, Server
 from lib.setup import which
 
 from . import RECIPES, dashboard
-from .trying import OUT, said
+from .trying import OUT, STATUS_SAYS, said
 
 CASES = PROJECT / "tests" / "fleet" / "alerts_test.yml"
-STATUS_SAYS = r"^ +status +http://.*:(\d+)/$"
 # What Grafana puts in for variables.
 VALUES = {"$job": "stheno", "$instance": ".*", "$balancer": "haproxy", "$__rate_interval": "10s"}
 
