@@ -188,3 +188,8 @@ def live(program, site):
             return len(begun) > 2 and scraped(prometheus)
         until(enough, "Prometheus has scraped everything five times: see target/fleet/recipes/prometheus.log", 40, 0.5)
         yield from answers(prometheus, servers[1])
+
+
+def check(program, site):
+    yield from static()
+    yield from live(program, site)
