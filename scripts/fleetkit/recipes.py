@@ -12,13 +12,25 @@ import pathlib
 import sys
 import time
 
-from lib import RELEASE, Trouble, interrupt_once, run_command, setup
+from lib import PROJECT, RELEASE, Trouble, interrupt_once, run_command, setup
 
-from . import manifests, metrics, shipping, units
-from .trying import OUT
+from . import content, manifests, metrics, shipping, sizing, units
+from .trying import OUT, said
 
-PARTS = {"prometheus": metrics.check, "kubernetes": manifests.check, "systemd": units.check, "logs": shipping.check}
-NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "haproxy": "haproxy", "systemd-analyze": "systemd", "curl": "curl",
+
+
+def sizes(program, site):
+    """Rows of the arithmetic of sizes, which needs no server."""
+    del program, site
+    yield "sizing: its cases", *said(sys.executable, PROJECT / "tests/fleet/test_sizing.py")
+    page = PROJECT / "docs" / sizing.PAGE
+    fine = page.exists() and sizing.table() in page.read_text(encoding="utf-8")
+    yield f"sizing: the table of docs/{sizing.PAGE}", fine, "is current" if fine else "is not what `scripts/fleet size --docs` writes"
+
+
+PARTS = {"prometheus": metrics.check, "kubernetes": manifests.check, "systemd": units.check, "logs": shipping.check,
+         "content": content.check, "sizing": sizes}
+NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "haproxy": "haproxy", "systemd-analyze": "systemd", "curl": "curl", "rsync": "rsync",
           **shipping.NEEDED}
 MARKS = {True: "ok", False: "FAILED", None: "-"}
 
