@@ -7,7 +7,7 @@
 #
 # New files are on the hosts before. It runs where ssh needs no password and the status pages can be reached.
 # STATUS_PORT: port of the status pages (9100). WELL: checks in a row, a second apart, after which a host is well (3): more than
-# the balancer needs (`rise 2`, `inter 500ms`). PATIENCE: seconds until a host has to be well (120).
+# the checks of the balancer take. PATIENCE: seconds until a host has to be well (120).
 set -eu
 
 port=${STATUS_PORT:-9100} wanted=${WELL:-3} patience=${PATIENCE:-120}
