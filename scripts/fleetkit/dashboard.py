@@ -110,7 +110,7 @@ ROWS = {
 
 def variable(name, label, query, **more):
     """A variable whose values are those of a label."""
-    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "definition": query, "refresh": 2, "sort": 1,
+    return {"name": name, "label": label, "type": "query", "datasource": SOURCE, "refresh": 2, "sort": 1,
             "query": {"query": query, "refId": name}, **more}
 
 

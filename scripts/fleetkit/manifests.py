@@ -1,18 +1,16 @@
 """docs/fleet/kubernetes.yaml, tried: the schemas of the API, what the objects owe each other, and the probes on a real server."""
 
 import contextlib
-import json
 import re
 import signal
 import socket
-import subprocess
 import tomllib
 
-from lib import PROJECT, Trouble, fetch, request, setup, until
+from lib import Trouble, fetch, request, until
 from lib.server import STHENO_SAYS, Child
 
 from . import RECIPES
-from .trying import OUT, STATUS_SAYS, local, said, status_of
+from .trying import OUT, STATUS_SAYS, Missing, in_venv, local, said, status_of
 
 MANIFEST = RECIPES / "kubernetes.yaml"
 # kubernetes-validate has the schemas in its package, and asks no cluster.
@@ -22,11 +20,7 @@ LARGE = 48 << 20
 
 def read():
     """The documents of the manifest by kind, the versions of the API, and the errors of its schemas."""
-    python = setup.venv(OUT / "kubernetes", PACKAGES)
-    done = subprocess.run([python, PROJECT / "scripts/fleetkit/kube_schema.py", MANIFEST], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Trouble(f"kubernetes.yaml cannot be read: {done.stderr.strip().splitlines()[-1]}")
-    found = json.loads(done.stdout)
+    found = in_venv("kubernetes", PACKAGES, "kube_schema.py", MANIFEST)
     kinds = {document["kind"]: document for document in found["documents"]}
     if len(kinds) != len(found["documents"]):
         raise Trouble("kubernetes.yaml has a kind twice")
@@ -164,8 +158,8 @@ def check(program, site):
     """Rows of the manifest."""
     try:
         kinds, versions, errors = read()
-    except Trouble as trouble:
-        yield "kubernetes.yaml", None if "venv" in str(trouble) else False, f"not run: {trouble}"
+    except Missing as missing:
+        yield "kubernetes.yaml", None, f"not run: {missing}"
         return
     yield ("kubernetes.yaml: schemas of the API, strict", not errors,
            "; ".join(errors[:3]) or f"{len(kinds)} objects, {versions[0]} to {versions[-1]}")

@@ -16,8 +16,10 @@ from lib.server import STHENO_SAYS, PortServer, Server
 from lib.setup import which
 
 from . import RECIPES, dashboard
-from .trying import OUT, STATUS_SAYS, said
+from .trying import OUT, STATUS_SAYS, Missing, in_venv, said
 
+# Made by Grafana of the schema of version 10.1; the number before the `!` is theirs.
+PACKAGES = ["grafana-foundation-sdk==1769699998!10.1.0"]
 CASES = PROJECT / "tests" / "fleet" / "alerts_test.yml"
 # What Grafana puts in for variables.
 VALUES = {"$job": "stheno", "$instance": ".*", "$balancer": "haproxy", "$__rate_interval": "10s"}
@@ -30,6 +32,11 @@ def static():
         found.append("the file is not what `python3 -m fleetkit.dashboard` writes")
     count = sum(len(row) for row in dashboard.ROWS.values())
     yield "grafana.json: places, queries, variables, metrics of docs/OPERATING.md", not found, "; ".join(found) or f"{count} panels"
+    try:
+        found = in_venv("grafana", PACKAGES, "grafana_model.py", dashboard.FILE)
+        yield "grafana.json: the classes of Grafana's schema", not found, "; ".join(found[:3]) or "know every member of it"
+    except Missing as missing:
+        yield "grafana.json: the classes of Grafana's schema", None, f"not run: {missing}"
     if not which("promtool"):
         yield "prometheus.yml, alerts.yml", None, "not run: promtool is not here (Debian's package prometheus)"
         return

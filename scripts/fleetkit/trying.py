@@ -1,8 +1,9 @@
 """What the checks of the recipes share."""
 
+import json
 import subprocess
 
-from lib import Trouble
+from lib import PROJECT, Trouble, setup
 
 from . import OUT as FLEET
 
@@ -16,6 +17,22 @@ def said(*command, **options):
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60, **options)
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return done.returncode == 0, (lines[-1] if done.returncode == 0 else "; ".join(lines)) if lines else f"exit code {done.returncode}"
+
+
+class Missing(Trouble):
+    """What a check needs is not here."""
+
+
+def in_venv(name, packages, program, *words):
+    """What a program of this folder prints, as JSON, in a venv with these packages."""
+    try:
+        python = setup.venv(OUT / name, packages)
+    except Trouble as trouble:
+        raise Missing(str(trouble)) from trouble
+    done = subprocess.run([python, PROJECT / "scripts" / "fleetkit" / program, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Trouble(f"{program}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout)
 
 
 def local(text, changes):
