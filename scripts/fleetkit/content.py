@@ -137,7 +137,8 @@ def check(program, site):
         ports = [stack.enter_context(Server([program, "-r", FOLDER / host / "www", "-w", "2", "--access-log", "off"],
                                             FOLDER / f"{host}.log", STHENO_SAYS)).port for host in hosts]
         wrong = agree(ports)
-        yield "content: copies by rsync -a have the same validators", not wrong, "; ".join(wrong) or f"{len(SIZES) + 1} files, 2 hosts"
+        yield ("content: copies by rsync -a have the same validators", not wrong,
+               "; ".join(wrong) or f"{len(SIZES) + 1} files, 2 hosts")
         clients = [Clients(port) for port in ports]
         try:
             release(b"2")
@@ -151,6 +152,6 @@ def check(program, site):
             client.over = True
             client.thread.join(20)
             wrong += client.wrong
-    count = sum(client.count for client in clients)
+    seen = f"{sum(client.count for client in clients):,} responses, seen after {longest * 1000:.0f} ms at most"
     yield ("content: a switched link under load: each response is one release, whole", not wrong,
-           "; ".join(wrong[:3]) or f"{count:,} responses, seen after {longest * 1000:.0f} ms at most, a download across it is whole")
+           "; ".join(wrong[:3]) or f"{seen}, a download across it is whole")

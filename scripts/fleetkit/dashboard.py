@@ -33,7 +33,8 @@ BALANCER = '{job="$balancer"}'
 # Rows of panels: title, kind, unit, width, height, (expression, legend) of each line, description.
 ROWS = {
     "Fleet": [
-        ("Hosts up", "stat", "short", 4, 4, [(f"sum(up{OF})", "up"), (f"count(up{OF})", "all")], "Hosts whose status page answers."),
+        ("Hosts up", "stat", "short", 4, 4, [(f"sum(up{OF})", "up"), (f"count(up{OF})", "all")],
+         "Hosts whose status page answers."),
         ("Requests", "stat", "reqps", 4, 4, [(f"sum({ALL})", "")], "Responses a second of all hosts."),
         ("Sent", "stat", "Bps", 4, 4, [(f"sum({rate('stheno_response_bytes_total', 'instance')})", "")],
          "Bytes of bodies a second, without heads, TLS and TCP."),
@@ -75,17 +76,21 @@ ROWS = {
         ("Turns of the loop", "timeseries", "s", 8, 8,
          [(turns(share), name) for share, name in ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))],
          "Time of a turn without its wait; other connections of the worker wait that long."),
-        ("p99 of a turn by host", "timeseries", "s", 8, 8, [(turns(0.99, "instance, le"), "{{instance}}")], "One slow disk shows here."),
+        ("p99 of a turn by host", "timeseries", "s", 8, 8, [(turns(0.99, "instance, le"), "{{instance}}")],
+         "One slow disk shows here."),
         ("Busy loops", "timeseries", "short", 8, 8, [(rate("stheno_turn_seconds_sum", "instance"), "{{instance}}")],
-         "Seconds of turns in each second: the number of workers of a host that are busy. Near the number of its workers it is full."),
+         "Seconds of turns in each second: how many workers of a host are busy. Near the number of its workers it is full."),
     ],
     "Workers": [
         ("Workers by state", "timeseries", "short", 6, 7, [(f"sum by (state) (stheno_workers{OF})", "{{state}}")], ""),
-        ("Restarts in an hour", "timeseries", "short", 6, 7, [(f"increase(stheno_worker_restarts_total{OF}[1h])", "{{instance}}")],
+        ("Restarts in an hour", "timeseries", "short", 6, 7,
+         [(f"increase(stheno_worker_restarts_total{OF}[1h])", "{{instance}}")],
          "Workers that have died and were replaced; those of a reload are not counted."),
         ("Lost lines of the access log", "timeseries", "short", 6, 7,
-         [(f"increase(stheno_log_lines_lost_total{OF}[1h])", "{{instance}}")], "In an hour; the disk is full, or the reader of a pipe is slow."),
-        ("Drains", "timeseries", "short", 6, 7, [(f"stheno_draining{OF}", "{{instance}}")], "Each host of a rolling restart in turn."),
+         [(f"increase(stheno_log_lines_lost_total{OF}[1h])", "{{instance}}")],
+         "In an hour; the disk is full, or the reader of a pipe is slow."),
+        ("Drains", "timeseries", "short", 6, 7, [(f"stheno_draining{OF}", "{{instance}}")],
+         "Each host of a rolling restart in turn."),
         ("Versions", "table", "short", 12, 6, [(f"count by (version) (stheno_build_info{OF})", "")], "Hosts of each version."),
         ("Uptime", "timeseries", "s", 12, 6, [(f"stheno_uptime_seconds{OF}", "{{instance}}"),
                                               (f"time() - stheno_start_time_seconds{OF}", "{{instance}}, by Prometheus' clock")],
@@ -95,7 +100,8 @@ ROWS = {
         ("Servers in rotation", "timeseries", "short", 8, 7, [(f"haproxy_backend_active_servers{BALANCER}", "{{proxy}}")], ""),
         ("Responses by server", "timeseries", "reqps", 8, 7,
          [(f"sum by (server) (rate(haproxy_server_http_responses_total{BALANCER}{RATE}))", "{{server}}")], ""),
-        ("Time to the response", "timeseries", "s", 8, 7, [(f"haproxy_server_response_time_average_seconds{BALANCER}", "{{server}}")],
+        ("Time to the response", "timeseries", "s", 8, 7,
+         [(f"haproxy_server_response_time_average_seconds{BALANCER}", "{{server}}")],
          "Mean of the last 1,024 requests of each server."),
         ("Retries and redispatches", "timeseries", "reqps", 8, 7,
          [(f"sum(rate(haproxy_backend_{what}_warnings_total{BALANCER}{RATE}))", what) for what in ("retry", "redispatch")],
@@ -103,7 +109,8 @@ ROWS = {
         ("Failed checks", "timeseries", "short", 8, 7,
          [(f"sum by (server) (increase(haproxy_server_check_failures_total{BALANCER}{RATE}))", "{{server}}")],
          "A drain is one as well."),
-        ("Requests that wait for a server", "timeseries", "short", 8, 7, [(f"haproxy_backend_current_queue{BALANCER}", "{{proxy}}")], ""),
+        ("Requests that wait for a server", "timeseries", "short", 8, 7,
+         [(f"haproxy_backend_current_queue{BALANCER}", "{{proxy}}")], ""),
     ],
 }
 
@@ -143,9 +150,10 @@ def panels():
         for title, kind, unit, width, height, lines, text in row:
             if left + width > WIDTH:
                 left, top = 0, lowest
+            least = {"min": 0} if kind == "timeseries" else {}
             made.append({"id": len(made) + 1, "type": kind, "title": title, "description": text, "datasource": SOURCE,
                          "gridPos": {"x": left, "y": top, "w": width, "h": height},
-                         "fieldConfig": {"defaults": {"unit": unit, **({"min": 0} if kind == "timeseries" else {})}, "overrides": []},
+                         "fieldConfig": {"defaults": {"unit": unit, **least}, "overrides": []},
                          "targets": targets(lines, kind)})
             left, lowest = left + width, max(lowest, top + height)
         top = lowest

@@ -1,5 +1,5 @@
-"""Reads a dashboard into the classes that Grafana makes of its own schema, and writes it again. It runs in a venv of its own, as a
-program:
+"""Reads a dashboard into the classes that Grafana makes of its own schema, and writes it again. It runs in a venv of its own,
+as a program:
 
     python grafana_model.py DASHBOARD    # a list of what the classes do not know or have changed, as JSON on standard output
 """

@@ -1,4 +1,4 @@
-"""docs/fleet/kubernetes.yaml, tried: the schemas of the API, what the objects owe each other, and the probes on a real server."""
+"""docs/fleet/kubernetes.yaml, tried: the schemas of the API, the objects beside each other, the probes on a real server."""
 
 import contextlib
 import re
@@ -15,6 +15,7 @@ from .trying import OUT, STATUS_SAYS, Missing, in_venv, local, said, status_of
 MANIFEST = RECIPES / "kubernetes.yaml"
 # kubernetes-validate has the schemas in its package, and asks no cluster.
 PACKAGES = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]
+PROBES = "startupProbe", "readinessProbe", "livenessProbe"
 LARGE = 48 << 20
 
 
@@ -46,7 +47,8 @@ def configuration(kinds):
 def selectors(kinds):
     """Selectors that do not choose the pods of the Deployment."""
     labels = kinds["Deployment"]["spec"]["template"]["metadata"]["labels"].items()
-    chosen = {"Deployment": kinds["Deployment"]["spec"]["selector"]["matchLabels"], "Service": kinds["Service"]["spec"]["selector"],
+    chosen = {"Deployment": kinds["Deployment"]["spec"]["selector"]["matchLabels"],
+              "Service": kinds["Service"]["spec"]["selector"],
               "PodDisruptionBudget": kinds["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
               "NetworkPolicy": kinds["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]}
     for number, one in enumerate(kinds["Deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]):
@@ -57,7 +59,7 @@ def selectors(kinds):
 def ports(kinds, options):
     """Ports that are named and do not exist, or differ from those of the configuration."""
     there = {one["name"]: one["containerPort"] for one in container(kinds)["ports"]}
-    asked = [container(kinds)[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+    asked = [container(kinds)[probe]["httpGet"]["port"] for probe in PROBES]
     asked += [one["targetPort"] for one in kinds["Service"]["spec"]["ports"]]
     asked += [one["port"] for rule in kinds["NetworkPolicy"]["spec"]["ingress"] for one in rule["ports"]]
     found = [f"there is no port {name}" for name in sorted({*asked} - {*there})]
@@ -85,7 +87,7 @@ def times(kinds, options):
 
 
 def rights(kinds):
-    """Restrictions that are missing (those of the profile `restricted` of Kubernetes' Pod Security Standards), volumes, budget."""
+    """Restrictions that are missing (the profile `restricted` of Kubernetes' Pod Security Standards), volumes, budget."""
     pod, found = kinds["Deployment"]["spec"]["template"]["spec"], []
     for one in (*pod["initContainers"], *pod["containers"]):
         have = pod["securityContext"] | one["securityContext"]
@@ -115,7 +117,7 @@ def pod(program, text, site):
 
 def life(program, kinds, site):
     """The probes while the server starts, drains beside a slow download, and ends; returns what is wrong."""
-    start, ready, alive = [container(kinds)[name]["httpGet"]["path"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
+    start, ready, alive = [container(kinds)[name]["httpGet"]["path"] for name in PROBES]
     (site / "large").write_bytes(bytes(range(256)) * (LARGE >> 8))
     log, found, wrong = OUT / "kubernetes.log", [], []
 
@@ -175,4 +177,5 @@ def check(program, site):
     if not fine:
         return
     wrong = life(program, kinds, site)
-    yield "kubernetes.yaml: its probes while a server starts, drains and ends", not wrong, "; ".join(wrong) or "as meant, exit code 0"
+    yield ("kubernetes.yaml: its probes while a server starts, drains and ends", not wrong,
+           "; ".join(wrong) or "as meant, exit code 0")

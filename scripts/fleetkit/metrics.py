@@ -31,7 +31,8 @@ def static():
     if dashboard.FILE.read_text(encoding="utf-8") != dashboard.text():
         found.append("the file is not what `python3 -m fleetkit.dashboard` writes")
     count = sum(len(row) for row in dashboard.ROWS.values())
-    yield "grafana.json: places, queries, variables, metrics of docs/OPERATING.md", not found, "; ".join(found) or f"{count} panels"
+    yield ("grafana.json: places, queries, variables, metrics of docs/OPERATING.md", not found,
+           "; ".join(found) or f"{count} panels")
     try:
         found = in_venv("grafana", PACKAGES, "grafana_model.py", dashboard.FILE)
         yield "grafana.json: the classes of Grafana's schema", not found, "; ".join(found[:3]) or "know every member of it"
@@ -143,7 +144,8 @@ def panels_of(prometheus):
 
 def rules_of(prometheus):
     """The alerts by name: (health, state)."""
-    return {rule["name"]: (rule["health"], rule["state"]) for group in prometheus.ask("rules")["groups"] for rule in group["rules"]}
+    groups = prometheus.ask("rules")["groups"]
+    return {rule["name"]: (rule["health"], rule["state"]) for group in groups for rule in group["rules"]}
 
 
 def answers(prometheus, server):

@@ -24,14 +24,16 @@ def sizes(program, site):
     del program, site
     yield "sizing: its cases", *said(sys.executable, PROJECT / "tests/fleet/test_sizing.py")
     page = PROJECT / "docs" / sizing.PAGE
-    fine = page.exists() and sizing.table() in page.read_text(encoding="utf-8")
-    yield f"sizing: the table of docs/{sizing.PAGE}", fine, "is current" if fine else "is not what `scripts/fleet size --docs` writes"
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
+    fine = all(f"<!-- {mark} -->\n{part}<!-- /" in text for mark, part in sizing.parts().items())
+    yield (f"sizing: the example and the table of docs/{sizing.PAGE}", fine,
+           "is current" if fine else "is not what `scripts/fleet size --docs` writes")
 
 
 PARTS = {"prometheus": metrics.check, "kubernetes": manifests.check, "systemd": units.check, "logs": shipping.check,
          "content": content.check, "sizing": sizes}
-NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "haproxy": "haproxy", "systemd-analyze": "systemd", "curl": "curl", "rsync": "rsync",
-          **shipping.NEEDED}
+NEEDED = {"prometheus": "prometheus", "promtool": "prometheus", "haproxy": "haproxy", "systemd-analyze": "systemd",
+          "curl": "curl", "rsync": "rsync", **shipping.NEEDED}
 MARKS = {True: "ok", False: "FAILED", None: "-"}
 
 
@@ -54,7 +56,8 @@ def check(program=None, names=tuple(PARTS)):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="fleetkit.recipes", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="fleetkit.recipes", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAMES", help="these, separated by commas: " + ", ".join(PARTS))
     parser.add_argument("--program", type=pathlib.Path, help="a server that is already built")
     options = parser.parse_args(argv)

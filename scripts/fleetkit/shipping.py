@@ -21,7 +21,8 @@ FOLDER = OUT / "logs"
 # The most lines that omrelp sends before the first is acknowledged.
 WINDOW = 128
 # Targets and fields that a format of lines could trip over; each is sent as it is.
-ODD = [b"/", b"/%22quote%22", b"/a?b=\\c&d=\"e\"", "/\u00e4\U0001f600".encode(), b"/\xff\xfe", b"/missing%0a", b"/" + b"x" * 3000]
+ODD = [b"/", b"/%22quote%22", b"/a?b=\\c&d=\"e\"", "/\u00e4\U0001f600".encode(),
+       b"/\xff\xfe", b"/missing%0a", b"/" + b"x" * 3000]
 AGENTS = [b"plain", b"a \"quoted\" one \\", "\u00fc\U0001f600".encode(), b"\x80\x81", b"y" * 3000]
 
 
@@ -51,7 +52,8 @@ def configure(port):
     """Writes two configurations of rsyslog, whose only part is a recipe, for places of this machine."""
     changes = {"rsyslog.conf": {'File="/var/log/stheno/access.json"': f'File="{FOLDER}/access.json"',
                                 'target="store" port="2514"': f'target="127.0.0.1" port="{port}"'},
-               "rsyslog-store.conf": {'string="/var/log/stheno/': f'string="{FOLDER}/', 'port="2514"': f'address="127.0.0.1" port="{port}"'}}
+               "rsyslog-store.conf": {'string="/var/log/stheno/': f'string="{FOLDER}/',
+                                      'port="2514"': f'address="127.0.0.1" port="{port}"'}}
     for name, texts in changes.items():
         (FOLDER / f"{name}.d").mkdir()
         text = local((RECIPES / name).read_text(encoding="utf-8"), texts)
@@ -70,8 +72,10 @@ def arrived():
 
 def rotated(pidfile):
     """Rotates by the recipe; the command for systemd is a signal to the master here."""
+    # As root logrotate refuses a folder of another user's, which a checkout may be.
+    owner = "\n    su root root" if os.geteuid() == 0 else ""
     text = local((RECIPES / "logrotate.conf").read_text(encoding="utf-8"), {
-        "/var/log/stheno/access.json {": f"{FOLDER}/access.json {{\n    su root root" if os.geteuid() == 0 else f"{FOLDER}/access.json {{",
+        "/var/log/stheno/access.json {": f"{FOLDER}/access.json {{{owner}",
         "systemctl kill --kill-whom=main --signal=USR1 stheno": f"kill -USR1 $(cat {pidfile})"})
     (FOLDER / "logrotate.conf").write_text(text)
     (FOLDER / "logrotate.conf").chmod(0o644)
@@ -115,7 +119,8 @@ def shipped(program, site):
              pidfile], FOLDER / "server.log", STHENO_SAYS))
         requests(server.port, 500, ids)
         with rsyslog("rsyslog.conf"):
-            until(lambda: "could not connect" in (FOLDER / "rsyslog.conf.log").read_text(), "rsyslog notices that there is no collector", 15)
+            until(lambda: "could not connect" in (FOLDER / "rsyslog.conf.log").read_text(),
+                  "rsyslog notices that there is no collector", 15)
             with rsyslog("rsyslog-store.conf") as store:
                 wait("the lines of before arrive")
                 requests(server.port, 500, ids)

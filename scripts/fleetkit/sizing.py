@@ -2,10 +2,10 @@
 
     scripts/fleet size --rps 100000 --bytes 10240 --connections 100000
     scripts/fleet size --rps 20000 --bytes 2M --connections 50000 --tls --cores 32 --nic 100 --memory 128
-    scripts/fleet size --docs         writes the table of the page
+    scripts/fleet size --docs         writes the example and the table of the page
 
-Figures are those of loopback, for one machine that the page names: no driver of a network card, no packets that are lost. So half
-of a core is planned with (--busy 0.5). Bytes may end in K, M or G (of 1,024), other numbers in K, M or G (of 1,000).
+Figures are those of loopback, for one machine that the page names: no driver of a network card, no packets that are lost. So
+half of a core is planned with (--busy 0.5). Bytes may end in K, M or G (of 1,024), other numbers in K, M or G (of 1,000).
 """
 
 import argparse
@@ -17,7 +17,6 @@ import re
 from lib import PROJECT, Trouble, run_command, write_part
 
 PAGE = "FLEET.md"
-MARK = "scripts/fleet size"
 KIB, MIB = 1024, 1024 * 1024
 # Bytes of a response beside its body: the head, and a request has about as many.
 HEAD = 300
@@ -39,7 +38,7 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """Cores (and workers), network card in Gbit/s, memory in GiB, descriptors of a worker; and how much of each is planned with."""
+    """Cores (and workers), network card in Gbit/s, memory in GiB, descriptors of a worker; how much of each is planned with."""
 
     cores: float = 16
     nic: float = 25
@@ -92,10 +91,11 @@ def costs(load):
                       (10 * MIB, "10 MiB, 4 kept connections")], tls
         fresh = figure(tls, "a new connection, full handshake")
     else:
-        rows, name = [(KIB, "1 KiB, 64 connections"), (10 * KIB, "10 KiB, 64 connections"), (100 * KIB, "100 KiB, 64 connections"),
-                      (10 * MIB, "10 MiB, 8 connections")], bench
+        rows, name = [(KIB, "1 KiB, 64 connections"), (10 * KIB, "10 KiB, 64 connections"),
+                      (100 * KIB, "100 KiB, 64 connections"), (10 * MIB, "10 MiB, 8 connections")], bench
         fresh = figure(bench, "1 KiB, a new connection each") - one
-    return [("the response" + (" over TLS" if load.tls else ""), between([(size, figure(name, row)) for size, row in rows], load.bytes)),
+    response = between([(length, figure(name, row)) for length, row in rows], load.bytes)
+    return [("the response" + (" over TLS" if load.tls else ""), response),
             ("a line of the access log", figure(bench, "1 KiB, 64 connections, a line for each in a file") - one),
             ("a second worker beside it", figure(bench, "1 KiB, 64 connections, 2 workers") - one),
             (f"a new connection for {load.new:.0%}", load.new * fresh)]
@@ -137,19 +137,22 @@ def rounded(value):
 
 def steps(load, machine):
     """The arithmetic in lines."""
-    found, (own, kernel) = hosts(load, machine), memory()
-    lines = [f"CPU          {rounded(load.rps)} requests/s x {found['micros']:.2f} µs = {rounded(load.rps * found['micros'] / 1e6)} cores; "
-             f"a host has {rounded(machine.cores)} x {machine.busy:.0%}: {found['need']['CPU']:.2f} hosts"]
-    lines += [f"             {cost:10.2f} µs  {name}" for name, cost in costs(load) if cost]
-    lines += [f"network      {rounded(load.rps)} x ({rounded(load.bytes)} + {HEAD}) B x {FRAMING:.2f} = {rounded(found['bits'] / 1e9)} Gbit/s; "
-              f"a host has {rounded(machine.nic)} x {machine.full:.0%}: {found['need']['network']:.2f} hosts",
-              f"memory       {rounded(load.connections)} connections x ({own:.0f} + {kernel:.0f}) B = {rounded(found['held'] / 2**30)} GiB; "
-              f"a host has {rounded(machine.memory)} x {machine.held:.0%}: {found['need']['memory']:.2f} hosts",
-              f"descriptors  {rounded(machine.cores)} workers x ({machine.descriptors:,.0f} - 1,064) / 2 x {machine.shared:.0%} = "
-              f"{rounded(room(machine))} connections of a host: {found['need']['descriptors']:.2f} hosts",
-              f"hosts        {found['least']:,} for the load ({found['first']} is the first limit) + {found['away']:,} that may be lost "
-              f"+ {found['away']:,} in a rolling restart = {found['all']:,}",
-              f"             of each: {rounded(load.rps / found['least'])} requests/s, {rounded(load.connections / found['least'])} connections"]
+    found, (own, kernel), show = hosts(load, machine), memory(), rounded
+    need = {name: f"{value:.2f} hosts" for name, value in found["need"].items()}
+    cores, gbit, gib = load.rps * found["micros"] / 1e6, found["bits"] / 1e9, found["held"] / 2**30
+    lines = [f"CPU          {show(load.rps)} requests/s x {found['micros']:.2f} µs = {show(cores)} cores",
+             *(f"             {cost:10.2f} µs  {name}" for name, cost in costs(load) if cost),
+             f"             a host has {show(machine.cores)} x {machine.busy:.0%}: {need['CPU']}",
+             f"network      {show(load.rps)} x ({show(load.bytes)} + {HEAD}) B x {FRAMING:.2f} = {show(gbit)} Gbit/s",
+             f"             a host has {show(machine.nic)} x {machine.full:.0%}: {need['network']}",
+             f"memory       {show(load.connections)} connections x ({own:.0f} + {kernel:.0f}) B = {show(gib)} GiB",
+             f"             a host has {show(machine.memory)} x {machine.held:.0%}: {need['memory']}",
+             f"descriptors  {show(machine.cores)} workers x ({machine.descriptors:,.0f} - 1,064) / 2 x {machine.shared:.0%}",
+             f"             = {show(room(machine))} connections of a host: {need['descriptors']}",
+             f"hosts        {found['least']:,} for the load ({found['first']} is the first limit)",
+             f"             + {found['away']:,} that may be lost + {found['away']:,} in a rolling restart = {found['all']:,}",
+             f"             {show(load.rps / found['least'])} requests/s and {show(load.connections / found['least'])} "
+             "connections for each, spares aside"]
     return lines
 
 
@@ -167,17 +170,29 @@ def table():
     """The table of the page."""
     machine = Machine()
     lines = [f"A host has {machine.cores} cores and workers, a network card of {machine.nic} Gbit/s, {machine.memory} GiB and "
-             f"{machine.descriptors:,} descriptors for each worker; {machine.busy:.0%}, {machine.full:.0%}, {machine.held:.0%} and "
-             f"{machine.shared:.0%} of them are planned with.", "",
-             "| load | requests/s | body | connections | cores | Gbit/s | GiB for connections | first limit | hosts | + lost | + restart | all |",
-             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
+             f"{machine.descriptors:,} descriptors for each worker; {machine.busy:.0%}, {machine.full:.0%}, {machine.held:.0%} "
+             f"and {machine.shared:.0%} of them are planned with.", "",
+             "| load | requests/s | body | connections | cores | Gbit/s | GiB for connections | first limit | hosts | + lost "
+             "| + restart | all |", "|---" * 12 + "|"]
     for name, load in TABLE:
         found = hosts(load, machine)
         body = f"{load.bytes / MIB:.0f} MiB" if load.bytes >= MIB else f"{load.bytes / KIB:.0f} KiB"
-        lines.append(f"| {name} | {load.rps:,} | {body} | {load.connections:,} | {rounded(load.rps * found['micros'] / 1e6)} "
-                     f"| {rounded(found['bits'] / 1e9)} | {rounded(found['held'] / 2**30)} | {found['first']} | {found['least']:,} "
-                     f"| {found['away']:,} | {found['away']:,} | {found['all']:,} |")
+        figures = (load.rps * found["micros"] / 1e6, found["bits"] / 1e9, found["held"] / 2**30)
+        cells = [name, f"{load.rps:,}", body, f"{load.connections:,}", *map(rounded, figures), found["first"],
+                 *(f"{found[one]:,}" for one in ("least", "away", "away", "all"))]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+# The example of the page, as it is typed.
+EXAMPLE = "--rps 1M --bytes 10K --connections 1M --new 0.05"
+
+
+def parts():
+    """What the page has between its markers."""
+    lines = "\n".join(steps(Load(1_000_000, 10 * KIB, 1_000_000, new=0.05), Machine()))
+    return {"scripts/fleet size, an example": f"    scripts/fleet size {EXAMPLE}\n\n```text\n{lines}\n```\n",
+            "scripts/fleet size": table()}
 
 
 def positive(text, step=1_000):
@@ -206,7 +221,8 @@ def share(text):
 
 def main(argv=None):
     machine = Machine()
-    parser = argparse.ArgumentParser(prog="scripts/fleet size", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(prog="scripts/fleet size", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rps", type=positive, help="requests a second, all hosts together")
     parser.add_argument("--bytes", type=size, help="mean size of a body")
     parser.add_argument("--connections", type=positive, help="connections that are open at once")
@@ -217,11 +233,13 @@ def main(argv=None):
     parser.add_argument("--memory", type=positive, default=machine.memory, help=f"of a host, GiB ({machine.memory})")
     parser.add_argument("--descriptors", type=positive, default=machine.descriptors,
                         help=f"of a worker, LimitNOFILE ({machine.descriptors})")
-    parser.add_argument("--busy", type=share, default=machine.busy, help=f"share of a core that is planned with ({machine.busy})")
-    parser.add_argument("--docs", action="store_true", help=f"write the table into docs/{PAGE}")
+    parser.add_argument("--busy", type=share, default=machine.busy,
+                        help=f"share of a core that is planned with ({machine.busy})")
+    parser.add_argument("--docs", action="store_true", help=f"write example and table into docs/{PAGE}")
     options = parser.parse_args(argv)
     if options.docs:
-        write_part(PAGE, MARK, table())
+        for mark, text in parts().items():
+            write_part(PAGE, mark, text)
         return 0
     if missing := [name for name in ("rps", "bytes", "connections") if getattr(options, name) is None]:
         parser.error(f"give --{' and --'.join(missing)} as well, or --docs")

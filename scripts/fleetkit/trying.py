@@ -16,7 +16,8 @@ def said(*command, **options):
     """Whether a command succeeds, and its last line of output; all of its lines if not."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60, **options)
     lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return done.returncode == 0, (lines[-1] if done.returncode == 0 else "; ".join(lines)) if lines else f"exit code {done.returncode}"
+    fine = done.returncode == 0
+    return fine, (lines[-1] if fine else "; ".join(lines)) if lines else f"exit code {done.returncode}"
 
 
 class Missing(Trouble):
@@ -29,7 +30,8 @@ def in_venv(name, packages, program, *words):
         python = setup.venv(OUT / name, packages)
     except Trouble as trouble:
         raise Missing(str(trouble)) from trouble
-    done = subprocess.run([python, PROJECT / "scripts" / "fleetkit" / program, *words], capture_output=True, text=True, check=False)
+    command = [python, PROJECT / "scripts" / "fleetkit" / program, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Trouble(f"{program}: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout)

@@ -67,7 +67,8 @@ def drop_in(program):
     base, version = unit(program)
     (folder / "stheno.service").write_text(base)
     (folder / "stheno.service.d" / "fleet.conf").write_text(text.replace("/usr/local/bin/stheno", str(program)))
-    done = subprocess.run(["systemd-analyze", "--man=no", "verify", folder / "stheno.service"], capture_output=True, text=True, check=False)
+    command = ["systemd-analyze", "--man=no", "verify", folder / "stheno.service"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     # It exits with 0 for a line that it does not understand.
     told = done.stderr.strip().replace("\n", "; ")
     yield "fleet.conf: systemd-analyze verify", done.returncode == 0 and not told, told or f"systemd {version}"

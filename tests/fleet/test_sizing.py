@@ -1,12 +1,16 @@
 """Cases of scripts/fleetkit/sizing.py: python3 tests/fleet/test_sizing.py"""
 
+import argparse
+import contextlib
+import io
 import pathlib
 import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
-from fleetkit.sizing import KIB, MIB, Load, Machine, between, costs, figure, hosts, positive, size  # noqa: E402
+from fleetkit.sizing import (  # noqa: E402
+    EXAMPLE, KIB, MIB, Load, Machine, between, costs, figure, hosts, main, parts, positive, size)
 
 # Whole numbers: half of 10 cores is 5, seven tenths of 10 Gbit/s are 7, half of 8 GiB is 4.
 HOST = Machine(cores=10, nic=10, memory=8, descriptors=21_064)
@@ -50,10 +54,16 @@ class Figures(unittest.TestCase):
         fresh = costs(Load(1, KIB, 1, new=1))[-1][1]
         self.assertAlmostEqual(fresh, figure("scripts/bench", "1 KiB, a new connection each") - small)
 
+    def test_the_example_is_what_the_command_prints(self):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            main(EXAMPLE.split())
+        self.assertIn(printed.getvalue(), parts()["scripts/fleet size, an example"])
+
     def test_numbers_of_the_command_line(self):
         self.assertEqual((positive("2.5K"), size("2K"), positive("7")), (2_500, 2_048, 7))
         for text in ("0", "-1", "x", "nan", "1e9", ""):
-            with self.assertRaises(Exception):
+            with self.assertRaises(argparse.ArgumentTypeError):
                 positive(text)
 
 
