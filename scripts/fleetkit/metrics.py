@@ -130,10 +130,18 @@ def substituted(expression):
     return expression
 
 
+def values_of(board):
+    """(name, expression) of the variables whose values are those of a label; the series have to have it."""
+    queries = [(one["label"], one["query"]["query"]) for one in board["templating"]["list"] if one["type"] == "query"]
+    for label, query in queries:
+        metric, of = re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()
+        yield f"the variable {label}", f'count by ({of}) ({metric}) and count by ({of}) ({{{of}!=""}})'
+
+
 def panels_of(prometheus):
     """What is wrong with the queries of the dashboard."""
-    found = []
-    for title, expression in dashboard.expressions(json.loads(dashboard.FILE.read_text(encoding="utf-8"))):
+    found, board = [], json.loads(dashboard.FILE.read_text(encoding="utf-8"))
+    for title, expression in [*dashboard.expressions(board), *values_of(board)]:
         try:
             if not prometheus.series(substituted(expression)):
                 found.append(f"{title}: no series")
@@ -152,7 +160,7 @@ def answers(prometheus, server):
     """Rows of a Prometheus that has scraped for a moment; `server` is ended for the last."""
     wrong = panels_of(prometheus)
     count = len(dashboard.expressions(json.loads(dashboard.FILE.read_text(encoding="utf-8"))))
-    yield "grafana.json: Prometheus has a series for each query", not wrong, "; ".join(wrong) or f"{count} queries"
+    yield "grafana.json: Prometheus has a series for each query", not wrong, "; ".join(wrong) or f"{count} queries, and a value for each variable"
     rules = rules_of(prometheus)
     wrong = [f"{name}: {health}, {state}" for name, (health, state) in rules.items() if (health, state) != ("ok", "inactive")]
     yield "alerts.yml: evaluated, none pends beside servers that are well", not wrong, "; ".join(wrong) or f"{len(rules)} alerts"
