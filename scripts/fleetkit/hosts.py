@@ -104,6 +104,8 @@ class Host:
             self.cable = self.stack.enter_context(Cable(self, self.log("cable")))
         else:
             ip("link", "add", "name", self.name, "type", "veth", "peer", "name", "eth0", "netns", pid)
+            # The kernel removes the links of a namespace that has ended later, and another fleet may take the name at once.
+            self.stack.callback(ip, "link", "delete", self.name)
         ip("link", "set", self.name, "master", "br0", "up")
         for words in ("link set lo up", f"addr add {self.address}/24 dev eth0", "link set eth0 up"):
             self.check("ip", *words.split())

@@ -128,15 +128,15 @@ class Web:
 class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
-    # `server_changes`: what the recipe of the servers needs for it.
-    title, server_changes = "HAProxy", ()
+    # `recipe`: its file. `server_changes`: what the recipe of the servers needs for it.
+    recipe, title, server_changes = "haproxy.cfg", "HAProxy", ()
 
     def __init__(self, host, changes=()):
         if not which("haproxy"):
             raise Trouble("haproxy is not here: install Debian's package haproxy")
         self.host, self.root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (self.root / "run/haproxy").mkdir()
-        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, "haproxy.cfg", changes), "-p",
+        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, self.recipe, changes), "-p",
                                 "/run/haproxy/pid", polite=signal.SIGTERM)
         until(lambda: self.pid() or self.process.is_over(), "HAProxy answers", 20)
         if self.process.is_over():

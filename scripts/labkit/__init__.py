@@ -5,3 +5,5 @@ from lib import PROJECT
 
 TARGET = PROJECT / "target" / "lab"
 PICTURES = PROJECT / "docs" / "img" / "lab"
+VENV = TARGET / "venv"
+PACKAGES = ["locust~=2.47.0", "matplotlib~=3.11.0"]
