@@ -1,8 +1,8 @@
 """The recipes of docs/fleet, tried: all but those of HAProxy and nginx, which `scripts/fleet` runs with every fleet.
 
-    python3 -m fleetkit.recipes                   # from scripts/: all, within a minute
-    python3 -m fleetkit.recipes --only logs       # these
-    python3 -m fleetkit.recipes --program FILE    # with a server that is already built
+    scripts/fleet recipes                   # all, within a minute
+    scripts/fleet recipes --only logs       # these
+    scripts/fleet recipes --program FILE    # with a server that is already built
 
 A line for each check: `ok`, `FAILED`, or `-` with what is not here to run it. Files are below target/fleet/recipes.
 """
@@ -56,7 +56,7 @@ def check(program=None, names=tuple(PARTS)):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="fleetkit.recipes", description=__doc__,
+    parser = argparse.ArgumentParser(prog="scripts/fleet recipes", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAMES", help="these, separated by commas: " + ", ".join(PARTS))
     parser.add_argument("--program", type=pathlib.Path, help="a server that is already built")

@@ -49,6 +49,7 @@ class Web:
         self.config = recipe(host, "stheno.toml", changes)
         self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
         self.program = host.folder / "stheno"
+        (self.root / "run/stheno").mkdir()
         self.install(program)
         if content:
             copied(content, host.folder / "www")
@@ -78,7 +79,7 @@ class Web:
 
     def master(self):
         with contextlib.suppress(OSError, ValueError):
-            return int((self.root / "run/stheno.pid").read_text())
+            return int((self.root / "run/stheno/stheno.pid").read_text())
         return None
 
     def workers(self):
