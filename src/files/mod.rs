@@ -11,7 +11,8 @@
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
 //! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
-//! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once.
+//! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once. The tag of a large
+//! file without a date is a hash of its content (`content_tag`), for which its first responses wait (`tagging`).
 
 mod accept;
 mod cache;

@@ -29,7 +29,7 @@ fn put(folder: &Folder, name: &str, content: &[u8], seconds: u64) {
 
 /// Content of `length` bytes that `seed` decides.
 fn content(seed: u8, length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8 ^ seed).collect()
+    (0..=250).cycle().take(length).map(|byte: u8| byte ^ seed).collect()
 }
 
 /// The names, lengths and times of the files.
@@ -233,7 +233,7 @@ fn errors_are_the_same() {
     let mut replicas = Replicas::start(&["--no-listing"]);
     for folder in &replicas.folders {
         let path = folder.root().join("large");
-        fs::set_permissions(path, fs::Permissions::from_mode(0)).expect("a mode");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("a mode");
     }
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9_000));
     let mut seen = BTreeSet::new();
