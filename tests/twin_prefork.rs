@@ -25,6 +25,7 @@ mod wire {
     mod mutations;
     mod options;
     mod pages;
+    mod replicas;
     mod rules_a;
     mod rules_b;
     mod rules_d;

@@ -20,5 +20,5 @@ def idle(trials):
             load = fleet.load(clients=100, rate=100 / LIMIT, spread=0.01, kind=Together)
             load.wait_for_more(trials.some(10_000, 500))
             seen = load.stop()
-            trials.row("idle", f"{front.__name__} in front, requests {LIMIT} s ± 10 ms apart",
+            trials.row("idle", f"{front.title} in front, requests {LIMIT} s ± 10 ms apart",
                        f"{summary(seen)}; {again(fleet.balancer)} sent again", "0 failed", not seen.failures, seen)

@@ -1,17 +1,25 @@
 """Bad links: delay, loss and reordering on the way to clients and to a server; and clients that read slowly."""
 
 import contextlib
+import os
 import socket
 import threading
 from time import monotonic as now
 
 from chaoskit.clients import failed
 from chaoskit.trials import ms
-from lib import request
+from lib import Trouble, request
 
+from .cable import TUN
 from .load import TimedClient, summary
 
 READERS = 200
+
+
+def prepare():
+    """Raises `Trouble` where cables cannot be made."""
+    if not os.access(TUN, os.R_OK | os.W_OK):
+        raise Trouble(f"{TUN} may not be opened: a cable that loses frames needs it")
 
 
 class FarClient(TimedClient):

@@ -49,11 +49,11 @@ class FleetLoad(Load):
         self.host.become()
         super().work(pipe, number, pause, churn)
 
-    def answers(self):
-        return self.shared.answered
-
-    def failures_so_far(self):
-        return self.shared.failed
+    def wait_for_more(self, answers):
+        """Waits for this number of answers; raises `Trouble` when none come."""
+        wanted = self.shared.answered + answers
+        while (left := wanted - self.shared.answered) > 0:
+            super().wait_for_more(min(left, 100))
 
 
 def summary(seen):

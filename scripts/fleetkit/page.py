@@ -76,11 +76,14 @@ def picture(steps, end, rates, answers, failures):
     def x(seconds):
         return LEFT + (WIDTH - LEFT - RIGHT) * min(max(seconds, 0), end) / end
     parts = [f'<svg viewBox="0 0 {WIDTH} {BOTTOM + 34}" role="img" aria-label="Throughput, latency and failures over time">']
+    labelled = 0
     for number, step in enumerate(steps, 1):
         left, right = x(step["from"]), x(step["to"])
         if number % 2:
             parts.append(f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{right - left:.1f}" height="{BOTTOM - TOP}"/>')
-        parts.append(f'<text class="number" x="{(left + right) / 2:.1f}" y="{TOP - 9}" text-anchor="middle">{number}'
+        # The numbers of short steps beside each other need room.
+        middle = labelled = max((left + right) / 2, labelled + 16)
+        parts.append(f'<text class="number" x="{middle:.1f}" y="{TOP - 9}" text-anchor="middle">{number}'
                      f'<title>{html.escape(step["name"])}</title></text>')
     parts += throughput(rates, x) + latency(answers, x)
     parts += [f'<line class="fail" x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{TOP + HEIGHT}" y2="{TOP + HEIGHT + 14}"/>' for at in failures]

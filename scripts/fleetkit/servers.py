@@ -49,6 +49,7 @@ class Web:
         self.config = recipe(host, "stheno.toml", changes)
         self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
         self.program = host.folder / "stheno"
+        (self.root / "run/stheno").mkdir()
         self.install(program)
         if content:
             copied(content, host.folder / "www")
@@ -78,7 +79,7 @@ class Web:
 
     def master(self):
         with contextlib.suppress(OSError, ValueError):
-            return int((self.root / "run/stheno.pid").read_text())
+            return int((self.root / "run/stheno/stheno.pid").read_text())
         return None
 
     def workers(self):
@@ -128,9 +129,8 @@ class Web:
 class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
-    recipe = "haproxy.cfg"
-    # What the recipe of the servers needs for it.
-    server_changes = ()
+    # `recipe`: its file. `server_changes`: what the recipe of the servers needs for it.
+    recipe, title, server_changes = "haproxy.cfg", "HAProxy", ()
 
     def __init__(self, host, changes=()):
         if not which("haproxy"):
@@ -189,7 +189,7 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
-    server_changes = [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
+    title, server_changes = "nginx", [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
 
     def __init__(self, host, changes=()):
         if not which("nginx"):

@@ -20,6 +20,11 @@ pub(super) fn is_settled(time: FileTime, now: SystemTime) -> bool {
     time.age(now).is_some_and(|age| age > tick)
 }
 
+/// Whether a modification time says when a file was modified. Reproducible builds set 0 or 1.
+pub(super) fn is_date(modified: FileTime) -> bool {
+    modified.seconds > 1
+}
+
 /// The validators of a file (RFC 9110 §8.8).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Validators {
@@ -45,19 +50,21 @@ impl Validators {
     /// file, even links to the same inode.
     ///
     /// The tag is that of the content, or of size and modification time: replicas of a file have the same. Container images
-    /// and build systems give all their files a date in 1970, which identifies none: the time of the last change, which no
-    /// call can set, is then in the tag of a large file, and there is no date. A tag is weak, and matches none, as long as
-    /// a later change could have the same.
+    /// and build systems give all their files a date in 1970, which identifies none, so there is no `Last-Modified`, and the
+    /// content of a large file is hashed, too (`content_tag`). Without a hash, because such a file is too large for that or
+    /// changes without a pause, its tag is of the time of the last change, which no call can set, and of the inode: those of
+    /// one machine. A tag is weak, and matches none, as long as a later change could have the same.
     pub(super) fn of(metadata: &Metadata, hash: Option<u64>, coding: Option<&str>, now: Now) -> Self {
         let Metadata { modified, changed, size, .. } = *metadata;
-        let has_date = modified.seconds > 1;
+        let has_date = is_date(modified);
+        let identifying = if has_date { modified } else { changed };
         let nanoseconds =
             |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
         let mut etag = String::with_capacity(48);
         // Writing into a String cannot fail.
         let _ = match hash {
             Some(hash) => write!(etag, "\"{hash:016x}-{size:x}"),
-            None if !is_settled(modified, now.wall) => {
+            None if !is_settled(identifying, now.wall) => {
                 write!(etag, "W/\"{:x}-{size:x}", nanoseconds(changed))
             }
             None if has_date => write!(etag, "\"{:x}-{size:x}", nanoseconds(modified)),
@@ -198,7 +205,7 @@ mod tests {
             size: 5,
             inode: 7,
             device: 1,
-            changed: FileTime { seconds: i64::MAX, nanoseconds: 5 },
+            changed: FileTime { seconds: 1_500_000_000, nanoseconds: 5 },
             modified: FileTime { seconds, nanoseconds: 123_456_789 },
         }
     }
@@ -208,8 +215,12 @@ mod tests {
         let now = Now::ask();
         for early in [i64::MIN, -1, 0, 1] {
             let validators = Validators::of(&metadata(early), None, None, now);
-            assert_eq!(validators.etag.as_deref(), Some("\"1dcd64ffffffffffc4653605-5-7\""));
+            assert_eq!(validators.etag.as_deref(), Some("\"14d1120d7b160005-5-7\""));
             assert_eq!(validators.last_modified, None, "{early}");
+            let fresh =
+                Metadata { changed: FileTime { seconds: i64::MAX, nanoseconds: 5 }, ..metadata(early) };
+            let fresh = Validators::of(&fresh, None, None, now);
+            assert_eq!(fresh.etag.as_deref(), Some("W/\"1dcd64ffffffffffc4653605-5\""));
         }
         for late in [i64::MAX, i64::from(u32::MAX) * 100] {
             let validators = Validators::of(&metadata(late), None, None, now);

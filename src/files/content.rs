@@ -27,6 +27,9 @@ const SMALL: usize = 16 * 1024;
 /// A file that was modified less than this ago is copied: programs that write files in place do it again soon.
 const HOT: Duration = Duration::from_secs(10);
 
+/// How often a file is read again that changes while it is read.
+pub(super) const MAX_CHANGES: usize = 3;
+
 /// The bytes at each end of a large file that are compared when it has grown.
 const SAMPLE: usize = 4 * 1024;
 

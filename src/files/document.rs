@@ -59,6 +59,15 @@ pub(super) struct Found {
     pub(super) varies: bool,
 }
 
+/// What a document is made of.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) found: Found,
+    pub(super) policy: Policy,
+    /// Whether it is sent for paths that do not exist.
+    pub(super) is_fallback: bool,
+}
+
 /// What the operator asks for in the responses with one file.
 #[derive(Debug, Default)]
 pub(super) struct Policy {
@@ -89,10 +98,16 @@ impl Policy {
 }
 
 impl Document {
-    pub(super) fn new(found: Found, policy: Policy, now: Now) -> Self {
+    /// Makes the document; `hash` is that of a content that is not in memory, if it is known.
+    ///
+    /// Only browsers get the document of paths that do not exist, and only until there is something else: no cache may keep
+    /// it without asking, whatever `--max-age` is.
+    pub(super) fn new(draft: Draft, hash: Option<u64>, now: Now) -> Self {
+        let Draft { found, policy, is_fallback } = draft;
         let Found { path: _, lookups, metadata, content, media_type, coding, varies } = found;
+        let hash = content.hash().or(hash);
         Self {
-            validators: Validators::of(&metadata, content.hash(), coding.map(|coding| coding.token), now),
+            validators: Validators::of(&metadata, hash, coding.map(|coding| coding.token), now),
             media_type,
             is_settled: is_settled(metadata.changed, now.wall),
             checked: Cell::new((0, None)),
@@ -102,16 +117,10 @@ impl Document {
             coding,
             varies,
             policy,
-            is_fallback: false,
+            is_fallback,
             fields: OnceCell::new(),
             caching_fields: OnceCell::new(),
         }
-    }
-
-    /// The same document for paths that do not exist. Only browsers get it there, and only until there is something else:
-    /// no cache may keep it without asking, whatever `--max-age` is.
-    pub(super) fn into_fallback(self) -> Self {
-        Self { is_fallback: true, ..self }
     }
 
     /// Whether it is the document of paths that do not exist.
@@ -243,6 +252,29 @@ pub(super) fn respond(request: &Request<'_>, document: &Document, now: Now) -> R
             response
         }
     }
+}
+
+/// As [`respond`], for a sibling in another encoding and for responses that depend on the origin. `original` is
+/// there if `document` is its sibling and the request has a range.
+///
+/// Ranges are those of the original, because most clients continue a download of decoded bytes.
+pub(super) fn respond_special(
+    request: &Request<'_>,
+    document: &Document,
+    original: Option<&Document>,
+    rules: Option<&Rules>,
+    now: Now,
+) -> Response {
+    let part = original
+        .filter(|original| range::is_of_original(request, &document.validators, &original.validators))
+        .map(|original| respond(request, original, now))
+        // The range is ignored, as if there were none.
+        .filter(|response| response.status != Status::OK);
+    let mut response = part.unwrap_or_else(|| respond(request, document, now));
+    if let Some(rules) = rules {
+        rules.allow_origin(request, &mut response);
+    }
+    response
 }
 
 fn parts(document: &Document, ranges: Vec<ByteRange>, now: Now) -> Response {

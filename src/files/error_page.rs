@@ -123,11 +123,34 @@ impl ErrorPages {
     }
 
     /// As [`ErrorPages::respond`], for a client that gets a page or plain text.
-    pub(super) fn page(&self, refusal: Refusal, is_html: bool) -> Response {
+    fn page(&self, refusal: Refusal, is_html: bool) -> Response {
         let page = &self.0[refusal as usize];
         let body = if is_html { &page.html } else { &page.plain };
         let mut response = Response::with_shared_fields(refusal.status(), Arc::clone(&body.fields));
         response.body = Body::Shared(Arc::clone(&body.content));
+        response
+    }
+}
+
+/// The error of a request that is refused after its head is gone.
+#[derive(Debug)]
+pub(super) struct LateError {
+    pages: Arc<ErrorPages>,
+    is_html: bool,
+    lines: Vec<u8>,
+}
+
+impl LateError {
+    /// The errors of this request; those for paths without a file have the field lines of `added`.
+    pub(super) fn new(pages: &Arc<ErrorPages>, request: &Request<'_>, added: &Response) -> Self {
+        let is_html = prefers_html(request.fields);
+        Self { pages: Arc::clone(pages), is_html, lines: added.fields().to_vec() }
+    }
+
+    /// As [`ErrorPages::respond`].
+    pub(super) fn respond(&self, refusal: Refusal) -> Response {
+        let mut response = self.pages.page(refusal, self.is_html);
+        response.field_lines(&self.lines);
         response
     }
 }

@@ -20,6 +20,10 @@ use crate::http1::Request;
 pub(super) const NO_BROWSER: &str = "--spa sends its document only to requests that accept text/html: add \
                                      --explain-header 'Accept: text/html' to see what a browser gets";
 
+/// Why a tag is that of all of the content.
+pub(super) const CONTENT_TAG: &str = "the file has a date of 1970, which says nothing: the tag is that of its content, and \
+                                      there is no Last-Modified";
+
 /// The text of a path that was decoded, or refused.
 pub(super) fn path(given: &[u8], resolved: Result<&ResolvedPath, PathError>) -> String {
     match resolved {

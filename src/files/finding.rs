@@ -3,16 +3,16 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 
 use log::debug;
 use rustix::io::Errno;
 
 use super::accept::prefers_html;
 use super::conditional::{self, PreconditionOutcome, Validators};
-use super::content::Content;
-use super::document::{Document, Found, Policy};
+use super::content::{Content, MAX_CHANGES};
+use super::document::{Document, Draft, Found, Policy};
 use super::encoding::{self, Order};
+use super::error_page::LateError;
 use super::hints::{self, Hint};
 use super::media_type::MediaType;
 use super::pages::{self, FoundPage, PageFile};
@@ -21,8 +21,9 @@ use super::reading::{Listed, Reading};
 use super::redirect::{redirect_to_directory, redirect_to_page};
 use super::refusal::{Refusal, refuse};
 use super::root::File;
+use super::tagging::{Tagged, UntaggedDocument};
 use super::view::View;
-use super::{FALLBACK, FileService, Observer, PathRequest, Variant, explain, rows};
+use super::{FALLBACK, FileService, Observer, PathRequest, Variant, explain, is_ranged, rows};
 use crate::clock::Now;
 use crate::http1::{Reply, Request, Response, Status, StepwiseResponse as _};
 
@@ -31,8 +32,8 @@ use crate::http1::{Reply, Request, Response, Status, StepwiseResponse as _};
 pub(super) enum Instead {
     /// A response that lacks the fields of the rules.
     Response(Response),
-    /// A whole one.
-    Listing(Reply),
+    /// A whole one, or one that takes several turns.
+    Reply(Reply),
     /// The document of paths that do not exist.
     Fallback,
 }
@@ -43,12 +44,9 @@ impl From<Response> for Instead {
     }
 }
 
-/// How often a file is read again that changes while it is read.
-const MAX_CHANGES: usize = 3;
-
 impl<O: Observer> FileService<O> {
     /// Opens the document at a path, or returns what is sent for a path without one.
-    pub(super) fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
+    pub(super) fn find(&self, asked: PathRequest<'_>, variant: Variant) -> Result<UntaggedDocument, Instead> {
         let PathRequest { request, path, query, now } = asked;
         if path == FALLBACK {
             return self.find_fallback(asked, variant);
@@ -65,7 +63,7 @@ impl<O: Observer> FileService<O> {
         match self.read(request, &resolved, variant) {
             Ok(Some(found)) => {
                 debug!("{} is {} bytes", resolved.shown(), found.content.len());
-                Ok(self.document(found, false, now))
+                Ok(self.draft(found, false, now))
             }
             Ok(None) => {
                 self.observer
@@ -80,15 +78,54 @@ impl<O: Observer> FileService<O> {
         }
     }
 
-    fn document(&self, found: Found, is_fallback: bool, now: Now) -> Document {
+    fn draft(&self, found: Found, is_fallback: bool, now: Now) -> UntaggedDocument {
         self.observer.note("links", || explain::links(&self.root, &found.path));
         self.observer.note("variant", || explain::variant(&self.options, &found));
         self.observer.note("type", || explain::media_type(&found));
         let policy = Policy::of(self.options.max_age, self.options.rules.as_deref(), &found.path);
-        let document = Document::new(found, policy, now);
-        let document = if is_fallback { document.into_fallback() } else { document };
+        UntaggedDocument::new(Draft { found, policy, is_fallback }, &self.tags, now)
+    }
+
+    /// Makes a document, or the response that first makes its tag.
+    pub(super) fn document(
+        &self,
+        asked: PathRequest<'_>,
+        mut untagged: UntaggedDocument,
+    ) -> Result<Document, Instead> {
+        while O::IS_ALONE && untagged.is_due() {
+            let step = untagged.step(self.options.types.as_deref(), asked.now);
+            step.map_err(|error| self.errors.respond(untagged.refuse(&error), asked.request))?;
+        }
+        if untagged.is_due() {
+            return Err(self.tag(asked, untagged)?);
+        }
+        if untagged.has_content_tag() {
+            self.observer.note("caching", || explain::CONTENT_TAG.into());
+        }
+        let document = untagged.into_document(asked.now);
         self.observer.note("caching", || explain::caching(&document));
-        document
+        Ok(document)
+    }
+
+    /// The response with a document whose tag takes several turns: at once if the rest of it takes one step.
+    pub(super) fn tag(&self, asked: PathRequest<'_>, untagged: UntaggedDocument) -> Result<Instead, Instead> {
+        let request = asked.request;
+        let mut documents = vec![untagged];
+        if documents[0].is_encoded() && is_ranged(request) {
+            documents.push(self.find(asked, Variant::Original)?);
+        }
+        let mut added = Response::new(Status::FORBIDDEN);
+        self.complete(request, &mut added);
+        let mut tagged = Tagged {
+            documents,
+            request: request.keep(),
+            rules: self.options.rules.clone(),
+            types: self.options.types.clone(),
+            error: LateError::new(&self.errors, request, &added),
+            place: self.tags.place(),
+        };
+        let first = tagged.step(asked.now);
+        Ok(Instead::Reply(first.map_or_else(|| Reply::Stepwise(Box::new(tagged)), Reply::Ready)))
     }
 
     /// What is sent for a path without a document: a listing, a redirect, the document of paths that do not exist, or an
@@ -99,7 +136,7 @@ impl<O: Observer> FileService<O> {
         let is_unindexed = path.as_directory && is_missing(error);
         if is_unindexed && self.options.listing {
             match self.list(asked, path) {
-                Ok(reply) => return Instead::Listing(reply),
+                Ok(reply) => return Instead::Reply(reply),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return self.errors.respond(refuse(path, &error), request).into(),
             }
@@ -129,12 +166,12 @@ impl<O: Observer> FileService<O> {
     }
 
     /// Opens the document of paths that do not exist.
-    fn find_fallback(&self, asked: PathRequest<'_>, variant: Variant) -> Result<Document, Instead> {
+    fn find_fallback(&self, asked: PathRequest<'_>, variant: Variant) -> Result<UntaggedDocument, Instead> {
         let PathRequest { request, now, .. } = asked;
         let missing = || self.errors.respond(Refusal::Missing, request);
         let path = self.options.pages.fallback.as_ref().ok_or_else(missing)?;
         match self.read(request, path, variant) {
-            Ok(Some(found)) => Ok(self.document(found, true, now)),
+            Ok(Some(found)) => Ok(self.draft(found, true, now)),
             Ok(None) => Err(missing().into()),
             Err(error) => Err(self.errors.respond(refuse(path, &error), request).into()),
         }
@@ -146,7 +183,7 @@ impl<O: Observer> FileService<O> {
 
     /// Lists the directory at a path: at once if it is small.
     fn list(&self, asked: PathRequest<'_>, path: &ResolvedPath) -> io::Result<Reply> {
-        let PathRequest { request, query, .. } = asked;
+        let PathRequest { request, query, now, .. } = asked;
         let view = View::of(query, request.fields.all("Accept"));
         let reading = Reading::begin(&self.root, path.clone(), self.dotfiles(), view, &self.listings)?;
         // A listing has no validators.
@@ -164,14 +201,9 @@ impl<O: Observer> FileService<O> {
         let (mut head, mut error) = (rows::head(view), Response::new(Status::FORBIDDEN));
         self.complete(request, &mut head);
         self.complete(request, &mut error);
-        let mut listed = Listed {
-            reading,
-            head,
-            errors: Arc::clone(&self.errors),
-            is_html: prefers_html(request.fields),
-            error_lines: error.fields().to_vec(),
-        };
-        Ok(listed.step().map_or_else(|| Reply::Stepwise(Box::new(listed)), Reply::Ready))
+        let error = LateError::new(&self.errors, request, &error);
+        let mut listed = Listed { reading, head, error };
+        Ok(listed.step(now).map_or_else(|| Reply::Stepwise(Box::new(listed)), Reply::Ready))
     }
 
     /// Opens and reads one version of a file; `None` for a directory.

@@ -11,12 +11,14 @@
 //!
 //! The path is decoded once, then normalised, then opened beneath the root by the kernel. Type, size and times come
 //! from the open descriptor, never from the name. A document in the cache is compared with what is at its path before each
-//! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once.
+//! use. What the operator adds (`rules`, with `glob` and `cors`) is in its field lines, which are made once. The tag of a large
+//! file without a date is a hash of its content (`content_tag`), for which its first responses wait (`tagging`).
 
 mod accept;
 mod cache;
 mod conditional;
 mod content;
+mod content_tag;
 mod cors;
 mod document;
 mod encoding;
@@ -41,6 +43,7 @@ mod refusal;
 mod root;
 mod rows;
 mod rules;
+mod tagging;
 mod type_table;
 mod view;
 
@@ -58,6 +61,7 @@ use crate::http1::{Arrival, Method, Reply, Request, Response, Service, Status, T
 use crate::sys::descriptor::duplicate;
 
 use cache::{Bounds, Cache};
+use content_tag::TagTable;
 use document::Document;
 use error_page::ErrorPages;
 use finding::Instead;
@@ -135,6 +139,7 @@ pub struct FileService<O = Unobserved> {
     options: Options,
     listings: ListingMemory,
     cache: RefCell<Cache<Rc<Document>>>,
+    tags: TagTable,
     errors: Arc<ErrorPages>,
     /// Counts the received pieces of input.
     piece: Cell<u64>,
@@ -196,6 +201,7 @@ impl<O: Observer> FileService<O> {
             options,
             listings: ListingMemory::default(),
             cache,
+            tags: TagTable::default(),
             errors,
             piece: Cell::new(0),
             hints: Hints::default(),
@@ -263,7 +269,8 @@ impl<O: Observer> FileService<O> {
     #[inline(never)]
     fn open_and_serve(&self, asked: PathRequest<'_>, key: &[u8]) -> Reply {
         let now = asked.now;
-        let found = self.find(asked, Variant::Accepted).map(Rc::new);
+        let found = self.find(asked, Variant::Accepted).and_then(|found| self.document(asked, found));
+        let found = found.map(Rc::new);
         let mut cache = self.cache.borrow_mut();
         match &found {
             Ok(document) if document.is_settled() => {
@@ -281,7 +288,7 @@ impl<O: Observer> FileService<O> {
                 self.complete(asked.request, &mut response);
                 response.into()
             }
-            Instead::Listing(reply) => reply,
+            Instead::Reply(reply) => reply,
             Instead::Fallback => self.serve(PathRequest { path: FALLBACK, ..asked }),
         }
     }
@@ -297,19 +304,28 @@ impl<O: Observer> FileService<O> {
 
     /// As [`FileService::send`], for a sibling in another encoding and for responses that depend on the origin.
     fn send_special(&self, asked: PathRequest<'_>, document: &Document) -> Reply {
-        let response = match document.is_encoded() && is_ranged(asked.request) {
-            true => self.respond_to_range(asked, document),
-            false => Ok(document::respond(asked.request, document, asked.now)),
+        let original = match document.is_encoded() && is_ranged(asked.request) {
+            true => self.original(asked).map(Some),
+            false => Ok(None),
         };
-        match response {
-            Ok(mut response) => {
-                if let Some(rules) = &self.options.rules {
-                    rules.allow_origin(asked.request, &mut response);
-                }
-                response.into()
+        let rules = self.options.rules.as_deref();
+        match original {
+            Ok(original) => {
+                document::respond_special(asked.request, document, original.as_ref(), rules, asked.now).into()
             }
             Err(instead) => self.send_instead(asked, instead),
         }
+    }
+
+    /// The original of the sibling that is sent for this path. It is opened each time: few clients request parts of a file
+    /// that is small enough to have siblings.
+    fn original(&self, asked: PathRequest<'_>) -> Result<Document, Instead> {
+        let original = self.find(asked, Variant::Original)?;
+        if !O::IS_ALONE && original.is_due() {
+            // The response needs both documents, and keeps its own.
+            return Err(self.tag(asked, self.find(asked, Variant::Accepted)?)?);
+        }
+        self.document(asked, original)
     }
 
     /// Adds the fields of the rules to a response without a file.
@@ -319,22 +335,6 @@ impl<O: Observer> FileService<O> {
             let names = path.map(|path| path.names());
             rules.complete(request, names.as_ref(), response);
         }
-    }
-
-    /// Responds to a request with a range, for which `encoded` would be sent if it had none. Ranges are those of the
-    /// original, because most clients continue a download of decoded bytes. It is opened each time: few ask for parts of
-    /// a file that is small enough to have siblings.
-    fn respond_to_range(&self, asked: PathRequest<'_>, encoded: &Document) -> Result<Response, Instead> {
-        let PathRequest { request, now, .. } = asked;
-        let original = self.find(asked, Variant::Original)?;
-        if range::is_of_original(request, &encoded.validators, &original.validators) {
-            let response = document::respond(request, &original, now);
-            if response.status != Status::OK {
-                return Ok(response);
-            }
-        }
-        // The range is ignored, as if there were none.
-        Ok(document::respond(request, encoded, now))
     }
 
     /// The cache key of a request: the path as it was sent, and the fields that decide between encodings.

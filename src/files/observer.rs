@@ -7,6 +7,9 @@ use std::cell::RefCell;
 
 /// Takes notes of decisions. It is passed by value.
 pub trait Observer: Copy {
+    /// Whether no other connection waits while a request is answered: all is decided at once.
+    const IS_ALONE: bool;
+
     /// Notes what was decided in this step: `path`, `file`, `links`, `variant`, `type`, `caching`, `conditions`, or
     /// another word. Call it where the decision is made.
     fn note(self, step: &'static str, text: impl FnOnce() -> String);
@@ -17,6 +20,8 @@ pub trait Observer: Copy {
 pub struct Unobserved;
 
 impl Observer for Unobserved {
+    const IS_ALONE: bool = false;
+
     #[inline(always)]
     fn note(self, _step: &'static str, _text: impl FnOnce() -> String) {}
 }
@@ -36,6 +41,8 @@ impl Decisions {
 }
 
 impl Observer for &Decisions {
+    const IS_ALONE: bool = true;
+
     fn note(self, step: &'static str, text: impl FnOnce() -> String) {
         let text = text();
         self.notes.borrow_mut().push((step, text));

@@ -11,17 +11,16 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::error_page::ErrorPages;
+use super::error_page::LateError;
 use super::listing::{EntryFacts, Listing, ListingMemory, ListingOverflow, MAX_NAMES};
 use super::path::{Dotfiles, ResolvedPath, is_served};
 use super::refusal::{Refusal, refuse};
 use super::root::{OpenOutcome, Root};
 use super::rows::{self, Rows};
 use super::view::View;
-use crate::clock::Instant;
+use crate::clock::{Instant, Now};
 use crate::http1::{Body, Response, Status, StepwiseResponse};
 use crate::sys::directory::{FoundName, NameKind, NameReader};
 
@@ -159,26 +158,18 @@ pub(super) struct Listed {
     pub(super) reading: Reading,
     /// The response without its body.
     pub(super) head: Response,
-    pub(super) errors: Arc<ErrorPages>,
-    /// Whether the client gets errors as pages.
-    pub(super) is_html: bool,
-    /// The field lines that are added to errors.
-    pub(super) error_lines: Vec<u8>,
+    pub(super) error: LateError,
 }
 
 impl StepwiseResponse for Listed {
-    fn step(&mut self) -> Option<Response> {
+    fn step(&mut self, _now: Now) -> Option<Response> {
         Some(match self.reading.step()? {
             Ok(rows) => {
                 let mut response = std::mem::replace(&mut self.head, Response::new(Status::OK));
                 response.body = Body::Made(Box::new(rows));
                 response
             }
-            Err(refusal) => {
-                let mut response = self.errors.page(refusal, self.is_html);
-                response.field_lines(&self.error_lines);
-                response
-            }
+            Err(refusal) => self.error.respond(refusal),
         })
     }
 }

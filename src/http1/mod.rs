@@ -37,7 +37,7 @@ pub use error::Error;
 pub use framing::{BodyFraming, BodyWriter, ResponseFacts, ResponseFraming};
 pub use grammar::{is_host_and_port, is_tchar, list, trim_ows};
 pub use head::{FEW_FIELDS, FieldSpace, Head, MAX_FIELDS, field_space};
-pub use request::{Arrival, Fields, Method, Request, RequestNeeds, Target, Version};
+pub use request::{Arrival, Fields, KeptRequest, Method, Request, RequestNeeds, Target, Version};
 pub(crate) use response::decimal;
 pub use response::{Body, Response, ResponseHead};
 pub use service::{Completion, PendingResponse, Progress, Reply, Service, StepwiseResponse};

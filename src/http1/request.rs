@@ -147,6 +147,74 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// Returns a copy that does not borrow from the input.
+    #[must_use]
+    pub fn keep(&self) -> KeptRequest {
+        let target = match self.target {
+            Target::Path { path, query } => {
+                KeptTarget::Path { path: path.into(), query: query.map(Into::into) }
+            }
+            Target::Authority => KeptTarget::Authority,
+            Target::Asterisk => KeptTarget::Asterisk,
+        };
+        KeptRequest {
+            line: self.line.into(),
+            target,
+            fields: self.fields.iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            version: self.version,
+            framing: self.framing,
+            keep_alive: self.keep_alive,
+            expects_continue: self.expects_continue,
+        }
+    }
+}
+
+/// A copy of a request, for a service whose response takes several turns. It is as long as the head.
+#[derive(Debug)]
+pub struct KeptRequest {
+    line: Box<[u8]>,
+    target: KeptTarget,
+    fields: Vec<(Box<str>, Box<[u8]>)>,
+    version: Version,
+    framing: BodyFraming,
+    keep_alive: bool,
+    expects_continue: bool,
+}
+
+/// As [`Target`].
+#[derive(Debug)]
+enum KeptTarget {
+    Path { path: Box<[u8]>, query: Option<Box<[u8]>> },
+    Authority,
+    Asterisk,
+}
+
+impl KeptRequest {
+    /// Calls `read` with the request, whose time of arrival is unknown.
+    pub fn with<T>(&self, read: impl FnOnce(&Request<'_>) -> T) -> T {
+        let fields: Vec<_> =
+            self.fields.iter().map(|(name, value)| httparse::Header { name, value }).collect();
+        let end = self.line.iter().position(|byte| *byte == b' ').unwrap_or(self.line.len());
+        let target = match &self.target {
+            KeptTarget::Path { path, query } => Target::Path { path, query: query.as_deref() },
+            KeptTarget::Authority => Target::Authority,
+            KeptTarget::Asterisk => Target::Asterisk,
+        };
+        read(&Request {
+            line: &self.line,
+            method: Method::from_token(&self.line[..end]),
+            target,
+            version: self.version,
+            fields: Fields(&fields),
+            framing: self.framing,
+            keep_alive: self.keep_alive,
+            expects_continue: self.expects_continue,
+            arrival: Arrival::Unknown,
+        })
+    }
+}
+
 /// The properties of a request that the connection needs after its head has been consumed.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestNeeds {

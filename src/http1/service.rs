@@ -44,8 +44,9 @@ pub enum Reply {
 /// Makes a response by work that is too long for one turn of the loop, such as reading a large directory. It is dropped
 /// when the client is gone, and is [`Send`] because a driver may move connections between threads.
 pub trait StepwiseResponse: fmt::Debug + Send {
-    /// Does the next step, of about a millisecond. Returns the response after the last one.
-    fn step(&mut self) -> Option<Response>;
+    /// Does the next step, of about a millisecond; all steps of one turn get the same time. Returns the response after the
+    /// last one.
+    fn step(&mut self, now: Now) -> Option<Response>;
 }
 
 impl From<Response> for Reply {

@@ -13,7 +13,7 @@ pub const FIRST_PASSED: RawFd = 3;
 
 /// What `fstat(2)` returns for an open descriptor. Size, times and type come from one call on the *same* descriptor
 /// that is sent from, so they cannot belong to different files (RULES B16).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Metadata {
     /// The type of the file.
     pub kind: FileKind,
@@ -30,7 +30,7 @@ pub struct Metadata {
 }
 
 /// A time of a file, as the kernel tells it. A file system may hold any number, so no arithmetic is done on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileTime {
     /// Seconds since 1970; negative before.
     pub seconds: i64,
@@ -65,7 +65,7 @@ impl Metadata {
 }
 
 /// The types of file that a file server tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// A regular file.
     Regular,

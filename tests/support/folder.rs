@@ -10,9 +10,21 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Where Linux has a file system in memory.
+    pub const MEMORY: &'static str = "/dev/shm";
+
     /// Creates `root/` with the files of the corpus (`/`, `/ok`, `/sub/`, `/big`), and `secret` beside it.
     pub fn new() -> Self {
-        let folder = Self { place: tempfile::tempdir().expect("a temporary folder") };
+        Self::at(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    /// As [`Folder::new`], on another file system if there is one in memory.
+    pub fn in_memory() -> Self {
+        tempfile::tempdir_in(Self::MEMORY).map_or_else(|_| Self::new(), Self::at)
+    }
+
+    fn at(place: tempfile::TempDir) -> Self {
+        let folder = Self { place };
         fs::create_dir_all(folder.root().join("sub")).expect("folders");
         fs::write(folder.place.path().join("secret"), SECRET).expect("secret");
         folder.write("index.html", "<html>index</html>");

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -212,6 +213,19 @@ impl Server {
         Client::connect(self.address())
     }
 
+    /// The longest response time of another client's small requests (`/ok`), until `stop`.
+    pub fn longest_wait(&self, stop: &AtomicBool) -> Duration {
+        let mut client = self.connect();
+        let mut longest = Duration::ZERO;
+        while !stop.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            assert_eq!(client.get("/ok", "").status, 200);
+            longest = longest.max(asked.elapsed());
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        longest
+    }
+
     pub fn master(&self) -> i32 {
         i32::try_from(self.child.id()).expect("a pid")
     }
@@ -257,6 +271,16 @@ impl Server {
     /// Its child processes.
     pub fn children(&self) -> Vec<i32> {
         children(self.master())
+    }
+}
+
+/// Stops the other threads of a test, also when it fails.
+#[derive(Debug)]
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

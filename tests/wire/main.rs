@@ -22,6 +22,7 @@ mod options;
 mod pages;
 mod proxy_protocol;
 mod recording;
+mod replicas;
 mod rules_a;
 mod rules_b;
 mod rules_c;

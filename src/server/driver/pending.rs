@@ -20,7 +20,7 @@ impl Driver {
         let pending = match self.current.as_deref_mut() {
             Some(PendingRequest { reply: Reply::Pending(pending), .. }) => pending,
             Some(PendingRequest { reply: Reply::Stepwise(steps), .. }) => {
-                let response = steps.step();
+                let response = steps.step(cx.turn.now);
                 return self.after_step(response, cx);
             }
             _ => return false,

@@ -12,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Asker;
 use crate::support::rules::holds;
-use crate::support::server::eventually;
+use crate::support::server::{Stop, eventually};
 use crate::support::{Client, Folder, Front, Response, Server, parse_all, with_both_backends};
 
 /// More than any socket buffers.
@@ -148,15 +148,6 @@ fn b15_a_file_that_is_replaced_is_sent_to_its_end() {
         "old and new content complete × both backends × file cache off and on: 0 mixed bytes; new ETag",
         "0 mixed bytes; new ETag",
     );
-}
-
-/// Stops the other threads of a test, also when it fails.
-pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Swaps two names until `stop`, and counts the swaps.

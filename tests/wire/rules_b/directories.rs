@@ -39,19 +39,6 @@ fn resident(pid: i32) -> i64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// The longest response time of another client's small requests, until `stop`.
-fn longest_wait(server: &Server, stop: &AtomicBool) -> Duration {
-    let mut client = server.connect();
-    let mut longest = Duration::ZERO;
-    while !stop.load(Ordering::Relaxed) {
-        let asked = Instant::now();
-        assert_eq!(client.get("/ok", "").status, 200);
-        longest = longest.max(asked.elapsed());
-        thread::sleep(Duration::from_micros(200));
-    }
-    longest
-}
-
 fn first_byte(server: &Server, target: &str) -> Duration {
     let mut client = server.connect();
     let asked = Instant::now();
@@ -77,7 +64,7 @@ fn b21_a_directory_of_any_size_is_listed_whole() {
         let before = resident(server.workers[0]);
         let stop = AtomicBool::new(false);
         let (first, longest) = thread::scope(|scope| {
-            let other = scope.spawn(|| longest_wait(&server, &stop));
+            let other = scope.spawn(|| server.longest_wait(&stop));
             let tries = (0..3).map(|_| first_byte(&server, "/huge/"));
             let first = tries.min().expect("a try");
             stop.store(true, Ordering::Relaxed);
@@ -90,7 +77,7 @@ fn b21_a_directory_of_any_size_is_listed_whole() {
         assert_eq!(page.text().matches("<td>     0 B<td>").count(), 9_999, "sizes and times of all");
         let stop = AtomicBool::new(false);
         let (endless, longest_of_endless) = thread::scope(|scope| {
-            let other = scope.spawn(|| longest_wait(&server, &stop));
+            let other = scope.spawn(|| server.longest_wait(&stop));
             let page = server.connect().get("/endless/", "");
             stop.store(true, Ordering::Relaxed);
             (page, other.join().expect("the other client"))

@@ -12,11 +12,11 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::changing::Stop;
 use crate::support::dice::Dice;
 use crate::support::rules::holds;
+use crate::support::server::Stop;
 use crate::support::{Client, Folder, Server};
 
 /// Operations of the sequential test with each size of the cache; `STHENO_VERSIONS=40000` is the long form.
@@ -101,7 +101,7 @@ impl Model {
         self.changes += 1;
         let file = self.dice.pick(&FILES);
         let path = self.path(file);
-        match self.dice.below(10) {
+        match self.dice.below(11) {
             0..3 => self.write(file),
             3 => {
                 let content = self.content(file);
@@ -136,6 +136,15 @@ impl Model {
                 self.files.insert(file, None);
             }
             8 => self.swap_folder(),
+            9 => {
+                // As a reproducible build: a date that identifies no version.
+                let content = self.content(file);
+                fs::write(self.path("new"), &content).expect("a file");
+                let new = fs::File::open(self.path("new")).expect("it");
+                new.set_modified(UNIX_EPOCH + Duration::from_secs(1)).expect("a time");
+                fs::rename(self.path("new"), path).expect("a rename");
+                self.files.insert(file, Some(content));
+            }
             _ => self.replace_root(),
         }
     }
