@@ -161,7 +161,7 @@ class Applications(contextlib.ExitStack):
         self.balancer.wait(web.name, "UP")
         if not web.serves():
             raise Trouble(f"{web.name} serves an old release after {way}")
-        load.wait_for_more(100)
+        load.wait_for_more(50)
         after = self.balancer.answered()
         self.steps.append({"way": way, "web": web.name, "from": begun, "to": now(), "failed": load.shared.failed - failures,
                            "answers": {name: after[name] - before[name] for name in after}})
@@ -184,7 +184,7 @@ def rolling(trials, shop):
     """Upgrades every host in turn in three ways, under load."""
     name = f"Django, sessions in {shop.store}, {'sticky' if shop.is_sticky else 'not sticky'}"
     load, rounds = shop.load(clients=CLIENTS, rate=RATE), trials.some(3, 1)
-    load.wait_for_more(200)
+    load.wait_for_more(100)
     for number, way in enumerate(WAYS):
         for count in range(rounds):
             # The short form upgrades one host in each way.
