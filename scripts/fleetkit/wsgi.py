@@ -8,6 +8,7 @@ import pathlib
 import re
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic as now
 
 from chaoskit.clients import failed
@@ -132,9 +133,11 @@ STORES = {"redis": redis, "postgresql": postgresql}
 class Applications(contextlib.ExitStack):
     """A fleet that serves an application, with a store if it needs one."""
 
-    def __init__(self, store=None, is_sticky=False, options=()):
+    def __init__(self, store=None, is_sticky=False, options=(), changes=()):
         super().__init__()
         self.store, self.is_sticky, self.options, self.steps = store, is_sticky, options, []
+        # Of HAProxy's recipe.
+        self.changes = [*changes, *([] if is_sticky else [(WsgiBalancer.COOKIE, "")])]
 
     def __enter__(self):
         super().__enter__()
@@ -144,7 +147,7 @@ class Applications(contextlib.ExitStack):
             os.environ["SESSIONS"] = self.store
             self.callback(os.environ.pop, "SESSIONS")
         self.webs = [Application(host, self.options).start() for host in self.net.webs]
-        self.balancer = WsgiBalancer(self.net.lb, () if self.is_sticky else [(WsgiBalancer.COOKIE, "")])
+        self.balancer = WsgiBalancer(self.net.lb, self.changes)
         self.balancer.wait_all(self.webs)
         return self
 
@@ -178,6 +181,8 @@ def sessions(trials):
     for store, is_sticky in kinds:
         with Applications(store, is_sticky) as shop:
             rolling(trials, shop)
+    if not trials.quick:
+        crossings(trials)
 
 
 def rolling(trials, shop):
@@ -227,3 +232,18 @@ def shared(trials, shop, load, name):
 
 def shares(answers):
     return ", ".join(f"{name} {count / answers['BACKEND']:.1%}" for name, count in answers.items() if name != "BACKEND")
+
+
+def crossings(trials):
+    """POSTs at the moment when an old worker closes a connection because nothing came for a second: each client has a connection
+    of its own to a server, and pauses for two seconds."""
+    rounds, balance = 20, "    balance roundrobin\n"
+    with Applications("redis", True, changes=[(balance, f"{balance}    http-reuse never\n")]) as shop:
+        load = shop.load(clients=300, rate=150, spread=0.05)
+        load.wait_for_more(300)
+        for _ in trials.counted(rounds):
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(Application.reload, shop.webs))
+        seen = load.stop()
+        trials.row("fleet", f"Django, connections that no client shares: {rounds} reloads of all hosts at once",
+                   f"{seen.rate}, of them {load.posts:,} POST: {failed(seen.failures)}", "0 failed", not seen.failures, seen)
