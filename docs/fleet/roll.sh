@@ -5,7 +5,9 @@
 #     roll.sh upgrade web1 web2 web3    the program is new; it inherits the sockets
 #     roll.sh restart web1 web2 web3    everything is new, the options of the unit as well
 #
-# New files are on the hosts before. It runs where ssh needs no password and the status pages can be reached.
+# New files are on the hosts before. It runs where ssh reaches root (or a user that may run systemctl) without a password, and
+# where the status pages can be reached.
+# CHECK: the command that checks a configuration before a reload; `true` for none.
 # STATUS_PORT: port of the status pages (9100). WELL: checks in a row, a second apart, after which a host is well (3): more than
 # the checks of the balancer take. PATIENCE: seconds until a host has to be well (120).
 set -eu
@@ -40,20 +42,21 @@ change=${1-} before=
 [ $# -ge 2 ] || fail "usage: roll.sh reload|upgrade|restart HOST..."
 shift
 case $change in
-    # A reload with a broken file changes nothing, and nobody would notice here: it is checked before.
-    reload) command='stheno --check --config /etc/stheno/stheno.toml && systemctl reload stheno' ;;
+    # A reload with a broken file has no effect, and `systemctl reload` may not say so: the file is checked before.
+    reload) command="${CHECK:-stheno --check --config /etc/stheno/stheno.toml} && systemctl reload stheno" ;;
     upgrade) command='systemctl kill --kill-whom=main --signal=USR2 stheno' ;;
     restart) command='systemctl restart stheno' ;;
     *) fail "there is no $change: reload, upgrade or restart" ;;
 esac
 
 for host in "$@"; do
-    # One that is away already is the one that the fleet can spare.
+    # A host that is away already uses up the spare one.
     for other in "$@"; do
         is_well "$other" || fail "$other is not well; $host and those after it were not changed"
     done
     [ "$change" = reload ] || before=$(started "$host")
     ssh -o BatchMode=yes -o ConnectTimeout=5 "$host" "$command" || fail "$host: '$command' fails"
-    await "$host" "$before" || fail "$host is not well $patience s after its $change; the hosts after it were not changed"
+    await "$host" "$before" || fail \
+        "$host: no healthy new server $patience s after its $change (see journalctl -u stheno there); the hosts after it were not changed"
     echo "$host: $change is done"
 done

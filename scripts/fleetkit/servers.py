@@ -189,7 +189,7 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
-    title, server_changes = "nginx", [('proxy-protocol = "10.77.0.2"', 'forwarded-from = "10.77.0.2"')]
+    title, server_changes = "nginx", [('proxy-protocol = ["10.77.0.2"]', 'forwarded-from = ["10.77.0.2"]')]
 
     def __init__(self, host, changes=()):
         if not which("nginx"):

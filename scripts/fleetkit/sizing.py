@@ -97,7 +97,7 @@ def costs(load):
     response = between([(length, figure(name, row)) for length, row in rows], load.bytes)
     return [("the response" + (" over TLS" if load.tls else ""), response),
             ("a line of the access log", figure(bench, "1 KiB, 64 connections, a line for each in a file") - one),
-            ("a second worker beside it", figure(bench, "1 KiB, 64 connections, 2 workers") - one),
+            ("more workers beside it, as measured with two", figure(bench, "1 KiB, 64 connections, 2 workers") - one),
             (f"a new connection for {load.new:.0%}", load.new * fresh)]
 
 
@@ -142,11 +142,11 @@ def steps(load, machine):
     cores, gbit, gib = load.rps * found["micros"] / 1e6, found["bits"] / 1e9, found["held"] / 2**30
     lines = [f"CPU          {show(load.rps)} requests/s x {found['micros']:.2f} µs = {show(cores)} cores",
              *(f"             {cost:10.2f} µs  {name}" for name, cost in costs(load) if cost),
-             f"             a host has {show(machine.cores)} x {machine.busy:.0%}: {need['CPU']}",
+             f"             a host has {show(machine.cores)} cores x {machine.busy:.0%}: {need['CPU']}",
              f"network      {show(load.rps)} x ({show(load.bytes)} + {HEAD}) B x {FRAMING:.2f} = {show(gbit)} Gbit/s",
-             f"             a host has {show(machine.nic)} x {machine.full:.0%}: {need['network']}",
+             f"             a host has {show(machine.nic)} Gbit/s x {machine.full:.0%}: {need['network']}",
              f"memory       {show(load.connections)} connections x ({own:.0f} + {kernel:.0f}) B = {show(gib)} GiB",
-             f"             a host has {show(machine.memory)} x {machine.held:.0%}: {need['memory']}",
+             f"             a host has {show(machine.memory)} GiB x {machine.held:.0%}: {need['memory']}",
              f"descriptors  {show(machine.cores)} workers x ({machine.descriptors:,.0f} - 1,064) / 2 x {machine.shared:.0%}",
              f"             = {show(room(machine))} connections of a host: {need['descriptors']}",
              f"hosts        {found['least']:,} for the load ({found['first']} is the first limit)",
@@ -171,8 +171,8 @@ def table():
     machine = Machine()
     lines = [f"A host has {machine.cores} cores and workers, a network card of {machine.nic} Gbit/s, {machine.memory} GiB and "
              f"{machine.descriptors:,} descriptors for each worker; {machine.busy:.0%}, {machine.full:.0%}, {machine.held:.0%} "
-             f"and {machine.shared:.0%} of them are planned with.", "",
-             "| load | requests/s | body | connections | cores | Gbit/s | GiB for connections | first limit | hosts | + lost "
+             f"and {machine.shared:.0%} of them are planned with. Connections are kept, except in the row with TLS (5% new).", "",
+             "| load | requests/s | body | connections | cores, in all | Gbit/s, in all | GiB for connections | first limit | hosts | + lost "
              "| + restart | all |", "|---" * 12 + "|"]
     for name, load in TABLE:
         found = hosts(load, machine)
@@ -225,7 +225,7 @@ def main(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rps", type=positive, help="requests a second, all hosts together")
     parser.add_argument("--bytes", type=size, help="mean size of a body")
-    parser.add_argument("--connections", type=positive, help="connections that are open at once")
+    parser.add_argument("--connections", type=positive, help="connections that are open at once: those of clients, or of a balancer")
     parser.add_argument("--tls", action="store_true", help="the hosts speak TLS, and not a proxy before them")
     parser.add_argument("--new", type=share, default=0.0, help="share of the requests that bring a new connection (0)")
     parser.add_argument("--cores", type=positive, default=machine.cores, help=f"of a host ({machine.cores})")
@@ -242,7 +242,7 @@ def main(argv=None):
             write_part(PAGE, mark, text)
         return 0
     if missing := [name for name in ("rps", "bytes", "connections") if getattr(options, name) is None]:
-        parser.error(f"give --{' and --'.join(missing)} as well, or --docs")
+        parser.error(f"give --{' and --'.join(missing)} as well (an estimate will do)")
     if not options.busy:
         parser.error("--busy has to be more than 0")
     print("\n".join(steps(Load(options.rps, options.bytes, options.connections, options.tls, options.new),
