@@ -13,8 +13,10 @@ def fronts(trials):
         addressed(trials, fleet, "HAProxy, by the PROXY protocol")
     with trials.fleet(options=("--access-log", "/run/access.log"), front=Nginx) as fleet:
         count = trials.some(200, 10)
-        wrong = [one for one in trials.counted(count) if not fetch(fleet, "https://lb", "--http2", "--cacert", fleet.balancer.certificate)]
-        trials.row("fronts", "nginx with TLS and HTTP/2, by curl", f"{count} rounds of all files, {len(wrong)} wrong", "0 wrong", not wrong)
+        by_tls = "--http2", "--cacert", fleet.balancer.certificate
+        wrong = [one for one in trials.counted(count) if not fetch(fleet, "https://lb", *by_tls)]
+        trials.row("fronts", "nginx with TLS and HTTP/2, by curl", f"{count} rounds of all files, {len(wrong)} wrong", "0 wrong",
+                   not wrong)
         addressed(trials, fleet, "nginx, by X-Forwarded-For")
         behind_nginx(trials, fleet)
 
@@ -22,8 +24,8 @@ def fronts(trials):
 def fetch(fleet, base, *options):
     """Fetches every file by one curl on load1; returns whether HTTP and all bytes are right."""
     contents = fleet.trials.contents
-    words = ["curl", "-sS", "--fail", "-w", "%{stderr}%{http_version} "] + list(options)
-    done = fleet.net.load1.output(*words, *(f"{base}/{name}" for name in contents))
+    urls = (f"{base}/{name}" for name in contents)
+    done = fleet.net.load1.output("curl", "-sS", "--fail", "-w", "%{stderr}%{http_version} ", *options, *urls)
     versions = set(done.stderr.decode().split())
     return done.stdout == b"".join(contents.values()) and versions == ({"2"} if "--http2" in options else {"1.1"})
 
@@ -47,7 +49,7 @@ def behind_nginx(trials, fleet):
     seen = load.stop()
     if not seen.took:
         raise Trouble("no answer through nginx")
-    trials.row("fronts", f"{len(fleet.webs)} hosts upgraded behind nginx, by HUP, USR2, and stop and start", summary(seen), "0 failed",
-               not seen.failures, seen)
+    trials.row("fronts", f"{len(fleet.webs)} hosts upgraded behind nginx, by HUP, USR2, and stop and start", summary(seen),
+               "0 failed", not seen.failures, seen)
 
 
