@@ -20,9 +20,18 @@ pub(super) fn is_settled(time: FileTime, now: SystemTime) -> bool {
     time.age(now).is_some_and(|age| age > tick)
 }
 
-/// Whether a modification time says when a file was modified. Reproducible builds set 0 or 1.
-pub(super) fn is_date(modified: FileTime) -> bool {
-    modified.seconds > 1
+/// The first second after the dates that builds give to all files: 1970-01-01, 1980-01-01 (zip), 1985-10-26 (npm),
+/// 2000-01-01.
+const FIRST_TELLING: i64 = 946_771_200;
+
+/// Whether a time tells the versions of a file apart.
+pub(super) fn is_telling(time: FileTime) -> bool {
+    time.seconds >= FIRST_TELLING
+}
+
+/// The time that shows a change of the file: that of its content, unless that is one of a build.
+pub(super) fn telling_time(metadata: &Metadata) -> FileTime {
+    if is_telling(metadata.modified) { metadata.modified } else { metadata.changed }
 }
 
 /// The validators of a file (RFC 9110 §8.8).
@@ -32,6 +41,8 @@ pub(super) struct Validators {
     etag: Option<String>,
     /// To the second, and never later than now (RFC 9110 §8.8.2.1).
     last_modified: Option<SystemTime>,
+    /// The date is none that builds give to all versions.
+    is_date_telling: bool,
 }
 
 /// The result of a request's preconditions.
@@ -50,24 +61,25 @@ impl Validators {
     /// file, even links to the same inode.
     ///
     /// The tag is that of the content, or of size and modification time: replicas of a file have the same. Container images
-    /// and build systems give all their files a date in 1970, which identifies none, so there is no `Last-Modified`, and the
-    /// content of a large file is hashed, too (`content_tag`). Without a hash, because such a file is too large for that or
-    /// changes without a pause, its tag is of the time of the last change, which no call can set, and of the inode: those of
-    /// one machine. A tag is weak, and matches none, as long as a later change could have the same.
+    /// and build systems give all their files one date, which identifies none, so the content of a large file is hashed, too
+    /// (`content_tag`). Without a hash, because such a file is too large or too slow for that or changes without a pause, its
+    /// tag is of the time of the last change, which no call can set, and of the inode: those of one machine. A tag is weak, and
+    /// matches none, as long as a later change could have the same, and where the file system has no time of the last change.
+    /// The first seconds of 1970 are no `Last-Modified`.
     pub(super) fn of(metadata: &Metadata, hash: Option<u64>, coding: Option<&str>, now: Now) -> Self {
         let Metadata { modified, changed, size, .. } = *metadata;
-        let has_date = is_date(modified);
-        let identifying = if has_date { modified } else { changed };
+        let (has_date, is_date_telling) = (modified.seconds > 1, is_telling(modified));
+        let telling = telling_time(metadata);
         let nanoseconds =
             |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
         let mut etag = String::with_capacity(48);
         // Writing into a String cannot fail.
         let _ = match hash {
             Some(hash) => write!(etag, "\"{hash:016x}-{size:x}"),
-            None if !is_settled(identifying, now.wall) => {
+            None if !is_settled(telling, now.wall) || !is_telling(telling) => {
                 write!(etag, "W/\"{:x}-{size:x}", nanoseconds(changed))
             }
-            None if has_date => write!(etag, "\"{:x}-{size:x}", nanoseconds(modified)),
+            None if is_date_telling => write!(etag, "\"{:x}-{size:x}", nanoseconds(modified)),
             None => write!(etag, "\"{:x}-{size:x}-{:x}", nanoseconds(changed), metadata.inode),
         };
         if let Some(coding) = coding {
@@ -76,7 +88,7 @@ impl Validators {
         }
         etag.push('"');
         let last_modified = has_date.then(|| to_seconds(modified.to_system().min(now.wall)));
-        Self { etag: Some(etag), last_modified }
+        Self { etag: Some(etag), last_modified, is_date_telling }
     }
 
     /// Adds `ETag` and `Last-Modified`.
@@ -92,7 +104,7 @@ impl Validators {
     /// Whether `If-Range` (RFC 9110 §13.1.5) has the strong tag or the exact date of this file.
     pub(super) fn matches_if_range(&self, value: &[u8]) -> bool {
         match parse_date(value) {
-            Some(date) => self.last_modified == Some(date),
+            Some(date) => self.is_date_telling && self.last_modified == Some(date),
             None => self.matches(value),
         }
     }
@@ -205,6 +217,7 @@ mod tests {
             size: 5,
             inode: 7,
             device: 1,
+            links: 1,
             changed: FileTime { seconds: 1_500_000_000, nanoseconds: 5 },
             modified: FileTime { seconds, nanoseconds: 123_456_789 },
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use foldhash::quality::FixedState;
 
-use super::conditional::is_settled;
+use super::conditional::{is_settled, is_telling, telling_time};
 use crate::chat::{Chunk, FileSlice, Unchanged};
 use crate::clock::Now;
 use crate::http1::Body;
@@ -37,6 +37,7 @@ const SAMPLE: usize = 4 * 1024;
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Small(Arc<[u8]>),
+    /// An open file, and the time that shows its last change.
     Large(FileSlice, FileTime),
 }
 
@@ -58,8 +59,9 @@ impl Content {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
                     ends => ends?,
                 };
-                let version = FileVersion { size, modified, ends, name: name.into() };
-                return Ok(Some(Self::Large(FileSlice::checked(file, size, version), modified)));
+                let last_change = (!is_telling(modified)).then_some((found.changed, found.links));
+                let version = FileVersion { size, modified, last_change, ends, name: name.into() };
+                return Ok(Some(Self::Large(FileSlice::checked(file, size, version), telling_time(found))));
             }
         };
         // The time of the last change may differ: a rename is none of the content.
@@ -94,7 +96,7 @@ impl Content {
     pub(super) fn whole(&self, now: Now) -> Body {
         match self {
             Self::Small(bytes) => Body::Shared(Arc::clone(bytes)),
-            Self::Large(slice, modified) => Body::File(sendable(slice.clone(), *modified, now)),
+            Self::Large(slice, changed) => Body::File(sendable(slice.clone(), *changed, now)),
         }
     }
 
@@ -105,13 +107,13 @@ impl Content {
                 let at = |position| usize::try_from(position).unwrap_or(usize::MAX).min(bytes.len());
                 Chunk::Bytes(bytes[at(first)..at(first + len)].to_vec())
             }
-            Self::Large(slice, modified) => Chunk::File(sendable(slice.slice(first, len), *modified, now)),
+            Self::Large(slice, changed) => Chunk::File(sendable(slice.slice(first, len), *changed, now)),
         }
     }
 }
 
-fn sendable(mut slice: FileSlice, modified: FileTime, now: Now) -> FileSlice {
-    slice.is_copied = modified.age(now.wall).is_none_or(|age| age < HOT);
+fn sendable(mut slice: FileSlice, changed: FileTime, now: Now) -> FileSlice {
+    slice.is_copied = changed.age(now.wall).is_none_or(|age| age < HOT);
     slice
 }
 
@@ -120,6 +122,8 @@ fn sendable(mut slice: FileSlice, modified: FileTime, now: Now) -> FileSlice {
 struct FileVersion {
     size: u64,
     modified: FileTime,
+    /// Where the modification time tells nothing: the time of the last change, and the number of links.
+    last_change: Option<(FileTime, u64)>,
     /// A hash of its first and last bytes.
     ends: u64,
     name: PathBuf,
@@ -130,10 +134,14 @@ impl Unchanged for FileVersion {
     /// size does, so a change without another size may be the begin of an append; the clock tells for how long.
     fn check(&self, file: BorrowedFd<'_>) -> io::Result<()> {
         let found = metadata(file)?;
-        if found.size == self.size && found.modified == self.modified {
+        // Another number of links moves the time as well: a deployment has renamed a new file over this one.
+        let shows_write =
+            |(changed, links): (FileTime, u64)| found.changed != changed && found.links == links;
+        let is_same = found.size == self.size && found.modified == self.modified;
+        if is_same && !self.last_change.is_some_and(shows_write) {
             return Ok(());
         }
-        let may_grow = found.size == self.size && !is_settled(found.modified, SystemTime::now());
+        let may_grow = found.size == self.size && !is_same && !is_settled(found.modified, SystemTime::now());
         if (found.size > self.size || may_grow) && hash_of_ends(file, self.size)? == self.ends {
             return Ok(());
         }

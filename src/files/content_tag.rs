@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use foldhash::quality::{FixedState, RandomState};
 
-use super::conditional::{is_date, is_settled};
+use super::conditional::{is_settled, is_telling};
 use super::content::Content;
 use crate::clock::{Instant, Now};
 use crate::sys::descriptor::{Metadata, metadata, read_at};
@@ -61,10 +61,11 @@ impl ContentTag {
     /// The tag of a version that nobody has hashed; `None` if the validators of the file are made of other things.
     ///
     /// The time of the last change tells whether the file changes while it is read, so a version is hashed only when a later
-    /// change would show in that time.
+    /// change would show in that time. Some mounts have no such time, and show another one.
     pub(super) fn of(content: &Content, version: &Metadata, now: Now) -> Option<Self> {
         let is_large = matches!(content, Content::Large(..)) && version.size <= MAX_HASHED;
-        let is_wanted = is_large && !is_date(version.modified) && is_settled(version.changed, now.wall);
+        let shows_changes = is_telling(version.changed) && is_settled(version.changed, now.wall);
+        let is_wanted = is_large && !is_telling(version.modified) && shows_changes;
         is_wanted.then(|| Self { version: *version, progress: Mutex::default(), hash: OnceLock::new() })
     }
 

@@ -123,6 +123,7 @@ impl<O: Observer> FileService<O> {
             types: self.options.types.clone(),
             error: LateError::new(&self.errors, request, &added),
             place: self.tags.place(),
+            begun: asked.now.monotonic,
         };
         let first = tagged.step(asked.now);
         Ok(Instead::Reply(first.map_or_else(|| Reply::Stepwise(Box::new(tagged)), Reply::Ready)))

@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -21,9 +22,13 @@ use super::path::ResolvedPath;
 use super::refusal::{Refusal, refuse};
 use super::rules::Rules;
 use super::type_table::TypeTable;
-use crate::clock::Now;
+use crate::clock::{Instant, Now};
 use crate::http1::{KeptRequest, Response, StepwiseResponse};
 use crate::sys::descriptor::{duplicate, metadata};
+
+/// The longest time that a response waits. A slow disk needs longer for a large file: the response then has the tag of this
+/// machine, and what is hashed so far is kept for the next request.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A document whose tag may not be known yet.
 #[derive(Debug)]
@@ -114,12 +119,14 @@ pub(super) struct Tagged {
     pub(super) types: Option<Arc<TypeTable>>,
     pub(super) error: LateError,
     pub(super) place: TurnPlace,
+    pub(super) begun: Instant,
 }
 
 impl StepwiseResponse for Tagged {
     fn step(&mut self, now: Now) -> Option<Response> {
+        let is_late = now.monotonic.saturating_duration_since(self.begun) >= LONGEST_WAIT;
         for document in &mut self.documents {
-            if !document.is_due() {
+            if is_late || !document.is_due() {
                 continue;
             }
             if !self.place.takes(now.monotonic) {
