@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{content, get, put, set_time, tag};
-use crate::support::rules::holds;
+use crate::support::rules::{holds, not_run};
 use crate::support::server::{Stop, eventually, run};
+use crate::support::strace::{NO_STRACE, Strace};
 use crate::support::{Folder, Front, Response, Server};
 
 const LARGE: u64 = 96 * 1024 * 1024;
@@ -184,6 +185,25 @@ fn a_client_that_leaves_is_forgotten() {
     }
     assert!(tag(&server.connect().ask(HEAD)).starts_with('"'));
     assert!(server.stop().success());
+}
+
+/// A file that cannot be read to its end has no tag and no response but an error; the next request begins where it ended.
+#[test]
+fn a_file_that_cannot_be_hashed_is_an_error() {
+    let folder = folder_with(LARGE);
+    let server = Server::start(&folder.root(), &[]);
+    settle(&server);
+    {
+        // The first three look for its type and its ends.
+        let Some(_strace) = Strace::inject(server.workers[0], &["pread64:error=EIO:when=20+"]) else {
+            return not_run("B27", NO_STRACE);
+        };
+        let response = server.connect().get("/huge", "");
+        assert_eq!((response.status, response.field("ETag")), (500, None));
+        server.wait_for("cannot serve huge: ");
+    }
+    assert!(tag(&server.connect().ask(HEAD)).starts_with('"'));
+    holds("B27", "pread EIO while a file is hashed: 500 and a line", "as said");
 }
 
 /// A drain waits for a response whose tag is being made.
