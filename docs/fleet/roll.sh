@@ -54,7 +54,10 @@ for host in "$@"; do
     for other in "$@"; do
         is_well "$other" || fail "$other is not well; $host and those after it were not changed"
     done
-    [ "$change" = reload ] || before=$(started "$host")
+    if [ "$change" != reload ]; then
+        before=$(started "$host")
+        [ -n "$before" ] || fail "$host: its metrics do not say when it was started; it and those after it were not changed"
+    fi
     ssh -o BatchMode=yes -o ConnectTimeout=5 "$host" "$command" || fail "$host: '$command' fails"
     await "$host" "$before" || fail \
         "$host: no healthy new server $patience s after its $change (see journalctl -u stheno there); the hosts after it were not changed"

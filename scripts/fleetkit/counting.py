@@ -34,7 +34,10 @@ class SessionClient(TimedClient):
         if status != 200:
             self.is_unsure |= method == "POST"
             raise Failure("status", f"{method}: {status}")
-        self.compare(method, json.loads(body))
+        try:
+            self.compare(method, json.loads(body))
+        except (ValueError, KeyError) as error:
+            raise Failure("wrong", f"{method}: {type(error).__name__}: {error}") from error
         return len(body)
 
     def exchange(self, method):

@@ -9,7 +9,7 @@ from .servers import Nginx
 def fronts(trials):
     """HAProxy and nginx in front: addresses, TLS, and upgrades behind nginx."""
     with trials.fleet(options=("--access-log", "/run/access.log")) as fleet:
-        fetch(fleet, "http://lb")
+        trials.row("fronts", "HAProxy, by curl", "all files", "0 wrong", fetch(fleet, "http://lb"))
         addressed(trials, fleet, "HAProxy, by the PROXY protocol")
     with trials.fleet(options=("--access-log", "/run/access.log"), front=Nginx) as fleet:
         count = trials.some(200, 10)

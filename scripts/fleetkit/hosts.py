@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 
-from lib import ENDING, Trouble, proc, until
+from lib import ENDING, Missing, Trouble, proc, until
 from lib.server import PR_SET_PDEATHSIG, Child
 from lib.setup import which
 
@@ -32,16 +32,16 @@ def numbers(webs):
 
 
 def isolation(programs):
-    """The words that start a program in namespaces of its own; raises `Trouble` where that is not allowed, or one of the
+    """The words that start a program in namespaces of its own; raises `Missing` where that is not allowed, or one of the
     `programs` is missing."""
     if missing := [name for name in ["unshare", *programs] if not which(name)]:
-        raise Trouble(f"not installed here: {', '.join(missing)}")
+        raise Missing(f"not installed here: {', '.join(missing)}")
     words = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     for more in [[], ["--user", "--map-root-user"]]:
         if subprocess.run([*words, *more, "ip", "link", "add", "name", "br0", "type", "bridge"], stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, check=False).returncode == 0:
             return [*words, *more]
-    raise Trouble("this user may not make network namespaces: run it as root, or allow user namespaces")
+    raise Missing("this user may not make network namespaces: run it as root, or allow user namespaces")
 
 
 def is_inside():

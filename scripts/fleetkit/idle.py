@@ -20,5 +20,7 @@ def idle(trials):
             load = fleet.load(clients=100, rate=100 / LIMIT, spread=0.01, kind=Together)
             load.wait_for_more(trials.some(10_000, 500))
             seen = load.stop()
-            trials.row("idle", f"{front.title} in front, requests {LIMIT} s ± 10 ms apart",
-                       f"{summary(seen)}; {again(fleet.balancer)} sent again", "0 failed", not seen.failures, seen)
+            # Without one the race was not met, and nothing is shown. A short run may meet none.
+            met = again(fleet.balancer)
+            trials.row("idle", f"{front.title} in front, requests {LIMIT} s ± 10 ms apart", f"{summary(seen)}; {met} sent again",
+                       "0 failed, some sent again", not seen.failures and (met or trials.quick), seen)

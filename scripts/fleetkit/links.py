@@ -8,7 +8,7 @@ from time import monotonic as now
 
 from chaoskit.clients import failed
 from chaoskit.trials import ms
-from lib import Trouble, request
+from lib import Missing, Trouble, request
 
 from .cable import TUN
 from .load import TimedClient, summary
@@ -17,9 +17,9 @@ READERS = 200
 
 
 def prepare():
-    """Raises `Trouble` where cables cannot be made."""
+    """Raises `Missing` where cables cannot be made."""
     if not os.access(TUN, os.R_OK | os.W_OK):
-        raise Trouble(f"{TUN} may not be opened: a cable that loses frames needs it")
+        raise Missing(f"{TUN} may not be opened: a cable that loses frames needs it")
 
 
 class FarClient(TimedClient):
@@ -34,10 +34,12 @@ class SlowReaders:
     def __init__(self, host, address, number):
         # A thread of its own may enter the network of a host: sockets belong to the network in which they are made.
         self.host, self.address, self.number, self.sockets, self.is_over = host, address, number, [], threading.Event()
+        self.cut = 0
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.ready = threading.Event()
         self.thread.start()
-        self.ready.wait(20)
+        if not self.ready.wait(20):
+            raise Trouble("the slow readers do not begin")
 
     def run(self):
         self.host.become()
@@ -50,8 +52,8 @@ class SlowReaders:
             self.sockets.append(one)
         self.ready.set()
         while not self.is_over.wait(0.5):
-            for one in self.sockets:
-                one.recv(4096)
+            # A reader whose response was cut short is one that was not served.
+            self.cut += sum(not one.recv(4096) for one in self.sockets)
 
     def end(self):
         self.is_over.set()
@@ -79,6 +81,8 @@ def links(trials):
         with during("slow readers", trials.some(20, 3)):
             readers = SlowReaders(fleet.net.load2, fleet.address, READERS)
         readers.end()
+        if readers.cut:
+            raise Trouble(f"{readers.cut} responses to slow readers were cut short")
         with during("far clients", trials.some(60, 4)):
             fleet.net.load2.cable.set(delay_ms=25, loss=0.02, reorder=0.05)
             far = fleet.load(fleet.net.load2, rate=50, clients=50, client=FarClient)

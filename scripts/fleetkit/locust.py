@@ -91,7 +91,7 @@ def grow(trials, fleet, users):
     numbers = range(len(fleet.webs), 0, -1)
     for web in fleet.webs:
         fleet.balancer.ask(f"set server fleet/{web.name} state ready")
-    locust = Locust(fleet.net, users, len(numbers) * (warm_up + seconds) + 2)
+    locust = Locust(fleet.net, users, len(numbers) * (warm_up + seconds) + 8)
     found = []
     for number in numbers:
         trials.progress.show(f"{users} users, {number} hosts")
@@ -131,4 +131,4 @@ def say(trials, users, one):
     trials.row("growth", f"{users} users, {one['hosts']} host{'s' if one['hosts'] > 1 else ''}",
                f"{one['measured']:.1f} requests/s, predicted {one['predicted']:.1f} ({off:+.1%}); response {one['response']:.2f} s, "
                f"predicted {one['predicted_response']:.2f} s; {one['failed']} failed; CPU s/s: {cpu}", "± 10 %, 0 failed",
-               abs(off) <= model.TOLERANCE and not one["failed"], figures=one)
+               trials.in_time(abs(off), model.TOLERANCE) and not one["failed"], figures=one)

@@ -1,22 +1,29 @@
 """docs/fleet/kubernetes.yaml, tried: the schemas of the API, the objects beside each other, the probes on a real server."""
 
 import contextlib
+import os
+import pathlib
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
 import tomllib
 
-from lib import Trouble, fetch, request, until
+from lib import Missing, Trouble, fetch, request, until
 from lib.server import STHENO_SAYS, Child
 
 from . import RECIPES
-from .trying import OUT, STATUS_SAYS, Missing, in_venv, local, said, status_of
+from .trying import OUT, STATUS_SAYS, in_venv, local, said, status_of
 
 MANIFEST = RECIPES / "kubernetes.yaml"
 # kubernetes-validate has the schemas in its package, and asks no cluster.
 PACKAGES = ["kubernetes-validate==1.37.0", "pyyaml==6.0.3"]
 PROBES = "startupProbe", "readinessProbe", "livenessProbe"
 LARGE = 48 << 20
+# Seconds between the end of drain and grace, and the kill.
+SPARE = 5
 
 
 def read():
@@ -74,9 +81,9 @@ def ports(kinds, options):
 def times(kinds, options):
     """Times that are too short beside those of the configuration."""
     spec = kinds["Deployment"]["spec"]["template"]["spec"]
-    need, found = options["drain-delay"] + options["grace"], []
+    need, found = options["drain-delay"] + options["grace"] + SPARE, []
     if spec["terminationGracePeriodSeconds"] < need:
-        found.append(f"terminationGracePeriodSeconds is less than drain-delay + grace, {need}")
+        found.append(f"terminationGracePeriodSeconds is less than drain-delay + grace + {SPARE}, {need}")
     ready, alive = container(kinds)["readinessProbe"], container(kinds)["livenessProbe"]
     if ready["periodSeconds"] * ready["failureThreshold"] + ready["timeoutSeconds"] > options["drain-delay"]:
         found.append("drain-delay is over before the readiness probe has failed")
@@ -102,6 +109,30 @@ def rights(kinds):
     return found
 
 
+def copied(kinds, site):
+    """The command of the init container, by its user, into a volume that belongs to root; returns what is wrong. None where
+    only root can try it."""
+    spec = kinds["Deployment"]["spec"]["template"]["spec"]
+    user, (init,) = spec["securityContext"]["runAsUser"], spec["initContainers"]
+    if os.geteuid():
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        image, volume = pathlib.Path(folder, "site"), pathlib.Path(folder, "srv")
+        shutil.copytree(site, image)
+        volume.mkdir()
+        for path, mode in ((folder, 0o755), (volume, 0o777)):
+            os.chmod(path, mode)
+        words = [local(word, {"/site": str(image)}) if word.startswith("/site") else
+                 local(word, {"/srv": str(volume)}) if word.startswith("/srv") else word for word in init["command"]]
+        done = subprocess.run(words, user=user, group=user, extra_groups=[], capture_output=True, text=True, check=False)
+        root = pathlib.Path(local(tomllib.loads(configuration(kinds))["root"], {"/srv": str(volume)}))
+        pairs = [(one.stat().st_mtime_ns, (root / one.name).stat().st_mtime_ns) for one in image.iterdir()
+                 if (root / one.name).exists()]
+        wrong = [done.stderr.strip()] if done.returncode else []
+        return wrong + ["the content or its times are not those of the image"] * (
+            len(pairs) < len(list(image.iterdir())) or any(old != new for old, new in pairs))
+
+
 def is_there(status, path):
     """The status of an answer of the status page."""
     return status_of(fetch(status, request(path, "Connection: close"), 10))
@@ -110,7 +141,7 @@ def is_there(status, path):
 def pod(program, text, site):
     """The server of the manifest, with the paths and ports of this machine and a shorter delay."""
     path = OUT / "kubernetes.toml"
-    path.write_text(local(text, {'"/srv"': f'"{site}"', '":8080"': '"127.0.0.1:0"', '"0.0.0.0:9100"': '"127.0.0.1:0"',
+    path.write_text(local(text, {'"/srv/site"': f'"{site}"', '":8080"': '"127.0.0.1:0"', '"0.0.0.0:9100"': '"127.0.0.1:0"',
                                  "drain-delay = 10": "drain-delay = 1.5"}))
     return Child([program, "--config", str(path)], OUT / "kubernetes.log", signal.SIGTERM)
 
@@ -171,11 +202,14 @@ def check(program, site):
     wrong = [*selectors(kinds), *ports(kinds, options), *times(kinds, options), *rights(kinds)]
     yield "kubernetes.yaml: selectors, ports, times, rights", not wrong, "; ".join(wrong) or "fit each other and stheno.toml"
     path = OUT / "kubernetes-check.toml"
-    path.write_text(local(configuration(kinds), {'"/srv"': f'"{site}"', '":8080"': '"127.0.0.1:0"', ':9100"': ':0"'}))
+    path.write_text(local(configuration(kinds), {'"/srv/site"': f'"{site}"', '":8080"': '"127.0.0.1:0"', ':9100"': ':0"'}))
     fine, detail = said(program, "--check", "--config", path)
     yield "kubernetes.yaml: stheno --check takes its configuration", fine, detail
     if not fine:
         return
+    wrong = copied(kinds, site)
+    yield ("kubernetes.yaml: the copy of the content, by its user", None if wrong is None else not wrong,
+           "not run: only root can become that user" if wrong is None else "; ".join(wrong) or "with its times")
     wrong = life(program, kinds, site)
     yield ("kubernetes.yaml: its probes while a server starts, drains and ends", not wrong,
            "; ".join(wrong) or "as meant, exit code 0")

@@ -11,12 +11,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from lib import PROJECT, Trouble, until
+from lib import PROJECT, Missing, Trouble, until
 from lib.server import STHENO_SAYS, PortServer, Server
 from lib.setup import which
 
 from . import RECIPES, dashboard
-from .trying import OUT, STATUS_SAYS, Missing, in_venv, said
+from .trying import OUT, STATUS_SAYS, in_venv, said
 
 # Made by Grafana of the schema of version 10.1; the number before the `!` is theirs.
 PACKAGES = ["grafana-foundation-sdk==1769699998!10.1.0"]

@@ -63,11 +63,13 @@ def timeline(record, seen):
 def shares(samples, answers, names):
     """Server → (time, answers in a second): what clients got in each piece of time, by the counts of the balancer meanwhile."""
     pieces, found = Counter(int(ended / STEP) for ended, _ in answers), {name: [] for name in names}
+    parts = [0.0] * len(names)
     for (_, old), (later, new) in zip(samples, samples[1:]):
         grown = [max(0, new[name][0] - old[name][0]) for name in names]
-        for name, count in zip(names, grown):
-            # A balancer that has just begun has counted nothing: then all servers have the same part.
-            part = count / sum(grown) if sum(grown) else 1 / len(names)
+        if sum(grown):
+            parts = [count / sum(grown) for count in grown]
+        # A balancer that has just begun has counted nothing yet: the parts of the piece before stand.
+        for name, part in zip(names, parts):
             found[name].append((later, part * pieces[int(later / STEP)] / STEP))
     return found
 

@@ -72,10 +72,12 @@ class Web:
     def health(self):
         return get(f"http://{self.host.address}:{STATUS}/healthz")[0]
 
-    def metric(self, name):
-        """The sum of a metric over all its labels."""
-        text = get(f"http://{self.host.address}:{STATUS}/metrics")[1]
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M))
+    def metric(self, name, labels=".*"):
+        """The sum of a metric over the series whose labels match."""
+        status, text = get(f"http://{self.host.address}:{STATUS}/metrics")
+        if status != 200:
+            raise Trouble(f"{self.name} has no metrics: {status}")
+        return sum(float(value) for value in re.findall(rf"^{name}{{{labels}}} (\S+)$", text, re.M))
 
     def master(self):
         with contextlib.suppress(OSError, ValueError):

@@ -16,7 +16,8 @@ from lib.setup import which
 from . import RECIPES
 from .trying import OUT, local, said
 
-NEEDED = {"rsyslogd": "rsyslog", "/usr/lib/x86_64-linux-gnu/rsyslog/omrelp.so": "rsyslog-relp", "logrotate": "logrotate"}
+NEEDED = {"rsyslogd": "rsyslog", f"/usr/lib/{os.uname().machine}-linux-gnu/rsyslog/omrelp.so": "rsyslog-relp",
+          "logrotate": "logrotate"}
 FOLDER = OUT / "logs"
 # The most lines that omrelp sends before the first is acknowledged.
 WINDOW = 128

@@ -3,15 +3,14 @@
 import contextlib
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic as now
 
 from chaoskit.clients import Download
-from lib import until
+from lib import proc, until
+from lib.proc import is_alive
 
 from .load import summary
-from .servers import get
 from .trials import Record
 
 
@@ -36,7 +35,7 @@ def tour(trials):
             trials.seen = seen = load.stop()
             record.stop()
             said.append(str(seen))
-        trials.row("fleet", "the whole load", summary(seen), "failed only with the lost host", len(seen.failures) <= lost, seen)
+        trials.row("fleet", "the whole load", summary(seen), "failed only with the lost host", len(seen.failures) == lost, seen)
         teardown(trials, fleet)
 
 
@@ -80,7 +79,7 @@ def balancer_reloads(trials, fleet, load):
 
 
 def host_lost(trials, fleet, load):
-    """A host is cut off the network, with all that it does, and comes back. Returns the requests that it had."""
+    """A host is cut off the network, with all that it does, and comes back. Returns the requests of the load that failed."""
     web, balancer = fleet.webs[1], fleet.balancer
     with trials.record.step("host lost") as said:
         with counted(load) as found:
@@ -93,6 +92,7 @@ def host_lost(trials, fleet, load):
             load.wait_for_more(trials.some(5000, 2500))
             with ThreadPoolExecutor(len(downloads)) as pool:
                 broken = sum(not whole for whole in pool.map(Download.finish, downloads))
+        lost = found[1]
         said.append(f"out of rotation after {down:.1f} s; {in_flight} requests in flight on it, {found[1] + broken} failed")
     trials.row("fleet", "a host is lost", f"{in_flight} requests in flight on it, of them {broken} stopped downloads; "
                f"{found[1] + broken} failed; out of rotation after {down:.1f} s", "failed ≤ in flight",
@@ -110,7 +110,7 @@ def host_lost(trials, fleet, load):
         said.append(f"in rotation {back:.1f} s after it was healthy")
     trials.row("fleet", "the host comes back", f"answers {back:.2f} s after it was healthy; {found[1]} failed",
                "≤ 2 s, 0 failed", trials.in_time(back, 2) and not found[1])
-    return in_flight
+    return lost
 
 
 def canary(trials, fleet, load):
@@ -128,11 +128,12 @@ def canary(trials, fleet, load):
             after = balancer.answered()
             answers = {name: after[name] - before[name] for name in after}
             measured = answers[web.name] / answers["BACKEND"]
-            errors = web.metric("stheno_requests_total") - web.metric('stheno_requests_total{code="2xx"}')
+            errors = web.metric("stheno_requests_total", 'code="[45]xx"')
             shows = "X-Release: next" in head_of(web)
         said.append(f"{measured:.1%} of the answers, {errors:.0f} errors; {found[1]} failed")
     trials.row("fleet", "a canary with weight 10 of 210", f"{measured:.2%} of {answers['BACKEND']:,} answers, expected {share:.2%}; "
-               f"{found[1]} failed", "± 0.5 %, 0 failed", abs(measured - share) < 0.005 and not found[1] and shows)
+               f"{errors:.0f} errors; {found[1]} failed", "± 0.5 %, 0 errors, 0 failed",
+               abs(measured - share) < 0.005 and not errors and not found[1] and shows)
     with trials.record.step("canary: cannot start") as said:
         with counted(load) as found:
             master, program = web.master(), web.program.read_bytes()
@@ -165,12 +166,19 @@ def head_of(web):
 
 def teardown(trials, fleet):
     """Every server ends at SIGTERM, and nothing of it is left."""
-    begun = time.monotonic()
+    begun, families = now(), [proc.family(web.master()) for web in fleet.webs]
     for web in fleet.webs:
         os.kill(web.master(), signal.SIGTERM)
-    until(lambda: all(web.process.is_over() or not web.health() for web in fleet.webs), "all servers end", 60, 0.01)
-    left = [web.name for web in fleet.webs if get(f"http://{web.host.address}:8080/1k")[0]]
-    trials.row("fleet", "the end", f"all servers ended after {time.monotonic() - begun:.1f} s" + (f"; left: {left}" if left else ""),
-               "nothing left", not left)
+    until(lambda: not any(is_alive(pid) for family in families for pid in family), "all processes of the servers end", 60, 0.01)
+    ended, programs = now() - begun, {str(web.program) for web in fleet.webs}
+    left = [pid for pid in proc.family(os.getpid())[1:] if is_alive(pid) and program_of(pid) in programs]
+    trials.row("fleet", "the end", f"{sum(map(len, families))} processes ended after {ended:.1f} s; {len(left)} of the servers are left",
+               "none left", not left)
+
+
+def program_of(pid):
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    return None
 
 

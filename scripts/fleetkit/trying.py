@@ -20,16 +20,9 @@ def said(*command, **options):
     return fine, (lines[-1] if fine else "; ".join(lines)) if lines else f"exit code {done.returncode}"
 
 
-class Missing(Trouble):
-    """What a check needs is not here."""
-
-
 def in_venv(name, packages, program, *words):
     """What a program of this folder prints, as JSON, in a venv with these packages."""
-    try:
-        python = setup.venv(OUT / name, packages)
-    except Trouble as trouble:
-        raise Missing(str(trouble)) from trouble
+    python = setup.venv(OUT / name, packages)
     command = [python, PROJECT / "scripts" / "fleetkit" / program, *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

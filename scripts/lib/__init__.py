@@ -23,6 +23,10 @@ class Trouble(Exception):
     """An error that ends a measurement and is printed in one line."""
 
 
+class Missing(Trouble):
+    """Something that is not here, and cannot be installed: a test that needs it says so and does not run."""
+
+
 def run_command(name, main):
     """Exits with the code that `main` returns; with 1 and one line on standard error when it raises `Trouble`."""
     try:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from . import PROJECT, Trouble
+from . import PROJECT, Missing, Trouble
 
 
 def which(name):
@@ -33,7 +33,7 @@ def venv(folder, packages):
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise Trouble(f"no venv with {' and '.join(packages)} can be made: {error}") from error
+        raise Missing(f"no venv with {' and '.join(packages)} can be made: {error}") from error
     ready.write_text("\n".join(packages))
     return python
 

@@ -20,13 +20,16 @@ pub(super) fn is_settled(time: FileTime, now: SystemTime) -> bool {
     time.age(now).is_some_and(|age| age > tick)
 }
 
-/// The first second after the dates that builds give to all files: 1970-01-01, 1980-01-01 (zip), 1985-10-26 (npm),
-/// 2000-01-01.
-const FIRST_TELLING: i64 = 946_771_200;
+/// The first second of 1986. Builds give one date to all files: 1970-01-01 (Nix, images), 1980-01-01 (zip, Gradle), 1985-10-26
+/// (npm), which is older than what is served.
+const FIRST_TELLING: i64 = 504_921_600;
+
+/// The first second of 2000, which Bazel writes.
+const BAZEL: i64 = 946_684_800;
 
 /// Whether a time tells the versions of a file apart.
 pub(super) fn is_telling(time: FileTime) -> bool {
-    time.seconds >= FIRST_TELLING
+    time.seconds >= FIRST_TELLING && time.seconds != BAZEL
 }
 
 /// The time that shows a change of the file: that of its content, unless that is one of a build.

@@ -5,6 +5,8 @@ mod hashing;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -33,7 +35,7 @@ fn content(seed: u8, length: usize) -> Vec<u8> {
 }
 
 /// The names, lengths and times of the files.
-const FILES: [(&str, usize, u64); 12] = [
+const FILES: [(&str, usize, u64); 14] = [
     ("small", 1_000, DATED),
     ("small-old", 1_000, 0),
     ("limit", 16 * 1024, 1),
@@ -46,6 +48,9 @@ const FILES: [(&str, usize, u64); 12] = [
     ("page.css", 400_000, DATED),
     ("page.css.gz", 200_000, DATED),
     ("part.js", 50_000, 1),
+    // The dates of npm and Bazel.
+    ("npm.js", 60_000, 499_162_500),
+    ("bazel.js", 70_000, 946_684_800),
 ];
 
 /// Two servers over two copies.
@@ -303,6 +308,35 @@ fn a_replaced_file_is_not_spliced() {
     let measured =
         format_args!("{} files replaced in place and by rename between two parts: 0 spliced", FILES.len());
     holds("B28", measured, "0 spliced");
+}
+
+/// A file with the date of a build is overwritten in place while it is sent, and has the same date again: the response ends
+/// with the bytes of the version that it began with. One that is replaced by rename is sent to its end.
+#[test]
+fn a_response_is_one_version_also_without_a_date() {
+    const LENGTH: usize = 40_000_000;
+    for in_place in [true, false] {
+        let folder = Folder::new();
+        let path = folder.root().join("large");
+        put(&folder, "large", &vec![b'a'; LENGTH], 1);
+        let server = Server::start(&folder.root(), &[]);
+        let mut client = TcpStream::connect(server.address()).expect("a connection");
+        client.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("a request");
+        let mut received = vec![0; 4096];
+        client.read_exact(&mut received).expect("the begin of the response");
+        let written = if in_place { path.clone() } else { folder.beside("new") };
+        fs::write(&written, vec![b'b'; LENGTH]).expect("the new version");
+        set_time(&written, 1);
+        if !in_place {
+            fs::rename(&written, &path).expect("a rename");
+        }
+        // A response that is cut short may end with a reset.
+        let _ = client.read_to_end(&mut received);
+        let head = received.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head") + 4;
+        let body = &received[head..];
+        assert!(body.iter().all(|byte| *byte == b'a'), "in place: {in_place}");
+        assert_eq!(body.len() < LENGTH, in_place, "{} bytes", body.len());
+    }
 }
 
 /// `chmod`, `chown` and `ln` change the time of the last change, and not the content.
