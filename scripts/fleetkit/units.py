@@ -159,7 +159,7 @@ def turns(hosts, ssh):
     yield "a host that ssh does not reach", code == 1 and not hosts[2].done and "fails" in told, told
     ssh.breaks[hosts[1].address] = lambda: hosts[1].end() or 0
     code, told = rolled("restart", hosts, PATIENCE="3")
-    yield "a host that does not come back", code == 1 and not hosts[2].done and "is not well 3 s" in told, told
+    yield "a host that does not come back", code == 1 and not hosts[2].done and "no healthy new server 3 s" in told, told
     hosts[0].done.clear()
     code, told = rolled("restart", hosts)
     yield "a host that is away already", code == 1 and not hosts[0].done and "were not changed" in told, told
