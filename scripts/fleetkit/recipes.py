@@ -50,11 +50,6 @@ def rows(names, program):
             yield f"{name}: the check itself", False, f"{type(error).__name__}: {error}"
 
 
-def check(program=None, names=tuple(PARTS)):
-    """(name, ok, detail) of each check; `ok` is None for what could not be run here."""
-    return list(rows(names, program or RELEASE / "stheno"))
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(prog="scripts/fleet recipes", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
