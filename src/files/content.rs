@@ -123,7 +123,7 @@ struct FileVersion {
     size: u64,
     modified: FileTime,
     /// Where the modification time tells nothing: the time of the last change, and the number of links.
-    last_change: Option<(FileTime, u64)>,
+    last_change: Option<(FileTime, u32)>,
     /// A hash of its first and last bytes.
     ends: u64,
     name: PathBuf,
@@ -136,7 +136,7 @@ impl Unchanged for FileVersion {
         let found = metadata(file)?;
         // Another number of links moves the time as well: a deployment has renamed a new file over this one.
         let shows_write =
-            |(changed, links): (FileTime, u64)| found.changed != changed && found.links == links;
+            |(changed, links): (FileTime, u32)| found.changed != changed && found.links == links;
         let is_same = found.size == self.size && found.modified == self.modified;
         if is_same && !self.last_change.is_some_and(shows_write) {
             return Ok(());

@@ -24,7 +24,7 @@ pub struct Metadata {
     /// The file system of the inode.
     pub device: u64,
     /// The number of hard links: 0 when the file was removed, or another one was renamed over it.
-    pub links: u64,
+    pub links: u32,
     /// Last modification.
     pub modified: FileTime,
     /// Last change of content or metadata: no call can set this time.
@@ -98,7 +98,7 @@ pub(super) fn metadata_of(stat: &fs::Stat) -> Metadata {
         size: u64::try_from(stat.st_size).unwrap_or(0),
         inode: stat.st_ino as u64,
         device: stat.st_dev as u64,
-        links: stat.st_nlink as u64,
+        links: u32::try_from(stat.st_nlink).unwrap_or(u32::MAX),
         modified: time(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         changed: time(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     }
