@@ -104,6 +104,8 @@ def reader():
     need((7, "accept4", 1_000_000_000, 4, 0) in names, f"an accept in two lines: {names}")
     need((8, "recvfrom", 494_000_000, 4, 1) in names, f"a recv that was stopped and continued: {names}")
     need((7, "futex", None, None, 0) in names, f"a wait in which the program ends: {names}")
+    last = strace.parse(TRACE + "7 102.000050000 poll([{fd=3, events=POLLIN}], 1, 500 <unfinished ...>) = ?\n").calls[-1]
+    need((last.args[2:], last.result) == (["500"], None), f"a wait in which the program ends, in one line: {last}")
     need(next(call for call in trace.calls if call.name == "write").args[1:] == [r'"a \"(), b\n"', "9"], "arguments of a write")
     need(next(call for call in trace.calls if call.name == "sendto").error == "EPIPE", "the error of a send")
     need((trace.tasks[8].process, trace.tasks[8].parent, trace.tasks[8].name) == (7, 7, "Thread-1"), f"{trace.tasks[8]}")

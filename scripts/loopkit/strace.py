@@ -113,8 +113,7 @@ def parse(text):
                 signals.setdefault(thread, []).append((now, found[1]))
         elif match := RESUMED.match(rest):
             if call := open_calls.get(thread):
-                # A thread that ends in the call has `<... accept4 resumed> <unfinished ...>) = ?`.
-                finish(call, match[2].replace("<unfinished ...>", ""))
+                finish(call, match[2])
         elif match := BEGUN.match(rest):
             call = begin(thread, now, match[1], match[2], open_calls.get(thread))
             if call is not (last := open_calls.get(thread)):
@@ -150,7 +149,8 @@ def begin(thread, now, name, rest, last):
 
 def finish(call, rest):
     """Notes the arguments that are left, and the result."""
-    args, tail = split(rest)
+    # A thread that ends in a call has ` <unfinished ...>) = ?`, alone or after `<... accept4 resumed>`.
+    args, tail = split(re.sub(r" ?<unfinished \.\.\.>(?=\) += \?$)", "", rest))
     call.args += args
     if not (match := RESULT.match(tail)):
         return
