@@ -15,7 +15,7 @@ from lib import cpu_model, quantile
 from . import OUT
 
 # The picture, in units of its own: its size, its margins, the height of each of its two parts.
-WIDTH, LEFT, RIGHT, TOP, HEIGHT, GAP = 1200, 56, 14, 30, 210, 46
+WIDTH, LEFT, RIGHT, TOP, HEIGHT, GAP = 1200, 56, 24, 30, 210, 46
 BOTTOM = TOP + 2 * HEIGHT + GAP
 LATENCIES = 0.0001, 10.0
 # Seconds of a point of the curves.
