@@ -4,19 +4,18 @@
 //! hashed once. All responses that wait for a hash share its progress, and in one turn of the loop one of them does one step,
 //! so that the other connections wait for [`STEP`] at most, whatever the number of files and clients.
 
+use foldhash::quality::{FixedState, RandomState};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
-
-use foldhash::quality::{FixedState, RandomState};
 
 use super::conditional::{is_settled, is_telling};
 use super::content::Content;
 use crate::clock::{Instant, Now};
+use crate::http1::STEP;
 use crate::sys::descriptor::{Metadata, metadata, read_at};
 
 /// The largest file that is hashed: it takes a fifth of a second where the kernel has its pages.
@@ -24,9 +23,6 @@ const MAX_HASHED: u64 = 1024 * 1024 * 1024;
 
 /// The most versions whose hashes a worker keeps, the latest: 3 MiB.
 const MOST_KEPT: usize = 8192;
-
-/// The time of a step.
-const STEP: Duration = Duration::from_millis(1);
 
 /// Bytes that are hashed at once. The hash depends on it: it is the same in all servers.
 const PIECE: usize = 64 * 1024;
@@ -58,7 +54,7 @@ pub(super) enum HashStep {
 }
 
 impl ContentTag {
-    /// The tag of a version that nobody has hashed; `None` if the validators of the file are made of other things.
+    /// The tag of a version that has no hash yet; `None` if the validators of the file are made of other things.
     ///
     /// The time of the last change tells whether the file changes while it is read, so a version is hashed only when a later
     /// change would show in that time. Some mounts have no such time, and show another one.
@@ -187,7 +183,7 @@ mod tests {
     use std::io::Write as _;
     use std::os::fd::AsFd;
     use std::path::Path;
-    use std::time::SystemTime;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
     use crate::sys::descriptor::duplicate;
@@ -248,7 +244,7 @@ mod tests {
     fn a_change_is_seen_at_the_end() {
         let (mut file, found, content) = undated(&[7; 200_000]);
         let tag = ContentTag::of(&content, &found, later()).expect("a tag");
-        // As long as the clock of the file system stands still, no change shows.
+        // A change within one tick of the file system's clock does not show.
         while metadata(file.as_fd()).expect("metadata").changed == found.changed {
             file.set_modified(found.modified.to_system()).expect("the same time");
         }

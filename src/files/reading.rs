@@ -11,7 +11,6 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use super::error_page::LateError;
 use super::listing::{EntryFacts, Listing, ListingMemory, ListingOverflow, MAX_NAMES};
@@ -21,11 +20,8 @@ use super::root::{OpenOutcome, Root};
 use super::rows::{self, Rows};
 use super::view::View;
 use crate::clock::{Instant, Now};
-use crate::http1::{Body, Response, Status, StepwiseResponse};
+use crate::http1::{Body, Response, STEP, Status, StepwiseResponse};
 use crate::sys::directory::{FoundName, NameKind, NameReader};
-
-/// The time of a step.
-const STEP: Duration = Duration::from_millis(1);
 
 /// Names between two looks at the clock.
 const LOOK: usize = 16;

@@ -40,6 +40,6 @@ pub use head::{FEW_FIELDS, FieldSpace, Head, MAX_FIELDS, field_space};
 pub use request::{Arrival, Fields, KeptRequest, Method, Request, RequestNeeds, Target, Version};
 pub(crate) use response::decimal;
 pub use response::{Body, Response, ResponseHead};
-pub use service::{Completion, PendingResponse, Progress, Reply, Service, StepwiseResponse};
+pub use service::{Completion, PendingResponse, Progress, Reply, STEP, Service, StepwiseResponse};
 pub use settings::{Limits, Settings, Timeouts};
 pub use status::Status;

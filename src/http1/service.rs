@@ -8,6 +8,7 @@
 //! ```
 
 use std::fmt;
+use std::time::Duration;
 
 use super::request::Request;
 use super::response::Response;
@@ -41,10 +42,13 @@ pub enum Reply {
     Pending(Box<dyn PendingResponse>),
 }
 
+/// The time after which a step of a [`StepwiseResponse`] ends, because the other connections wait for it.
+pub const STEP: Duration = Duration::from_millis(1);
+
 /// Makes a response by work that is too long for one turn of the loop, such as reading a large directory. It is dropped
 /// when the client is gone, and is [`Send`] because a driver may move connections between threads.
 pub trait StepwiseResponse: fmt::Debug + Send {
-    /// Does the next step, of about a millisecond; all steps of one turn get the same time. Returns the response after the
+    /// Does the next step, of about [`STEP`]; all steps of one turn get the same time. Returns the response after the
     /// last one.
     fn step(&mut self, now: Now) -> Option<Response>;
 }
