@@ -29,10 +29,10 @@ def adopt_orphans():
         sys.exit("scripts/chaos: this kernel has no subreapers, so remaining processes could not be seen")
 
 
-def reap():
-    """Waits for zombies that have become our children."""
+def reap(spared=()):
+    """Waits for zombies that have become our children, but for those that another part of the script waits for."""
     for pid in children(os.getpid()):
-        if state(pid) == "Z":
+        if state(pid) == "Z" and pid not in spared:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 

@@ -83,8 +83,6 @@ class SessionLoad(FleetLoad):
     """Clients with sessions on `host`. When it has ended: the POSTs that were answered, the answers of each host, and when a
     client has met another host than before."""
 
-    client = SessionClient
-
     def __init__(self, host, address, **options):
         self.posts, self.hosts, self.moves = 0, collections.Counter(), []
         super().__init__(host, address, None, client=SessionClient, **options)

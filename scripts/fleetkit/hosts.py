@@ -69,14 +69,6 @@ def settle():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def reap():
-    """Waits for zombies that nobody else waits for: we are process 1 of our namespace."""
-    for pid in proc.children(os.getpid()):
-        if proc.state(pid) == "Z" and pid not in Host.ours:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)
-
-
 def ip(*words):
     done = subprocess.run(["ip", *map(str, words)], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -86,6 +78,7 @@ def ip(*words):
 class Host:
     """One host: a process that keeps its namespaces, an address, and a link that can be cut."""
 
+    # The processes of all hosts that a `Child` waits for; of others we are the parent as process 1 of the namespace.
     ours = set()
 
     def __init__(self, name, number, folder, stack):

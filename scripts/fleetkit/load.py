@@ -1,7 +1,7 @@
 """A timed load from one host of the fleet: clients that keep their connections, and compare every byte of every response.
 
-A request is due at a time that does not depend on the responses before it: latency counts from there, so a fleet that stands
-still is seen in every request that was due meanwhile.
+The clock decides when a request is due, and not the responses before it. Latency counts from that moment, so a fleet that stalls
+delays each request that was due meanwhile.
 """
 
 import random
@@ -38,8 +38,6 @@ class TimedClient(Client):
 
 class FleetLoad(Load):
     """Clients on `host`, from now until `stop`."""
-
-    client = TimedClient
 
     def __init__(self, host, address, contents, clients=50, rate=500, spread=0.2, client=TimedClient):
         self.host, self.spread, self.client = host, spread, client

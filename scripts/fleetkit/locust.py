@@ -111,7 +111,7 @@ def grow(trials, fleet, users):
 
 
 def window(fleet, locust, number, law, seconds):
-    """What happens in `seconds` with so many hosts."""
+    """What happens in `seconds` with `number` hosts."""
     groups = {"servers": [pid for web in fleet.webs for pid in proc.family(web.master())],
               "HAProxy": proc.family(fleet.balancer.process.pid), "Locust": locust.pids()}
     # In nanoseconds: ticks miss threads that a timer wakes and that sleep again before the next tick.

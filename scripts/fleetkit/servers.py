@@ -12,16 +12,15 @@ import socket
 import urllib.error
 import urllib.request
 
+from chaoskit.stage import RELOADED, reap
 from lib import Trouble, proc, until
 from lib.proc import is_alive
-from lib.setup import which
 
 from . import RECIPES
-from .hosts import copied, reap
+from .hosts import Host, copied
+from .trying import local
 
 STATUS = 9100
-# Parts of lines in the server's log.
-RELOADED = "configuration has been read"
 
 
 def get(url, seconds=2.0):
@@ -44,7 +43,7 @@ def accepts(*address):
 class Web:
     """One Stheno with its copy of the content, and the recipe stheno.toml."""
 
-    def __init__(self, host, program, content=None, options=(), changes=()):
+    def __init__(self, host, program, content=None, options=(), changes=None):
         self.host, self.name, self.options, self.process = host, host.name, options, None
         self.config = recipe(host, "stheno.toml", changes)
         self.root = pathlib.Path(f"/proc/{host.keeper.pid}/root")
@@ -72,7 +71,7 @@ class Web:
     def health(self):
         return get(f"http://{self.host.address}:{STATUS}/healthz")[0]
 
-    def metric(self, name, labels=".*"):
+    def metric(self, name, labels):
         """The sum of a metric over the series whose labels match."""
         status, text = get(f"http://{self.host.address}:{STATUS}/metrics")
         if status != 200:
@@ -104,7 +103,7 @@ class Web:
         os.kill(old, signal.SIGUSR2)
         until(lambda: self.master() not in (None, old), f"{self.name}: another program takes over", 60)
         until(lambda: not is_alive(old), f"{self.name}: the old master has ended", 60)
-        reap()
+        reap(Host.ours)
 
     def stop(self):
         """TERM, as `systemctl stop` does; returns when everything has ended."""
@@ -112,7 +111,7 @@ class Web:
         family = proc.family(old)
         os.kill(old, signal.SIGTERM)
         until(lambda: not any(map(is_alive, family)), f"{self.name} ends", 60, 0.01)
-        reap()
+        reap(Host.ours)
 
     def kill(self):
         """Ends all processes at once."""
@@ -121,7 +120,7 @@ class Web:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not any(map(is_alive, family)), f"{self.name} is dead")
-        reap()
+        reap(Host.ours)
 
     def restart(self):
         self.stop()
@@ -132,14 +131,12 @@ class Balancer:
     """HAProxy with the recipe haproxy.cfg."""
 
     # `recipe`: its file. `server_changes`: what the recipe of the servers needs for it.
-    recipe, title, server_changes = "haproxy.cfg", "HAProxy", ()
+    recipe, title, server_changes = "haproxy.cfg", "HAProxy", None
 
-    def __init__(self, host, changes=()):
-        if not which("haproxy"):
-            raise Trouble("haproxy is not here: install Debian's package haproxy")
+    def __init__(self, host, changes=None):
         self.host, self.root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (self.root / "run/haproxy").mkdir()
-        self.process = host.run("haproxy", which("haproxy"), "-W", "-f", recipe(host, self.recipe, changes), "-p",
+        self.process = host.run("haproxy", "haproxy", "-W", "-f", recipe(host, self.recipe, changes), "-p",
                                 "/run/haproxy/pid", polite=signal.SIGTERM)
         until(lambda: self.pid() or self.process.is_over(), "HAProxy answers", 20)
         if self.process.is_over():
@@ -191,18 +188,16 @@ class Balancer:
 class Nginx:
     """nginx with the recipe nginx.conf."""
 
-    title, server_changes = "nginx", [('proxy-protocol = ["10.77.0.2"]', 'forwarded-from = ["10.77.0.2"]')]
+    title, server_changes = "nginx", {'proxy-protocol = ["10.77.0.2"]': 'forwarded-from = ["10.77.0.2"]'}
 
-    def __init__(self, host, changes=()):
-        if not which("nginx"):
-            raise Trouble("nginx is not here: install Debian's package nginx")
+    def __init__(self, host):
         self.host, root = host, pathlib.Path(f"/proc/{host.keeper.pid}/root")
         (root / "srv/tls").mkdir()
         # Clients on other hosts know it by its path from outside.
         self.certificate = root / "srv/tls/cert.pem"
         host.check("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "/srv/tls/key.pem", "-out",
                    "/srv/tls/cert.pem", "-days", "1", "-subj", "/CN=lb", "-addext", "subjectAltName=DNS:lb")
-        self.process = host.run("nginx", which("nginx"), "-c", recipe(host, "nginx.conf", changes), "-p", host.folder, "-e",
+        self.process = host.run("nginx", "nginx", "-c", recipe(host, "nginx.conf"), "-p", host.folder, "-e",
                                 "stderr", "-g", "daemon off;", polite=signal.SIGQUIT)
         until(lambda: accepts(host.address, 443) or self.process.is_over(), "nginx accepts", 20)
         if self.process.is_over():
@@ -215,15 +210,10 @@ class Nginx:
         return self.host.log("nginx").read_text(errors="replace").count(text)
 
 
-def recipe(host, name, changes):
-    """The file of a recipe, or a copy of it in which `changes` (what to find, what to put there) are made."""
+def recipe(host, name, changes=None):
+    """The file of a recipe, or a copy of it with `changes`: what is there → what to put there."""
     if not changes:
         return RECIPES / name
-    text = (RECIPES / name).read_text(encoding="utf-8")
-    for old, new in changes:
-        if old not in text:
-            raise Trouble(f"docs/fleet/{name} has no {old!r}")
-        text = text.replace(old, new)
     path = host.folder / name
-    path.write_text(text, encoding="utf-8")
+    path.write_text(local((RECIPES / name).read_text(encoding="utf-8"), changes), encoding="utf-8")
     return path

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic as now
 
 from chaoskit.clients import Download
+from chaoskit.stage import FAILED, REFUSED
 from lib import proc, until
 from lib.proc import is_alive
 
@@ -136,27 +137,17 @@ def canary(trials, fleet, load):
                abs(measured - share) < 0.005 and not errors and not found[1] and shows)
     with trials.record.step("canary: cannot start") as said:
         with counted(load) as found:
-            master, program = web.master(), web.program.read_bytes()
-            misfit(web)
+            master = web.master()
+            web.install("/bin/false")
             os.kill(master, signal.SIGUSR2)
-            until(lambda: web.said("not taken over") or web.said("no hand-over"), "the upgrade is refused", 30)
+            until(lambda: web.said(FAILED) or web.said(REFUSED), "the upgrade is refused", 30)
             load.wait_for_more(500)
             stays = web.master() == master and web.health() == 200
-            web.program.with_name("old").write_bytes(program)
-            os.chmod(web.program.with_name("old"), 0o755)
-            web.program.with_name("old").rename(web.program)
+            web.install(trials.program)
             balancer.ask(f"set server fleet/{web.name} weight 100")
         said.append(f"the old version serves on, {found[1]} failed")
     trials.row("fleet", "a canary that cannot start, by USR2", f"the old version {'serves on' if stays else 'is gone'}; "
                f"{found[1]} failed", "serves on, 0 failed", stays and not found[1])
-
-
-def misfit(web):
-    """Puts a program at the server's path that ends at once."""
-    new = web.host.folder / "new"
-    new.write_text("#!/bin/sh\nexit 3\n")
-    new.chmod(0o755)
-    new.rename(web.program)
 
 
 def head_of(web):

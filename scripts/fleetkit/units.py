@@ -13,11 +13,12 @@ import sys
 import threading
 import tomllib
 
-from lib import PROJECT, proc, request, until
+from lib import PROJECT, proc, until
 from lib.server import Child
 from lib.setup import which
 
 from . import RECIPES
+from .servers import get
 from .trying import OUT, local, said
 
 DROP_IN, ROLL = RECIPES / "stheno.service.d" / "fleet.conf", RECIPES / "roll.sh"
@@ -139,11 +140,9 @@ def rolled(change, hosts, **settings):
 
 
 def begun(host):
-    text = request("/metrics", "Connection: close")
-    with socket.create_connection((host.address, host.status), 5) as client:
-        client.sendall(text)
-        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
-    return float(re.search(rb"^stheno_start_time_seconds (\S+)", answer, re.M)[1])
+    """When the server of a host was started."""
+    text = get(f"http://{host.address}:{host.status}/metrics")[1]
+    return float(re.search(r"^stheno_start_time_seconds (\S+)", text, re.M)[1])
 
 
 def turns(hosts, ssh):

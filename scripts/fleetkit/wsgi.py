@@ -6,7 +6,6 @@ import contextlib
 import os
 import pathlib
 import re
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic as now
@@ -18,7 +17,7 @@ from lib.setup import which
 from . import OUT, RECIPES
 from .counting import SessionLoad
 from .hosts import Network, copied
-from .servers import Balancer, Web, get
+from .servers import Balancer, Web, accepts, get
 
 VENV = OUT / "venv"
 PACKAGES = ["django~=5.2", "redis~=8.1", "psycopg[binary]~=3.3"]
@@ -98,7 +97,7 @@ def redis(host):
     if not which("redis-server"):
         raise Trouble("redis-server is not here: install Debian's package redis-server")
     host.run("redis", which("redis-server"), "--bind", host.address, "--save", "", "--appendonly", "no", "--protected-mode", "no")
-    until(lambda: is_open(host, 6379), "Redis answers")
+    until(lambda: accepts(host.address, 6379), "Redis answers")
 
 
 def postgresql(host):
@@ -113,18 +112,12 @@ def postgresql(host):
         access.write("host all all 10.77.0.0/24 trust\n")
     host.run("postgresql", *as_postgres, initdb.with_name("postgres"), "-D", data, "-c", f"listen_addresses={host.address}", "-c",
              "unix_socket_directories=", "-c", "fsync=off")
-    until(lambda: is_open(host, 5432), "PostgreSQL answers")
+    until(lambda: accepts(host.address, 5432), "PostgreSQL answers")
     host.check("env", "SESSIONS=postgresql", VENV / "bin/python", APPS / "shop.py", "migrate", "--verbosity=0")
 
 
 def is_user_namespace():
     return pathlib.Path("/proc/self/uid_map").read_text(encoding="ascii").split()[2] == "1"
-
-
-def is_open(host, port):
-    with contextlib.suppress(OSError), socket.create_connection((host.address, port), 1):
-        return True
-    return False
 
 
 STORES = {"redis": redis, "postgresql": postgresql}
@@ -133,11 +126,11 @@ STORES = {"redis": redis, "postgresql": postgresql}
 class Applications(contextlib.ExitStack):
     """A fleet that serves an application, with a store if it needs one."""
 
-    def __init__(self, store=None, is_sticky=False, options=(), changes=()):
+    def __init__(self, store=None, is_sticky=False, options=(), changes=None):
         super().__init__()
         self.store, self.is_sticky, self.options, self.steps = store, is_sticky, options, []
         # Of HAProxy's recipe.
-        self.changes = [*changes, *([] if is_sticky else [(WsgiBalancer.COOKIE, "")])]
+        self.changes = (changes or {}) | ({} if is_sticky else {WsgiBalancer.COOKIE: ""})
 
     def __enter__(self):
         super().__enter__()
@@ -238,7 +231,7 @@ def crossings(trials):
     """POSTs at the moment when an old worker closes a connection because nothing came for a second: each client has a connection
     of its own to a server, and pauses for two seconds."""
     rounds, balance = 20, "    balance roundrobin\n"
-    with Applications("redis", True, changes=[(balance, f"{balance}    http-reuse never\n")]) as shop:
+    with Applications("redis", True, changes={balance: f"{balance}    http-reuse never\n"}) as shop:
         load = shop.load(clients=300, rate=150, spread=0.05)
         load.wait_for_more(300)
         for _ in trials.counted(rounds):
