@@ -1,5 +1,5 @@
 //! What replicas owe each other: two servers over two copies of a folder, made as `rsync -a` makes them (the same content
-//! and times, other inodes). A client that meets now the one and now the other sees one server.
+//! and times, other inodes). A client that alternates between them sees one server.
 
 mod hashing;
 
